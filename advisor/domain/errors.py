@@ -1,0 +1,59 @@
+"""What callers of the advisor can do wrong, and what can go wrong for them.
+
+AdvisorError
+├── InvalidRequest       a field is wrong; every wrong field at once
+├── NotFound             no such recommendation, source or device
+├── RequestIdReused      the same request id with other content
+├── SourceRejected       an upload that is too large, damaged or unsafe
+├── IllegalTransition    a change of state that cannot be; a defect, or a lost race
+├── LeaseLost            another daemon has taken the work over
+└── StoreUnavailable     the database cannot be read or written
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class AdvisorError(Exception):
+    """Root of all errors that the advisor raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One wrong field: its name in the request, and what is wrong with it."""
+
+    field: str
+    description: str
+
+
+class InvalidRequest(AdvisorError):
+    """A request cannot be carried out as it is; ``violations`` names every wrong field."""
+
+    def __init__(self, *violations: FieldViolation) -> None:
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
+        self.violations = violations
+
+
+class NotFound(AdvisorError):
+    """There is no such thing, or the caller may not know of it."""
+
+
+class RequestIdReused(AdvisorError):
+    """A request id has come back with other content."""
+
+
+class SourceRejected(AdvisorError):
+    """An uploaded bundle is too large, damaged, or names a path outside itself."""
+
+
+class IllegalTransition(AdvisorError):
+    """A recommendation cannot move between these two states."""
+
+
+class LeaseLost(AdvisorError):
+    """Another daemon has taken over the recommendation that this one was working on."""
+
+
+class StoreUnavailable(AdvisorError):
+    """The database cannot be read or written."""

@@ -1,0 +1,85 @@
+"""What a user asks for: a model file, a device, and the limits within which to advise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from advisor.domain.checks import above, at_least
+
+
+class Objective(StrEnum):
+    """What the advice minimises."""
+
+    TIME = "time"
+    """Modelled seconds to the target loss."""
+    THROUGHPUT = "throughput"
+    """Seconds a sample."""
+    SAMPLES = "samples"
+    """Samples seen until the target loss."""
+    MEMORY = "memory"
+    """Peak bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The user's code: an uploaded bundle and the file in it that builds the task.
+
+    Attributes:
+        digest: Lower-case hex SHA-256 of the bundle's bytes.
+        entry_path: Path of the model file inside the bundle, with forward slashes.
+    """
+
+    digest: str
+    entry_path: str
+
+    def __post_init__(self) -> None:
+        if len(self.digest) != 64 or set(self.digest) - set("0123456789abcdef"):
+            raise ValueError(f"digest must be 64 lower-case hex digits, not {self.digest!r}")
+        if not self.entry_path.endswith(".py"):
+            raise ValueError(f"entry_path must name a .py file, not {self.entry_path!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdviceRequest:
+    """One request for advice.
+
+    Attributes:
+        source: The user's code.
+        device: "auto", "cpu", "cuda:N", a device's UUID, or a name from the catalogue of cards.
+        memory_limit_bytes: The most bytes that live tensors may take; None for what is free.
+        margin_bytes: Bytes of the limit to leave alone; None for the default.
+        world_size: Data-parallel replicas, W, at least 1.
+        effective_batch_size: The global batch to keep exactly; None to choose it.
+        objective: What to minimise.
+        target_loss: The held-out loss to reach; None for where the reference recipe is headed.
+        budget_s: Seconds of measurement after which the best answer so far is given.
+        max_trials: The most trials to run; 0 for none, None for as many as the budget allows.
+        seed: Seed of the weights, of the data order and of the search.
+        use_cache: Whether an earlier answer to the same request may be given.
+        build_kwargs: Keyword arguments of the user's ``build_model``, as text.
+    """
+
+    source: Source
+    device: str = "auto"
+    memory_limit_bytes: int | None = None
+    margin_bytes: int | None = None
+    world_size: int = 1
+    effective_batch_size: int | None = None
+    objective: Objective = Objective.TIME
+    target_loss: float | None = None
+    budget_s: float = 60.0
+    max_trials: int | None = None
+    seed: int = 0
+    use_cache: bool = True
+    build_kwargs: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        above("memory_limit_bytes", self.memory_limit_bytes, 0)
+        at_least("margin_bytes", self.margin_bytes, 0)
+        at_least("world_size", self.world_size, 1)
+        at_least("effective_batch_size", self.effective_batch_size, 1)
+        above("budget_s", self.budget_s, 0)
+        at_least("max_trials", self.max_trials, 0)
+        at_least("seed", self.seed, 0)

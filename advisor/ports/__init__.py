@@ -1,0 +1,1 @@
+"""What the application needs from the outside, as abstract classes that state the contracts."""

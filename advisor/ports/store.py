@@ -1,0 +1,152 @@
+"""Where recommendations, their logs and the users' sources are kept."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from advisor.domain.measurements import Log
+from advisor.domain.recommendation import Event, Happening, Recommendation, StateChanged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Part of a list.
+
+    Attributes:
+        recommendations: Newest first.
+        next_page_token: Where the next page begins; empty on the last.
+    """
+
+    recommendations: tuple[Recommendation, ...]
+    next_page_token: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A recommendation that this daemon may now work on.
+
+    Attributes:
+        recommendation: The recommendation, RUNNING.
+        is_takeover: Whether another daemon had begun it and is gone.
+    """
+
+    recommendation: Recommendation
+    is_takeover: bool
+
+
+class Store(ABC):
+    """Keeps everything that must outlive a daemon.
+
+    Safe for concurrent use by tasks of one event loop, and by several daemons on one database.
+    What a method has written when it returns is durable. A daemon works on a recommendation
+    only while it holds its lease; every write in the name of a lease checks it. Any method
+    raises StoreUnavailable when the database cannot be read or written.
+    """
+
+    @abstractmethod
+    async def create(self, recommendation: Recommendation) -> Recommendation:
+        """Add a recommendation, and return it as stored; its state becomes its first event.
+
+        If there is one with the same ``request_id`` and an equal ``request``, that one is
+        returned and nothing is added.
+
+        Raises:
+            RequestIdReused: There is one with the same id and another request.
+        """
+
+    @abstractmethod
+    async def get(self, recommendation_id: str) -> Recommendation:
+        """Return a recommendation. Raises NotFound."""
+
+    @abstractmethod
+    async def list_page(self, *, page_size: int, page_token: str = "") -> Page:
+        """Return a page of recommendations, newest first.
+
+        Raises:
+            InvalidRequest: ``page_token`` was not made by this method.
+        """
+
+    @abstractmethod
+    async def delete(self, recommendation_id: str) -> None:
+        """Remove a recommendation and its events.
+
+        Raises:
+            NotFound: There is none.
+            IllegalTransition: It is running.
+        """
+
+    @abstractmethod
+    async def request_cancel(self, recommendation_id: str) -> Recommendation:
+        """Ask for a recommendation to stop, and return it.
+
+        One that is queued becomes CANCELLED at once; a running one is marked; a finished one
+        is left alone. Raises NotFound.
+        """
+
+    @abstractmethod
+    async def claim(self, owner: str, *, lease_s: float) -> Claim | None:
+        """Lease the oldest recommendation that may be worked on; None when there is none.
+
+        That is one which is QUEUED, or RUNNING under a lease that has run out or whose owner
+        is known to be dead, and whose device no live lease holds. It becomes RUNNING; a
+        change from QUEUED is an event.
+        """
+
+    @abstractmethod
+    async def renew(self, recommendation_id: str, owner: str, *, lease_s: float) -> bool:
+        """Extend a lease, and return whether its client has asked for it to stop.
+
+        Raises:
+            LeaseLost: ``owner`` does not hold it.
+        """
+
+    @abstractmethod
+    async def append(self, recommendation_id: str, owner: str, happening: Happening) -> Event:
+        """Add an event in the name of a lease. Raises LeaseLost."""
+
+    @abstractmethod
+    async def finish(self, recommendation_id: str, owner: str, change: StateChanged) -> Event:
+        """Move a leased recommendation to another state, and end the lease.
+
+        Raises:
+            LeaseLost: ``owner`` does not hold it.
+            IllegalTransition: It cannot move there.
+        """
+
+    @abstractmethod
+    async def events(
+        self, recommendation_id: str, *, after_sequence: int = 0, limit: int = 1000
+    ) -> tuple[Event, ...]:
+        """Return events after a sequence number, oldest first. Raises NotFound."""
+
+    @abstractmethod
+    async def log(self, recommendation_id: str) -> Log:
+        """Return the measurements of a recommendation. Raises NotFound."""
+
+    @abstractmethod
+    async def find_answer(self, fingerprint: str) -> Recommendation | None:
+        """Return the newest SUCCEEDED recommendation with this fingerprint."""
+
+    @abstractmethod
+    async def find_interrupted_log(self, fingerprint: str) -> Log:
+        """Return the log of the newest INTERRUPTED recommendation with this fingerprint.
+
+        Empty when there is none, or when a later one has SUCCEEDED.
+        """
+
+    @abstractmethod
+    async def put_source(self, digest: str, bundle: bytes) -> None:
+        """Keep a bundle under its digest. Idempotent."""
+
+    @abstractmethod
+    async def get_source(self, digest: str) -> bytes:
+        """Return a bundle. Raises NotFound."""
+
+    @abstractmethod
+    async def has_source(self, digest: str) -> bool:
+        """Return whether a bundle is kept."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of the database. Idempotent."""

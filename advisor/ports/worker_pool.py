@@ -1,0 +1,63 @@
+"""Where commands are carried out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from advisor.domain.commands import Command
+from advisor.domain.device import Device
+from advisor.domain.measurements import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerJob:
+    """What a worker needs to know beside its commands.
+
+    Attributes:
+        source_dir: Directory that holds the user's unpacked bundle.
+        entry_path: The model file inside it.
+        checkpoint_dir: Directory in which trainings keep and find their checkpoints. It
+            outlives the worker and the daemon.
+        device: The device to run on.
+        memory_limit_bytes: Live bytes that the worker enforces; None to enforce nothing.
+        seed: Seed of the weights and of the data order.
+        build_kwargs: Keyword arguments of the user's ``build_model``, as text.
+    """
+
+    source_dir: Path
+    entry_path: str
+    checkpoint_dir: Path
+    device: Device
+    memory_limit_bytes: int | None = None
+    seed: int = 0
+    build_kwargs: Mapping[str, str] = field(default_factory=dict)
+
+
+class WorkerSession(ABC):
+    """A run of commands for one job."""
+
+    @abstractmethod
+    async def run(self, command: Command) -> Outcome:
+        """Carry out one command and return what came of it.
+
+        User code that raises, a process that dies, memory that runs out and time that runs
+        out are outcomes, never exceptions. Within ``command.time_limit_s`` plus the time that
+        a process takes to start and to die, this returns. One command at a time. When the
+        calling task is cancelled, the process is killed before CancelledError goes on.
+        """
+
+
+class WorkerPool(ABC):
+    """Gives out sessions. Safe for concurrent use by tasks of one event loop."""
+
+    @abstractmethod
+    def open(self, job: WorkerJob) -> AbstractAsyncContextManager[WorkerSession]:
+        """Open a session; leaving it ends every process that it started."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End every process of the pool. Idempotent."""
