@@ -1,0 +1,55 @@
+# `make recommend` gives a recommendation for a real model; `make test` runs every test.
+# The virtual environment is made on first use, and again when the dependencies change.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := advisor client examples tests
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help recommend test check fmt proto clean
+
+help: ## Say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+recommend: $(VENV)/.installed ## Recommend a setting for a real model on real data
+	$(BIN)/bsadvise recommend examples/digits_mlp.py
+
+test: $(VENV)/.dev ## Run every test
+	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+
+check: $(VENV)/.dev ## Format, lint, types, import contracts, protobuf contract
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	PATH="$(CURDIR)/$(BIN):$$PATH" ./protos/generate.sh --check
+
+fmt: $(VENV)/.dev ## Format the code and mend what the linter can
+	$(BIN)/ruff check --fix --exit-zero $(CODE)
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/buf format --write
+
+proto: $(VENV)/.dev ## Generate the protobuf code
+	PATH="$(CURDIR)/$(BIN):$$PATH" ./protos/generate.sh
+
+clean: ## Remove the virtual environment and every cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	find advisor client examples tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "bsadvise needs Python 3.11 or later; try: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e '.[server,examples]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(PIP) --group dev
+	@touch $@

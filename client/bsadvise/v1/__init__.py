@@ -1,0 +1,1 @@
+"""Messages and stubs generated from protos/bsadvise/v1; made by `make proto`."""
