@@ -1,0 +1,81 @@
+"""A worker pool without processes: a function answers the commands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from advisor.domain.commands import Command
+from advisor.domain.measurements import Outcome, TimedOut
+from advisor.ports.worker_pool import WorkerJob, WorkerPool, WorkerSession
+
+Answer = Callable[[WorkerJob, Command], Outcome]
+
+
+class FakeWorkerPool(WorkerPool):
+    """Answers commands from a function, and remembers what it was asked.
+
+    Attributes:
+        gate: While it is not set, commands wait for it: clear it to hold them in mid-run. A
+            command whose time limit passes meanwhile is TimedOut.
+        entered: Set when a command begins.
+        jobs: The job of each session, in order of opening.
+        commands: Every command begun, in order.
+        cancelled_commands: Those whose task was cancelled while they waited for the gate.
+        open_session_count: Sessions open now.
+        is_closed: Whether the pool was closed.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.entered = asyncio.Event()
+        self.jobs: list[WorkerJob] = []
+        self.commands: list[Command] = []
+        self.cancelled_commands: list[Command] = []
+        self.open_session_count = 0
+        self.is_closed = False
+
+    @asynccontextmanager
+    async def open(self, job: WorkerJob) -> AsyncIterator[WorkerSession]:
+        self.jobs.append(job)
+        self.open_session_count += 1
+        try:
+            yield _FakeSession(self, job)
+        finally:
+            self.open_session_count -= 1
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+    async def carry_out(self, job: WorkerJob, command: Command) -> Outcome:
+        """Answer one command, once the gate is open."""
+        self.commands.append(command)
+        self.entered.set()
+        try:
+            async with asyncio.timeout(command.time_limit_s):
+                await self.gate.wait()
+        except TimeoutError:
+            return TimedOut(limit_s=command.time_limit_s)
+        except asyncio.CancelledError:
+            self.cancelled_commands.append(command)
+            raise
+        return self._answer(job, command)
+
+
+class _FakeSession(WorkerSession):
+    def __init__(self, pool: FakeWorkerPool, job: WorkerJob) -> None:
+        self._pool = pool
+        self._job = job
+        self._is_running = False
+
+    async def run(self, command: Command) -> Outcome:
+        if self._is_running:
+            raise RuntimeError("a session runs one command at a time")
+        self._is_running = True
+        try:
+            return await self._pool.carry_out(self._job, command)
+        finally:
+            self._is_running = False
