@@ -1,0 +1,51 @@
+"""What a batch size costs in steps, samples and time to a fixed loss.
+
+    S(B)    optimizer steps to the loss, S_min the least that any batch needs
+    E(B)    samples to the loss, E_min the least
+    B_crit  critical batch E_min/S_min, about the noise scale 𝓑
+
+(S/S_min − 1)(E/E_min − 1) = 1, hence S = S_min(1 + B_crit/B) and E = E_min(1 + B/B_crit);
+McCandlish et al., arXiv 1812.06162, section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+
+def relative_steps(batch_size: float, critical_batch_size: float) -> float:
+    """Return S(B)/S_min, at least 1.
+
+    Args:
+        batch_size: B, above 0.
+        critical_batch_size: B_crit, at least 0.
+    """
+    return 1 + critical_batch_size / batch_size
+
+
+def relative_samples(batch_size: float, critical_batch_size: float) -> float:
+    """Return E(B) up to a constant: B·S(B)/S_min, samples.
+
+    Args:
+        batch_size: B, above 0.
+        critical_batch_size: B_crit, at least 0.
+    """
+    return batch_size + critical_batch_size
+
+
+def fastest_batch_size(
+    batch_sizes: Iterable[int],
+    critical_batch_size: float,
+    step_time_s: Callable[[int], float],
+) -> int:
+    """Return the batch size with the least time to the loss, S(B)·t(B); the smaller on a tie.
+
+    Args:
+        batch_sizes: Candidates, at least one.
+        critical_batch_size: B_crit, samples.
+        step_time_s: t(B), seconds of an optimizer step.
+    """
+    return min(
+        sorted(batch_sizes),
+        key=lambda size: relative_steps(size, critical_batch_size) * step_time_s(size),
+    )

@@ -1,0 +1,75 @@
+"""Held-out loss against modelled time, and when it comes to a target.
+
+L(t)   lowest held-out loss seen until modelled second t
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LearningCurve:
+    """L(t) at a few points.
+
+    Attributes:
+        times_s: Modelled seconds, rising from 0.
+        losses: Held-out loss at each; not nan.
+    """
+
+    times_s: tuple[float, ...]
+    losses: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.times_s) != len(self.losses) or not self.times_s:
+            raise ValueError("times_s and losses must be of one length above 0")
+        if any(a >= b for a, b in zip(self.times_s, self.times_s[1:], strict=False)):
+            raise ValueError("times_s must rise")
+
+    @property
+    def best_loss(self) -> float:
+        """The lowest loss seen."""
+        return min(self.losses)
+
+    def time_to(self, target: float) -> float | None:
+        """Return the modelled second at which L first comes to ``target``; None if never.
+
+        Between points the loss is taken to fall along a straight line in the logarithm of
+        time, as learning curves do; within the first stretch, along a straight line in time.
+        """
+        if self.losses[0] <= target:
+            return self.times_s[0]
+        best = self.losses[0]
+        for index in range(1, len(self.losses)):
+            loss = self.losses[index]
+            if loss <= target:
+                share = (best - target) / (best - loss)
+                return _between(self.times_s[index - 1], self.times_s[index], share)
+            best = min(best, loss)
+        return None
+
+
+def _between(start_s: float, end_s: float, share: float) -> float:
+    if start_s <= 0:
+        return start_s + share * (end_s - start_s)
+    return math.exp(math.log(start_s) + share * math.log(end_s / start_s))
+
+
+def speedup(reference: LearningCurve, candidate: LearningCurve) -> Sequence[float]:
+    """Return how many times as fast ``candidate`` came to each loss that ``reference`` did.
+
+    One ratio for each point of the reference at which its best loss fell and which the
+    candidate came to, the deepest last; empty when it came to none.
+    """
+    ratios = []
+    best = reference.losses[0]
+    for time_s, loss in zip(reference.times_s[1:], reference.losses[1:], strict=True):
+        if loss >= best:
+            continue
+        best = loss
+        reached_s = candidate.time_to(loss)
+        if reached_s is not None and reached_s > 0:
+            ratios.append(time_s / reached_s)
+    return ratios

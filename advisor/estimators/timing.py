@@ -1,0 +1,97 @@
+"""Step times: medians with their intervals, the curve over b, and its knee.
+
+    t(b)   seconds of one step with one micro-batch of b samples
+    t_opt  seconds of the optimizer's share of it
+
+Between measured sizes t is interpolated, not fitted: on real devices it has steps at tile and
+cache sizes that no two-parameter line follows, and the ladder of sizes is dense enough. It is
+first made non-decreasing, since a larger batch that took less time did so by chance.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+KNEE_SHARE = 0.05
+"""A size is at the knee when its samples/s are within this share of the best."""
+
+
+def median_interval(values: Sequence[float], level: float = 0.8) -> tuple[float, float]:
+    """Return a distribution-free interval of the median, from order statistics.
+
+    The number of values below the median is binomial with p = 1/2, whatever the distribution.
+    With few values the interval is the whole range, and covers less than ``level``.
+
+    Args:
+        values: At least one measured value.
+        level: Probability with which the interval should hold the median, in (0, 1).
+    """
+    ordered = sorted(values)
+    count = len(ordered)
+    tail = 0.0
+    rank = 0
+    for rank in range(count // 2 + 1):
+        tail += math.comb(count, rank) / 2**count
+        if tail > (1 - level) / 2:
+            break
+    rank = min(max(rank - 1, 0), (count - 1) // 2)
+    return ordered[rank], ordered[count - 1 - rank]
+
+
+@dataclass(frozen=True, slots=True)
+class StepTimeCurve:
+    """t(b), from measured sizes.
+
+    Attributes:
+        step_times_s: Median step time by micro-batch size; at least one.
+        optimizer_time_s: t_opt.
+    """
+
+    step_times_s: Mapping[int, float]
+    optimizer_time_s: float
+
+    def step_time_s(self, size: int) -> float:
+        """Return t at ``size``: interpolated, or drawn on along the last segment."""
+        sizes, times = self._monotone()
+        if size <= sizes[0] or len(sizes) == 1:
+            # Below the ladder a step costs what its lowest rung does; on a single rung,
+            # anything larger costs in proportion.
+            return times[0] * max(1.0, size / sizes[0])
+        index = min(bisect_left(sizes, size), len(sizes) - 1)
+        left, right = sizes[index - 1], sizes[index]
+        slope = (times[index] - times[index - 1]) / (right - left)
+        return times[index - 1] + slope * (size - left)
+
+    def accumulated_step_time_s(self, size: int, accumulation_steps: int) -> float:
+        """Return the seconds of a step of ``accumulation_steps`` micro-batches of ``size``."""
+        whole_s = self.step_time_s(size)
+        optimizer_s = min(self.optimizer_time_s, whole_s)
+        return accumulation_steps * (whole_s - optimizer_s) + optimizer_s
+
+    def knee(self) -> int:
+        """Return the smallest measured size within KNEE_SHARE of the best samples/s."""
+        rates = {size: size / self.step_time_s(size) for size in sorted(self.step_times_s)}
+        best = max(rates.values())
+        return next(size for size, rate in rates.items() if rate >= (1 - KNEE_SHARE) * best)
+
+    def _monotone(self) -> tuple[list[int], list[float]]:
+        sizes = sorted(self.step_times_s)
+        # Pool adjacent violators: blocks of (mean, width).
+        blocks: list[tuple[float, int]] = []
+        for size in sizes:
+            mean, width = self.step_times_s[size], 1
+            while blocks and blocks[-1][0] > mean:
+                last_mean, last_width = blocks.pop()
+                mean = (mean * width + last_mean * last_width) / (width + last_width)
+                width += last_width
+            blocks.append((mean, width))
+        return sizes, [mean for mean, width in blocks for _ in range(width)]
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median of at least one value."""
+    return statistics.median(values)
