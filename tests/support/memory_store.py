@@ -1,0 +1,213 @@
+"""A store in memory, for tests of what stands on one."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from advisor.domain.advice import RefusalCode
+from advisor.domain.errors import IllegalTransition, LeaseLost, NotFound, RequestIdReused
+from advisor.domain.measurements import Log
+from advisor.domain.recommendation import (
+    Event,
+    Happening,
+    Measured,
+    Recommendation,
+    State,
+    StateChanged,
+    check_transition,
+)
+from advisor.ports.clock import Clock
+from advisor.ports.store import Claim, Page, Store
+from advisor.store.page_tokens import make_page_token, read_page_token
+
+
+@dataclasses.dataclass
+class _Entry:
+    number: int
+    recommendation: Recommendation
+    events: list[Event] = dataclasses.field(default_factory=list)
+    owner: str | None = None
+    expires_at_s: float = 0.0
+
+    @property
+    def log(self) -> Log:
+        return tuple(
+            e.happening.measurement for e in self.events if isinstance(e.happening, Measured)
+        )
+
+
+class MemoryStore(Store):
+    """Keeps everything in dictionaries, in the order in which it came."""
+
+    def __init__(
+        self, clock: Clock, is_owner_dead: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        self._clock = clock
+        self._is_owner_dead = is_owner_dead
+        self._entries: dict[str, _Entry] = {}
+        self._sources: dict[str, bytes] = {}
+        self._numbers = itertools.count(1)
+
+    async def create(self, recommendation: Recommendation) -> Recommendation:
+        for entry in self._entries.values():
+            if entry.recommendation.request_id == recommendation.request_id:
+                if entry.recommendation.request != recommendation.request:
+                    raise RequestIdReused(recommendation.request_id)
+                return entry.recommendation
+        entry = _Entry(next(self._numbers), recommendation)
+        change = StateChanged(
+            state=recommendation.state,
+            advice=recommendation.advice,
+            refusal=recommendation.refusal,
+        )
+        entry.events.append(Event(sequence=1, at_s=recommendation.updated_at_s, happening=change))
+        self._entries[recommendation.recommendation_id] = entry
+        return recommendation
+
+    async def get(self, recommendation_id: str) -> Recommendation:
+        return self._entry(recommendation_id).recommendation
+
+    async def list_page(self, *, page_size: int, page_token: str = "") -> Page:
+        before = read_page_token(page_token) if page_token else float("inf")
+        rest = [entry for entry in self._newest_first() if entry.number < before]
+        page = rest[:page_size]
+        return Page(
+            recommendations=tuple(entry.recommendation for entry in page),
+            next_page_token=make_page_token(page[-1].number) if len(rest) > page_size else "",
+        )
+
+    async def delete(self, recommendation_id: str) -> None:
+        if self._entry(recommendation_id).recommendation.state is State.RUNNING:
+            raise IllegalTransition("a recommendation that is running cannot be deleted")
+        del self._entries[recommendation_id]
+
+    async def request_cancel(self, recommendation_id: str) -> Recommendation:
+        entry = self._entry(recommendation_id)
+        if not entry.recommendation.state.is_final:
+            self._update(entry, cancel_requested=True)
+        if entry.recommendation.state is State.QUEUED:
+            self._change(entry, StateChanged(state=State.CANCELLED))
+        return entry.recommendation
+
+    async def claim(self, owner: str, *, lease_s: float) -> Claim | None:
+        running = self._in_state(State.RUNNING)
+        held = {entry.recommendation.device.device_id for entry in running}
+        orphans = [entry for entry in running if not self._is_live(entry)]
+        waiting = [
+            entry
+            for entry in self._in_state(State.QUEUED)
+            if entry.recommendation.device.device_id not in held
+        ]
+        if not orphans and not waiting:
+            return None
+        entry = (orphans or waiting)[0]
+        if not orphans:
+            self._change(entry, StateChanged(state=State.RUNNING))
+        entry.owner = owner
+        entry.expires_at_s = self._clock.now_s() + lease_s
+        return Claim(recommendation=entry.recommendation, is_takeover=bool(orphans))
+
+    async def renew(self, recommendation_id: str, owner: str, *, lease_s: float) -> bool:
+        entry = self._leased(recommendation_id, owner)
+        entry.expires_at_s = self._clock.now_s() + lease_s
+        return entry.recommendation.cancel_requested
+
+    async def append(self, recommendation_id: str, owner: str, happening: Happening) -> Event:
+        return self._add_event(self._leased(recommendation_id, owner), happening)
+
+    async def finish(self, recommendation_id: str, owner: str, change: StateChanged) -> Event:
+        entry = self._leased(recommendation_id, owner)
+        check_transition(State.RUNNING, change.state)
+        entry.owner = None
+        return self._change(entry, change)
+
+    async def events(
+        self, recommendation_id: str, *, after_sequence: int = 0, limit: int = 1000
+    ) -> tuple[Event, ...]:
+        events = self._entry(recommendation_id).events
+        return tuple(event for event in events if event.sequence > after_sequence)[:limit]
+
+    async def log(self, recommendation_id: str) -> Log:
+        return self._entry(recommendation_id).log
+
+    async def find_answer(self, fingerprint: str) -> Recommendation | None:
+        return next(
+            (
+                entry.recommendation
+                for entry in self._newest_first()
+                if entry.recommendation.fingerprint == fingerprint
+                and entry.recommendation.state is State.SUCCEEDED
+            ),
+            None,
+        )
+
+    async def find_interrupted_log(self, fingerprint: str) -> Log:
+        for entry in self._newest_first():
+            recommendation = entry.recommendation
+            if recommendation.fingerprint != fingerprint:
+                continue
+            if recommendation.state is State.SUCCEEDED:
+                break
+            refusal = recommendation.refusal
+            if refusal is not None and refusal.code is RefusalCode.INTERRUPTED:
+                return entry.log
+        return ()
+
+    async def put_source(self, digest: str, bundle: bytes) -> None:
+        self._sources.setdefault(digest, bundle)
+
+    async def get_source(self, digest: str) -> bytes:
+        if digest not in self._sources:
+            raise NotFound(f"there is no source {digest}")
+        return self._sources[digest]
+
+    async def has_source(self, digest: str) -> bool:
+        return digest in self._sources
+
+    async def close(self) -> None:
+        pass
+
+    def _entry(self, recommendation_id: str) -> _Entry:
+        if recommendation_id not in self._entries:
+            raise NotFound(f"there is no recommendation {recommendation_id}")
+        return self._entries[recommendation_id]
+
+    def _newest_first(self) -> Iterator[_Entry]:
+        return reversed(self._entries.values())
+
+    def _in_state(self, state: State) -> list[_Entry]:
+        return [e for e in self._entries.values() if e.recommendation.state is state]
+
+    def _is_live(self, entry: _Entry) -> bool:
+        return (
+            entry.owner is not None
+            and entry.expires_at_s > self._clock.now_s()
+            and not self._is_owner_dead(entry.owner)
+        )
+
+    def _leased(self, recommendation_id: str, owner: str) -> _Entry:
+        entry = self._entries.get(recommendation_id)
+        if entry is None or entry.owner != owner:
+            raise LeaseLost(f"{owner} does not hold {recommendation_id}")
+        return entry
+
+    def _change(self, entry: _Entry, change: StateChanged) -> Event:
+        self._update(
+            entry,
+            state=change.state,
+            updated_at_s=self._clock.now_s(),
+            advice=change.advice,
+            refusal=change.refusal,
+        )
+        return self._add_event(entry, change)
+
+    def _update(self, entry: _Entry, **changes: Any) -> None:
+        entry.recommendation = dataclasses.replace(entry.recommendation, **changes)
+
+    def _add_event(self, entry: _Entry, happening: Happening) -> Event:
+        event = Event(sequence=len(entry.events) + 1, at_s=self._clock.now_s(), happening=happening)
+        entry.events.append(event)
+        return event
