@@ -51,7 +51,9 @@ def make_card(name: str = "a100-80gb", *, total_bytes: int = 80 * GIB) -> Device
 class FakeInventory(DeviceInventory):
     """Lists the devices it was given: GPUs first, a CPU last, cards only by name."""
 
-    def __init__(self, *gpus: Device, cpu: Device | None = None, card: Device | None = None):
+    def __init__(
+        self, *gpus: Device, cpu: Device | None = None, card: Device | None = None
+    ) -> None:
         self._gpus = gpus
         self._cpu = cpu or make_cpu()
         self._card = card or make_card()

@@ -1,0 +1,1 @@
+"""Where trial settings come from: Optuna, behind the proposer's port. Alone imports optuna."""

@@ -1,0 +1,137 @@
+"""What every proposer must do, whatever it is made of."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from advisor.ports.proposer import Point, Proposer, Study, TrialRecord
+
+
+def make_trial(
+    batch_size: int,
+    multiplier: float,
+    *losses: float,
+    is_finished: bool = True,
+    was_pruned: bool = False,
+    excess: float = 0.0,
+) -> TrialRecord:
+    """Return a trial with ``losses`` at rungs 0, 1 and so on."""
+    return TrialRecord(
+        point=Point(effective_batch_size=batch_size, lr_multiplier=multiplier),
+        losses=dict(enumerate(losses)),
+        is_finished=is_finished,
+        was_pruned=was_pruned,
+        excess=excess,
+    )
+
+
+def make_study(*trials: TrialRecord, seed: int = 0) -> Study:
+    """Return a study of batches from 8 to 4096 and multipliers from 1/16 to 16."""
+    return Study(
+        smallest_batch_size=8,
+        largest_batch_size=4096,
+        smallest_multiplier=1 / 16,
+        largest_multiplier=16.0,
+        trials=trials,
+        seed=seed,
+    )
+
+
+_POINTS = st.builds(
+    Point,
+    effective_batch_size=st.integers(1, 10_000),
+    lr_multiplier=st.floats(1e-3, 1e3),
+)
+_TRIALS = st.builds(
+    TrialRecord,
+    point=_POINTS,
+    losses=st.dictionaries(st.integers(0, 3), st.floats(-10, 10), max_size=4),
+    is_finished=st.booleans(),
+    was_pruned=st.booleans(),
+    excess=st.sampled_from([0.0, 0.0, 0.0, 0.5, 2.0]),
+)
+
+
+@st.composite
+def studies(draw: st.DrawFn, min_trials: int = 0) -> Study:
+    """Draw any study: bounds that meet, trials outside of them, trials in any state."""
+    batches = sorted(draw(st.tuples(st.integers(1, 5000), st.integers(1, 5000))))
+    multipliers = sorted(draw(st.tuples(st.floats(0.01, 100), st.floats(0.01, 100))))
+    return Study(
+        smallest_batch_size=batches[0],
+        largest_batch_size=batches[1],
+        smallest_multiplier=multipliers[0],
+        largest_multiplier=multipliers[1],
+        trials=tuple(draw(st.lists(_TRIALS, min_size=min_trials, max_size=12))),
+        seed=draw(st.integers(0, 2**63)),
+    )
+
+
+class ProposerContract(ABC):
+    """Inherit from this and make a proposer; the tests come along."""
+
+    @abstractmethod
+    def make(self) -> Proposer:
+        """Return the proposer under test."""
+
+    @given(study=studies())
+    def test_proposals_keep_within_the_bounds(self, study: Study) -> None:
+        point = self.make().propose(study)
+        assert study.smallest_batch_size <= point.effective_batch_size <= study.largest_batch_size
+        assert study.smallest_multiplier <= point.lr_multiplier <= study.largest_multiplier
+
+    @given(study=studies(min_trials=1))
+    def test_equal_studies_get_equal_answers(self, study: Study) -> None:
+        # The same losses, arrived in another order.
+        trials = tuple(
+            dataclasses.replace(trial, losses=dict(reversed(list(trial.losses.items()))))
+            for trial in study.trials
+        )
+        again = dataclasses.replace(study, trials=trials)
+        one, other = self.make(), self.make()
+        other.propose(make_study(seed=99))  # What was asked before must not matter.
+        assert one.propose(study) == other.propose(again)
+        for number in range(len(trials)):
+            assert one.should_prune(study, number) == other.should_prune(again, number)
+
+    @given(study=studies(min_trials=1))
+    def test_the_best_trial_of_a_rung_goes_on(self, study: Study) -> None:
+        sound = {n: trial for n, trial in enumerate(study.trials) if trial.excess <= 0}
+        for rung in range(4):
+            at_rung = {n: trial.losses[rung] for n, trial in sound.items() if rung in trial.losses}
+            for number, loss in at_rung.items():
+                is_last = rung == max(sound[number].losses)
+                if is_last and loss == min(at_rung.values()):
+                    assert not self.make().should_prune(study, number)
+
+    @given(study=studies(min_trials=1))
+    def test_pruning_does_not_depend_on_the_order_of_trials(self, study: Study) -> None:
+        backwards = dataclasses.replace(study, trials=study.trials[::-1])
+        count = len(study.trials)
+        for number in range(count):
+            assert self.make().should_prune(study, number) == self.make().should_prune(
+                backwards, count - 1 - number
+            )
+
+    def test_the_first_trial_at_a_rung_goes_on_however_bad(self) -> None:
+        study = make_study(
+            make_trial(64, 1.0, 0.1), make_trial(64, 2.0, 0.2), make_trial(64, 4.0, 0.15, 9.9)
+        )
+        assert not self.make().should_prune(study, 2)
+
+    def test_a_trial_with_no_loss_yet_goes_on(self) -> None:
+        study = make_study(make_trial(64, 1.0, 0.1), make_trial(64, 2.0, is_finished=False))
+        assert not self.make().should_prune(study, 1)
+
+    def test_a_trial_far_behind_all_others_ends(self) -> None:
+        good = [make_trial(64, 1 + n / 10, 0.10 + n / 100, 0.05 + n / 100) for n in range(4)]
+        bad = make_trial(64, 9.0, 0.09, 0.7, is_finished=False)
+        assert self.make().should_prune(make_study(*good, bad), len(good))
+
+    def test_a_trial_that_broke_a_constraint_ends(self) -> None:
+        study = make_study(make_trial(64, 1.0, 0.1, is_finished=False, excess=1.0))
+        assert self.make().should_prune(study, 0)
