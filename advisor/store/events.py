@@ -1,0 +1,58 @@
+"""Statements about events and the log; each runs inside its caller's transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Select, insert, select
+
+from advisor.domain.errors import NotFound
+from advisor.domain.measurements import Log
+from advisor.domain.recommendation import Event, Measured
+from advisor.store.rows import event_values, kind_of, to_event
+from advisor.store.tables import events, recommendations
+
+
+def insert_event(connection: Connection, recommendation_id: str, event: Event) -> None:
+    """Add an event; its sequence number was taken from the recommendation's row."""
+    connection.execute(insert(events).values(event_values(recommendation_id, event)))
+
+
+def read_events(
+    connection: Connection, recommendation_id: str, after_sequence: int, limit: int
+) -> tuple[Event, ...]:
+    """Return events after a sequence number, oldest first. Raises NotFound."""
+    query = _events_of(recommendation_id).where(events.c.sequence > after_sequence).limit(limit)
+    return _fetch(connection, recommendation_id, query)
+
+
+def read_log(connection: Connection, recommendation_id: str) -> Log:
+    """Return the measurements of a recommendation, oldest first. Raises NotFound."""
+    query = _events_of(recommendation_id).where(events.c.kind == kind_of(Measured))
+    happenings = (event.happening for event in _fetch(connection, recommendation_id, query))
+    return tuple(h.measurement for h in happenings if isinstance(h, Measured))
+
+
+def _events_of(recommendation_id: str) -> Select[Any]:
+    return (
+        select(events)
+        .where(events.c.recommendation_id == recommendation_id)
+        .order_by(events.c.sequence)
+    )
+
+
+def _fetch(connection: Connection, recommendation_id: str, query: Select[Any]) -> tuple[Event, ...]:
+    rows = connection.execute(query).all()
+    if not rows:
+        _check_exists(connection, recommendation_id)
+    return tuple(to_event(row) for row in rows)
+
+
+def _check_exists(connection: Connection, recommendation_id: str) -> None:
+    found = connection.scalar(
+        select(recommendations.c.number).where(
+            recommendations.c.recommendation_id == recommendation_id
+        )
+    )
+    if found is None:
+        raise NotFound(f"there is no recommendation {recommendation_id}")

@@ -1,0 +1,167 @@
+"""Statements about leases; each runs inside its caller's transaction.
+
+A lease is the owner and the time of expiry in a recommendation's own row, so that every write
+in its name checks it in the very statement that writes. A recommendation is RUNNING exactly
+while it has one. The database allows one RUNNING recommendation a device; an orphan is taken
+over before anything queued is begun, so that none waits behind a device that it holds itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
+
+from advisor.domain.errors import LeaseLost
+from advisor.domain.recommendation import (
+    Event,
+    Happening,
+    State,
+    StateChanged,
+    check_transition,
+)
+from advisor.ports.store import Claim
+from advisor.store.events import insert_event
+from advisor.store.recommendations import change_state, get
+from advisor.store.tables import recommendations
+
+_COLUMNS = recommendations.c
+_IS_RUNNING = _COLUMNS.state == State.RUNNING.value
+
+
+def claim(
+    connection: Connection,
+    owner: str,
+    lease_s: float,
+    now_s: float,
+    is_owner_dead: Callable[[str], bool],
+) -> Claim | None:
+    """Lease the oldest orphan, else the oldest queued one whose device is free."""
+    lease = {"lease_owner": owner, "lease_expires_at_s": now_s + lease_s}
+    orphan_id = _take_over_orphan(connection, lease, now_s, is_owner_dead)
+    if orphan_id is not None:
+        return Claim(recommendation=get(connection, orphan_id), is_takeover=True)
+    queued_id = _begin_queued(connection, lease, now_s)
+    if queued_id is not None:
+        return Claim(recommendation=get(connection, queued_id), is_takeover=False)
+    return None
+
+
+def _take_over_orphan(
+    connection: Connection,
+    lease: dict[str, Any],
+    now_s: float,
+    is_owner_dead: Callable[[str], bool],
+) -> str | None:
+    running = connection.execute(
+        select(_COLUMNS.recommendation_id, _COLUMNS.lease_owner, _COLUMNS.lease_expires_at_s)
+        .where(_IS_RUNNING)
+        .order_by(_COLUMNS.number)
+    ).all()
+    for row in running:
+        if row.lease_expires_at_s > now_s and not is_owner_dead(row.lease_owner):
+            continue
+        if connection.execute(
+            update(recommendations).where(_lease_is_unchanged(row)).values(**lease)
+        ).rowcount:
+            return str(row.recommendation_id)
+    return None
+
+
+def _lease_is_unchanged(row: Row[Any, Any, Any]) -> ColumnElement[bool]:
+    # Another daemon may have renewed the lease or taken it over since it was read.
+    return and_(
+        _held_by(row.recommendation_id, row.lease_owner),
+        _COLUMNS.lease_expires_at_s == row.lease_expires_at_s,
+    )
+
+
+def _begin_queued(connection: Connection, lease: dict[str, Any], now_s: float) -> str | None:
+    busy_devices = select(_COLUMNS.device_id).where(_IS_RUNNING)
+    queued_id = connection.scalar(
+        select(_COLUMNS.recommendation_id)
+        .where(
+            _COLUMNS.state == State.QUEUED.value,
+            _COLUMNS.device_id.not_in(busy_devices),
+        )
+        .order_by(_COLUMNS.number)
+        .limit(1)
+        # SQLite has no row locks and drops this; there the transaction holds the write lock.
+        .with_for_update(skip_locked=True)
+    )
+    if queued_id is not None:
+        is_it = _COLUMNS.recommendation_id == queued_id
+        change_state(connection, is_it, StateChanged(state=State.RUNNING), now_s, **lease)
+    return queued_id
+
+
+def renew(connection: Connection, recommendation_id: str, owner: str, expires_at_s: float) -> bool:
+    """Extend a lease, and return whether a cancel was asked for. Raises LeaseLost."""
+    return bool(
+        _update_held(
+            connection, recommendation_id, owner, lease_expires_at_s=expires_at_s
+        ).cancel_requested
+    )
+
+
+def append(
+    connection: Connection,
+    recommendation_id: str,
+    owner: str,
+    happening: Happening,
+    now_s: float,
+) -> Event:
+    """Add an event in the name of a lease. Raises LeaseLost."""
+    row = _update_held(
+        connection, recommendation_id, owner, last_sequence=_COLUMNS.last_sequence + 1
+    )
+    event = Event(sequence=row.last_sequence, at_s=now_s, happening=happening)
+    insert_event(connection, recommendation_id, event)
+    return event
+
+
+def finish(
+    connection: Connection,
+    recommendation_id: str,
+    owner: str,
+    change: StateChanged,
+    now_s: float,
+) -> Event:
+    """Move a leased recommendation on and end its lease. Raises LeaseLost, IllegalTransition."""
+    condition = _held_by(recommendation_id, owner)
+    no_lease = {"lease_owner": None, "lease_expires_at_s": None}
+    event = change_state(connection, condition, change, now_s, **no_lease)
+    if event is None:
+        raise _lease_lost(recommendation_id, owner)
+    check_transition(State.RUNNING, change.state)  # undoes the change when it raises
+    return event
+
+
+def _update_held(
+    connection: Connection,
+    recommendation_id: str,
+    owner: str,
+    **values: Any,  # noqa: ANN401 - columns to set
+) -> Row[Any]:
+    row = connection.execute(
+        update(recommendations)
+        .where(_held_by(recommendation_id, owner))
+        .values(**values)
+        .returning(_COLUMNS.last_sequence, _COLUMNS.cancel_requested)
+    ).one_or_none()
+    if row is None:
+        raise _lease_lost(recommendation_id, owner)
+    return row
+
+
+def _held_by(recommendation_id: str, owner: str) -> ColumnElement[bool]:
+    return and_(
+        _COLUMNS.recommendation_id == recommendation_id,
+        _IS_RUNNING,
+        _COLUMNS.lease_owner == owner,
+    )
+
+
+def _lease_lost(recommendation_id: str, owner: str) -> LeaseLost:
+    return LeaseLost(f"{owner} does not hold the lease of recommendation {recommendation_id}")

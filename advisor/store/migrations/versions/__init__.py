@@ -1,0 +1,1 @@
+"""One file a revision, numbered; Alembic reads their order from ``down_revision``."""

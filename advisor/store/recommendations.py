@@ -1,0 +1,158 @@
+"""Statements about recommendations; each runs inside its caller's transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+
+from advisor.domain.advice import RefusalCode
+from advisor.domain.errors import IllegalTransition, NotFound, RequestIdReused
+from advisor.domain.measurements import Log
+from advisor.domain.recommendation import Event, Recommendation, State, StateChanged
+from advisor.ports.store import Page
+from advisor.store.events import insert_event, read_log
+from advisor.store.page_tokens import make_page_token, read_page_token
+from advisor.store.rows import (
+    change_values,
+    first_change,
+    recommendation_values,
+    to_recommendation,
+)
+from advisor.store.tables import recommendations
+
+_COLUMNS = recommendations.c
+
+
+def insert_new(connection: Connection, recommendation: Recommendation) -> Recommendation:
+    """Add a recommendation and its first event."""
+    values = recommendation_values(recommendation)
+    connection.execute(insert(recommendations).values(last_sequence=1, **values))
+    first = Event(
+        sequence=1, at_s=recommendation.updated_at_s, happening=first_change(recommendation)
+    )
+    insert_event(connection, recommendation.recommendation_id, first)
+    return recommendation
+
+
+def find_repeated(connection: Connection, recommendation: Recommendation) -> Recommendation | None:
+    """Return the recommendation that was made with the same request id. Raises RequestIdReused."""
+    row = connection.execute(
+        select(recommendations).where(_COLUMNS.request_id == recommendation.request_id)
+    ).one_or_none()
+    if row is None:
+        return None
+    stored = to_recommendation(row)
+    if stored.request != recommendation.request:
+        raise RequestIdReused(
+            f"request id {stored.request_id} was used before, for another request"
+        )
+    return stored
+
+
+def get(connection: Connection, recommendation_id: str) -> Recommendation:
+    """Return a recommendation. Raises NotFound."""
+    row = connection.execute(
+        select(recommendations).where(_COLUMNS.recommendation_id == recommendation_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no recommendation {recommendation_id}")
+    return to_recommendation(row)
+
+
+def list_page(connection: Connection, page_size: int, page_token: str) -> Page:
+    """Return a page, newest first. Raises InvalidRequest."""
+    query = select(recommendations).order_by(_COLUMNS.number.desc()).limit(page_size + 1)
+    if page_token:
+        query = query.where(_COLUMNS.number < read_page_token(page_token))
+    rows = connection.execute(query).all()
+    page = rows[:page_size]
+    return Page(
+        recommendations=tuple(to_recommendation(row) for row in page),
+        next_page_token=make_page_token(page[-1].number) if len(rows) > page_size else "",
+    )
+
+
+def remove(connection: Connection, recommendation_id: str) -> None:
+    """Remove a recommendation and, by its foreign key, its events."""
+    removed = connection.execute(
+        delete(recommendations).where(
+            _COLUMNS.recommendation_id == recommendation_id,
+            _COLUMNS.state != State.RUNNING.value,
+        )
+    )
+    if not removed.rowcount:
+        state = get(connection, recommendation_id).state
+        raise IllegalTransition(f"a recommendation that is {state} cannot be deleted")
+
+
+def request_cancel(connection: Connection, recommendation_id: str, now_s: float) -> Recommendation:
+    """Mark what is not finished, end what is queued, and return it as it then is."""
+    is_it = _COLUMNS.recommendation_id == recommendation_id
+    unfinished = [State.QUEUED.value, State.RUNNING.value]
+    connection.execute(
+        update(recommendations)
+        .where(is_it, _COLUMNS.state.in_(unfinished))
+        .values(cancel_requested=True)
+    )
+    change_state(
+        connection,
+        is_it & (_COLUMNS.state == State.QUEUED.value),
+        StateChanged(state=State.CANCELLED),
+        now_s,
+    )
+    return get(connection, recommendation_id)
+
+
+def change_state(
+    connection: Connection,
+    condition: ColumnElement[bool],
+    change: StateChanged,
+    now_s: float,
+    **values: Any,  # noqa: ANN401 - further columns to set
+) -> Event | None:
+    """Move the one recommendation that meets a condition; None when none does."""
+    row = connection.execute(
+        update(recommendations)
+        .where(condition)
+        .values(
+            last_sequence=_COLUMNS.last_sequence + 1,
+            updated_at_s=now_s,
+            **change_values(change),
+            **values,
+        )
+        .returning(_COLUMNS.recommendation_id, _COLUMNS.last_sequence)
+    ).one_or_none()
+    if row is None:
+        return None
+    event = Event(sequence=row.last_sequence, at_s=now_s, happening=change)
+    insert_event(connection, row.recommendation_id, event)
+    return event
+
+
+def find_answer(connection: Connection, fingerprint: str) -> Recommendation | None:
+    """Return the newest success with a fingerprint."""
+    row = connection.execute(
+        select(recommendations)
+        .where(_COLUMNS.fingerprint == fingerprint, _COLUMNS.state == State.SUCCEEDED.value)
+        .order_by(_COLUMNS.number.desc())
+        .limit(1)
+    ).one_or_none()
+    return to_recommendation(row) if row else None
+
+
+def find_interrupted_log(connection: Connection, fingerprint: str) -> Log:
+    """Return the log of the newest interrupted one, unless a newer one has succeeded."""
+    was_interrupted = _COLUMNS.refusal_code == RefusalCode.INTERRUPTED.value
+    row = connection.execute(
+        select(_COLUMNS.recommendation_id, _COLUMNS.state)
+        .where(
+            _COLUMNS.fingerprint == fingerprint,
+            (_COLUMNS.state == State.SUCCEEDED.value) | was_interrupted,
+        )
+        .order_by(_COLUMNS.number.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None or row.state == State.SUCCEEDED.value:
+        return ()
+    return read_log(connection, row.recommendation_id)

@@ -1,0 +1,122 @@
+"""The Store port on a SQL database."""
+
+# ruff: noqa: D102 - the port says what its methods are for
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from sqlalchemy.exc import IntegrityError
+
+from advisor.domain.measurements import Log
+from advisor.domain.recommendation import Event, Happening, Recommendation, StateChanged
+from advisor.ports.clock import Clock
+from advisor.ports.store import Claim, Page, Store
+from advisor.store import events, leases, recommendations, sources
+from advisor.store.database import Database
+
+
+class SqlStore(Store):
+    """Each method is one transaction, made of the statements beside this file.
+
+    Args:
+        database: Where the tables are; this store closes it.
+        clock: Times events and leases.
+        is_owner_dead: Whether the owner of a lease is known to be gone, so that its lease
+            need not run out first.
+    """
+
+    def __init__(
+        self, database: Database, clock: Clock, is_owner_dead: Callable[[str], bool]
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._is_owner_dead = is_owner_dead
+
+    async def create(self, recommendation: Recommendation) -> Recommendation:
+        try:
+            return await self._database.write(
+                lambda c: recommendations.insert_new(c, recommendation)
+            )
+        except IntegrityError:
+            repeated = await self._database.read(
+                lambda c: recommendations.find_repeated(c, recommendation)
+            )
+            if repeated is None:
+                raise
+            return repeated
+
+    async def get(self, recommendation_id: str) -> Recommendation:
+        return await self._database.read(lambda c: recommendations.get(c, recommendation_id))
+
+    async def list_page(self, *, page_size: int, page_token: str = "") -> Page:
+        return await self._database.read(
+            lambda c: recommendations.list_page(c, page_size, page_token)
+        )
+
+    async def delete(self, recommendation_id: str) -> None:
+        await self._database.write(lambda c: recommendations.remove(c, recommendation_id))
+
+    async def request_cancel(self, recommendation_id: str) -> Recommendation:
+        return await self._database.write(
+            lambda c: recommendations.request_cancel(c, recommendation_id, self._clock.now_s())
+        )
+
+    async def claim(self, owner: str, *, lease_s: float) -> Claim | None:
+        # On PostgreSQL another daemon may lease the same device in the same instant; then
+        # there is nothing for this one now.
+        with suppress(IntegrityError):
+            return await self._database.write(
+                lambda c: leases.claim(c, owner, lease_s, self._clock.now_s(), self._is_owner_dead)
+            )
+        return None
+
+    async def renew(self, recommendation_id: str, owner: str, *, lease_s: float) -> bool:
+        return await self._database.write(
+            lambda c: leases.renew(c, recommendation_id, owner, self._clock.now_s() + lease_s)
+        )
+
+    async def append(self, recommendation_id: str, owner: str, happening: Happening) -> Event:
+        return await self._database.write(
+            lambda c: leases.append(c, recommendation_id, owner, happening, self._clock.now_s())
+        )
+
+    async def finish(self, recommendation_id: str, owner: str, change: StateChanged) -> Event:
+        return await self._database.write(
+            lambda c: leases.finish(c, recommendation_id, owner, change, self._clock.now_s())
+        )
+
+    async def events(
+        self, recommendation_id: str, *, after_sequence: int = 0, limit: int = 1000
+    ) -> tuple[Event, ...]:
+        return await self._database.read(
+            lambda c: events.read_events(c, recommendation_id, after_sequence, limit)
+        )
+
+    async def log(self, recommendation_id: str) -> Log:
+        return await self._database.read(lambda c: events.read_log(c, recommendation_id))
+
+    async def find_answer(self, fingerprint: str) -> Recommendation | None:
+        return await self._database.read(lambda c: recommendations.find_answer(c, fingerprint))
+
+    async def find_interrupted_log(self, fingerprint: str) -> Log:
+        return await self._database.read(
+            lambda c: recommendations.find_interrupted_log(c, fingerprint)
+        )
+
+    async def put_source(self, digest: str, bundle: bytes) -> None:
+        # Fails only where another daemon has put the same bundle in the same instant.
+        with suppress(IntegrityError):
+            await self._database.write(
+                lambda c: sources.put(c, digest, bundle, self._clock.now_s())
+            )
+
+    async def get_source(self, digest: str) -> bytes:
+        return await self._database.read(lambda c: sources.get(c, digest))
+
+    async def has_source(self, digest: str) -> bool:
+        return await self._database.read(lambda c: sources.has(c, digest))
+
+    async def close(self) -> None:
+        await self._database.close()

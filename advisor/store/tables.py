@@ -1,0 +1,98 @@
+"""The database's tables.
+
+A value of the domain is one column of JSON text; beside it stand, as columns, only the parts
+that a query asks for. JSON is kept as text because a diverged loss may hold NaN, which the
+JSON types of databases refuse.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+from advisor.domain.recommendation import State
+
+SCHEMA_REVISION = "0001"
+"""The newest revision in ``migrations/versions``, which makes the tables as they stand here."""
+
+VERSION_TABLE = "bsadvise_schema"
+"""Where Alembic keeps the revision; its usual table would clash with another program's."""
+
+METADATA = MetaData()
+
+recommendations = Table(
+    "recommendations",
+    METADATA,
+    # The order of creation. Clocks jump and tie; this does neither.
+    Column("number", Integer, primary_key=True),
+    Column("recommendation_id", String, nullable=False, unique=True),
+    Column("request_id", String, nullable=False, unique=True),
+    Column("request", Text, nullable=False),
+    Column("device_id", String, nullable=False),
+    Column("device", Text, nullable=False),
+    Column("fingerprint", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("created_at_s", Double, nullable=False),
+    Column("updated_at_s", Double, nullable=False),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("advice", Text),
+    Column("refusal", Text),
+    Column("refusal_code", String),
+    Column("lease_owner", String),
+    Column("lease_expires_at_s", Double),
+    Column("last_sequence", Integer, nullable=False),
+    # Numbers of deleted rows are not given again: a page token may still name one.
+    sqlite_autoincrement=True,
+)
+
+Index("ix_recommendations_state_number", recommendations.c.state, recommendations.c.number)
+Index(
+    "ix_recommendations_fingerprint_number",
+    recommendations.c.fingerprint,
+    recommendations.c.number,
+)
+
+_is_running = recommendations.c.state == State.RUNNING.value
+
+# Two daemons that claim work for one device at the same instant: the second one fails here.
+Index(
+    "uq_recommendations_running_device",
+    recommendations.c.device_id,
+    unique=True,
+    sqlite_where=_is_running,
+    postgresql_where=_is_running,
+)
+
+events = Table(
+    "events",
+    METADATA,
+    Column(
+        "recommendation_id",
+        ForeignKey(recommendations.c.recommendation_id, ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("at_s", Double, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+sources = Table(
+    "sources",
+    METADATA,
+    Column("digest", String, primary_key=True),
+    Column("bundle", LargeBinary, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("created_at_s", Double, nullable=False),
+)

@@ -1,0 +1,71 @@
+"""What the database's errors mean to the person who runs the daemon."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import exc
+
+from advisor.domain.errors import StoreUnavailable
+
+BUSY_TIMEOUT_S = 10.0
+"""How long SQLite waits for another process's write; ours take milliseconds."""
+
+_NO_ACCESS = (
+    "{place} cannot be opened for writing; give this user write access to the file and to its "
+    "directory, or use another state directory"
+)
+_DAMAGED = (
+    "{place} is damaged, or is not a database; restore a backup, or move the file away and a "
+    "new one is made"
+)
+_LOCKED = (
+    f"{{place}} has been locked by another process for {BUSY_TIMEOUT_S:.0f} s; end that process, "
+    "or use another state directory"
+)
+
+# By the second word of SQLite's error names: SQLITE_READONLY_DIRECTORY is a READONLY.
+_SENTENCES = {
+    "AUTH": _NO_ACCESS,
+    "BUSY": _LOCKED,
+    "CANTOPEN": _NO_ACCESS,
+    "CORRUPT": _DAMAGED,
+    "FULL": "the disk that holds {place} is full; free some space, and work goes on",
+    "IOERR": "the disk that holds {place} failed to read or write; see the system's log",
+    "LOCKED": _LOCKED,
+    "NOTADB": _DAMAGED,
+    "PERM": _NO_ACCESS,
+    "READONLY": _NO_ACCESS,
+}
+
+
+@contextmanager
+def translated(place: str) -> Iterator[None]:
+    """Raise StoreUnavailable in place of the errors that say the database cannot be used.
+
+    Errors that tell of a defect of ours, such as a wrong statement, go on as they are.
+
+    Args:
+        place: The database's file, or its URL without the password.
+    """
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+        raise StoreUnavailable(_sentence(place, error)) from error
+    except exc.DatabaseError as error:
+        # "Not a database" and "malformed" come as the base class itself.
+        if type(error) is not exc.DatabaseError:
+            raise
+        raise StoreUnavailable(_sentence(place, error)) from error
+
+
+def _sentence(place: str, error: exc.SQLAlchemyError) -> str:
+    cause = error.orig if isinstance(error, exc.DBAPIError) else error
+    template = "{place} cannot be used"
+    if isinstance(cause, sqlite3.Error):
+        # Errors of the sqlite3 module itself carry no name.
+        words = getattr(cause, "sqlite_errorname", "").split("_")
+        template = _SENTENCES.get("".join(words[1:2]), template)
+    return f"{template.format(place=place)} ({cause})"
