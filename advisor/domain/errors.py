@@ -7,12 +7,16 @@ AdvisorError
 ├── SourceRejected       an upload that is too large, damaged or unsafe
 ├── IllegalTransition    a change of state that cannot be; a defect, or a lost race
 ├── LeaseLost            another daemon has taken the work over
+├── NoAnswer             a question asked at once has no answer, and why
+├── Draining             the daemon is stopping; another, or the next one, will answer
 └── StoreUnavailable     the database cannot be read or written
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from advisor.domain.advice import Refusal
 
 
 class AdvisorError(Exception):
@@ -53,6 +57,18 @@ class IllegalTransition(AdvisorError):
 
 class LeaseLost(AdvisorError):
     """Another daemon has taken over the recommendation that this one was working on."""
+
+
+class NoAnswer(AdvisorError):
+    """There is no answer to a question that was asked at once; ``refusal`` says why."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class Draining(AdvisorError):
+    """The daemon is stopping."""
 
 
 class StoreUnavailable(AdvisorError):

@@ -1,0 +1,105 @@
+"""Puts the use cases together over a set of ports."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from advisor.application.bundles import Unpack
+from advisor.application.estimates import Estimates
+from advisor.application.hub import Hub
+from advisor.application.recommendations import Recommendations
+from advisor.application.runner import Runner
+from advisor.application.sources import Sources
+from advisor.application.work_queue import WorkQueue
+from advisor.application.workspace import Workspace
+from advisor.planning.step import EstimatePlanner, Planner
+from advisor.ports.clock import Clock
+from advisor.ports.device_inventory import DeviceInventory
+from advisor.ports.store import Store
+from advisor.ports.worker_pool import WorkerPool
+
+_ESTIMATES_AT_ONCE = 2
+"""An estimate keeps one processor busy and holds a model's worth of no memory but its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """The outside, as the application sees it."""
+
+    store: Store
+    pool: WorkerPool
+    inventory: DeviceInventory
+    planner: Planner
+    estimate_planner: EstimatePlanner
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """The use cases of one daemon, and the loop that works for them."""
+
+    recommendations: Recommendations
+    estimates: Estimates
+    sources: Sources
+    inventory: DeviceInventory
+    queue: WorkQueue
+    hub: Hub
+
+
+def build_application(
+    ports: Ports,
+    *,
+    state_dir: Path,
+    unpack: Unpack,
+    owner: str,
+    lease_s: float,
+    is_private: bool = False,
+) -> Application:
+    """Return an application whose loop is not started.
+
+    Args:
+        ports: The outside.
+        state_dir: Directory for sources and checkpoints.
+        unpack: Reads an uploaded bundle.
+        owner: This daemon's name on its leases.
+        lease_s: Seconds of a lease.
+        is_private: Whether the daemon serves one client and ends with it.
+    """
+    hub = Hub()
+    workspace = Workspace(state_dir, ports.store, unpack)
+    runner = Runner(
+        store=ports.store,
+        pool=ports.pool,
+        inventory=ports.inventory,
+        planner=ports.planner,
+        clock=ports.clock,
+        hub=hub,
+        workspace=workspace,
+        owner=owner,
+        lease_s=lease_s,
+    )
+    queue = WorkQueue(ports.store, runner, ports.clock, is_private=is_private)
+    return Application(
+        recommendations=Recommendations(
+            store=ports.store,
+            inventory=ports.inventory,
+            workspace=workspace,
+            queue=queue,
+            hub=hub,
+            clock=ports.clock,
+        ),
+        estimates=Estimates(
+            pool=ports.pool,
+            inventory=ports.inventory,
+            planner=ports.estimate_planner,
+            workspace=workspace,
+            clock=ports.clock,
+            slots=asyncio.Semaphore(_ESTIMATES_AT_ONCE),
+        ),
+        sources=Sources(ports.store, unpack),
+        inventory=ports.inventory,
+        queue=queue,
+        hub=hub,
+    )

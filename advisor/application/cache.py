@@ -1,0 +1,87 @@
+"""When two requests have the same answer, and when an old answer may still be given."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from functools import cache
+from importlib import metadata
+
+from advisor.domain.advice import Advice
+from advisor.domain.device import Device
+from advisor.domain.recommendation import Recommendation
+from advisor.domain.request import AdviceRequest
+from advisor.planning.budget import memory_budget
+from advisor.ports.store import Store
+from advisor.serialization import to_dict
+
+_BUDGET_GROWTH = 1.1
+"""A larger batch is worth a new search once the budget has grown by more than a tenth; free
+memory of less moves from one minute to the next."""
+
+
+def fingerprint(request: AdviceRequest, device: Device) -> str:
+    """Return the key of an answer: equal for requests that must have equal answers.
+
+    A digest of everything that bears on the answer: the request but for the device's name and
+    the leave to use the cache; what the device is, but not which of several alike or what is
+    free on it; and the versions of what measures.
+    """
+    asked = to_dict(request)
+    del asked["device"], asked["use_cache"]
+    content = {
+        "request": asked,
+        "device": {
+            "name": device.name,
+            "kind": device.kind.value,
+            "present": device.present,
+            "total_bytes": device.total_bytes,
+            "driver_version": device.driver_version,
+        },
+        "versions": _versions(),
+    }
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def is_reusable(advice: Advice, request: AdviceRequest, device: Device) -> bool:
+    """Return whether advice found earlier still holds on a device as it is now.
+
+    It does not when its peak no longer fits in what is free, nor when memory bounded it and
+    there is now clearly more of it.
+    """
+    if device.free_bytes is None:
+        return True
+    peak_bytes = advice.measured_peak_bytes or advice.predicted_peak_bytes or 0
+    if peak_bytes > device.free_bytes:
+        return False
+    budget_bytes = memory_budget(request, device).budget_bytes
+    was_bound_by_memory = 2 * advice.micro_batch_size > advice.max_micro_batch_size
+    return not was_bound_by_memory or budget_bytes <= _BUDGET_GROWTH * advice.budget_bytes
+
+
+async def find_cached_advice(
+    store: Store, key: str, request: AdviceRequest, device: Device
+) -> Advice | None:
+    """Return the remembered answer to a request, marked as such; None when there is none."""
+    if not request.use_cache:
+        return None
+    answered: Recommendation | None = await store.find_answer(key)
+    if answered is None or answered.advice is None:
+        return None
+    if not is_reusable(answered.advice, request, device):
+        return None
+    return replace(answered.advice, search=replace(answered.advice.search, cache_hit=True))
+
+
+@cache
+def _versions() -> dict[str, str | None]:
+    return {name: _version(name) for name in ("bsadvise", "torch")}
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,73 @@
+"""Answers at once what fits on a device: no queue, no lease, nothing kept."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from advisor.application.validation import resolve
+from advisor.application.workspace import Workspace
+from advisor.domain.advice import MemoryEstimate, Refusal
+from advisor.domain.device import Device
+from advisor.domain.errors import NoAnswer
+from advisor.domain.measurements import Log, Measurement
+from advisor.domain.request import AdviceRequest
+from advisor.planning.step import EstimatePlanner
+from advisor.ports.clock import Clock
+from advisor.ports.device_inventory import DeviceInventory
+from advisor.ports.worker_pool import WorkerPool, WorkerSession
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimates:
+    """Predicts memory. Needs no lease, since nothing is run on the device itself.
+
+    Attributes:
+        pool: Where commands are carried out.
+        inventory: Where devices are found.
+        planner: What decides.
+        workspace: The directory shared with workers.
+        clock: The time.
+        slots: How many estimates may be made at a time.
+    """
+
+    pool: WorkerPool
+    inventory: DeviceInventory
+    planner: EstimatePlanner
+    workspace: Workspace
+    clock: Clock
+    slots: asyncio.Semaphore
+
+    async def estimate(self, request: AdviceRequest) -> MemoryEstimate:
+        """Return what fits. Cancelling the task that waits here ends the work.
+
+        Raises:
+            InvalidRequest: Something is wrong with the request; it names all that is.
+            NotFound: The source was not uploaded.
+            NoAnswer: There is none; most often the model file is at fault.
+        """
+        device = await resolve(request, self.inventory)
+        async with self.slots, AsyncExitStack() as stack:
+            scratch = stack.enter_context(self.workspace.scratch_dir())
+            job = await self.workspace.job(
+                request, planned=device, found=device, checkpoint_dir=Path(scratch)
+            )
+            session = await stack.enter_async_context(self.pool.open(job))
+            return await self._measure(session, request, device)
+
+    async def _measure(
+        self, session: WorkerSession, request: AdviceRequest, device: Device
+    ) -> MemoryEstimate:
+        log: Log = ()
+        while True:
+            step = await asyncio.to_thread(self.planner.next_step, request, device, log)
+            if isinstance(step, MemoryEstimate):
+                return step
+            if isinstance(step, Refusal):
+                raise NoAnswer(step)
+            begun_s = self.clock.monotonic_s()
+            outcome = await session.run(step)
+            wall_s = self.clock.monotonic_s() - begun_s
+            log = (*log, Measurement(command=step, outcome=outcome, wall_s=wall_s))

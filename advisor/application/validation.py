@@ -1,0 +1,66 @@
+"""What must be true of a request beyond what each field says for itself."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import Iterator
+
+from advisor.application.bundles import is_plain_path
+from advisor.domain.device import Device
+from advisor.domain.errors import FieldViolation, InvalidRequest, NotFound
+from advisor.domain.request import AdviceRequest
+from advisor.ports.device_inventory import DeviceInventory
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+def check_request_id(request_id: str) -> Iterator[FieldViolation]:
+    """Yield what is wrong with a client-made id."""
+    if not _REQUEST_ID.fullmatch(request_id):
+        yield FieldViolation(
+            "request_id", "must be 1 to 128 letters, digits, '.', '_' and '-', with no others"
+        )
+
+
+def check_request(request: AdviceRequest) -> Iterator[FieldViolation]:
+    """Yield what is wrong with a request, whatever the device."""
+    batch_size, world_size = request.effective_batch_size, request.world_size
+    if batch_size is not None and batch_size % world_size:
+        yield FieldViolation(
+            "request.effective_batch_size", f"must be a multiple of world_size, {world_size}"
+        )
+    limit_bytes, margin_bytes = request.memory_limit_bytes, request.margin_bytes
+    if limit_bytes is not None and margin_bytes is not None and margin_bytes >= limit_bytes:
+        yield FieldViolation("request.margin_bytes", "must be less than memory_limit_bytes")
+    if request.target_loss is not None and not math.isfinite(request.target_loss):
+        yield FieldViolation("request.target_loss", "must be finite")
+    if not is_plain_path(request.source.entry_path):
+        yield FieldViolation("request.source.entry_path", "must be a plain relative path")
+    for name in request.build_kwargs:
+        if not name.isidentifier():
+            yield FieldViolation("request.build_kwargs", f"{name!r} is not a name in Python")
+
+
+async def resolve(
+    request: AdviceRequest, inventory: DeviceInventory, *violations: FieldViolation
+) -> Device:
+    """Return the device of a request that can be carried out.
+
+    Args:
+        request: The request.
+        inventory: Where devices are found.
+        violations: What else is known to be wrong.
+
+    Raises:
+        InvalidRequest: Something is wrong; it names all that is.
+    """
+    found = [*violations, *check_request(request)]
+    try:
+        device = await asyncio.to_thread(inventory.find, request.device)
+    except NotFound as error:
+        raise InvalidRequest(*found, FieldViolation("request.device", str(error))) from error
+    if found:
+        raise InvalidRequest(*found)
+    return device

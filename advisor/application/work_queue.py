@@ -1,0 +1,109 @@
+"""Leases what waits in the store and runs it, several recommendations at a time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from advisor.application.brake import Brake, StopReason
+from advisor.application.hub import wait_for
+from advisor.application.runner import Runner
+from advisor.domain.advice import Refusal, RefusalCode
+from advisor.domain.errors import AdvisorError, StoreUnavailable
+from advisor.domain.recommendation import Recommendation, State, StateChanged
+from advisor.ports.clock import Clock
+from advisor.ports.store import Claim, Store
+
+_LOG = structlog.stdlib.get_logger(__name__)
+
+POLL_S = 2.0
+"""How often to look for what nobody tells of: the work of other daemons that have died."""
+
+
+class WorkQueue:
+    """The daemon's loop: claim, run, claim again.
+
+    One recommendation runs on a device at a time, since the store's ``claim`` gives out no
+    other; recommendations on several devices run side by side.
+
+    A private daemon serves the client that started it alone. What it finds that is older than
+    itself has no client any more: it is ended INTERRUPTED, and the same request, when it
+    comes again, goes on from its log.
+    """
+
+    def __init__(self, store: Store, runner: Runner, clock: Clock, *, is_private: bool) -> None:
+        self._store = store
+        self._runner = runner
+        self._clock = clock
+        self._is_private = is_private
+        self._began_at_s = clock.now_s()
+        self._news = asyncio.Event()
+        self._is_draining = False
+        self._brakes: dict[str, Brake] = {}
+
+    def wake(self) -> None:
+        """Look for work now."""
+        self._news.set()
+
+    def cancel(self, recommendation_id: str) -> None:
+        """Stop a recommendation that runs here, if it does."""
+        if brake := self._brakes.get(recommendation_id):
+            brake.pull(StopReason.CANCEL)
+
+    def drain(self) -> None:
+        """Begin no more, and put back what runs; ``serve`` then returns."""
+        self._is_draining = True
+        for brake in self._brakes.values():
+            brake.pull(StopReason.DRAIN)
+        self.wake()
+
+    async def serve(self) -> None:
+        """Work until drained."""
+        async with asyncio.TaskGroup() as tasks:
+            while not self._is_draining:
+                self._news.clear()
+                claim = await self._claim()
+                if claim is None:
+                    await wait_for(self._news, self._clock, limit_s=POLL_S)
+                elif self._is_left_over(claim):
+                    await self._interrupt(claim.recommendation)
+                else:
+                    tasks.create_task(self._run(claim.recommendation))
+
+    async def _claim(self) -> Claim | None:
+        try:
+            return await self._store.claim(self._runner.owner, lease_s=self._runner.lease_s)
+        except StoreUnavailable:
+            _LOG.exception("cannot look for work: the store is not available")
+            return None
+
+    def _is_left_over(self, claim: Claim) -> bool:
+        is_older = claim.recommendation.created_at_s < self._began_at_s
+        return self._is_private and (claim.is_takeover or is_older)
+
+    async def _interrupt(self, recommendation: Recommendation) -> None:
+        refusal = Refusal(
+            code=RefusalCode.INTERRUPTED,
+            message="The daemon that worked on this ended. Ask again: it goes on from there.",
+        )
+        change = StateChanged(state=State.FAILED, refusal=refusal)
+        try:
+            await self._runner.finish(recommendation, change)
+        except AdvisorError:
+            _LOG.exception(
+                "cannot end what a daemon left", recommendation_id=recommendation.recommendation_id
+            )
+
+    async def _run(self, recommendation: Recommendation) -> None:
+        brake = Brake()
+        self._brakes[recommendation.recommendation_id] = brake
+        if self._is_draining:
+            brake.pull(StopReason.DRAIN)
+        try:
+            await self._runner.run(recommendation, brake)
+        except Exception:  # noqa: BLE001 - the trouble of one must not end the daemon's others
+            _LOG.exception("run lost", recommendation_id=recommendation.recommendation_id)
+        finally:
+            del self._brakes[recommendation.recommendation_id]
+            self.wake()  # Its device is free.

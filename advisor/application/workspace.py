@@ -1,0 +1,116 @@
+"""The directory that the daemon shares with its workers: sources and checkpoints."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from advisor.application.bundles import Unpack, checked_files
+from advisor.domain.device import Device
+from advisor.domain.recommendation import Recommendation
+from advisor.domain.request import AdviceRequest
+from advisor.planning.budget import memory_budget
+from advisor.ports.store import Store
+from advisor.ports.worker_pool import WorkerJob
+
+
+class Workspace:
+    """Lays out what a worker reads and writes, below one directory.
+
+    ``sources/<digest>/`` holds a bundle's files, ``checkpoints/<name>/`` the checkpoints of a
+    recommendation, ``scratch/`` directories that go with their use.
+    """
+
+    def __init__(self, state_dir: Path, store: Store, unpack: Unpack) -> None:
+        self._state_dir = state_dir
+        self._store = store
+        self._unpack = unpack
+
+    async def job(
+        self, request: AdviceRequest, *, planned: Device, found: Device, checkpoint_dir: Path
+    ) -> WorkerJob:
+        """Return what a worker needs to know for a request, its source unpacked.
+
+        Args:
+            request: The request.
+            planned: The device as it was when the plan was begun: it sets the limit.
+            found: The same device as it is now; its number may have changed.
+            checkpoint_dir: Where checkpoints are kept.
+
+        Raises:
+            NotFound: The source is not in the store.
+        """
+        budget = memory_budget(request, planned)
+        return WorkerJob(
+            source_dir=await self._source_dir(request.source.digest),
+            entry_path=request.source.entry_path,
+            checkpoint_dir=checkpoint_dir,
+            device=found,
+            memory_limit_bytes=budget.limit_bytes if budget.is_user_limit else None,
+            seed=request.seed,
+            build_kwargs=request.build_kwargs,
+        )
+
+    def checkpoint_dir(self, recommendation: Recommendation) -> Path:
+        """Return where a recommendation's checkpoints are kept, whether it is there or not.
+
+        Recommendations with one answer share it, one after the other, so that the second can
+        go on from the first one's log. Two devices that are alike never do so at once, since
+        each has its own.
+        """
+        if not recommendation.request.use_cache:
+            return self._state_dir / "checkpoints" / recommendation.recommendation_id
+        device_name = recommendation.device.device_id.replace("/", "_")
+        return self._state_dir / "checkpoints" / f"{recommendation.fingerprint}.{device_name}"
+
+    def make_checkpoint_dir(self, recommendation: Recommendation) -> Path:
+        """Return where a recommendation's checkpoints are kept, made if need be."""
+        path = self.checkpoint_dir(recommendation)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def remove_checkpoints(self, recommendation: Recommendation) -> None:
+        """Remove a recommendation's checkpoints, where there are any."""
+        shutil.rmtree(self.checkpoint_dir(recommendation), ignore_errors=True)
+
+    def scratch_dir(self) -> AbstractContextManager[str]:
+        """Return an empty directory that is removed on leaving."""
+        parent = self._state_dir / "scratch"
+        parent.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True)
+
+    async def has_file(self, digest: str, path: str) -> bool:
+        """Return whether a bundle holds a file. Raises NotFound."""
+        directory = await self._source_dir(digest)
+        return await asyncio.to_thread((directory / path).is_file)
+
+    async def _source_dir(self, digest: str) -> Path:
+        target = self._state_dir / "sources" / digest
+        if not await asyncio.to_thread(target.is_dir):
+            bundle = await self._store.get_source(digest)
+            await asyncio.to_thread(self._unpack_into, target, bundle)
+        return target
+
+    def _unpack_into(self, target: Path, bundle: bytes) -> None:
+        files = checked_files(self._unpack(bundle))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as scratch:
+            _write_files(Path(scratch) / "files", files)
+            try:
+                # Whole or not at all: a daemon killed here leaves no half of a bundle.
+                (Path(scratch) / "files").rename(target)
+            except OSError:
+                if not target.is_dir():
+                    raise  # Else another task was first, with the same bytes.
+
+
+def _write_files(directory: Path, files: Mapping[str, bytes]) -> None:
+    directory.mkdir()
+    for path, content in files.items():
+        target = directory / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)

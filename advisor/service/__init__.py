@@ -1,0 +1,11 @@
+"""The gRPC edge.
+
+A request's way through it:
+
+    client -> server (socket, limits) -> errors (translator around every RPC)
+           -> a servicer (convert, call the use case, convert) -> application
+
+Nothing is decided here: a servicer's method reads the message, calls one use case, and writes
+the answer. ``converters`` alone knows how messages and values correspond, and ``errors`` alone
+how an error becomes a status.
+"""

@@ -1,0 +1,85 @@
+"""Where the daemon listens: a unix socket of its owner's alone, or TCP on loopback."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+MAX_SOCKET_PATH_BYTES = 107
+"""What fits in ``sockaddr_un`` with its closing zero."""
+
+
+class AddressRefused(Exception):
+    """The daemon will not, or cannot, listen there."""
+
+
+def check_tcp(address: str) -> str:
+    """Return ``host:port`` if it may be listened on.
+
+    Raises:
+        AddressRefused: It is malformed, or reaches beyond this machine: what is said there is
+            neither encrypted nor authenticated.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise AddressRefused(f"{address!r} is not HOST:PORT")
+    if not _is_loopback(host.strip("[]")):
+        raise AddressRefused(
+            f"{address!r} is not on loopback: without TLS the daemon listens only on "
+            "127.0.0.1, [::1] and localhost; reach it from elsewhere through an SSH tunnel"
+        )
+    return address
+
+
+def prepare_socket(path: Path) -> None:
+    """Make the way free for a unix socket: its directory, and no dead daemon's socket.
+
+    Raises:
+        AddressRefused: The path is too long, something else is there, or a daemon serves on it.
+    """
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
+        raise AddressRefused(
+            f"{path} is longer than the {MAX_SOCKET_PATH_BYTES} bytes that a unix socket's "
+            "path may have; choose a shorter one"
+        )
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        return
+    if not stat.S_ISSOCK(path.stat().st_mode):
+        raise AddressRefused(f"{path} is not a socket; move it away, or choose another path")
+    if _is_served(path):
+        raise AddressRefused(f"another daemon already serves on {path}")
+    path.unlink()
+
+
+@contextmanager
+def owner_only() -> Iterator[None]:
+    """Let a socket that is made meanwhile be its owner's alone, from its first moment."""
+    before = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_served(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+    return True

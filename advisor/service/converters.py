@@ -1,0 +1,69 @@
+"""Messages to values, with every wrong field named at once, and values to messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from typing import Any
+
+from bsadvise.v1 import recommendation_pb2, source_service_pb2
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
+
+from advisor.domain.errors import FieldViolation, InvalidRequest, SourceRejected
+from advisor.domain.recommendation import Recommendation
+from advisor.domain.request import AdviceRequest, Source
+from advisor.messages import to_message
+from advisor.serialization import from_dict
+
+_ANY_SOURCE = {"digest": "0" * 64, "entry_path": "any.py"}
+
+
+def advice_request(message: recommendation_pb2.AdviceRequest) -> AdviceRequest:
+    """Return the request in a message.
+
+    Raises:
+        InvalidRequest: Fields do not say what they must; it names each of them.
+    """
+    data: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+    violations = tuple(_violations(data))
+    if violations:
+        raise InvalidRequest(*violations)
+    return from_dict(data, AdviceRequest)
+
+
+def recommendation_message(value: Recommendation) -> recommendation_pb2.Recommendation:
+    """Return the message of a recommendation."""
+    return to_message(value, recommendation_pb2.Recommendation())
+
+
+def unpack_bundle(bundle: bytes) -> Iterable[tuple[str, bytes]]:
+    """Return the paths and contents in an uploaded bundle.
+
+    Raises:
+        SourceRejected: The bytes are not a bundle's.
+    """
+    try:
+        message = source_service_pb2.SourceBundle.FromString(bundle)
+    except DecodeError as error:
+        raise SourceRejected("the upload is not a bundle of source files") from error
+    return [(file.path, file.content) for file in message.files]
+
+
+def _violations(data: dict[str, Any]) -> Iterator[FieldViolation]:
+    # Each field is tried in a request that is right but for it: what the classes say of their
+    # own fields is then said once, there.
+    source = data.get("source", {})
+    for field in fields(Source):
+        value = {field.name: source.get(field.name, "")}
+        yield from _try(f"source.{field.name}", _ANY_SOURCE | value, Source)
+    for name in data.keys() - {"source"}:
+        yield from _try(name, {"source": _ANY_SOURCE, name: data[name]}, AdviceRequest)
+
+
+def _try(path: str, data: dict[str, Any], cls: type) -> Iterator[FieldViolation]:
+    try:
+        from_dict(data, cls)
+    except ValueError as error:
+        reason = str(error).removeprefix(f"not a {cls.__name__}: ").rpartition(" @ $")[0]
+        yield FieldViolation(f"request.{path}", reason or str(error))

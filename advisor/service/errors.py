@@ -1,0 +1,176 @@
+"""What a caller is told of an error: one table, and the translator around every RPC."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import grpc
+import structlog
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from advisor.domain.advice import Refusal, RefusalCode
+from advisor.domain.errors import (
+    AdvisorError,
+    Draining,
+    IllegalTransition,
+    InvalidRequest,
+    LeaseLost,
+    NoAnswer,
+    NotFound,
+    RequestIdReused,
+    SourceRejected,
+    StoreUnavailable,
+)
+
+ERROR_DOMAIN = "bsadvise"
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+_LOG = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicError:
+    """What a caller is told.
+
+    Attributes:
+        code: A canonical code, ``google.rpc.code_pb2``.
+        reason: ``ErrorInfo.reason``, for a program.
+        sentence: For a person; None where the error's own words were written for callers.
+    """
+
+    code: int
+    reason: str
+    sentence: str | None = None
+
+
+CATALOGUE: dict[type[AdvisorError], PublicError] = {
+    InvalidRequest: PublicError(code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST"),
+    NotFound: PublicError(code_pb2.NOT_FOUND, "NOT_FOUND"),
+    RequestIdReused: PublicError(
+        code_pb2.ALREADY_EXISTS,
+        "REQUEST_ID_REUSED",
+        "The request id was used for another request; choose a new one.",
+    ),
+    SourceRejected: PublicError(code_pb2.INVALID_ARGUMENT, "SOURCE_REJECTED"),
+    IllegalTransition: PublicError(
+        code_pb2.FAILED_PRECONDITION,
+        "ILLEGAL_TRANSITION",
+        "The recommendation's state does not allow this; cancel it, or wait until it has ended.",
+    ),
+    LeaseLost: PublicError(
+        code_pb2.ABORTED, "LEASE_LOST", "Another daemon has taken the work over; ask again."
+    ),
+    NoAnswer: PublicError(code_pb2.FAILED_PRECONDITION, "NO_ANSWER"),
+    Draining: PublicError(
+        code_pb2.UNAVAILABLE, "DRAINING", "The daemon is stopping; ask again when it is back."
+    ),
+    StoreUnavailable: PublicError(
+        code_pb2.UNAVAILABLE,
+        "STORE_UNAVAILABLE",
+        "The daemon cannot read or write its database; its log says why.",
+    ),
+}
+
+_UNEXPECTED = PublicError(
+    code_pb2.INTERNAL, "INTERNAL", "The daemon failed at this; its log says how."
+)
+
+
+def to_status(error: Exception) -> status_pb2.Status:
+    """Return what a caller is told of an error: code, sentence, and details for a program."""
+    public = CATALOGUE[type(error)] if isinstance(error, AdvisorError) else _UNEXPECTED
+    info = error_details_pb2.ErrorInfo(reason=public.reason, domain=ERROR_DOMAIN)
+    details: list[Message] = [info]
+    code, sentence = public.code, public.sentence or str(error)
+    if isinstance(error, NoAnswer):
+        code, sentence = _describe_refusal(error.refusal, info)
+    if isinstance(error, InvalidRequest):
+        bad_request = error_details_pb2.BadRequest()
+        for violation in error.violations:
+            bad_request.field_violations.add(
+                field=violation.field, description=violation.description
+            )
+        details.append(bad_request)
+    return status_pb2.Status(code=code, message=sentence, details=[_pack(d) for d in details])
+
+
+def _describe_refusal(refusal: Refusal, info: error_details_pb2.ErrorInfo) -> tuple[int, str]:
+    info.reason = refusal.code.name
+    if refusal.code is RefusalCode.INTERNAL:
+        return code_pb2.INTERNAL, refusal.message
+    if refusal.fault is None:
+        return code_pb2.FAILED_PRECONDITION, refusal.message
+    fault = refusal.fault
+    place = {"hook": fault.hook, "file": fault.file, "line": fault.line, "fix": fault.fix}
+    for name, value in place.items():
+        if value is not None:
+            info.metadata[name] = str(value)
+    return code_pb2.FAILED_PRECONDITION, str(fault)
+
+
+def _pack(message: Message) -> AnyMessage:
+    packed = AnyMessage()
+    packed.Pack(message)
+    return packed
+
+
+class ErrorTranslator(grpc.aio.ServerInterceptor):
+    """Wraps every RPC of ours: the detail is logged, the safe sentence is sent."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Return the handler of an RPC, wrapped."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or not method.startswith("/bsadvise."):
+            return handler
+        return _wrap(handler, method)
+
+
+def _wrap(handler: Any, method: str) -> Handler:  # noqa: ANN401 - one of four kinds
+    make = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+    }[handler.request_streaming, handler.response_streaming]
+    body = handler.unary_unary or handler.unary_stream or handler.stream_unary
+
+    async def answer(request: Any, context: Any) -> Any:  # noqa: ANN401 - of any method
+        async with _translated(context, method):
+            return await body(request, context)
+
+    async def stream(request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ANN401
+        async with _translated(context, method):
+            async for response in body(request, context):
+                yield response
+
+    return make(
+        stream if inspect.isasyncgenfunction(body) else answer,
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
+
+
+@asynccontextmanager
+async def _translated(context: Any, method: str) -> AsyncIterator[None]:  # noqa: ANN401
+    try:
+        yield
+    except Exception as error:
+        status = to_status(error)
+        log = _LOG.bind(method=method, code=code_pb2.Code.Name(status.code))
+        if status.code == code_pb2.INTERNAL:
+            log.exception("rpc failed")
+        else:
+            log.info("rpc refused", error=str(error))
+        await context.abort_with_status(rpc_status.to_status(status))

@@ -1,0 +1,83 @@
+"""RecommendationService over the use cases."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from bsadvise.v1 import measurement_pb2, recommendation_pb2
+from bsadvise.v1 import recommendation_service_pb2 as pb
+from bsadvise.v1.recommendation_service_pb2_grpc import RecommendationServiceServicer
+
+from advisor.application.recommendations import Recommendations
+from advisor.messages import to_message
+from advisor.service.context import Context
+from advisor.service.converters import advice_request, recommendation_message
+
+
+class RecommendationServicer(RecommendationServiceServicer):
+    """Creates, reads, cancels, deletes and follows recommendations."""
+
+    def __init__(self, recommendations: Recommendations) -> None:
+        self._recommendations = recommendations
+
+    async def CreateRecommendation(
+        self, request: pb.CreateRecommendationRequest, context: Context
+    ) -> pb.CreateRecommendationResponse:
+        """Create a recommendation."""
+        created = await self._recommendations.create(
+            request.request_id, advice_request(request.request)
+        )
+        return pb.CreateRecommendationResponse(recommendation=recommendation_message(created))
+
+    async def GetRecommendation(
+        self, request: pb.GetRecommendationRequest, context: Context
+    ) -> pb.GetRecommendationResponse:
+        """Return a recommendation."""
+        found = await self._recommendations.get(request.recommendation_id)
+        return pb.GetRecommendationResponse(recommendation=recommendation_message(found))
+
+    async def ListRecommendations(
+        self, request: pb.ListRecommendationsRequest, context: Context
+    ) -> pb.ListRecommendationsResponse:
+        """Return a page of recommendations."""
+        page = await self._recommendations.list_page(
+            page_size=request.page_size, page_token=request.page_token
+        )
+        return pb.ListRecommendationsResponse(
+            recommendations=[recommendation_message(found) for found in page.recommendations],
+            next_page_token=page.next_page_token,
+        )
+
+    async def CancelRecommendation(
+        self, request: pb.CancelRecommendationRequest, context: Context
+    ) -> pb.CancelRecommendationResponse:
+        """Ask for a recommendation to stop."""
+        found = await self._recommendations.cancel(request.recommendation_id)
+        return pb.CancelRecommendationResponse(recommendation=recommendation_message(found))
+
+    async def DeleteRecommendation(
+        self, request: pb.DeleteRecommendationRequest, context: Context
+    ) -> pb.DeleteRecommendationResponse:
+        """Remove a recommendation."""
+        await self._recommendations.delete(request.recommendation_id)
+        return pb.DeleteRecommendationResponse()
+
+    async def WatchRecommendation(
+        self, request: pb.WatchRecommendationRequest, context: Context
+    ) -> AsyncIterator[pb.WatchRecommendationResponse]:
+        """Stream a recommendation's events."""
+        events = self._recommendations.watch(
+            request.recommendation_id, after_sequence=request.after_sequence
+        )
+        async for event in events:
+            message = to_message(event, recommendation_pb2.Event())
+            yield pb.WatchRecommendationResponse(event=message)
+
+    async def ListMeasurements(
+        self, request: pb.ListMeasurementsRequest, context: Context
+    ) -> pb.ListMeasurementsResponse:
+        """Return a recommendation's log."""
+        log = await self._recommendations.log(request.recommendation_id)
+        return pb.ListMeasurementsResponse(
+            measurements=[to_message(entry, measurement_pb2.Measurement()) for entry in log]
+        )

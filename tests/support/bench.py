@@ -1,0 +1,110 @@
+"""An application over fakes, with the fakes at hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from advisor.application.application import Application, Ports, build_application
+from advisor.domain.recommendation import Event, Recommendation, StateChanged
+from advisor.domain.request import AdviceRequest
+from advisor.planning.step import Planner
+from advisor.ports.device_inventory import DeviceInventory
+from advisor.ports.store import Store
+from advisor.service.converters import unpack_bundle
+from tests.support.builders import a_request, a_source
+from tests.support.bundles import digest_of, make_bundle
+from tests.support.fake_clock import FakeClock
+from tests.support.fake_inventory import FakeInventory
+from tests.support.fake_worker_pool import FakeWorkerPool
+from tests.support.memory_store import MemoryStore
+from tests.support.scripted_planner import ScriptedEstimatePlanner, ScriptedPlanner, answer
+
+BUNDLE = make_bundle(model="def build_model(): ...")
+LEASE_S = 30.0
+
+
+@dataclass
+class Bench:
+    """What one daemon stands on; several daemons may share a store.
+
+    Attributes:
+        state_dir: The daemon's directory.
+        owner: Its name on leases.
+        dead_owners: Owners that the store takes for dead.
+    """
+
+    state_dir: Path
+    owner: str = "daemon-1"
+    planner: Planner = field(default_factory=ScriptedPlanner)
+    inventory: DeviceInventory = field(default_factory=FakeInventory)
+    clock: FakeClock = field(default_factory=FakeClock)
+    pool: FakeWorkerPool = field(default_factory=lambda: FakeWorkerPool(answer))
+    dead_owners: set[str] = field(default_factory=set)
+    is_private: bool = False
+    store: Store = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.store = MemoryStore(self.clock, self.dead_owners.__contains__)
+
+    def build(self) -> Application:
+        """Return an application over these fakes."""
+        ports = Ports(
+            store=self.store,
+            pool=self.pool,
+            inventory=self.inventory,
+            planner=self.planner,
+            estimate_planner=ScriptedEstimatePlanner(),
+            clock=self.clock,
+        )
+        return build_application(
+            ports,
+            state_dir=self.state_dir,
+            unpack=unpack_bundle,
+            owner=self.owner,
+            lease_s=LEASE_S,
+            is_private=self.is_private,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Application]:
+        """Run an application's loop, and drain it on leaving."""
+        application = self.build()
+        serving = asyncio.create_task(application.queue.serve())
+        try:
+            yield application
+        finally:
+            application.queue.drain()
+            await serving
+
+    async def request(self, **changes: Any) -> AdviceRequest:
+        """Return a request whose source is in the store."""
+        await self.store.put_source(digest_of(BUNDLE), BUNDLE)
+        return a_request(source=a_source(digest=digest_of(BUNDLE)), **changes)
+
+
+async def create(application: Application, request: AdviceRequest, name: str) -> Recommendation:
+    """Create a recommendation under a request id."""
+    return await application.recommendations.create(name, request)
+
+
+async def end_of(application: Application, recommendation: Recommendation) -> StateChanged:
+    """Return how a recommendation ends, as its watchers learn it."""
+    events = await watch(application, recommendation)
+    ending = events[-1].happening
+    assert isinstance(ending, StateChanged)
+    return ending
+
+
+async def watch(
+    application: Application, recommendation: Recommendation, *, after_sequence: int = 0
+) -> list[Event]:
+    """Return all events after a sequence number, once the recommendation has ended."""
+    watched = application.recommendations.watch(
+        recommendation.recommendation_id, after_sequence=after_sequence
+    )
+    return [event async for event in watched]
