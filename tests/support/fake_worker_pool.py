@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from advisor.domain.commands import Command
 from advisor.domain.measurements import Outcome, TimedOut
 from advisor.ports.worker_pool import WorkerJob, WorkerPool, WorkerSession
 
-Answer = Callable[[WorkerJob, Command], Outcome]
+Answer = Callable[[WorkerJob, Command], Outcome | Awaitable[Outcome]]
 
 
 class FakeWorkerPool(WorkerPool):
-    """Answers commands from a function, and remembers what it was asked.
+    """Answers commands from a function, at once or later, and remembers what it was asked.
 
     Attributes:
         gate: While it is not set, commands wait for it: clear it to hold them in mid-run. A
@@ -22,7 +23,7 @@ class FakeWorkerPool(WorkerPool):
         entered: Set when a command begins.
         jobs: The job of each session, in order of opening.
         commands: Every command begun, in order.
-        cancelled_commands: Those whose task was cancelled while they waited for the gate.
+        cancelled_commands: Those whose task was cancelled meanwhile.
         open_session_count: Sessions open now.
         is_closed: Whether the pool was closed.
     """
@@ -57,12 +58,13 @@ class FakeWorkerPool(WorkerPool):
         try:
             async with asyncio.timeout(command.time_limit_s):
                 await self.gate.wait()
+                answer = self._answer(job, command)
+                return await answer if inspect.isawaitable(answer) else answer
         except TimeoutError:
             return TimedOut(limit_s=command.time_limit_s)
         except asyncio.CancelledError:
             self.cancelled_commands.append(command)
             raise
-        return self._answer(job, command)
 
 
 class _FakeSession(WorkerSession):

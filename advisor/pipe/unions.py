@@ -1,0 +1,48 @@
+"""Commands and outcomes to and from their messages, with types that mypy can follow."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from google.protobuf.json_format import ParseError
+
+from advisor.domain.commands import Command
+from advisor.domain.measurements import Outcome
+from advisor.messages import from_message, union_to_message
+from advisor.pipe.v1 import pipe_pb2
+
+# A union is not a type[T] to mypy.
+_COMMAND: Any = Command
+_OUTCOME: Any = Outcome
+
+
+def command_message(command_id: int, command: Command) -> pipe_pb2.NumberedCommand:
+    """Return a command as it goes to a worker."""
+    message = pipe_pb2.NumberedCommand(command_id=command_id)
+    union_to_message(command, message.command)
+    return message
+
+
+def command_of(message: pipe_pb2.NumberedCommand) -> Command:
+    """Return the command of a message. Raises ValueError when there is none."""
+    return cast(Command, from_message(message.command, _COMMAND))
+
+
+def outcome_message(command_id: int, outcome: Outcome) -> pipe_pb2.NumberedOutcome:
+    """Return an outcome as it goes to the daemon.
+
+    Raises:
+        ValueError: It holds what a message cannot: a float that is not finite, half a
+            surrogate pair, an integer of more than 64 bits.
+    """
+    message = pipe_pb2.NumberedOutcome(command_id=command_id)
+    try:
+        union_to_message(outcome, message.outcome)
+    except ParseError as error:
+        raise ValueError(str(error)) from error
+    return message
+
+
+def outcome_of(message: pipe_pb2.NumberedOutcome) -> Outcome:
+    """Return the outcome of a message. Raises ValueError when there is none that makes sense."""
+    return cast(Outcome, from_message(message.outcome, _OUTCOME))

@@ -1,0 +1,1 @@
+"""Where workers run. ``local`` starts them on this machine."""

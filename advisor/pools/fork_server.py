@@ -1,0 +1,202 @@
+"""The daemon's handle on its fork server: starts it, asks it for workers, hears of their ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from advisor.domain.measurements import Fault, FaultCode
+from advisor.pipe.framing import BadFrame, PipeClosed, read, send_fork_request
+from advisor.pipe.v1 import pipe_pb2
+from advisor.pools.deaths import ending
+from advisor.pools.environment import worker_environment
+from advisor.pools.output import Output
+
+START_LIMIT_S = 120.0
+"""A cold import of torch from a network disk takes a minute."""
+
+CLOSE_LIMIT_S = 15.0
+"""Ending every process takes milliseconds, unless a driver holds one in the kernel."""
+
+
+class ForkServerLost(Exception):
+    """There is no worker because the fork server cannot be started, or has ended.
+
+    Attributes:
+        fault: What to say of the command that needed the worker.
+    """
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForkedProcess:
+    """A process that the fork server has made.
+
+    Attributes:
+        pid: Its process id, and that of its process group.
+        exit_code: Set when it has ended: its exit code, negative for a signal, or None when
+            the fork server ended first.
+    """
+
+    pid: int
+    exit_code: asyncio.Future[int | None]
+
+
+class ForkServer:
+    """One fork server, from its start to its end. A new one takes the place of one that ended.
+
+    Attributes:
+        is_alive: Whether it takes requests, as far as is known.
+    """
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        control: socket.socket,
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        output: Output,
+    ) -> None:
+        self.is_alive = True
+        self._process = process
+        self._control = control
+        self._reader, self._writer = streams
+        self._output = output
+        self._epitaph = "The process that starts workers does not answer."
+        self._last_worker_id = 0
+        # Process ids (None: it could not be forked) and exit codes, by worker id.
+        self._births: dict[int, asyncio.Future[int | None]] = {}
+        self._deaths: dict[int, asyncio.Future[int | None]] = {}
+        self._listening = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def start(cls, command: Sequence[str]) -> ForkServer:
+        """Start a fork server. It takes requests at once, though it first has torch to import.
+
+        Args:
+            command: What to run; the control socket's number is added to it.
+
+        Raises:
+            ForkServerLost: There is no such program, or no room for another process.
+        """
+        ours, theirs = socket.socketpair()
+        output = Output()
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(output.close)
+            on_failure.callback(ours.close)
+            with theirs:
+                try:
+                    process = await asyncio.create_subprocess_exec(
+                        *command,
+                        f"--control-fd={theirs.fileno()}",
+                        stdin=asyncio.subprocess.DEVNULL,
+                        stdout=output.fileno(),
+                        stderr=output.fileno(),
+                        pass_fds=[theirs.fileno()],
+                        env=worker_environment(os.environ),
+                        start_new_session=True,
+                    )
+                except OSError as error:
+                    raise _lost(f"{command[0]} cannot be started: {error}.") from error
+            streams = await asyncio.open_connection(sock=ours)
+            on_failure.pop_all()
+        return cls(process, ours, streams, output)
+
+    async def fork(self, pipe: socket.socket, output: Output) -> ForkedProcess:
+        """Have a worker forked, and return once it is there.
+
+        When the calling task is cancelled, the worker may still come to be; it ends when the
+        daemon's end of its pipe is closed.
+
+        Args:
+            pipe: The worker's end of its pipe.
+            output: What keeps its standard output and standard error.
+
+        Raises:
+            ForkServerLost: There is no worker.
+        """
+        self._last_worker_id += 1
+        worker_id = self._last_worker_id
+        loop = asyncio.get_running_loop()
+        birth = self._births[worker_id] = loop.create_future()
+        death = self._deaths[worker_id] = loop.create_future()
+        request = pipe_pb2.ForkRequest(worker_id=worker_id)
+        pid = None
+        # Sending fails when the server has just ended; _listen() finds out how.
+        with contextlib.suppress(OSError, TimeoutError):
+            send_fork_request(
+                self._control, request, (pipe.fileno(), output.fileno(), output.fileno())
+            )
+            async with asyncio.timeout(START_LIMIT_S):
+                pid = await birth
+        if pid is None:
+            raise _lost(self._epitaph)
+        return ForkedProcess(pid=pid, exit_code=death)
+
+    async def close(self) -> None:
+        """End it and every process that came from it. Idempotent."""
+        self.is_alive = False
+        self._writer.close()
+        await asyncio.shield(self._listening)
+        self._output.close()
+
+    async def _listen(self) -> None:
+        try:
+            while True:
+                self._note(await read(self._reader, pipe_pb2.FromForkServer()))
+        except (PipeClosed, BadFrame):
+            self.is_alive = False
+            self._writer.close()
+        try:
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                exit_code = await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            exit_code = await self._process.wait()
+        last_words = (self._output.tail() or "").rpartition("\n")[2]
+        self._epitaph = f"The process that starts workers ended {ending(exit_code)}. {last_words}"
+        self._bury_workers()
+
+    def _note(self, message: pipe_pb2.FromForkServer) -> None:
+        if message.WhichOneof("message") == "forked":
+            _settle(self._births[message.forked.worker_id], message.forked.pid)
+            return
+        worker_id = message.exited.worker_id
+        _settle(self._births.pop(worker_id), None)
+        _settle(self._deaths.pop(worker_id), message.exited.exit_code)
+
+    def _bury_workers(self) -> None:
+        """End what the workers started: with the fork server the kernel killed only themselves."""
+        for birth in self._births.values():
+            if birth.done() and not birth.cancelled() and (pid := birth.result()) is not None:
+                kill_group(pid)
+            _settle(birth, None)
+        for death in self._deaths.values():
+            _settle(death, None)
+        self._births.clear()
+        self._deaths.clear()
+
+
+def kill_group(pid: int) -> None:
+    """Kill a worker and its process group."""
+    # A worker that was only just forked does not lead a group yet.
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError):
+            kill(pid, signal.SIGKILL)
+            return
+
+
+def _lost(message: str) -> ForkServerLost:
+    return ForkServerLost(Fault(code=FaultCode.WORKER, message=message))
+
+
+def _settle(future: asyncio.Future[int | None], value: int | None) -> None:
+    if not future.done():  # Nor cancelled, with the task that waited for it.
+        future.set_result(value)

@@ -1,0 +1,47 @@
+"""What user code prints, kept in a nameless temporary file of which only the end is read."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import tempfile
+
+TAIL_BYTES = 4096
+
+_ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
+_UNPRINTABLE = re.compile(r"[^\n\t -~\u00a0-\uffff\U00010000-\U0010ffff]")
+
+
+class Output:
+    """Standard output and standard error of one worker, in the order in which they were written."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - close() closes it
+        # So that what is written after clear() begins at the beginning again.
+        fcntl.fcntl(self._file, fcntl.F_SETFL, os.O_APPEND)
+
+    def fileno(self) -> int:
+        """Return the descriptor to give to the worker."""
+        return self._file.fileno()
+
+    def clear(self) -> None:
+        """Forget what was printed so far."""
+        self._file.truncate(0)
+
+    def tail(self) -> str | None:
+        """Return the end of what was printed, as plain text; None when that is nothing."""
+        size_bytes = os.fstat(self._file.fileno()).st_size
+        start = max(0, size_bytes - TAIL_BYTES)
+        data = os.pread(self._file.fileno(), TAIL_BYTES, start)
+        return plain_text(data.decode(errors="replace")) or None
+
+    def close(self) -> None:
+        """Remove the file. Idempotent."""
+        self._file.close()
+
+
+def plain_text(text: str) -> str:
+    """Return a text without what a terminal would obey; a progress bar becomes lines."""
+    text = _ESCAPE_SEQUENCE.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    return _UNPRINTABLE.sub("\ufffd", text).strip()

@@ -1,0 +1,148 @@
+"""One worker process as the daemon sees it: trusted in nothing, held to its pipe's protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import socket
+
+from advisor.domain.commands import Command
+from advisor.domain.measurements import Failed, Fault, FaultCode, Outcome
+from advisor.messages import to_message
+from advisor.pipe.framing import BadFrame, PipeClosed, frame, read
+from advisor.pipe.unions import command_message, outcome_of
+from advisor.pipe.v1 import pipe_pb2
+from advisor.pools.answers import is_possible
+from advisor.pools.deaths import outcome_of_death, pipe_lost
+from advisor.pools.fork_server import ForkedProcess, ForkServer, ForkServerLost, kill_group
+from advisor.pools.output import Output, plain_text
+from advisor.ports.worker_pool import WorkerJob
+
+EXIT_WAIT_S = 5.0
+"""How long a process may take to end once its pipe is closed; CUDA's teardown takes seconds."""
+
+MAX_HOOK_CHARACTERS = 100
+
+
+class WorkerProcess:
+    """A worker, the daemon's end of its pipe, and what it prints.
+
+    Attributes:
+        hook: The hook that it has entered last in this command, as it says.
+    """
+
+    def __init__(
+        self,
+        process: ForkedProcess,
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        output: Output,
+    ) -> None:
+        self.hook: str | None = None
+        self._process = process
+        self._reader, self._writer = streams
+        self._output = output
+        self._last_command_id = 0
+
+    @classmethod
+    async def start(cls, fork_server: ForkServer, job: WorkerJob) -> WorkerProcess:
+        """Start a worker and tell it its job.
+
+        Raises:
+            ForkServerLost: There is no worker.
+        """
+        ours, theirs = socket.socketpair()
+        output = Output()
+        streams = await asyncio.open_connection(sock=ours)
+        try:
+            with theirs:
+                process = await fork_server.fork(theirs, output)
+        except BaseException:
+            streams[1].close()
+            output.close()
+            raise
+        streams[1].write(frame(pipe_pb2.ToWorker(job=_job_message(job))))
+        return cls(process, streams, output)
+
+    @property
+    def has_run(self) -> bool:
+        """Whether it was given a command."""
+        return self._last_command_id > 0
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process has ended, as far as is known."""
+        return self._process.exit_code.done()
+
+    async def execute(self, command: Command) -> Outcome:
+        """Carry out a command, for as long as that takes.
+
+        Raises:
+            ForkServerLost: The fork server ended, and took the process with it.
+        """
+        self._last_command_id += 1
+        self.hook = None
+        self._output.clear()
+        numbered = command_message(self._last_command_id, command)
+        self._writer.write(frame(pipe_pb2.ToWorker(command=numbered)))
+        try:
+            outcome = await self._read_outcome(command)
+        except PipeClosed:
+            return await self._post_mortem()
+        except (BadFrame, ValueError) as error:
+            message = f"The worker broke its protocol: {error}."
+            outcome = Failed(fault=Fault(code=FaultCode.WORKER, message=message, hook=self.hook))
+        if isinstance(outcome, Failed) and outcome.fault.output is None:
+            return Failed(fault=dataclasses.replace(outcome.fault, output=self._output.tail()))
+        return outcome
+
+    async def end(self) -> None:
+        """Kill the process and what it started; return when they are gone. Idempotent."""
+        if not self.has_ended:
+            kill_group(self._process.pid)
+        self._writer.close()
+        await asyncio.shield(self._process.exit_code)
+        self._output.close()
+
+    async def _read_outcome(self, command: Command) -> Outcome:
+        while True:
+            message = await read(self._reader, pipe_pb2.FromWorker())
+            if not message.HasField("entering_hook"):
+                break
+            self.hook = plain_text(message.entering_hook.hook)[:MAX_HOOK_CHARACTERS]
+        if message.outcome.command_id != self._last_command_id:
+            raise BadFrame(f"it answered command {message.outcome.command_id}")
+        outcome = outcome_of(message.outcome)
+        if not is_possible(command, outcome):
+            raise BadFrame(f"it answered {type(command).__name__} with {type(outcome).__name__}")
+        return outcome
+
+    async def _post_mortem(self) -> Outcome:
+        exited = self._process.exit_code
+        await asyncio.wait([exited], timeout=EXIT_WAIT_S)
+        output = self._output.tail()
+        if not exited.done():  # User code has closed every descriptor, and goes on.
+            return pipe_lost(hook=self.hook, output=output)
+        exit_code = exited.result()
+        if exit_code is None:
+            fault = Fault(
+                code=FaultCode.PROCESS_DIED,
+                message="The process that starts workers ended, and this one with it.",
+                hook=self.hook,
+                fix="Remove what sends signals to the parent process.",
+                output=output,
+            )
+            raise ForkServerLost(fault)
+        return outcome_of_death(exit_code, hook=self.hook, output=output)
+
+
+def _job_message(job: WorkerJob) -> pipe_pb2.Job:
+    message = pipe_pb2.Job(
+        source_dir=str(job.source_dir),
+        entry_path=job.entry_path,
+        checkpoint_dir=str(job.checkpoint_dir),
+        memory_limit_bytes=job.memory_limit_bytes,
+        seed=job.seed,
+        build_kwargs=job.build_kwargs,
+    )
+    to_message(job.device, message.device)
+    return message

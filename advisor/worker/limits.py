@@ -1,0 +1,57 @@
+"""What a process of ours may do, and with whom it dies. Each takes the limits upon itself.
+
+The daemon cannot set them from outside: that would need a fork of a process with gRPC's threads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+from pathlib import Path
+
+# From linux/prctl.h.
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+
+MAX_OPEN_FILES = 65536
+"""DataLoader workers pass each tensor as a file, so that the usual soft limit of 1024 is low."""
+
+_OOM_SCORE_ADJ = 800
+"""Of 1000. When the machine's memory runs out, the kernel should take the worker, not the
+daemon or whatever else runs on the machine."""
+
+_UNUSED = (ctypes.c_ulong(0),) * 3  # The kernel insists on zeros.
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def confine_worker(parent_pid: int) -> None:
+    """Make this process the leader of its own session, with the limits of a worker.
+
+    Args:
+        parent_pid: The fork server. When it ends, this process is killed.
+    """
+    os.setsid()
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:  # It ended before the line above.
+        os._exit(1)
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most_open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most_open_files == resource.RLIM_INFINITY or most_open_files > MAX_OPEN_FILES:
+        most_open_files = MAX_OPEN_FILES
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_open_files, most_open_files))
+    Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE_ADJ), encoding="ascii")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent has ended."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc.prctl(option, ctypes.c_ulong(value), *_UNUSED) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl {option}")

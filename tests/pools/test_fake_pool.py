@@ -1,0 +1,60 @@
+"""The fake pool keeps the contract that the real ones keep."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from advisor.domain.commands import Command, TraceMemory
+from advisor.domain.measurements import Failed, Fault, FaultCode, Outcome
+from advisor.ports.worker_pool import WorkerJob
+from tests.support.fake_worker_pool import FakeWorkerPool
+from tests.support.worker_jobs import write_job
+from tests.support.worker_pool_behaviours import ANSWER_TRACE, RAISED, RAN_OUT, Behaviour
+from tests.support.worker_pool_contract import WorkerPoolContract, ask
+
+DIED = Failed(fault=Fault(code=FaultCode.PROCESS_DIED, message="The process ended."))
+
+
+class TestFakeWorkerPool(WorkerPoolContract):
+    @pytest.fixture
+    def pool(self) -> FakeWorkerPool:
+        self.is_hanging = asyncio.Event()
+        return FakeWorkerPool(self._answer)
+
+    @pytest.fixture
+    def job(self, tmp_path: Path) -> WorkerJob:
+        return write_job(tmp_path, "")
+
+    async def wait_until_hanging(self, job: WorkerJob) -> None:
+        await self.is_hanging.wait()
+
+    async def _answer(self, job: WorkerJob, command: Command) -> Outcome:
+        assert isinstance(command, TraceMemory)
+        match Behaviour(command.micro_batch_size):
+            case Behaviour.ANSWER:
+                return ANSWER_TRACE
+            case Behaviour.RAISE:
+                return RAISED
+            case Behaviour.RUN_OUT:
+                return RAN_OUT
+            case Behaviour.DIE:
+                return DIED
+            case Behaviour.HANG:
+                self.is_hanging.set()
+                await asyncio.Event().wait()
+                raise AssertionError
+
+
+async def test_a_closed_gate_holds_commands_back(tmp_path: Path) -> None:
+    pool = FakeWorkerPool(lambda job, command: ANSWER_TRACE)
+    pool.gate.clear()
+    async with pool.open(write_job(tmp_path, "")) as session:
+        held = asyncio.create_task(session.run(ask(Behaviour.ANSWER)))
+        await pool.entered.wait()
+        assert not held.done()
+        pool.gate.set()
+        assert await held == ANSWER_TRACE
+    assert pool.commands == [ask(Behaviour.ANSWER)]

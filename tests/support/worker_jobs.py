@@ -1,0 +1,21 @@
+"""Jobs for workers that run what a test has written."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+from advisor.domain.device import Device, DeviceKind
+from advisor.ports.worker_pool import WorkerJob
+
+CPU = Device(device_id="cpu", name="a CPU", kind=DeviceKind.CPU, present=True, total_bytes=2**33)
+
+
+def write_job(directory: Path, source: str, *, device: Device = CPU) -> WorkerJob:
+    """Return a job whose model file is ``source``."""
+    (directory / "model.py").write_text(textwrap.dedent(source), encoding="utf-8")
+    checkpoint_dir = directory / "checkpoints"
+    checkpoint_dir.mkdir()
+    return WorkerJob(
+        source_dir=directory, entry_path="model.py", checkpoint_dir=checkpoint_dir, device=device
+    )
