@@ -89,8 +89,9 @@ class Store(ABC):
         """Lease the oldest recommendation that may be worked on; None when there is none.
 
         That is one which is QUEUED, or RUNNING under a lease that has run out or whose owner
-        is known to be dead, and whose device no live lease holds. It becomes RUNNING; a
-        change from QUEUED is an event.
+        is known to be dead, and whose device no live lease holds; the latter kind first. It
+        becomes RUNNING; a change from QUEUED is an event. A daemon may so be given what it
+        still works on, where its own lease has run out (the machine slept, the clock jumped).
         """
 
     @abstractmethod

@@ -9,6 +9,7 @@ over before anything queued is begun, so that none waits behind a device that it
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
@@ -59,8 +60,9 @@ def _take_over_orphan(
         .where(_IS_RUNNING)
         .order_by(_COLUMNS.number)
     ).all()
+    is_dead = cache(is_owner_dead)  # one daemon may run work on many devices
     for row in running:
-        if row.lease_expires_at_s > now_s and not is_owner_dead(row.lease_owner):
+        if row.lease_expires_at_s > now_s and not is_dead(row.lease_owner):
             continue
         if connection.execute(
             update(recommendations).where(_lease_is_unchanged(row)).values(**lease)

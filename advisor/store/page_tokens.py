@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 
 from advisor.domain.errors import FieldViolation, InvalidRequest
@@ -20,9 +19,10 @@ def read_page_token(page_token: str) -> int:
     """Return the number that ``make_page_token`` put into a token. Raises InvalidRequest."""
     try:
         match = _TOKEN.fullmatch(base64.b64decode(page_token, altchars=b"-_", validate=True))
-    except (ValueError, binascii.Error):
+    except ValueError:
         match = None
-    if match is None:
+    # Writing it again tells whether it is the one text that stands for this number.
+    if match is None or make_page_token(int(match[1])) != page_token:
         raise InvalidRequest(
             FieldViolation("page_token", "is not one that an earlier page of this list gave")
         )
