@@ -1,0 +1,192 @@
+"""The client for asyncio: the methods of ``Client``, to be awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import grpc
+
+from bsadvise import calls
+from bsadvise.advice import Advice, MemoryEstimate
+from bsadvise.channel import channel_options
+from bsadvise.device import Device
+from bsadvise.flows import Effect, Emit, Flow, Open, Pause, Progress, Read, Send, Unary, Work
+from bsadvise.launcher import Connection, connect
+from bsadvise.measurements import Measurement
+from bsadvise.recommendation import Event, Recommendation
+from bsadvise.request import AdviceOptions, Source
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """``Client`` for asyncio. Every method has the same arguments and does the same."""
+
+    def __init__(
+        self, address: str | None = None, *, reconnect_s: float = calls.RECONNECT_S
+    ) -> None:
+        self._address = address
+        self._reconnect_s = reconnect_s
+        self._lock = asyncio.Lock()
+        self._connection: Connection | None = None
+        self._channel: grpc.aio.Channel | None = None
+
+    async def recommend(
+        self,
+        model_path: str | PathLike[str],
+        *,
+        include: Sequence[str | PathLike[str]] = (),
+        request_id: str | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        **options: Unpack[AdviceOptions],
+    ) -> Advice:
+        """Return advice on a model file; see ``Client.recommend``."""
+        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
+        return await self._run(calls.recommend(task, request_id, self._reconnect_s), on_event)
+
+    async def create_recommendation(
+        self,
+        model_path: str | PathLike[str],
+        *,
+        include: Sequence[str | PathLike[str]] = (),
+        request_id: str | None = None,
+        **options: Unpack[AdviceOptions],
+    ) -> Recommendation:
+        """Ask for advice and return at once; see ``Client.create_recommendation``."""
+        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
+        return await self._run(calls.create(task, request_id))
+
+    async def estimate_memory(
+        self,
+        model_path: str | PathLike[str],
+        *,
+        include: Sequence[str | PathLike[str]] = (),
+        limit_s: float = calls.ESTIMATE_LIMIT_S,
+        **options: Unpack[AdviceOptions],
+    ) -> MemoryEstimate:
+        """Predict what fits, without running it; see ``Client.estimate_memory``."""
+        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
+        return await self._run(calls.estimate_memory(task, limit_s))
+
+    async def upload(
+        self, model_path: str | PathLike[str], *, include: Sequence[str | PathLike[str]] = ()
+    ) -> Source:
+        """Send a model file with what it needs, unless the daemon has it."""
+        return await self._run(calls.upload(Path(model_path), [Path(path) for path in include]))
+
+    async def get(self, recommendation_id: str) -> Recommendation:
+        """Return a recommendation as it is now."""
+        return await self._run(calls.get(recommendation_id))
+
+    async def list(self, limit: int | None = None) -> tuple[Recommendation, ...]:
+        """Return the newest recommendations, all of them or ``limit``."""
+        return await self._run(calls.list_recommendations(limit))
+
+    async def cancel(self, recommendation_id: str) -> Recommendation:
+        """Ask for a recommendation to stop; it keeps the best answer so far."""
+        return await self._run(calls.cancel(recommendation_id))
+
+    async def delete(self, recommendation_id: str) -> None:
+        """Remove a recommendation that does not run."""
+        await self._run(calls.delete(recommendation_id))
+
+    def watch(self, recommendation_id: str, after_sequence: int = 0) -> AsyncIterator[Event]:
+        """Yield a recommendation's events until it has ended; see ``Client.watch``."""
+        return self._events(
+            Progress(calls.follow(recommendation_id, after_sequence, self._reconnect_s))
+        )
+
+    async def measurements(self, recommendation_id: str) -> tuple[Measurement, ...]:
+        """Return what the advice rests on, oldest first."""
+        return await self._run(calls.measurements(recommendation_id))
+
+    async def devices(self) -> tuple[Device, ...]:
+        """Return the devices of the daemon's machine as they are now."""
+        return await self._run(calls.devices())
+
+    async def close(self) -> None:
+        """Close the connection, and end the daemon if it is a private one."""
+        async with self._lock:
+            if self._channel is not None:
+                await self._channel.close()
+            if self._connection is not None:
+                await asyncio.to_thread(self._connection.close)
+            self._channel = self._connection = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        error_class: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _run(self, flow: Flow[T], on_event: Callable[[Event], object] | None = None) -> T:
+        progress = Progress(flow)
+        async with aclosing(self._events(progress)) as events:
+            async for event in events:
+                if on_event is not None:
+                    on_event(event)
+        return progress.result
+
+    async def _events(self, progress: Progress[Any]) -> AsyncGenerator[Event, None]:
+        try:
+            while (effect := progress.effect) is not None:
+                if isinstance(effect, Emit):
+                    yield effect.event
+                    progress.succeed(None)
+                    continue
+                try:
+                    outcome = await self._carry_out(effect)
+                except BaseException as error:  # noqa: BLE001 - the flow raises it again
+                    progress.fail(error)
+                else:
+                    progress.succeed(outcome)
+        finally:
+            progress.close()
+
+    async def _carry_out(self, effect: Effect) -> object:
+        match effect:
+            case Pause():
+                await asyncio.sleep(effect.duration_s)
+                return None
+            case Work():
+                return await asyncio.to_thread(effect.function)
+        connection, channel = await self._connect()
+        try:
+            match effect:
+                case Unary():
+                    call = channel.unary_unary(effect.rpc.path, **effect.rpc.codec())
+                    return await call(effect.request, timeout=effect.limit_s)
+                case Send():
+                    send = channel.stream_unary(effect.rpc.path, **effect.rpc.codec())
+                    return await send(iter(effect.requests), timeout=effect.limit_s)
+                case Open():
+                    return channel.unary_stream(effect.rpc.path, **effect.rpc.codec())(
+                        effect.request
+                    )
+                case Read():
+                    stream: Any = effect.stream
+                    reply = await stream.read()
+                    return None if reply is grpc.aio.EOF else reply
+        except grpc.RpcError as error:
+            raise connection.error_of(error) from error
+        raise TypeError(f"not an effect: {effect}")
+
+    async def _connect(self) -> tuple[Connection, grpc.aio.Channel]:
+        async with self._lock:
+            if self._connection is None or self._channel is None:
+                self._connection = await asyncio.to_thread(connect, self._address)
+                self._channel = grpc.aio.insecure_channel(
+                    self._connection.address, options=channel_options()
+                )
+            return self._connection, self._channel

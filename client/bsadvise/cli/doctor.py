@@ -1,0 +1,124 @@
+"""``bsadvise doctor``: is everything here that is needed, and if not, what to do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from bsadvise.cli.options import address_option
+from bsadvise.cli.output import make_console
+from bsadvise.client import Client
+from bsadvise.device import Device, DeviceKind
+from bsadvise.errors import BsadviseError
+from bsadvise.launcher import default_socket, is_serving, missing_server_packages, state_dir
+
+
+class Verdict(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    NOTE = "note"
+    WRONG = "wrong"
+
+
+_STYLES = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.WRONG: "bold red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at, and what was found."""
+
+    title: str
+    verdict: Verdict
+    finding: str
+
+
+@click.command()
+@address_option
+def doctor(address: str | None) -> None:
+    """Check this installation and the daemon; exit code 1 when something is wrong."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    checks = list(_run_checks(address))
+    for check in checks:
+        table.add_row(
+            check.title, Text(check.verdict, style=_STYLES[check.verdict]), Text(check.finding)
+        )
+    make_console(sys.stdout).print(table)
+    if any(check.verdict is Verdict.WRONG for check in checks):
+        raise SystemExit(1)
+
+
+def _run_checks(address: str | None) -> Iterator[Check]:
+    yield Check("python", Verdict.OK, f"{platform.python_version()} at {sys.executable}")
+    yield Check("bsadvise", Verdict.OK, importlib.metadata.version("bsadvise"))
+    yield _check_server(is_needed=address is None)
+    yield _check_torch()
+    yield _check_socket()
+    yield _check_cache()
+    yield from _check_daemon(address)
+
+
+def _check_server(*, is_needed: bool) -> Check:
+    missing = missing_server_packages()
+    if not missing:
+        return Check("server extra", Verdict.OK, "installed: daemons can be started here")
+    finding = f"without {', '.join(missing)}; pip install 'bsadvise[server]'"
+    return Check("server extra", Verdict.WRONG if is_needed else Verdict.NOTE, finding)
+
+
+def _check_torch() -> Check:
+    # Its version alone: importing it takes seconds and may start CUDA.
+    try:
+        version = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return Check("torch", Verdict.NOTE, "not installed here")
+    build = version.partition("+")[2]
+    kind = {"": "CUDA build of its release", "cpu": "CPU build"}.get(build, f"build {build}")
+    return Check("torch", Verdict.OK, f"{version} ({kind})")
+
+
+def _check_socket() -> Check:
+    socket = default_socket()
+    if socket is None:
+        return Check("default socket", Verdict.NOTE, "XDG_RUNTIME_DIR is not set")
+    if not socket.exists():
+        return Check("default socket", Verdict.NOTE, f"nobody listens on {socket}")
+    if is_serving(f"unix:{socket}"):
+        return Check("default socket", Verdict.OK, f"a daemon answers on {socket}")
+    return Check("default socket", Verdict.WRONG, f"{socket} is there, but nobody answers on it")
+
+
+def _check_cache() -> Check:
+    folder = state_dir()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+        return Check("cache", Verdict.OK, str(folder))
+    return Check("cache", Verdict.WRONG, f"{folder} cannot be written")
+
+
+def _check_daemon(address: str | None) -> Iterator[Check]:
+    try:
+        with Client(address) as client:
+            devices = client.devices()
+    except BsadviseError as error:
+        yield Check("daemon", Verdict.WRONG, str(error))
+        return
+    yield Check("daemon", Verdict.OK, "answers" if address else "answers, or starts when needed")
+    yield _check_driver(devices)
+
+
+def _check_driver(devices: tuple[Device, ...]) -> Check:
+    cards = [device for device in devices if device.kind is DeviceKind.CUDA]
+    if not cards:
+        return Check("nvidia driver", Verdict.NOTE, "the daemon sees no GPU; the CPU is the device")
+    names = ", ".join(card.name for card in cards)
+    return Check("nvidia driver", Verdict.OK, f"{cards[0].driver_version or 'unknown'}: {names}")

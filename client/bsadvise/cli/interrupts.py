@@ -1,0 +1,66 @@
+"""Ctrl-C and SIGTERM: once to stop well, twice to leave at once."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+import click
+
+from bsadvise.errors import BsadviseError
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """While entered, the first signal asks for a stop and the second raises KeyboardInterrupt.
+
+    The stop is asked for from a thread of its own, so that the stream of events, which the main
+    thread reads, goes on to the end that it leads to.
+    """
+
+    def __init__(self) -> None:
+        self._requested = False
+        self._stop: Callable[[], object] | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in _SIGNALS:
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        error_class: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def stop_with(self, stop: Callable[[], object]) -> None:
+        """Say what stops the work; done at once if a signal has come already."""
+        self._stop = stop
+        if self._requested:
+            self._start_stopping()
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        if self._requested:
+            raise KeyboardInterrupt
+        self._requested = True
+        click.echo("Stopping: the best answer so far follows. Again to leave at once.", err=True)
+        if self._stop is not None:
+            self._start_stopping()
+
+    def _start_stopping(self) -> None:
+        threading.Thread(target=self._stop_quietly, daemon=True).start()
+
+    def _stop_quietly(self) -> None:
+        # A daemon that is gone ends the stream of events too, and the main thread says so.
+        with contextlib.suppress(BsadviseError):
+            if self._stop is not None:
+                self._stop()

@@ -1,0 +1,173 @@
+"""Flags that several commands share, and the types of their values.
+
+Every flag can also be given as a variable: ``--memory-limit`` is ``BSADVISE_MEMORY_LIMIT``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bsadvise.request import AdviceOptions, Objective
+from bsadvise.units import parse_bytes, parse_seconds
+
+Function = Callable[..., Any]
+Decorator = Callable[[Function], Function]
+
+FORMATS = ("text", "json", "yaml")
+_SUFFIXES = (".json", ".yaml", ".yml")
+
+
+class Quantity(click.ParamType):  # type: ignore[type-arg] # generic only in newer click
+    """A number with a unit."""
+
+    def __init__(self, name: str, parse: Callable[[str], float]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number in its internal unit."""
+        try:
+            return self._parse(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class KeyValue(click.ParamType):  # type: ignore[type-arg] # generic only in newer click
+    """``name=value``."""
+
+    name = "k=v"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return the name and the value."""
+        name, equals, text = str(value).partition("=")
+        if not equals or not name.strip().isidentifier():
+            self.fail(f"{value!r} is not NAME=VALUE with a Python name", param, ctx)
+        return name.strip(), text
+
+
+def check_save(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+    """Return a path that an answer can be written to.
+
+    Raises:
+        click.BadParameter: Its suffix says no form, or its folder is not there.
+    """
+    if path is None:
+        return None
+    if path.suffix not in _SUFFIXES:
+        raise click.BadParameter(f"{path} must end in one of {', '.join(_SUFFIXES)}", ctx, param)
+    if not path.absolute().parent.is_dir():
+        raise click.BadParameter(f"{path.parent} is no folder", ctx, param)
+    return path
+
+
+BYTES = Quantity("size", parse_bytes)
+SECONDS = Quantity("time", parse_seconds)
+
+
+def option(flag: str, *others: str, **attributes: Any) -> Decorator:  # noqa: ANN401 - click's own
+    """Return ``click.option`` with the variable that goes with a flag."""
+    variable = "BSADVISE_" + flag.removeprefix("--").replace("-", "_").upper()
+    return click.option(flag, *others, envvar=variable, **attributes)
+
+
+def together(*decorators: Decorator) -> Decorator:
+    """Return one decorator that applies several, the first outermost."""
+
+    def decorate(function: Function) -> Function:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+model_argument = click.argument(
+    "model", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+address_option = option(
+    "--address",
+    metavar="TARGET",
+    help="The daemon: HOST:PORT or a socket's path. "
+    "[default: one that runs here, else a private one]",
+)
+output_option = option(
+    "--output", "-o", type=click.Choice(FORMATS), default="text", show_default=True,
+    help="How to print the answer.",
+)  # fmt: skip
+save_option = option(
+    "--save",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    callback=check_save,
+    help="Also write every field to a .json or .yaml file.",
+)
+quiet_option = option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
+
+task_options = together(
+    option(
+        "--device", metavar="NAME",
+        help="auto, cpu, cuda:N, a UUID, or a card's name such as a100-80gb. [default: auto]",
+    ),
+    option(
+        "--memory-limit", type=BYTES,
+        help="The most memory to take, such as 16GiB. [default: what is free]",
+    ),
+    option(
+        "--margin", type=BYTES,
+        help="Memory to leave alone. [default: 256 MiB or 3 %, and 0 with --memory-limit]",
+    ),
+    option("--set", "settings", type=KeyValue(), multiple=True, help="Argument of build_model()."),
+    option(
+        "--include", type=click.Path(exists=True, path_type=Path), multiple=True,
+        help="File or folder to send along with the model file.",
+    ),
+)  # fmt: skip
+
+advice_options = together(
+    option("--gpus", type=click.IntRange(1), help="Data-parallel replicas. [default: 1]"),
+    option("--effective-batch-size", type=click.IntRange(1), help="Global batch to keep exactly."),
+    option(
+        "--objective", type=click.Choice([objective.value for objective in Objective]),
+        help="What to minimise. [default: time]",
+    ),
+    option("--target-loss", type=float, help="Held-out loss to reach."),
+    option("--budget", type=SECONDS, help="Time to measure for, such as 60s. [default: 60s]"),
+    option("--trials", type=click.IntRange(0), help="The most trials. [default: as time allows]"),
+    option("--no-trials", is_flag=True, help="Choose the learning rate by rule, without trials."),
+    option("--seed", type=click.IntRange(0), help="Seed of everything random. [default: 0]"),
+    option("--no-cache", is_flag=True, help="Measure again, whatever was found before."),
+)  # fmt: skip
+
+
+def task_request(flags: dict[str, Any]) -> AdviceOptions:
+    """Return what the flags of ``task_options`` ask for."""
+    return AdviceOptions(
+        device=flags["device"],
+        memory_limit_bytes=flags["memory_limit"],
+        margin_bytes=flags["margin"],
+        build_kwargs=dict(flags["settings"]),
+    )
+
+
+def advice_request(flags: dict[str, Any]) -> AdviceOptions:
+    """Return what the flags of ``task_options`` and ``advice_options`` ask for."""
+    if flags["no_trials"] and flags["trials"]:
+        raise click.UsageError("--trials and --no-trials exclude each other")
+    return AdviceOptions(
+        **task_request(flags),
+        world_size=flags["gpus"],
+        effective_batch_size=flags["effective_batch_size"],
+        objective=flags["objective"],
+        target_loss=flags["target_loss"],
+        budget_s=flags["budget"],
+        max_trials=0 if flags["no_trials"] else flags["trials"],
+        seed=flags["seed"],
+        use_cache=False if flags["no_cache"] else None,
+    )

@@ -1,0 +1,10 @@
+"""Answers as people read them; each names what is measured, what predicted and what a rule."""
+
+from __future__ import annotations
+
+from bsadvise.cli.views.advice import advice_view
+from bsadvise.cli.views.devices import devices_view
+from bsadvise.cli.views.estimate import estimate_view
+from bsadvise.cli.views.jobs import job_view, jobs_view
+
+__all__ = ["advice_view", "devices_view", "estimate_view", "job_view", "jobs_view"]

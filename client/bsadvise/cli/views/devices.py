@@ -1,0 +1,33 @@
+"""Devices: memory, and who holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+
+from bsadvise.cli.views.layout import table_of
+from bsadvise.device import Device, DeviceKind
+from bsadvise.units import format_bytes
+
+
+def devices_view(devices: Sequence[Device]) -> RenderableType:
+    """Return devices for a person."""
+    rows = [
+        (
+            _selector(device),
+            device.name,
+            format_bytes(device.total_bytes),
+            "-" if device.free_bytes is None else format_bytes(device.free_bytes),
+            str(len(device.processes)),
+            device.device_id,
+        )
+        for device in devices
+    ]
+    return table_of(("device", "name", "memory", "free", "processes", "id"), rows)
+
+
+def _selector(device: Device) -> str:
+    if device.kind is DeviceKind.CPU:
+        return "cpu"
+    return "-" if device.index is None else f"cuda:{device.index}"

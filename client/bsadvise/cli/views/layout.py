@@ -1,0 +1,54 @@
+"""The few shapes that all views are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+_INDENT = 2
+
+
+def pairs(rows: Iterable[tuple[str, str | Text]]) -> RenderableType:
+    """Return names with what they stand for, in two columns."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(Text(name), Text(value) if isinstance(value, str) else value)
+    return Padding.indent(table, _INDENT)
+
+
+def table_of(head: Sequence[str], rows: Iterable[Sequence[str]]) -> RenderableType:
+    """Return rows under a head; all columns but the first are figures and stand to the right."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for position, name in enumerate(head):
+        table.add_column(Text(name), justify="right" if position else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return Padding.indent(table, _INDENT)
+
+
+def bullets(sentences: Iterable[str]) -> RenderableType:
+    """Return sentences, one below the other."""
+    table = Table.grid(padding=(0, 1, 0, 0))
+    for sentence in sentences:
+        table.add_row(Text("-"), Text(sentence))
+    return Padding.indent(table, _INDENT)
+
+
+def sections(*parts: tuple[str, RenderableType | None]) -> RenderableType:
+    """Return titled parts with a blank line between; parts that are None are left out."""
+    lines: list[RenderableType] = []
+    for title, content in parts:
+        if content is None:
+            continue
+        if lines:
+            lines.append(Text(""))
+        if title:
+            lines.append(Text(title, style="bold"))
+        lines.append(content)
+    return Group(*lines)

@@ -1,0 +1,222 @@
+"""The client that blocks. ``aio`` has its twin; what both do is in ``calls``."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import grpc
+
+from bsadvise import calls
+from bsadvise.advice import Advice, MemoryEstimate
+from bsadvise.channel import channel_options
+from bsadvise.device import Device
+from bsadvise.flows import Effect, Emit, Flow, Open, Pause, Progress, Read, Send, Unary, Work
+from bsadvise.launcher import Connection, connect
+from bsadvise.measurements import Measurement
+from bsadvise.recommendation import Event, Recommendation
+from bsadvise.request import AdviceOptions, Source
+
+T = TypeVar("T")
+
+
+class Client:
+    """Talks to a daemon; with no address, to one that runs here or that it starts for itself.
+
+    Connects on the first call. Safe for concurrent use by threads. Close it, or use it in a
+    ``with`` block: a private daemon ends then.
+    """
+
+    def __init__(
+        self, address: str | None = None, *, reconnect_s: float = calls.RECONNECT_S
+    ) -> None:
+        """Make a client.
+
+        Args:
+            address: A gRPC target ("host:port", "unix:/path") or a socket's path; None for
+                ``BSADVISE_ADDRESS``, else the default socket, else a private daemon.
+            reconnect_s: Seconds for which ``watch`` and ``recommend`` wait for a lost daemon.
+        """
+        self._address = address
+        self._reconnect_s = reconnect_s
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._channel: grpc.Channel | None = None
+
+    def recommend(
+        self,
+        model_path: str | PathLike[str],
+        *,
+        include: Sequence[str | PathLike[str]] = (),
+        request_id: str | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        **options: Unpack[AdviceOptions],
+    ) -> Advice:
+        """Return advice on a model file; blocks until it is there.
+
+        Args:
+            model_path: The file that builds the task.
+            include: Files and folders to send with it, beside the modules that it imports.
+            request_id: Asking twice with it asks once; None for a new one.
+            on_event: Called with everything that happens meanwhile.
+            **options: What is asked for; see ``AdviceRequest``.
+
+        Raises:
+            BsadviseError: There is no advice; the class says why.
+        """
+        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
+        return self._run(calls.recommend(task, request_id, self._reconnect_s), on_event)
+
+    def create_recommendation(
+        self,
+        model_path: str | PathLike[str],
+        *,
+        include: Sequence[str | PathLike[str]] = (),
+        request_id: str | None = None,
+        **options: Unpack[AdviceOptions],
+    ) -> Recommendation:
+        """Ask for advice and return at once; arguments as for ``recommend``."""
+        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
+        return self._run(calls.create(task, request_id))
+
+    def estimate_memory(
+        self,
+        model_path: str | PathLike[str],
+        *,
+        include: Sequence[str | PathLike[str]] = (),
+        limit_s: float = calls.ESTIMATE_LIMIT_S,
+        **options: Unpack[AdviceOptions],
+    ) -> MemoryEstimate:
+        """Predict what fits, without running it; waits at most ``limit_s``."""
+        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
+        return self._run(calls.estimate_memory(task, limit_s))
+
+    def upload(
+        self, model_path: str | PathLike[str], *, include: Sequence[str | PathLike[str]] = ()
+    ) -> Source:
+        """Send a model file with what it needs, unless the daemon has it."""
+        return self._run(calls.upload(Path(model_path), [Path(path) for path in include]))
+
+    def get(self, recommendation_id: str) -> Recommendation:
+        """Return a recommendation as it is now."""
+        return self._run(calls.get(recommendation_id))
+
+    def list(self, limit: int | None = None) -> tuple[Recommendation, ...]:
+        """Return the newest recommendations, all of them or ``limit``."""
+        return self._run(calls.list_recommendations(limit))
+
+    def cancel(self, recommendation_id: str) -> Recommendation:
+        """Ask for a recommendation to stop; it keeps the best answer so far."""
+        return self._run(calls.cancel(recommendation_id))
+
+    def delete(self, recommendation_id: str) -> None:
+        """Remove a recommendation that does not run."""
+        self._run(calls.delete(recommendation_id))
+
+    def watch(self, recommendation_id: str, after_sequence: int = 0) -> Iterator[Event]:
+        """Yield a recommendation's events until it has ended, each once.
+
+        A daemon that goes away is waited for; the events go on where they were.
+
+        Args:
+            recommendation_id: Which.
+            after_sequence: Sequence number of the last event that is known; 0 for none.
+        """
+        return self._events(
+            Progress(calls.follow(recommendation_id, after_sequence, self._reconnect_s))
+        )
+
+    def measurements(self, recommendation_id: str) -> tuple[Measurement, ...]:
+        """Return what the advice rests on, oldest first."""
+        return self._run(calls.measurements(recommendation_id))
+
+    def devices(self) -> tuple[Device, ...]:
+        """Return the devices of the daemon's machine as they are now."""
+        return self._run(calls.devices())
+
+    def close(self) -> None:
+        """Close the connection, and end the daemon if it is a private one."""
+        self._close(wait=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error_class: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._close(wait=error_class is not KeyboardInterrupt)
+
+    def _close(self, *, wait: bool) -> None:
+        with self._lock:
+            if self._channel is not None:
+                self._channel.close()
+            if self._connection is not None:
+                self._connection.close(wait=wait)
+            self._channel = self._connection = None
+
+    def _run(self, flow: Flow[T], on_event: Callable[[Event], object] | None = None) -> T:
+        progress = Progress(flow)
+        for event in self._events(progress):
+            if on_event is not None:
+                on_event(event)
+        return progress.result
+
+    def _events(self, progress: Progress[Any]) -> Iterator[Event]:
+        try:
+            while (effect := progress.effect) is not None:
+                if isinstance(effect, Emit):
+                    yield effect.event
+                    progress.succeed(None)
+                    continue
+                try:
+                    outcome = self._carry_out(effect)
+                except BaseException as error:  # noqa: BLE001 - the flow raises it again
+                    progress.fail(error)
+                else:
+                    progress.succeed(outcome)
+        finally:
+            progress.close()
+
+    def _carry_out(self, effect: Effect) -> object:
+        match effect:
+            case Pause():
+                time.sleep(effect.duration_s)
+                return None
+            case Work():
+                return effect.function()
+        connection, channel = self._connect()
+        try:
+            match effect:
+                case Unary():
+                    call = channel.unary_unary(effect.rpc.path, **effect.rpc.codec())
+                    return call(effect.request, timeout=effect.limit_s)
+                case Send():
+                    send = channel.stream_unary(effect.rpc.path, **effect.rpc.codec())
+                    return send(iter(effect.requests), timeout=effect.limit_s)
+                case Open():
+                    return channel.unary_stream(effect.rpc.path, **effect.rpc.codec())(
+                        effect.request
+                    )
+                case Read():
+                    stream: Any = effect.stream
+                    return next(stream, None)
+        except grpc.RpcError as error:
+            raise connection.error_of(error) from error
+        raise TypeError(f"not an effect: {effect}")
+
+    def _connect(self) -> tuple[Connection, grpc.Channel]:
+        with self._lock:
+            if self._connection is None or self._channel is None:
+                self._connection = connect(self._address)
+                self._channel = grpc.insecure_channel(
+                    self._connection.address, options=channel_options()
+                )
+            return self._connection, self._channel

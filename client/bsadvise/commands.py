@@ -1,0 +1,179 @@
+"""What a worker can be asked to measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bsadvise.values import Tagged
+
+
+class Stage(StrEnum):
+    """The stages of one recommendation, in order."""
+
+    INSPECT = "inspect"
+    MEMORY = "memory"
+    THROUGHPUT = "throughput"
+    TRUNK = "trunk"
+    BRANCHES = "branches"
+    VERIFY = "verify"
+
+
+class TrialOrigin(StrEnum):
+    """Why a trial was run."""
+
+    REFERENCE = "reference"
+    """It is the user's own recipe."""
+    PREDICTION = "prediction"
+    """The noise scale and the step times point to it."""
+    RIDGE = "ridge"
+    """It lies along the learning-rate rule through the best trial so far."""
+    SAMPLER = "sampler"
+    """Optuna proposed it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectTask(Tagged):
+    """Load the model file and say what it holds."""
+
+    time_limit_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceMemory(Tagged):
+    """Follow two training steps and one evaluation batch with fake tensors.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        micro_batch_size: b, samples.
+        accumulation_steps: a; 2 stands for any greater number, since the gradients of the
+            first micro-batch are what the later ones find.
+    """
+
+    time_limit_s: float
+    micro_batch_size: int
+    accumulation_steps: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStep(Tagged):
+    """Run two real training steps with the longest sample, in a fresh process.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        micro_batch_size: b, samples.
+        accumulation_steps: a, micro-batches a step.
+    """
+
+    time_limit_s: float
+    micro_batch_size: int
+    accumulation_steps: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeSteps(Tagged):
+    """Time whole training steps of one micro-batch, data loading left out.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        micro_batch_size: b, samples.
+        measure_s: Seconds to spend on timed steps; at least three are timed whatever they take.
+    """
+
+    time_limit_s: float
+    micro_batch_size: int
+    measure_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeLoader(Tagged):
+    """Time the data loader alone.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        batch_size: Samples a batch.
+        measure_s: Seconds to spend on timed batches; at least two are timed.
+    """
+
+    time_limit_s: float
+    batch_size: int
+    measure_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train(Tagged):
+    """Train for some optimizer steps, then measure the held-out loss.
+
+    All trainings of a job start from the same weights (fresh, or those of a checkpoint) and
+    see the samples in the same order, so that what differs between them is the setting alone.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        micro_batch_size: b, samples.
+        accumulation_steps: a, micro-batches a step.
+        learning_rate: η of every parameter group.
+        step_count: Optimizer steps to take in this command.
+        evaluation_batch_size: Samples a batch of the held-out measure.
+        first_sample: Position in the data order at which to begin, samples.
+        start_checkpoint: Name of the checkpoint to begin from; None for fresh weights.
+        save_checkpoint: Name under which to keep the end; None to keep nothing.
+        measure_noise: Whether to collect the gradient norms of the noise scale. Needs at
+            least two micro-batches a step.
+        trial: Number of the trial; None for the trunk.
+        rung: Which stretch of the trial this is, from 0.
+        origin: Why the trial is run; None for the trunk.
+    """
+
+    time_limit_s: float
+    micro_batch_size: int
+    accumulation_steps: int
+    learning_rate: float
+    step_count: int
+    evaluation_batch_size: int
+    first_sample: int = 0
+    start_checkpoint: str | None = None
+    save_checkpoint: str | None = None
+    measure_noise: bool = False
+    trial: int | None = None
+    rung: int = 0
+    origin: TrialOrigin | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluate(Tagged):
+    """Measure the held-out loss of a checkpoint, and how long that takes.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        evaluation_batch_size: Samples a batch.
+        checkpoint: Name of the checkpoint; None for fresh weights.
+    """
+
+    time_limit_s: float
+    evaluation_batch_size: int
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verify(Tagged):
+    """Run the very setting to be recommended, in a fresh process.
+
+    Takes ``step_count`` optimizer steps, the first of them with the longest sample in every
+    place, then one evaluation batch.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        micro_batch_size: b, samples.
+        accumulation_steps: a, micro-batches a step.
+        learning_rate: η of every parameter group.
+        step_count: Optimizer steps to take.
+    """
+
+    time_limit_s: float
+    micro_batch_size: int
+    accumulation_steps: int
+    learning_rate: float
+    step_count: int
+
+
+Command = InspectTask | TraceMemory | RunStep | TimeSteps | TimeLoader | Train | Evaluate | Verify

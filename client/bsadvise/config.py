@@ -1,0 +1,85 @@
+"""``bsadvise.toml``: defaults for the command line, below its flags and ``BSADVISE_*`` variables.
+
+Keys are the names of flags. At the top they are for every command that has them; in a table that
+is named for a command, for that command::
+
+    device = "cuda:0"
+
+    [recommend]
+    memory-limit = "16GiB"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+CONFIG_NAME = "bsadvise.toml"
+
+
+def load_defaults(path: Path, group: click.Group) -> dict[str, Any]:
+    """Return a file's settings as click's ``default_map`` for a group of commands.
+
+    Raises:
+        click.UsageError: The file is not TOML, or has a key that is no flag.
+    """
+    try:
+        settings = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{path}: {error}") from error
+    _check_keys(settings, group, str(path))
+    return _defaults_of(settings, {}, group)
+
+
+def _defaults_of(
+    settings: Mapping[str, Any], inherited: Mapping[str, Any], group: click.Group
+) -> dict[str, Any]:
+    common = {**inherited, **_plain_keys(settings)}
+    defaults: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        table = settings.get(name, {})
+        if isinstance(command, click.Group):
+            defaults[name] = _defaults_of(table, common, command)
+        else:
+            flags = _flags(command)
+            given = {**common, **_plain_keys(table)}
+            defaults[name] = {flags[key]: given[key] for key in given if key in flags}
+    return defaults
+
+
+def _check_keys(settings: Mapping[str, Any], command: click.Command, where: str) -> None:
+    inside = command.commands if isinstance(command, click.Group) else {}
+    known = _all_flags(command)
+    for key, value in settings.items():
+        if isinstance(value, dict) and key in inside:
+            _check_keys(value, inside[key], f"{where}, [{key}]")
+        elif isinstance(value, dict) or _plain(key) not in known:
+            names = ", ".join(sorted({*known, *inside}))
+            raise click.UsageError(f"{where}: no setting is called {key!r}; there are: {names}")
+
+
+def _plain_keys(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {_plain(key): item for key, item in settings.items() if not isinstance(item, dict)}
+
+
+def _plain(key: str) -> str:
+    return key.replace("_", "-")
+
+
+def _flags(command: click.Command) -> dict[str, str]:
+    """Return each long flag's name, and that of its parameter."""
+    return {
+        flag.removeprefix("--"): param.name or ""
+        for param in command.params
+        for flag in param.opts
+        if flag.startswith("--")
+    }
+
+
+def _all_flags(command: click.Command) -> set[str]:
+    inside = command.commands.values() if isinstance(command, click.Group) else ()
+    return set(_flags(command)).union(*(_all_flags(one) for one in inside))

@@ -1,0 +1,59 @@
+"""A device that advice can be for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bsadvise.values import Value
+
+
+class DeviceKind(StrEnum):
+    """What sort of machine a device is."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceProcess(Value):
+    """Another process that holds memory on a device.
+
+    Attributes:
+        pid: Process id.
+        process_name: Its executable's name, None when it cannot be read.
+        used_bytes: Memory that it holds on the device, None when the driver does not say.
+    """
+
+    pid: int
+    process_name: str | None = None
+    used_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device(Value):
+    """One device, as it was when it was looked at.
+
+    Attributes:
+        device_id: "cpu", the UUID of a GPU, or the catalogue's name of a card that is not here.
+        name: The maker's name.
+        kind: CPU or CUDA.
+        present: Whether it is on this machine; one that is not can only be predicted for.
+        total_bytes: Its memory.
+        free_bytes: What was free when it was looked at; None for one that is not present.
+        reserved_bytes: What the driver keeps for itself; None where it does not say.
+        index: N of "cuda:N" in NVML's order; None for a CPU and for one that is not present.
+        driver_version: The driver's version; None where there is none.
+        processes: Processes that hold memory on it.
+    """
+
+    device_id: str
+    name: str
+    kind: DeviceKind
+    present: bool
+    total_bytes: int
+    free_bytes: int | None = None
+    reserved_bytes: int | None = None
+    index: int | None = None
+    driver_version: str | None = None
+    processes: tuple[DeviceProcess, ...] = ()

@@ -1,0 +1,116 @@
+"""A recommendation as the daemon keeps it, and the events that tell of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bsadvise.advice import Advice, Refusal
+from bsadvise.commands import Command
+from bsadvise.device import Device
+from bsadvise.measurements import Measurement
+from bsadvise.request import AdviceRequest
+from bsadvise.values import Tagged, Value
+
+
+class State(StrEnum):
+    """Where a recommendation stands.
+
+    QUEUED -> RUNNING when a daemon leases its device.
+    QUEUED -> CANCELLED on cancel.
+    RUNNING -> SUCCEEDED with advice; FAILED with a refusal; CANCELLED, with the best so far
+        where there is one.
+    RUNNING -> QUEUED when its daemon drains or died; the log stays, and it goes on from there.
+    SUCCEEDED, FAILED and CANCELLED are final.
+    """
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation(Value):
+    """One recommendation, as stored.
+
+    Attributes:
+        recommendation_id: Server-made id.
+        request_id: Client-made id; creating twice with it creates once.
+        request: What was asked.
+        device: The device, as it was when the recommendation was created.
+        fingerprint: Key under which the answer is remembered.
+        state: Where it stands.
+        created_at_s: Unix time.
+        updated_at_s: Unix time of the last change of state.
+        cancel_requested: Whether its client has asked for it to stop.
+        advice: The answer; on a cancelled one the best so far, where there is any.
+        refusal: Why there is none.
+    """
+
+    recommendation_id: str
+    request_id: str
+    request: AdviceRequest
+    device: Device
+    fingerprint: str
+    state: State
+    created_at_s: float
+    updated_at_s: float
+    cancel_requested: bool = False
+    advice: Advice | None = None
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChanged(Tagged):
+    """The recommendation moved to another state; final ones carry how it ended."""
+
+    state: State
+    advice: Advice | None = None
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandStarted(Tagged):
+    """A worker was asked to measure something."""
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured(Tagged):
+    """A measurement was added to the log.
+
+    Attributes:
+        measurement: What was measured.
+        best: The answer that would be given now; None while there is none.
+        remaining_s: Seconds of the budget that are left.
+    """
+
+    measurement: Measurement
+    best: Advice | None = None
+    remaining_s: float = 0.0
+
+
+Happening = StateChanged | CommandStarted | Measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event(Value):
+    """One thing that happened to a recommendation.
+
+    Attributes:
+        sequence: 1, 2, 3, … within the recommendation, with no gap.
+        at_s: Unix time.
+        happening: What happened.
+    """
+
+    sequence: int
+    at_s: float
+    happening: Happening

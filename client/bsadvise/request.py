@@ -1,0 +1,111 @@
+"""What a user asks for, and how it goes onto the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypedDict
+
+from bsadvise.v1 import recommendation_pb2
+from bsadvise.values import Value
+
+
+class Objective(StrEnum):
+    """What the advice minimises."""
+
+    TIME = "time"
+    """Modelled seconds to the target loss."""
+    THROUGHPUT = "throughput"
+    """Seconds a sample."""
+    SAMPLES = "samples"
+    """Samples seen until the target loss."""
+    MEMORY = "memory"
+    """Peak bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source(Value):
+    """The user's code: an uploaded bundle and the file in it that builds the task.
+
+    Attributes:
+        digest: Lower-case hex SHA-256 of the bundle's bytes.
+        entry_path: Path of the model file inside the bundle, with forward slashes.
+    """
+
+    digest: str
+    entry_path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdviceRequest(Value):
+    """One request for advice; None where the daemon was left to choose.
+
+    Attributes:
+        source: The user's code.
+        device: "auto", "cpu", "cuda:N", a device's UUID, or a name from the catalogue of cards.
+        memory_limit_bytes: The most bytes that live tensors may take; None for what is free.
+        margin_bytes: Bytes of the limit to leave alone; None for the default.
+        world_size: Data-parallel replicas, W, at least 1.
+        effective_batch_size: The global batch to keep exactly; None to choose it.
+        objective: What to minimise.
+        target_loss: The held-out loss to reach; None for where the reference recipe is headed.
+        budget_s: Seconds of measurement after which the best answer so far is given.
+        max_trials: The most trials to run; 0 for none, None for as many as the budget allows.
+        seed: Seed of the weights, of the data order and of the search.
+        use_cache: Whether an earlier answer to the same request may be given.
+        build_kwargs: Keyword arguments of the user's ``build_model``, as text.
+    """
+
+    source: Source
+    device: str | None = None
+    memory_limit_bytes: int | None = None
+    margin_bytes: int | None = None
+    world_size: int | None = None
+    effective_batch_size: int | None = None
+    objective: Objective | None = None
+    target_loss: float | None = None
+    budget_s: float | None = None
+    max_trials: int | None = None
+    seed: int | None = None
+    use_cache: bool | None = None
+    build_kwargs: Mapping[str, str] = field(default_factory=dict)
+
+
+class AdviceOptions(TypedDict, total=False):
+    """What may be asked for beside the source; the fields of ``AdviceRequest`` say what each is.
+
+    What is left out, or is None, is for the daemon to choose.
+    """
+
+    device: str | None
+    memory_limit_bytes: int | None
+    margin_bytes: int | None
+    world_size: int | None
+    effective_batch_size: int | None
+    objective: Objective | str | None
+    target_loss: float | None
+    budget_s: float | None
+    max_trials: int | None
+    seed: int | None
+    use_cache: bool | None
+    build_kwargs: Mapping[str, str]
+
+
+def make_request(source: Source, options: AdviceOptions) -> recommendation_pb2.AdviceRequest:
+    """Return the message that asks for advice.
+
+    Raises:
+        TypeError: There is no such option.
+        ValueError: There is no such objective.
+    """
+    unknown = options.keys() - AdviceOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
+    fields: dict[str, Any] = dict(options)
+    if fields.get("objective") is not None:
+        fields["objective"] = f"OBJECTIVE_{Objective(fields['objective']).name}"
+    return recommendation_pb2.AdviceRequest(
+        source=recommendation_pb2.Source(digest=source.digest, entry_path=source.entry_path),
+        **fields,
+    )
