@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, column, inspect, select, table
+from sqlalchemy import Connection, Engine, column, delete, false, inspect, select, table
 
 from advisor.domain.errors import StoreUnavailable
 from advisor.store.database import writing
@@ -16,15 +16,17 @@ _VERSIONS = table(VERSION_TABLE, column("version_num"))
 def upgrade_schema(engine: Engine, place: str) -> None:
     """Migrate a database, new or old, to ``SCHEMA_REVISION``; all of it or nothing.
 
-    It also shows that the database can be written, since it begins a transaction that writes.
-
     Raises:
-        StoreUnavailable: A newer bsadvise has made the database.
+        OperationalError: The database cannot be written, even where there is nothing to do.
+        StoreUnavailable: A newer bsadvise has made it.
     """
     with writing(engine).begin() as connection:
         revision = _read_revision(connection)
         if revision != SCHEMA_REVISION:
             _migrate(connection, revision, place)
+        # SQLite opens a file that it may only read, and complains at the first statement that
+        # could write; this one could.
+        connection.execute(delete(_VERSIONS).where(false()))
 
 
 def _read_revision(connection: Connection) -> str | None:
