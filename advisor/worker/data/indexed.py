@@ -1,0 +1,86 @@
+"""Data sets whose samples have an index and a number."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch.utils.data import Subset
+
+from advisor.worker.data.loader import Loading
+from advisor.worker.data.order import EndlessBatches, split, thin_out
+from advisor.worker.data.source import MAX_HELD_OUT_SAMPLES, DataSource
+from advisor.worker.nesting import count_elements
+
+_FIRST_LOOK = 64
+_MOST_LOOKED_AT = 512
+
+
+class IndexedData(DataSource):
+    """A map-style data set."""
+
+    def __init__(
+        self, dataset: Any, evaluation_dataset: Any | None, loading: Loading  # noqa: ANN401
+    ) -> None:  # fmt: skip
+        """Take the data over.
+
+        Args:
+            dataset: The training data, with at least one sample.
+            evaluation_dataset: The held-out data, map-style; None to hold training samples out.
+            loading: How batches are made.
+        """
+        size = len(dataset)
+        self.dataset_size = size
+        self._dataset = dataset
+        self._loading = loading
+        if evaluation_dataset is None:
+            self._training_indices, held_out = split(size)
+            self._held_out = Subset(dataset, held_out)
+        else:
+            self._training_indices = torch.arange(size)
+            held_out = thin_out(len(evaluation_dataset), MAX_HELD_OUT_SAMPLES)
+            self._held_out = Subset(evaluation_dataset, held_out)
+        self.evaluation_size = len(held_out)
+
+    @cached_property
+    def _longest(self) -> tuple[int, bool]:
+        """Index of the largest sample looked at, and whether the others are as large."""
+        sizes = self._sizes(thin_out(len(self._dataset), _FIRST_LOOK))
+        if len(set(sizes.values())) > 1:
+            # Only where sizes differ is it worth while to read hundreds of samples.
+            sizes = self._sizes(thin_out(len(self._dataset), _MOST_LOOKED_AT))
+        longest = max(sizes, key=lambda index: sizes[index])
+        return longest, len(set(sizes.values())) == 1
+
+    @property
+    def longest_sample(self) -> int | None:
+        index, are_alike = self._longest
+        return None if are_alike else index
+
+    def _sizes(self, indices: list[int]) -> dict[int, int]:
+        return {index: count_elements(self._sample(index)) for index in indices}
+
+    def _sample(self, index: int) -> Any:  # noqa: ANN401 - a sample
+        return self._loading.hooks.call("build_dataset", self._dataset.__getitem__, index)
+
+    def training_batches(
+        self, batch_size: int, *, first_sample: int = 0
+    ) -> Generator[Any, None, None]:
+        order = EndlessBatches(
+            self._training_indices,
+            batch_size=batch_size,
+            seed=self._loading.seed,
+            first_sample=first_sample,
+        )
+        return self._loading.serve("build_dataset", self._dataset, batch_sampler=order)
+
+    def held_out_batches(self, batch_size: int) -> Generator[Any, None, None]:
+        return self._loading.serve("build_eval_dataset", self._held_out, batch_size=batch_size)
+
+    def longest_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
+        return self._loading.collate([self._sample(self._longest[0])] * batch_size)
+
+    def one_sample(self) -> Any:  # noqa: ANN401 - a sample
+        return self._sample(self._longest[0])

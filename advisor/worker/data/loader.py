@@ -1,0 +1,66 @@
+"""Runs a torch DataLoader and makes sure that its processes end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, default_collate
+
+from advisor.worker.hooks import Hooks
+
+_END = object()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loading:
+    """How batches are made of samples.
+
+    Attributes:
+        hooks: Calls the user's code.
+        collate_fn: Makes a batch of a list of samples.
+        num_workers: Processes of the loader.
+        seed: Seed of what the loader's processes draw at random.
+    """
+
+    hooks: Hooks
+    collate_fn: Callable[[list[Any]], Any] | None
+    num_workers: int
+    seed: int
+
+    def collate(self, samples: list[Any]) -> Any:  # noqa: ANN401 - a batch
+        """Return the batch of some samples."""
+        if self.collate_fn is None:
+            return self.hooks.call("build_dataset", default_collate, samples)
+        return self.hooks.call("collate_fn", self.collate_fn, samples)
+
+    def serve(
+        self, hook: str, dataset: Any, *, num_workers: int | None = None, **how: Any
+    ) -> Generator[Any, None, None]:  # fmt: skip
+        """Serve the batches of a data set until it ends or the generator is closed.
+
+        Args:
+            hook: Name under which the user's code is announced.
+            dataset: A torch data set.
+            num_workers: In place of the user's number.
+            how: ``batch_size`` or ``batch_sampler``.
+        """
+        loader = DataLoader(
+            dataset,
+            collate_fn=self.collate_fn,
+            num_workers=self.num_workers if num_workers is None else num_workers,
+            generator=torch.Generator().manual_seed(self.seed),
+            **how,
+        )
+        iterator = self.hooks.call(hook, iter, loader)
+        try:
+            while (batch := self.hooks.call(hook, next, iterator, _END)) is not _END:
+                yield batch
+        finally:
+            # The only way to end the processes now and not when the garbage is collected;
+            # torch has no public one.
+            end_processes = getattr(iterator, "_shutdown_workers", None)
+            if end_processes is not None:
+                end_processes()

@@ -1,0 +1,97 @@
+"""Calls the hooks that give data, and checks what they return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch.utils.data import DataLoader, IterableDataset
+
+from advisor.worker.data.indexed import IndexedData
+from advisor.worker.data.loader import Loading
+from advisor.worker.data.source import MAX_HELD_OUT_SAMPLES, DataSource
+from advisor.worker.data.streamed import StreamedData, take
+from advisor.worker.data.synthetic import SyntheticData
+from advisor.worker.hooks import Hooks
+from advisor.worker.model_file import ModelFile
+
+
+def open_data(file: ModelFile, hooks: Hooks, seed: int) -> DataSource:
+    """Return the data of a model file.
+
+    Raises:
+        UserCodeFailed: A hook raised, or returned what is not a data set or an empty one.
+    """
+    if file.build_dataset is None:
+        if file.make_batch is None:
+            raise AssertionError("a model file has data or makes it up")
+        return SyntheticData(file.make_batch, hooks)
+    loading = Loading(
+        hooks=hooks, collate_fn=file.collate_fn, num_workers=file.num_workers, seed=seed
+    )
+    dataset = _build(hooks, "build_dataset", file.build_dataset)
+    evaluation = None
+    if file.build_eval_dataset is not None:
+        evaluation = _build(hooks, "build_eval_dataset", file.build_eval_dataset)
+        if _is_stream(evaluation):
+            evaluation = hooks.call("build_eval_dataset", take, evaluation, MAX_HELD_OUT_SAMPLES)
+        _refuse_empty(hooks, "build_eval_dataset", file.build_eval_dataset, len(evaluation))
+    if _is_stream(dataset):
+        streamed = StreamedData(dataset, evaluation, loading)
+        _refuse_empty(hooks, "build_dataset", file.build_dataset, 0 if streamed.is_empty else 1)
+        return streamed
+    size = hooks.call("build_dataset", len, dataset)
+    _refuse_empty(hooks, "build_dataset", file.build_dataset, size)
+    return IndexedData(dataset, evaluation, loading)
+
+
+def _is_stream(dataset: object) -> bool:
+    return isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__")
+
+
+def _build(hooks: Hooks, hook: str, function: Callable[[], Any]) -> Any:  # noqa: ANN401
+    dataset = hooks.call(hook, function)
+    problem = _problem(dataset)
+    if problem is not None:
+        message, fix = problem
+        raise hooks.reject(hook, f"{hook} {message}", fix, function=function)
+    return dataset
+
+
+def _problem(dataset: object) -> tuple[str, str] | None:
+    kind = type(dataset).__name__
+    if isinstance(dataset, DataLoader):
+        return (
+            "returns a DataLoader.",
+            "Return its data set: batches are made here, of many sizes. A collate function goes "
+            "under the name `collate_fn`.",
+        )
+    if dataset is None:
+        return "returns None.", "Return the data set."
+    if isinstance(dataset, Mapping):
+        return (
+            f"returns a {kind} of {', '.join(map(str, list(dataset)[:4]))}.",
+            "Return one of its parts, such as the training split.",
+        )
+    if isinstance(dataset, tuple):
+        return (
+            f"returns a tuple of {len(dataset)} parts.",
+            "Return one data set, for example `torch.utils.data.TensorDataset(x, y)`.",
+        )
+    if _is_stream(dataset):
+        if not hasattr(dataset, "__iter__"):
+            return f"returns a {kind}, not a data set.", "Return a torch Dataset."
+        return None
+    if not hasattr(dataset, "__len__"):
+        return f"returns a {kind} without `__len__`.", "Define `__len__` on the data set."
+    return None
+
+
+def _refuse_empty(hooks: Hooks, hook: str, function: Callable[[], Any], size: int) -> None:
+    if size == 0:
+        raise hooks.reject(
+            hook,
+            f"{hook} returns a data set without samples.",
+            "Check the paths and filters that it reads with.",
+            function=function,
+        )

@@ -1,0 +1,86 @@
+"""What the worker needs of the user's data, whatever its kind."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator
+from typing import Any
+
+MAX_HELD_OUT_SAMPLES = 1024
+"""Enough for a loss that settings can be told apart by, and soon read."""
+
+
+class DataSource(ABC):
+    """Serves batches on the host, as the user's ``collate_fn`` makes them.
+
+    Close each generator that a method returns: that ends the loader's processes. Whatever
+    the user's code raises on the way comes out as UserCodeFailed.
+
+    Attributes:
+        dataset_size: Samples of ``build_dataset``; None for a stream and for synthetic data.
+        evaluation_size: Samples of the held-out measure.
+        is_synthetic: Whether batches are made up.
+        longest_sample: Index of the largest sample looked at; None when all are alike.
+    """
+
+    dataset_size: int | None = None
+    evaluation_size: int = 0
+    is_synthetic: bool = False
+
+    @property
+    def longest_sample(self) -> int | None:
+        """Index of the largest sample looked at; None when all are alike or have no index."""
+        return None
+
+    @abstractmethod
+    def training_batches(
+        self, batch_size: int, *, first_sample: int = 0
+    ) -> Generator[Any, None, None]:
+        """Serve training batches without end, each full.
+
+        The order depends on the job's seed alone: whatever the batch size, position n of the
+        order holds the same sample. It passes over the held-out samples.
+
+        Args:
+            batch_size: Samples a batch; may exceed the data, which then come round again.
+            first_sample: Position in the order at which to begin.
+        """
+
+    def loader_batches(self, batch_size: int) -> Generator[Any, None, None]:
+        """Serve training batches as the user's loader would, for its speed alone."""
+        return self.training_batches(batch_size)
+
+    @abstractmethod
+    def held_out_batches(self, batch_size: int) -> Generator[Any, None, None]:
+        """Serve the held-out samples once, in order; the last batch may be smaller."""
+
+    @abstractmethod
+    def longest_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
+        """Return a training batch with the largest sample in every place."""
+
+    @abstractmethod
+    def one_sample(self) -> Any:  # noqa: ANN401 - a sample
+        """Return one training sample; of synthetic data, a batch of one."""
+
+
+class HeldOutLoader:
+    """The held-out batches as a loader that can be gone through again and again.
+
+    What a user's ``evaluate(model, loader)`` is given.
+    """
+
+    def __init__(self, source: DataSource, batch_size: int, prepare: Any) -> None:  # noqa: ANN401
+        self.batch_size = batch_size
+        self._source = source
+        self._prepare = prepare
+
+    def __len__(self) -> int:
+        return -(-self._source.evaluation_size // self.batch_size)
+
+    def __iter__(self) -> Iterator[Any]:
+        batches = self._source.held_out_batches(self.batch_size)
+        try:
+            for batch in batches:
+                yield self._prepare(batch)
+        finally:
+            batches.close()

@@ -1,0 +1,106 @@
+"""Data sets that are a stream: samples one after another, without index or number."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Generator, Iterable, Iterator
+from functools import cached_property
+from typing import Any
+
+from torch.utils.data import IterableDataset, Subset
+
+from advisor.worker.data.loader import Loading
+from advisor.worker.data.order import thin_out
+from advisor.worker.data.source import MAX_HELD_OUT_SAMPLES, DataSource
+from advisor.worker.nesting import count_elements
+
+_HELD_OUT_SAMPLES = 256
+_HEAD_SAMPLES = 2 * _HELD_OUT_SAMPLES
+
+
+class _Restarted(IterableDataset[Any]):
+    """A stream that begins again when it ends, without its first samples."""
+
+    def __init__(self, stream: Iterable[Any], *, skip: int, skip_once: int = 0) -> None:
+        self._stream = stream
+        self._skip = skip
+        self._skip_once = skip_once
+
+    def __iter__(self) -> Iterator[Any]:
+        return itertools.islice(self._without_end(), self._skip_once, None)
+
+    def _without_end(self) -> Iterator[Any]:
+        while True:
+            is_empty = True
+            for sample in itertools.islice(iter(self._stream), self._skip, None):
+                is_empty = False
+                yield sample
+            if is_empty:  # A stream that can be read once only.
+                return
+
+
+class StreamedData(DataSource):
+    """An iterable data set.
+
+    Its first samples are held out. Training reads it in this process, since what several
+    processes make of a stream has no order that could be repeated.
+    """
+
+    def __init__(
+        self, stream: Iterable[Any], evaluation_dataset: Any | None, loading: Loading  # noqa: ANN401
+    ) -> None:  # fmt: skip
+        """Take the data over.
+
+        Args:
+            stream: The training data.
+            evaluation_dataset: The held-out data, map-style; None to hold samples out.
+            loading: How batches are made.
+        """
+        self._stream = stream
+        self._loading = loading
+        self._head: list[Any] = loading.hooks.call("build_dataset", take, stream, _HEAD_SAMPLES)
+        self._skip = 0
+        if evaluation_dataset is None:
+            self._skip = min(_HELD_OUT_SAMPLES, max(len(self._head) // 10, 0))
+            if len(self._head) == _HEAD_SAMPLES:
+                self._skip = _HELD_OUT_SAMPLES
+            self._held_out: Any = self._head[: self._skip]
+        else:
+            indices = thin_out(len(evaluation_dataset), MAX_HELD_OUT_SAMPLES)
+            self._held_out = Subset(evaluation_dataset, indices)
+        self.evaluation_size = len(self._held_out)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the stream has no sample at all."""
+        return not self._head
+
+    @cached_property
+    def _longest(self) -> Any:  # noqa: ANN401 - a sample
+        return max(self._head, key=count_elements)
+
+    def training_batches(
+        self, batch_size: int, *, first_sample: int = 0
+    ) -> Generator[Any, None, None]:
+        samples = _Restarted(self._stream, skip=self._skip, skip_once=first_sample)
+        return self._loading.serve(
+            "build_dataset", samples, batch_size=batch_size, drop_last=True, num_workers=0
+        )
+
+    def loader_batches(self, batch_size: int) -> Generator[Any, None, None]:
+        samples = _Restarted(self._stream, skip=0)
+        return self._loading.serve("build_dataset", samples, batch_size=batch_size, drop_last=True)
+
+    def held_out_batches(self, batch_size: int) -> Generator[Any, None, None]:
+        return self._loading.serve("build_eval_dataset", self._held_out, batch_size=batch_size)
+
+    def longest_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
+        return self._loading.collate([self._longest] * batch_size)
+
+    def one_sample(self) -> Any:  # noqa: ANN401 - a sample
+        return self._longest
+
+
+def take(stream: Iterable[Any], count: int) -> list[Any]:
+    """Return the first ``count`` samples of a stream, or all where there are fewer."""
+    return list(itertools.islice(iter(stream), count))

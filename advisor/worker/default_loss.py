@@ -1,0 +1,78 @@
+"""The loss of a model file that defines none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class NoDefaultLoss(Exception):
+    """No default loss suits the batch or the model's output."""
+
+
+def default_loss(model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 - the user's batch
+    """Return the loss of ``model`` on ``batch``.
+
+    A mapping batch is given to the model as keyword arguments and the output's ``loss`` is
+    taken. Of an ``(x, y)`` batch, y is compared with the model's output for x: cross-entropy
+    where y holds integers, mean squared error where it holds floats.
+
+    Raises:
+        NoDefaultLoss: Neither fits.
+    """
+    if isinstance(batch, Mapping):
+        output = model(**batch)
+        loss = _loss_of(output)
+        if loss is None:
+            raise NoDefaultLoss("The model's output for a mapping batch has no `loss`.")
+        return loss
+    if not isinstance(batch, list | tuple) or len(batch) != 2:
+        what = f"{len(batch)} parts" if isinstance(batch, list | tuple) else type(batch).__name__
+        raise NoDefaultLoss(f"The batch is neither a mapping nor (x, y), but {what}.")
+    x, y = batch
+    output = model(x)
+    loss = _loss_of(output)
+    if loss is not None:
+        return loss
+    if not isinstance(output, Tensor) or not isinstance(y, Tensor):
+        raise NoDefaultLoss(
+            f"The model's output is a {type(output).__name__} and the target a "
+            f"{type(y).__name__}; tensors are needed."
+        )
+    return _compare(output, y)
+
+
+def _loss_of(output: object) -> Any:  # noqa: ANN401 - whatever stands under that name
+    if isinstance(output, Mapping):
+        return output.get("loss")
+    return None if isinstance(output, Tensor) else getattr(output, "loss", None)
+
+
+def _compare(output: Tensor, target: Tensor) -> Tensor:
+    if target.is_floating_point():
+        if output.shape != target.shape and output.numel() == target.numel():
+            # (N, 1) against (N) would be broadcast to (N, N), silently.
+            output = output.reshape(target.shape)
+        if output.shape != target.shape:
+            raise NoDefaultLoss(_mismatch(output, target))
+        return functional.mse_loss(output, target.to(output.dtype))
+    if output.ndim != target.ndim + 1 or output.shape[0] != target.shape[0]:
+        raise NoDefaultLoss(_mismatch(output, target))
+    if output.ndim > 2 and output.shape[1:-1] == target.shape[1:]:
+        # One class distribution a position, the classes last, as language models return it.
+        return functional.cross_entropy(output.flatten(0, -2), target.flatten().to(torch.long))
+    if output.shape[2:] != target.shape[1:]:
+        raise NoDefaultLoss(_mismatch(output, target))
+    return functional.cross_entropy(output, target.to(torch.long))
+
+
+def _mismatch(output: Tensor, target: Tensor) -> str:
+    kind = "float" if target.is_floating_point() else "integer"
+    return (
+        f"The output of shape {list(output.shape)} and the {kind} target of shape "
+        f"{list(target.shape)} do not fit together."
+    )

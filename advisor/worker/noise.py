@@ -1,0 +1,121 @@
+"""Collects gradient norms at two batch sizes while training goes on, for the noise scale.
+
+    symbol  meaning
+    g       gradient of one micro-batch of b samples
+    G       accumulated gradient of a step of a·b samples
+    v       Adam's running mean of g², with its bias removed: v / (1 − β₂ᵗ)
+
+Both norms are taken before the optimizer uses the gradient, and cost no copy of it
+(arXiv 1812.06162, appendix A). For Adam's kin g and G are first divided by √v + ε, since
+that is the step which the noise disturbs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from advisor.domain.measurements import GradientNorms
+from advisor.domain.task import OptimizerFamily
+from advisor.worker.optimizers import family_of
+from advisor.worker.step import Phase, StepObserver, TrainingStep
+
+
+class NoiseMeter(StepObserver):
+    """Measures ‖g‖² and ‖G‖² of each step while it is entered."""
+
+    def __init__(self, step: TrainingStep, micro_batch_size: int, accumulation_steps: int) -> None:
+        self._step = step
+        self._micro_batch_size = micro_batch_size
+        self._accumulation_steps = accumulation_steps
+        self._is_adam = family_of(step.optimizer) is OptimizerFamily.ADAM
+        self._divisors: dict[Tensor, Callable[[], Tensor]] = {}
+        self._sum_of_small: list[Tensor] = []
+        self._small: list[float] = []
+        self._big: list[float] = []
+        self._hooks = ExitStack()
+
+    def __enter__(self) -> Self:
+        for group in self._step.optimizer.param_groups:
+            for parameter in group["params"]:
+                handle = parameter.register_hook(self._arrival_of(parameter, group))
+                self._hooks.callback(handle.remove)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._hooks.close()
+
+    def norms(self) -> GradientNorms | None:
+        """Return what was measured; None when there was no step to measure."""
+        if not self._big:
+            return None
+        return GradientNorms(
+            small_batch_size=self._micro_batch_size,
+            big_batch_size=self._micro_batch_size * self._accumulation_steps,
+            small_squared_norms=tuple(self._small),
+            big_squared_norms=tuple(self._big),
+        )
+
+    def _arrival_of(self, parameter: Tensor, group: dict[str, Any]) -> Callable[[Tensor], None]:
+        def arrived(gradient: Tensor) -> None:
+            # What one micro-batch adds to the sum, caught before it is added.
+            squared = self._squared_norm(gradient, parameter, group)
+            if squared is not None:
+                self._sum_of_small.append(squared)
+
+        return arrived
+
+    def entering(self, phase: Phase) -> None:
+        """At the end of a step's last backward pass, take its norms."""
+        if phase is not Phase.OPTIMIZER:
+            return
+        accumulated = [
+            squared
+            for group in self._step.optimizer.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+            and (squared := self._squared_norm(parameter.grad, parameter, group)) is not None
+        ]
+        if accumulated and self._sum_of_small:
+            big = float(torch.stack(accumulated).sum())
+            # Each micro-batch's loss was divided by a: its gradient is a times what arrived.
+            small = float(torch.stack(self._sum_of_small).sum()) * self._accumulation_steps
+            if 0 <= big < float("inf") and 0 <= small < float("inf"):
+                self._big.append(big)
+                self._small.append(small)
+        self._sum_of_small.clear()
+
+    def _squared_norm(
+        self, gradient: Tensor, parameter: Tensor, group: dict[str, Any]
+    ) -> Tensor | None:
+        """Return ‖g‖² as the optimizer sees it; None before it has seen any gradient."""
+        gradient = gradient.detach()
+        if gradient.is_sparse:
+            gradient = gradient.coalesce().values() if not self._is_adam else gradient.to_dense()
+        if self._step.scaler is not None:
+            gradient = gradient / self._step.scaler.get_scale()
+        if self._is_adam:
+            divisor = _root_mean_square(self._step.optimizer.state.get(parameter), group)
+            if divisor is None:
+                return None
+            gradient = gradient / divisor
+        return gradient.float().square().sum()
+
+
+def _root_mean_square(state: dict[str, Any] | None, group: dict[str, Any]) -> Tensor | None:
+    """Return √v + ε of one parameter; None while there is none."""
+    if not state:
+        return None
+    epsilon = group.get("eps", 1e-8)
+    if "exp_avg_sq" in state and "betas" in group:
+        bias = 1 - group["betas"][1] ** float(state["step"])
+        mean_square: Tensor = state["exp_avg_sq"]
+        return (mean_square / bias).sqrt_().add_(epsilon)
+    if "square_avg" in state:
+        mean_square = state["square_avg"]
+        return mean_square.sqrt().add_(epsilon)
+    return None

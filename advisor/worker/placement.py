@@ -1,0 +1,71 @@
+"""The device as torch knows it: where it is, what it holds, when it is idle."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from advisor.domain.device import Device, DeviceKind
+
+
+class Placement:
+    """The device that a job's tensors live on."""
+
+    def __init__(self, device: Device, memory_limit_bytes: int | None) -> None:
+        """Choose the device. Touches nothing yet.
+
+        Args:
+            device: The job's device.
+            memory_limit_bytes: Bytes that may be taken; None for all there are.
+        """
+        self.device = device
+        self.memory_limit_bytes = memory_limit_bytes
+        self.is_cuda = device.kind is DeviceKind.CUDA
+        self.torch_device = torch.device("cuda:0" if self._runs_on_cuda else "cpu")
+        if self._runs_on_cuda:
+            # By UUID, since CUDA and NVML may number devices in different orders. Takes effect
+            # because nothing has used CUDA in this process before.
+            os.environ["CUDA_VISIBLE_DEVICES"] = device.device_id
+            os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+
+    @property
+    def _runs_on_cuda(self) -> bool:
+        return self.is_cuda and self.device.present
+
+    @property
+    def accounted_limit_bytes(self) -> int | None:
+        """Live bytes that the accountant enforces; None where the allocator does it."""
+        return None if self._runs_on_cuda else self.memory_limit_bytes
+
+    def limit_allocator(self) -> None:
+        """Let the device's allocator refuse what would pass the limit."""
+        if self._runs_on_cuda and self.memory_limit_bytes is not None:
+            total = torch.cuda.get_device_properties(self.torch_device).total_memory
+            share = min(1.0, self.memory_limit_bytes / total)
+            torch.cuda.set_per_process_memory_fraction(share, self.torch_device)
+
+    def synchronise(self) -> None:
+        """Wait until the device has done all that it was given."""
+        if self._runs_on_cuda:
+            torch.cuda.synchronize(self.torch_device)
+
+    def reset_peak(self) -> None:
+        """Begin to measure the peak anew, from empty caches."""
+        if self._runs_on_cuda:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(self.torch_device)
+
+    def peak_reserved_bytes(self) -> int | None:
+        """Return the most bytes that the allocator has reserved; None on a CPU."""
+        if not self._runs_on_cuda:
+            return None
+        return int(torch.cuda.max_memory_reserved(self.torch_device))
+
+    def free_bytes(self) -> int | None:
+        """Return what is free on the device, with CUDA up in this process; None on a CPU."""
+        if not self._runs_on_cuda:
+            return None
+        torch.cuda.init()
+        torch.empty(1, device=self.torch_device)
+        return int(torch.cuda.mem_get_info(self.torch_device)[0])

@@ -1,0 +1,148 @@
+"""Predicts the memory of training by following it with fake tensors."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from advisor.domain.commands import TraceMemory
+from advisor.domain.measurements import MemoryTrace
+from advisor.worker.accountant import Accountant
+from advisor.worker.fakes import fake_batch, make_fake
+from advisor.worker.hooks import UserCodeFailed
+from advisor.worker.oom import out_of_memory
+from advisor.worker.step import TrainingStep
+from advisor.worker.task import ANY_LEARNING_RATE, Task
+from advisor.worker.workshop import Workshop
+
+_STEPS = 2
+_COMPILED_CAVEAT = "The memory was predicted for the model as it runs without torch.compile."
+
+
+def trace_memory(workshop: Workshop, command: TraceMemory) -> MemoryTrace:
+    """Return the memory of two optimizer steps and one evaluation batch, without taking it.
+
+    Where fake tensors cannot follow the model, real steps are run and counted.
+    """
+    caveats: list[str] = []
+    for device in _devices(workshop):
+        try:
+            return _follow(workshop, command, device)
+        except Exception as error:
+            if out_of_memory(error) is not None:
+                raise
+            caveats = [_why_run(error)]
+    return _run(workshop, command, tuple(caveats))
+
+
+def _devices(workshop: Workshop) -> list[torch.device]:
+    """Return the devices to pretend to be on, best first."""
+    cpu = torch.device("cpu")
+    if not workshop.placement.is_cuda:
+        return [cpu]
+    # Fake CUDA tensors need a torch that was built with CUDA, but no card.
+    return [torch.device("cuda:0"), cpu] if torch.backends.cuda.is_built() else [cpu]
+
+
+def _follow(workshop: Workshop, command: TraceMemory, device: torch.device) -> MemoryTrace:
+    task = workshop.task
+    # User code may hold tensors of its own, such as class weights; they count as fake ones.
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    batch = fake_batch(task.data, command.micro_batch_size, device, mode)
+    model = _build_fake_model(task, device, mode)
+    with mode:
+        optimizer = task.build_optimizer(model, ANY_LEARNING_RATE)
+        if workshop.placement.is_cuda:
+            _update_as_on_cuda(optimizer)
+        step = TrainingStep(task, model, optimizer, device, can_skip_steps=False)
+        return _count(step, batch, command.accumulation_steps)
+
+
+def _build_fake_model(task: Task, device: torch.device, mode: FakeTensorMode) -> nn.Module:
+    try:
+        with mode:
+            model = task.build_model()
+    except UserCodeFailed:
+        # Building may look at values, as reading weights from a file does: build it for real,
+        # on the host, and let its tensors go.
+        model = task.build_model()
+    make_fake(model, device, mode)
+    return model
+
+
+def _update_as_on_cuda(optimizer: torch.optim.Optimizer) -> None:
+    """Let an optimizer update all parameters at once, as it would choose to on CUDA.
+
+    It would not choose it for fake tensors, and it takes more memory.
+    """
+    for group in (optimizer.defaults, *optimizer.param_groups):
+        if "foreach" in group and group["foreach"] is None and not group.get("fused"):
+            group["foreach"] = True
+
+
+def _run(workshop: Workshop, command: TraceMemory, caveats: tuple[str, ...]) -> MemoryTrace:
+    workshop.placement.limit_allocator()
+    batch = workshop.task.data.longest_batch(command.micro_batch_size)
+    step = workshop.build_step()
+    limit_bytes = workshop.placement.accounted_limit_bytes
+    return _count(
+        step, batch, command.accumulation_steps, limit_bytes, was_run=True, caveats=caveats
+    )
+
+
+def _count(
+    step: TrainingStep,
+    batch: Any,  # noqa: ANN401 - the user's batch
+    accumulation_steps: int,
+    limit_bytes: int | None = None,
+    *,
+    was_run: bool = False,
+    caveats: tuple[str, ...] = (),
+) -> MemoryTrace:
+    """Take the steps under an accountant, and return what it counted."""
+    accountant = Accountant(step.model, step.optimizer, step.device, limit_bytes)
+    with without_compiling(), accountant:
+        for _ in range(_STEPS):
+            step.run(
+                itertools.repeat(batch),
+                accumulation_steps=accumulation_steps,
+                observers=[accountant],
+            )
+        peak_bytes, parts = accountant.peak_bytes, accountant.parts
+        accountant.reset_peak()
+        step.evaluate(batch, [accountant])
+    if is_compiled(step.model):
+        caveats = (*caveats, _COMPILED_CAVEAT)
+    return MemoryTrace(
+        peak_bytes=peak_bytes,
+        evaluation_peak_bytes=accountant.peak_bytes,
+        parts=parts,
+        was_run=was_run,
+        caveats=caveats,
+    )
+
+
+def _why_run(error: Exception) -> str:
+    reason = error.fault.message if isinstance(error, UserCodeFailed) else str(error)
+    lines = reason.strip().splitlines()
+    first = f"{type(error).__name__}" if not lines else lines[0][:200]
+    return f"Fake tensors could not follow the model ({first}), so real steps were measured."
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Return whether torch.compile was applied to a model or to a part of it."""
+    return any(
+        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+        for module in model.modules()
+    )
+
+
+def without_compiling() -> AbstractContextManager[Any]:
+    """Return a context in which what torch.compile made runs as it was written."""
+    set_stance = getattr(torch.compiler, "set_stance", None)  # torch 2.6 brought it
+    return nullcontext() if set_stance is None else set_stance("force_eager")

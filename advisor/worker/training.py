@@ -1,0 +1,82 @@
+"""Trains for some steps: the trunk, and the branches that start from it."""
+
+from __future__ import annotations
+
+import math
+from contextlib import closing, nullcontext
+
+from advisor.domain.commands import Train
+from advisor.domain.measurements import TrainRun
+from advisor.worker.checkpoints import Checkpoints
+from advisor.worker.evaluation import held_out_loss
+from advisor.worker.noise import NoiseMeter
+from advisor.worker.step import StepObserver, TrainingStep
+from advisor.worker.task import seed_everything
+from advisor.worker.workshop import Workshop, entered
+
+_MOST_LOSSES = 64
+_ACCOUNTED_STEPS = 2
+
+
+def train(workshop: Workshop, checkpoints: Checkpoints, command: Train) -> TrainRun:
+    """Train for some steps and measure the held-out loss. Diverging is an outcome, no error."""
+    workshop.placement.limit_allocator()
+    step = workshop.build_step(command.learning_rate)
+    if command.start_checkpoint is not None:
+        checkpoints.load(command.start_checkpoint, step)
+    # What is drawn at random, dropout above all, is alike in all trials and new in each rung.
+    seed_everything(workshop.task.seed + 7919 * (command.rung + 1))
+    meter = None
+    if command.measure_noise:
+        meter = NoiseMeter(step, command.micro_batch_size, command.accumulation_steps)
+    losses = _take_steps(workshop, step, command, meter)
+    diverged = not math.isfinite(losses[-1])
+    loss = None if diverged else held_out_loss(step, command.evaluation_batch_size)
+    has_measure = workshop.task.data.evaluation_size > 0
+    if command.save_checkpoint is not None and not diverged:
+        checkpoints.save(command.save_checkpoint, step)
+    return TrainRun(
+        step_count=len(losses),
+        sample_count=len(losses) * command.effective_batch_size,
+        train_losses=means([loss for loss in losses if math.isfinite(loss)], _MOST_LOSSES),
+        held_out_loss=loss,
+        diverged=diverged or (has_measure and loss is None),
+        gradient_norms=meter.norms() if meter else None,
+    )
+
+
+def _take_steps(
+    workshop: Workshop, step: TrainingStep, command: Train, meter: NoiseMeter | None
+) -> list[float]:
+    """Return the loss of each step; the last is not finite when training diverged."""
+    watchers: list[StepObserver] = [meter] if meter else []
+    losses: list[float] = []
+    batches = workshop.task.data.training_batches(
+        command.micro_batch_size, first_sample=command.first_sample
+    )
+
+    def take(count: int, observers: list[StepObserver]) -> None:
+        while len(losses) < count and (not losses or math.isfinite(losses[-1])):
+            loss = step.run(
+                batches, accumulation_steps=command.accumulation_steps, observers=observers
+            )
+            losses.append(float(loss))
+
+    with closing(batches), meter or nullcontext():
+        # The limit is enforced for two steps, after which memory has nothing new to show: an
+        # accountant would slow all the others.
+        accountant = workshop.account(step)
+        if accountant is not None:
+            with entered(accountant):
+                take(min(_ACCOUNTED_STEPS, command.step_count), [accountant, *watchers])
+        take(command.step_count, watchers)
+    return losses
+
+
+def means(values: list[float], most: int) -> tuple[float, ...]:
+    """Return at most ``most`` means over stretches of like length, in order."""
+    count = min(most, len(values))
+    bounds = [round(i * len(values) / count) for i in range(count + 1)] if count else []
+    return tuple(
+        math.fsum(values[low:high]) / (high - low) for low, high in zip(bounds, bounds[1:])
+    )
