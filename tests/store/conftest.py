@@ -2,4 +2,5 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.support.store_contract")
+for part in ("", "_base", "_events", "_leases", "_resources"):
+    pytest.register_assert_rewrite(f"tests.support.store_contract{part}")

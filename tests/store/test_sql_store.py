@@ -15,7 +15,8 @@ from advisor.store.opening import open_store
 from advisor.store.sql import SqlStore
 from tests.support.builders import a_gpu, a_measurement, a_recommendation
 from tests.support.fake_clock import FakeClock
-from tests.support.store_contract import LEASE_S, SUCCEEDED, StoreContract, running
+from tests.support.store_contract import StoreContract
+from tests.support.store_contract_base import LEASE_S, SUCCEEDED, running
 
 
 def open_at(path: Path, clock: FakeClock) -> SqlStore:
