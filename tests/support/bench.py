@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,3 +108,9 @@ async def watch(
         recommendation.recommendation_id, after_sequence=after_sequence
     )
     return [event async for event in watched]
+
+
+async def until(is_true: Callable[[], object]) -> None:
+    """Return once something has become true that no event tells of."""
+    while not is_true():  # noqa: ASYNC110 - the other side has no event for it
+        await asyncio.sleep(0)

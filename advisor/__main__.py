@@ -1,0 +1,95 @@
+"""Runs the daemon: ``python -m advisor``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from advisor.config import LOG_FORMATS, LOG_LEVELS, ConfigError, Settings, load_settings
+from advisor.domain.errors import StoreUnavailable
+from advisor.service.address import AddressRefused, check_tcp
+from advisor.wiring import build_daemon, configure_logging
+
+_STDIN = 0
+
+
+def main() -> int:
+    """Run the daemon until it is told to stop, and return its exit code."""
+    arguments = _parser().parse_args()
+    try:
+        settings = load_settings(vars(arguments), os.environ, arguments.config)
+        if settings.listen is not None:
+            check_tcp(settings.listen)
+        if arguments.check:
+            return _say(str(settings), code=0)
+        configure_logging(settings)
+        asyncio.run(_serve(settings, until_stdin_closes=arguments.until_stdin_closes))
+    except (ConfigError, AddressRefused, StoreUnavailable) as error:
+        return _say(f"bsadvise: {error}", code=1)
+    return 0
+
+
+async def _serve(settings: Settings, *, until_stdin_closes: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    daemon = await build_daemon(settings)
+    if until_stdin_closes:
+        _watch_stdin(loop, stop)
+    ready = f"bsadvise daemon ready on {' '.join(daemon.addresses)}"
+    try:
+        await daemon.serve(stop, on_ready=ready)
+    finally:
+        settings.socket.unlink(missing_ok=True)
+
+
+def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    # The pipe closes however the client ends, even when it is killed.
+    def read() -> None:
+        if not os.read(_STDIN, 4096):
+            loop.remove_reader(_STDIN)
+            stop.set()
+
+    try:
+        loop.add_reader(_STDIN, read)
+    except OSError:  # A file or /dev/null: nobody holds the other end.
+        stop.set()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m advisor",
+        description="The bsadvise daemon. Flags go before BSADVISE_* variables, these before "
+        "bsadvise.toml.",
+    )
+    parser.add_argument("--socket", metavar="PATH", help="unix socket to listen on")
+    parser.add_argument("--listen", metavar="HOST:PORT", help="listen on loopback as well")
+    parser.add_argument("--state-dir", metavar="PATH", help="database, sources and checkpoints")
+    parser.add_argument(
+        "--private", action="store_true", default=None, help="serve one client, quietly"
+    )
+    parser.add_argument("--lease-s", metavar="SECONDS", help="take over a silent daemon after")
+    parser.add_argument("--log-format", choices=LOG_FORMATS)
+    parser.add_argument("--log-level", choices=LOG_LEVELS)
+    parser.add_argument("--config", metavar="PATH", type=Path, help="read this bsadvise.toml")
+    parser.add_argument(
+        "--until-stdin-closes", action="store_true", help="stop when standard input ends"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="say what the settings are, and start nothing"
+    )
+    return parser
+
+
+def _say(text: str, *, code: int) -> int:
+    print(text, file=sys.stderr)  # noqa: T201 - stdout stays empty
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""The daemon's settings: flags over ``BSADVISE_*`` variables over ``bsadvise.toml`` over defaults.
+
+Every wrong value is reported with the place that it came from.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ENVIRONMENT_PREFIX = "BSADVISE_"
+FILE_NAME = "bsadvise.toml"
+TABLE = "daemon"
+_OTHER_TABLES = ("client",)
+"""The client reads the same file."""
+
+LOG_FORMATS = ("auto", "console", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+SHORTEST_LEASE_S = 1.0
+
+
+class ConfigError(Exception):
+    """A setting is wrong; the message says which and where it was set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a daemon is told at its start.
+
+    Attributes:
+        state_dir: Directory of the database, the sources and the checkpoints.
+        socket: Unix socket to listen on.
+        listen: ``host:port`` on loopback to listen on beside the socket; None for none.
+        private: Whether the daemon serves the client that started it alone.
+        lease_s: Seconds after which the work of a daemon that has fallen silent is taken over.
+        log_format: "json", "console", or "auto": console on a terminal.
+        log_level: The least severe messages to log.
+    """
+
+    state_dir: Path
+    socket: Path
+    listen: str | None = None
+    private: bool = False
+    lease_s: float = 30.0
+    log_format: str = "auto"
+    log_level: str = "info"
+
+
+class _Value(NamedTuple):
+    """A value as it was found, and where."""
+
+    content: object
+    origin: str
+
+
+def load_settings(
+    flags: Mapping[str, object], environment: Mapping[str, str], config_path: Path | None = None
+) -> Settings:
+    """Return the settings of this start.
+
+    Args:
+        flags: Values of command-line flags by name; None for those not given.
+        environment: Environment variables.
+        config_path: The file to read; None to look in the usual places.
+
+    Raises:
+        ConfigError: A value is wrong, a key is unknown, or a file cannot be read.
+    """
+    values: dict[str, _Value] = {}
+    path = _find_file(environment, config_path)
+    if path is not None:
+        values.update(_read_file(path))
+    for field in fields(Settings):
+        variable = ENVIRONMENT_PREFIX + field.name.upper()
+        if environment.get(variable):
+            values[field.name] = _Value(environment[variable], variable)
+        if flags.get(field.name) is not None:
+            flag = "--" + field.name.replace("_", "-")
+            values[field.name] = _Value(flags[field.name], flag)
+    known: dict[str, Any] = {name: _parse(name, value) for name, value in values.items()}
+    state_dir = known.setdefault("state_dir", _default_state_dir(environment))
+    known.setdefault("socket", _default_socket(environment, state_dir))
+    return Settings(**known)
+
+
+def _find_file(environment: Mapping[str, str], config_path: Path | None) -> Path | None:
+    variable = ENVIRONMENT_PREFIX + "CONFIG"
+    if config_path is None and environment.get(variable):
+        config_path = Path(environment[variable])
+    if config_path is not None:
+        return config_path
+    home = _directory(environment, "XDG_CONFIG_HOME", ".config")
+    places = (Path(FILE_NAME), home / "bsadvise" / FILE_NAME)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _read_file(path: Path) -> Iterator[tuple[str, _Value]]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    _check_known(content, (TABLE, *_OTHER_TABLES), f"{path}: table")
+    table = content.get(TABLE, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: {TABLE} must be a table")
+    _check_known(table, [field.name for field in fields(Settings)], f"{path}: [{TABLE}]")
+    for name, value in table.items():
+        yield name, _Value(value, f"{path}: [{TABLE}] {name}")
+
+
+def _check_known(names: Iterable[str], known: Iterable[str], place: str) -> None:
+    candidates = list(known)
+    for name in names:
+        if name in candidates:
+            continue
+        close = difflib.get_close_matches(name, candidates, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(candidates)}"
+        raise ConfigError(f"{place} {name!r} is not known; {hint}")
+
+
+def _parse(name: str, value: _Value) -> object:
+    try:
+        return _PARSERS[name](value.content)
+    except ValueError as error:
+        raise ConfigError(f"{value.origin}: {error}") from error
+
+
+def _text(content: object) -> str:
+    if not isinstance(content, str) or not content:
+        raise ValueError(f"must be text, not {content!r}")
+    return content
+
+
+def _path(content: object) -> Path:
+    if isinstance(content, Path):
+        return content.absolute()
+    return Path(_text(content)).expanduser().absolute()
+
+
+def _flag(content: object) -> bool:
+    if isinstance(content, bool):
+        return content
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if not isinstance(content, str) or content.lower() not in words:
+        raise ValueError(f"must be true or false, not {content!r}")
+    return words[content.lower()]
+
+
+def _lease_s(content: object) -> float:
+    try:
+        lease_s = float(str(content))
+    except ValueError:
+        raise ValueError(f"must be a number of seconds, not {content!r}") from None
+    if not SHORTEST_LEASE_S <= lease_s <= 3600:
+        raise ValueError(f"must be {SHORTEST_LEASE_S:g} to 3600 seconds, not {content}")
+    return lease_s
+
+
+def _log_format(content: object) -> str:
+    return _one_of(content, LOG_FORMATS)
+
+
+def _log_level(content: object) -> str:
+    return _one_of(content, LOG_LEVELS)
+
+
+def _one_of(content: object, choices: tuple[str, ...]) -> str:
+    if content not in choices:
+        raise ValueError(f"must be one of {', '.join(choices)}, not {content!r}")
+    return _text(content)
+
+
+_PARSERS = {
+    "state_dir": _path,
+    "socket": _path,
+    "listen": _text,
+    "private": _flag,
+    "lease_s": _lease_s,
+    "log_format": _log_format,
+    "log_level": _log_level,
+}
+
+
+def _default_state_dir(environment: Mapping[str, str]) -> Path:
+    return _directory(environment, "XDG_STATE_HOME", ".local/state") / "bsadvise"
+
+
+def _default_socket(environment: Mapping[str, str], state_dir: Path) -> Path:
+    runtime_dir = environment.get("XDG_RUNTIME_DIR")
+    directory = Path(runtime_dir) / "bsadvise" if runtime_dir else state_dir
+    return directory / "bsadvise.sock"
+
+
+def _directory(environment: Mapping[str, str], variable: str, below_home: str) -> Path:
+    value = environment.get(variable, "")
+    # The XDG specification has relative paths ignored.
+    if value.startswith("/"):
+        return Path(value)
+    return Path(environment.get("HOME") or Path.home()) / below_home

@@ -1,0 +1,179 @@
+"""Binds the ports to what implements them. Nothing else knows both."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from dataclasses import dataclass
+
+import grpc
+import structlog
+
+from advisor.application.application import Application, Ports, build_application
+from advisor.config import Settings
+from advisor.devices.inventory import LocalInventory
+from advisor.planning.estimate import MemoryPlanner
+from advisor.planning.recommendation import RecommendationPlanner
+from advisor.pools.local import LocalPool
+from advisor.ports.clock import Clock
+from advisor.ports.store import Store
+from advisor.ports.worker_pool import WorkerPool
+from advisor.search.optuna_proposer import OptunaProposer
+from advisor.service.address import AddressRefused
+from advisor.service.converters import unpack_bundle
+from advisor.service.server import make_server
+from advisor.store.opening import open_store
+from advisor.store.owners import is_owner_dead, this_owner
+
+_DATABASE_NAME = "bsadvise.db"
+
+_STOP_GRACE_S = 2.0
+"""How long calls under way may take to end once the daemon stops."""
+
+
+class SystemClock(Clock):
+    """The machine's clocks."""
+
+    def now_s(self) -> float:
+        """Return the Unix time."""
+        return time.time()
+
+    def monotonic_s(self) -> float:
+        """Return seconds since some fixed point."""
+        return time.monotonic()
+
+    async def sleep(self, duration_s: float) -> None:
+        """Let other tasks run for a while."""
+        await asyncio.sleep(duration_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Daemon:
+    """A daemon that is bound to its addresses, and not yet started.
+
+    Attributes:
+        application: Its use cases.
+        server: What serves them.
+        addresses: Where clients reach it.
+        store: Closed when it stops.
+        pool: Closed when it stops.
+    """
+
+    application: Application
+    server: grpc.aio.Server
+    addresses: tuple[str, ...]
+    store: Store
+    pool: WorkerPool
+
+    async def serve(self, stop: asyncio.Event, *, on_ready: str) -> None:
+        """Serve until ``stop`` is set, then put work back and let go of everything.
+
+        Args:
+            stop: Set to stop.
+            on_ready: Line to write to stderr once clients are answered.
+        """
+        queue = asyncio.create_task(self.application.queue.serve())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await self.server.start()
+            print(on_ready, file=sys.stderr, flush=True)  # noqa: T201 - what starters wait for
+            # The queue ends by itself only when it is broken: then there is no use in serving.
+            await asyncio.wait((queue, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            await self._stop(queue)
+
+    async def _stop(self, queue: asyncio.Task[None]) -> None:
+        refusing = asyncio.create_task(self.server.stop(_STOP_GRACE_S))
+        self.application.queue.drain()
+        try:
+            await queue
+        finally:
+            self.application.hub.close()
+            await refusing
+            await self.pool.close()
+            await self.store.close()
+
+
+async def build_daemon(settings: Settings) -> Daemon:
+    """Return a daemon over this machine.
+
+    Raises:
+        AddressRefused: It may not, or cannot, listen where it was told to.
+        StoreUnavailable: Its database cannot be opened.
+    """
+    clock = SystemClock()
+    store = await asyncio.to_thread(
+        open_store,
+        settings.state_dir / _DATABASE_NAME,
+        clock=clock,
+        is_owner_dead=is_owner_dead,
+    )
+    pool = LocalPool()
+    ports = Ports(
+        store=store,
+        pool=pool,
+        inventory=LocalInventory(),
+        planner=RecommendationPlanner(OptunaProposer()),
+        estimate_planner=MemoryPlanner(),
+        clock=clock,
+    )
+    application = build_application(
+        ports,
+        state_dir=settings.state_dir,
+        unpack=unpack_bundle,
+        owner=this_owner(),
+        lease_s=settings.lease_s,
+        is_private=settings.private,
+    )
+    try:
+        server, addresses = await make_server(
+            application, socket_path=settings.socket, listen=settings.listen
+        )
+    except AddressRefused:
+        await pool.close()
+        await store.close()
+        raise
+    return Daemon(
+        application=application, server=server, addresses=addresses, store=store, pool=pool
+    )
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send every log line to stderr: JSON for machines, colours for a person's terminal."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    is_console = settings.log_format == "console" or (
+        settings.log_format == "auto" and sys.stderr.isatty()
+    )
+    ending: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer()]
+        if is_console
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=_level(settings), force=True)
+    # A private daemon's client speaks for it.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _level(settings: Settings) -> str:
+    return "ERROR" if settings.private else settings.log_level.upper()

@@ -1,0 +1,84 @@
+"""Requests share an answer just when they must have the same one, and while it still holds."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from advisor.application.cache import fingerprint, is_reusable
+from advisor.domain.request import AdviceRequest, Objective
+from tests.support.builders import GIB, a_device, a_gpu, a_request, a_source, an_advice
+
+CHANGES: dict[str, Any] = {
+    "source": a_source(digest="cd" * 32),
+    "memory_limit_bytes": GIB,
+    "margin_bytes": 1,
+    "world_size": 2,
+    "effective_batch_size": 64,
+    "objective": Objective.MEMORY,
+    "target_loss": 0.5,
+    "budget_s": 61.0,
+    "max_trials": 3,
+    "seed": 1,
+    "build_kwargs": {"width": "2"},
+}
+NO_BEARING: dict[str, Any] = {"device": "auto", "use_cache": False}
+
+
+def test_every_field_is_said_to_bear_on_the_answer_or_not() -> None:
+    assert CHANGES.keys() | NO_BEARING.keys() == {field.name for field in fields(AdviceRequest)}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_bears_on_the_answer_changes_the_key(name: str) -> None:
+    changed = replace(a_request(), **{name: CHANGES[name]})
+    assert fingerprint(changed, a_device()) != fingerprint(a_request(), a_device())
+
+
+@pytest.mark.parametrize("name", NO_BEARING)
+def test_what_does_not_leaves_it(name: str) -> None:
+    changed = replace(a_request(), **{name: NO_BEARING[name]})
+    assert fingerprint(changed, a_device()) == fingerprint(a_request(), a_device())
+
+
+def test_the_order_of_arguments_does_not_matter() -> None:
+    one = a_request(build_kwargs={"a": "1", "b": "2"})
+    other = a_request(build_kwargs={"b": "2", "a": "1"})
+    assert fingerprint(one, a_device()) == fingerprint(other, a_device())
+
+
+def test_cards_that_are_alike_share_answers_and_others_do_not() -> None:
+    key = fingerprint(a_request(), a_gpu(0))
+    assert key == fingerprint(a_request(), a_gpu(1, free_bytes=GIB))
+    assert key != fingerprint(a_request(), a_gpu(0, driver_version="1"))
+    assert key != fingerprint(a_request(), a_gpu(0, total_bytes=40 * GIB))
+    assert key != fingerprint(a_request(), a_gpu(0, present=False))
+
+
+def test_advice_that_no_longer_fits_is_not_given() -> None:
+    advice = an_advice(measured_peak_bytes=6 * GIB, predicted_peak_bytes=5 * GIB)
+    assert is_reusable(advice, a_request(), a_device(free_bytes=6 * GIB))
+    assert not is_reusable(advice, a_request(), a_device(free_bytes=6 * GIB - 1))
+
+
+def test_advice_that_was_not_run_is_judged_by_its_prediction() -> None:
+    advice = an_advice(predicted_peak_bytes=5 * GIB)
+    assert not is_reusable(advice, a_request(), a_device(free_bytes=5 * GIB - 1))
+
+
+def test_advice_that_memory_bounded_is_not_given_when_there_is_more() -> None:
+    bounded = an_advice(micro_batch_size=32, max_micro_batch_size=40, budget_bytes=4 * GIB)
+    unbounded = an_advice(micro_batch_size=32, max_micro_batch_size=400, budget_bytes=4 * GIB)
+    roomy = a_device(free_bytes=8 * GIB)
+    assert not is_reusable(bounded, a_request(), roomy)
+    assert is_reusable(unbounded, a_request(), roomy)
+    assert is_reusable(bounded, a_request(), a_device(free_bytes=4 * GIB))
+    limited = a_request(memory_limit_bytes=4 * GIB)
+    assert is_reusable(bounded, limited, roomy)  # the limit is what it was
+
+
+def test_advice_for_a_card_that_is_not_here_always_holds() -> None:
+    card = a_gpu(free_bytes=None, present=False)
+    assert is_reusable(an_advice(predicted_peak_bytes=1 << 50), a_request(), card)

@@ -1,0 +1,84 @@
+"""Settings come from the place with the most say, and errors name the place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from advisor.config import ConfigError, Settings, load_settings
+
+
+def _write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "bsadvise.toml"
+    path.write_text(text)
+    return path
+
+
+def test_defaults_follow_the_xdg_directories() -> None:
+    environment = {"HOME": "/home/me", "XDG_STATE_HOME": "/state", "XDG_RUNTIME_DIR": "/run/me"}
+    settings = load_settings({}, environment)
+    assert settings == Settings(
+        state_dir=Path("/state/bsadvise"), socket=Path("/run/me/bsadvise/bsadvise.sock")
+    )
+
+
+def test_without_them_all_is_below_the_home() -> None:
+    settings = load_settings({}, {"HOME": "/home/me", "XDG_STATE_HOME": "not/absolute"})
+    assert settings.state_dir == Path("/home/me/.local/state/bsadvise")
+    assert settings.socket == settings.state_dir / "bsadvise.sock"
+
+
+def test_flags_go_before_variables_before_the_file(tmp_path: Path) -> None:
+    path = _write(tmp_path, '[daemon]\nlease_s = 10\nlisten = "127.0.0.1:1"\nstate_dir = "/file"\n')
+    environment = {"BSADVISE_LISTEN": "127.0.0.1:2", "BSADVISE_STATE_DIR": "/variable"}
+    flags = {"state_dir": "/flag", "listen": None, "private": None}
+    settings = load_settings(flags, environment, path)
+    assert settings.lease_s == 10.0
+    assert settings.listen == "127.0.0.1:2"
+    assert settings.state_dir == Path("/flag")
+    assert not settings.private
+
+
+def test_the_file_may_be_named_by_a_variable(tmp_path: Path) -> None:
+    path = _write(tmp_path, "[daemon]\nprivate = true\n[client]\nanything = 1\n")
+    assert load_settings({}, {"BSADVISE_CONFIG": str(path)}).private
+
+
+def test_the_file_is_found_in_the_configuration_directory(tmp_path: Path) -> None:
+    (tmp_path / "bsadvise").mkdir()
+    _write(tmp_path / "bsadvise", '[daemon]\nlog_level = "debug"\n')
+    assert load_settings({}, {"XDG_CONFIG_HOME": str(tmp_path)}).log_level == "debug"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[daemon]\nlease = 3\n", r"\[daemon\] 'lease' is not known; did you mean 'lease_s'"),
+        ("[deamon]\n", "table 'deamon' is not known; did you mean 'daemon'"),
+        ("[daemon]\nlease_s = 0\n", r"bsadvise.toml: \[daemon\] lease_s: must be 1 to 3600"),
+        ("[daemon]\nlease_s = true\n", r"lease_s: must be a number"),
+        ('[daemon]\nprivate = "perhaps"\n', r"private: must be true or false"),
+        ("[daemon]\nlisten = 3\n", r"listen: must be text"),
+        ("daemon = 3\n", "daemon must be a table"),
+        ("[daemon\n", "bsadvise.toml: "),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_settings({}, {}, _write(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nothing\.toml"):
+        load_settings({}, {}, tmp_path / "nothing.toml")
+
+
+def test_a_wrong_variable_is_named() -> None:
+    with pytest.raises(ConfigError, match="BSADVISE_LEASE_S: must be a number"):
+        load_settings({}, {"BSADVISE_LEASE_S": "soon"})
+
+
+def test_a_wrong_flag_is_named() -> None:
+    with pytest.raises(ConfigError, match="--log-format: must be one of"):
+        load_settings({"log_format": "xml"}, {})

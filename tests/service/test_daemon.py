@@ -1,0 +1,126 @@
+"""The daemon as a process: it starts, serves, drains and leaves nothing behind."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+from bsadvise.v1 import device_pb2, device_service_pb2
+from bsadvise.v1.device_service_pb2_grpc import DeviceServiceStub
+
+EXIT_LIMIT_S = 30
+
+
+@contextmanager
+def _daemon(tmp_path: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "advisor", "--socket", str(tmp_path / "daemon.sock")]
+    daemon = subprocess.Popen(
+        [*command, "--state-dir", str(tmp_path / "state"), *flags],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with daemon:
+        try:
+            yield daemon
+        finally:
+            daemon.kill()
+
+
+def _wait_until_ready(daemon: subprocess.Popen[str]) -> str:
+    assert daemon.stderr is not None
+    for line in daemon.stderr:
+        if line.startswith("bsadvise daemon ready on "):
+            return line.split()[-1]
+    raise AssertionError("the daemon ended before it was ready")
+
+
+def _device_kinds(address: str) -> list[int]:
+    with grpc.insecure_channel(address) as channel:
+        response = DeviceServiceStub(channel).ListDevices(
+            device_service_pb2.ListDevicesRequest(), wait_for_ready=True, timeout=EXIT_LIMIT_S
+        )
+    return [int(device.kind) for device in response.devices]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serves_until_it_is_told_to_stop(tmp_path: Path, number: signal.Signals) -> None:
+    with _daemon(tmp_path) as daemon:
+        address = _wait_until_ready(daemon)
+        assert address == f"unix:{tmp_path / 'daemon.sock'}"
+        assert device_pb2.DEVICE_KIND_CPU in _device_kinds(address)
+        daemon.send_signal(number)
+        output, _ = daemon.communicate(timeout=EXIT_LIMIT_S)
+    assert daemon.returncode == 0
+    assert output == ""
+    assert not (tmp_path / "daemon.sock").exists()
+
+
+def test_ends_when_its_client_does(tmp_path: Path) -> None:
+    with _daemon(tmp_path, "--private", "--until-stdin-closes") as daemon:
+        _wait_until_ready(daemon)
+        _, errors = daemon.communicate(timeout=EXIT_LIMIT_S)  # closes stdin
+    assert daemon.returncode == 0
+    assert errors == ""  # a private daemon is quiet
+
+
+def test_replaces_the_socket_of_a_dead_daemon(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "daemon.sock"))
+    with _daemon(tmp_path, "--until-stdin-closes", "--listen", "127.0.0.1:0") as daemon:
+        assert _device_kinds(_wait_until_ready(daemon))
+
+
+def test_leaves_the_socket_of_a_live_daemon(tmp_path: Path) -> None:
+    with _daemon(tmp_path) as first:
+        address = _wait_until_ready(first)
+        with _daemon(tmp_path) as second:
+            _, errors = second.communicate(timeout=EXIT_LIMIT_S)
+        assert second.returncode == 1
+        assert "already serves" in errors
+        assert _device_kinds(address)
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_refuses_to_listen_beyond_this_machine() -> None:
+    ended = _run("-m", "advisor", "--listen", "0.0.0.0:50051")
+    assert ended.returncode == 1
+    assert "TLS" in ended.stderr
+
+
+def test_check_starts_nothing(tmp_path: Path) -> None:
+    ended = _run("-m", "advisor", "--check", "--state-dir", str(tmp_path / "state"))
+    assert ended.returncode == 0
+    assert str(tmp_path / "state") in ended.stderr
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_state_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ended = _run(
+        "-m", "advisor", "--state-dir", str(tmp_path / "file"), "--socket", str(tmp_path / "s")
+    )
+    assert ended.returncode == 1
+    assert str(tmp_path / "file") in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_daemon_never_imports_torch() -> None:
+    ended = _run(
+        "-c",
+        "import sys, advisor.__main__; print([m for m in sys.modules if m.startswith('torch')])",
+    )
+    assert ended.stdout == "[]\n", ended.stderr
