@@ -1,0 +1,216 @@
+"""The answer, from a choice and the log that it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from advisor.domain.advice import Advice, Alternative, Confidence, Interval
+from advisor.domain.commands import (
+    TimeSteps,
+)
+from advisor.domain.measurements import StepTimes
+from advisor.estimators.learning_curve import speedup
+from advisor.estimators.scaling_rules import describe_rule
+from advisor.estimators.timing import median, median_interval
+from advisor.planning.budget import memory_budget
+from advisor.planning.caveats import caveats
+from advisor.planning.choice import Choice, Chooser
+from advisor.planning.effort import search
+from advisor.planning.facts import Facts
+from advisor.planning.memory import MemoryModel
+from advisor.planning.schedule import RUNG_COUNT
+from advisor.planning.verification import verification_of
+
+_LEAST_SPREAD = 1.1
+"""A speedup is never claimed to be known better than within this factor either way."""
+
+_NOTABLE = 0.9
+"""An alternative is named when it takes at most this share of what the advice takes."""
+
+
+def advise(facts: Facts, choice: Choice) -> Advice:
+    """Return the answer for ``choice``."""
+    return _Adviser(facts, choice).advice()
+
+
+@dataclass(frozen=True)
+class _Adviser:
+    facts: Facts
+    choice: Choice
+
+    @cached_property
+    def chooser(self) -> Chooser:
+        return Chooser(self.facts)
+
+    @cached_property
+    def memory(self) -> MemoryModel:
+        return MemoryModel(self.facts)
+
+    def advice(self) -> Advice:
+        facts, choice = self.facts, self.choice
+        profile, split = facts.profile, choice.split
+        verification = verification_of(facts, choice)
+        noise = self.chooser.branches.noise_scale
+        ratio, ratio_interval = self._speedup()
+        step_time_s, rate_interval = self._pace()
+        return Advice(
+            micro_batch_size=split.micro_batch_size,
+            max_micro_batch_size=max(self.memory.max_micro_batch_size, split.micro_batch_size),
+            accumulation_steps=split.accumulation_steps,
+            world_size=split.world_size,
+            effective_batch_size=split.effective_batch_size,
+            learning_rate=choice.learning_rate,
+            lr_rule=describe_rule(profile.optimizer.family),
+            lr_evidence=choice.evidence,
+            weight_decay=profile.optimizer.weight_decay,
+            betas=profile.optimizer.betas,
+            momentum=profile.optimizer.momentum,
+            steps_per_epoch=self._steps_per_epoch(),
+            precision=profile.precision,
+            device=facts.device.name,
+            verified=verification is not None,
+            predicted_peak_bytes=self.memory.predicted_peak_bytes(split.micro_batch_size),
+            measured_peak_bytes=None if verification is None else verification.peak_bytes,
+            budget_bytes=memory_budget(facts.request, facts.device).budget_bytes,
+            samples_per_s=split.effective_batch_size / step_time_s if step_time_s else None,
+            samples_per_s_interval=rate_interval,
+            step_time_s=step_time_s,
+            time_per_epoch_s=self._time_per_epoch_s(),
+            noise_scale=None if noise is None else noise.value,
+            noise_scale_interval=None
+            if noise is None or noise.interval is None
+            else Interval(low=noise.interval[0], high=noise.interval[1]),
+            critical_batch_size=None if noise is None else noise.value,
+            expected_speedup_over_reference=ratio,
+            expected_speedup_interval=ratio_interval,
+            confidence=self._confidence(is_verified=verification is not None),
+            caveats=caveats(facts, choice, self.chooser),
+            alternatives=tuple(self._alternatives()),
+            search=search(facts),
+        )
+
+    def _pace(self) -> tuple[float | None, Interval | None]:
+        """Return seconds a step and the interval of samples/s, from the run where there is one."""
+        split = self.choice.split
+        verification = verification_of(self.facts, self.choice)
+        if verification is not None and len(verification.step_times_s) >= 2:
+            times_s = verification.step_times_s
+            low_s, high_s = median_interval(times_s)
+            step_time_s = median(times_s)
+        elif self.facts.step_times is not None:
+            step_time_s = self.chooser.branches.cost.compute_time_s(split)
+            low_s, high_s = self._timed_interval(split.micro_batch_size, step_time_s)
+        else:
+            return None, None
+        size = split.effective_batch_size
+        if low_s <= 0 or step_time_s <= 0:
+            return None, None
+        return step_time_s, Interval(low=size / high_s, high=size / low_s)
+
+    def _timed_interval(self, size: int, step_time_s: float) -> tuple[float, float]:
+        """Return the step time's interval: relative width as at the nearest timed size."""
+        timed = {
+            command.micro_batch_size: times.step_times_s
+            for command, times in self.facts.figures(TimeSteps, StepTimes)
+        }
+        nearest = min(timed, key=lambda b: max(b / size, size / b))
+        low_s, high_s = median_interval(timed[nearest])
+        centre_s = median(timed[nearest])
+        if centre_s <= 0:
+            return step_time_s, step_time_s
+        return step_time_s * low_s / centre_s, step_time_s * high_s / centre_s
+
+    def _steps_per_epoch(self) -> int | None:
+        size = self.facts.profile.dataset_size
+        return None if size is None else max(1, size // self.choice.split.effective_batch_size)
+
+    def _time_per_epoch_s(self) -> float | None:
+        steps = self._steps_per_epoch()
+        if steps is None or self.facts.step_times is None:
+            return None
+        return steps * self.chooser.branches.cost.step_time_s(self.choice.split)
+
+    def _speedup(self) -> tuple[float | None, Interval | None]:
+        """Return how many times as fast as the reference, and its interval.
+
+        The ratio is that at the reference's last loss; the interval spans what it was at the
+        losses on the way there, and no less than _LEAST_SPREAD either way.
+        """
+        reference = self.chooser.trials.reference if self.facts.step_times else None
+        trial = self.choice.trial
+        if reference is None or trial is None or not reference.is_sound:
+            return None, None
+        if trial.number == reference.number:
+            return 1.0, Interval(low=1.0, high=1.0)
+        ratios = speedup(reference.curve, trial.curve)
+        if not ratios:
+            return None, None
+        ratio = ratios[-1]
+        recent = ratios[-2:]
+        return ratio, Interval(
+            low=min(*recent, ratio / _LEAST_SPREAD), high=max(*recent, ratio * _LEAST_SPREAD)
+        )
+
+    def _confidence(self, *, is_verified: bool) -> Confidence:
+        trial = self.choice.trial
+        if not is_verified or trial is None:
+            return Confidence.LOW
+        rivals = [t for t in self.chooser.sound if t.number != trial.number]
+        if trial.rung == RUNG_COUNT - 1 and len(rivals) >= 3:
+            return Confidence.HIGH
+        return Confidence.MEDIUM
+
+    def _alternatives(self) -> list[Alternative]:
+        found = []
+        if self.facts.step_times is not None:
+            fastest = self.chooser.highest_throughput()
+            if fastest is not None and self._step_time_per_sample_s(fastest) <= (
+                _NOTABLE * self._step_time_per_sample_s(self.choice)
+            ):
+                found.append(self._alternative("fastest steps", fastest))
+            frugal = self.chooser.fewest_samples()
+            relative = None if frugal is None else self._relative(frugal)[1]
+            if frugal is not None and relative is not None and relative <= _NOTABLE:
+                found.append(self._alternative("fewest samples", frugal))
+        lean = self.chooser.leanest(self.choice)
+        peak_bytes = self.memory.predicted_peak_bytes
+        if peak_bytes(lean.split.micro_batch_size) <= _NOTABLE * peak_bytes(
+            self.choice.split.micro_batch_size
+        ):
+            found.append(self._alternative("leanest memory", lean))
+        return found
+
+    def _alternative(self, title: str, choice: Choice) -> Alternative:
+        time, samples = self._relative(choice)
+        per_sample_s = self._step_time_per_sample_s(choice) if self.facts.step_times else None
+        return Alternative(
+            title=title,
+            micro_batch_size=choice.split.micro_batch_size,
+            accumulation_steps=choice.split.accumulation_steps,
+            effective_batch_size=choice.split.effective_batch_size,
+            learning_rate=choice.learning_rate,
+            predicted_peak_bytes=self.memory.predicted_peak_bytes(choice.split.micro_batch_size),
+            samples_per_s=1 / per_sample_s if per_sample_s else None,
+            relative_time=time,
+            relative_samples=samples,
+        )
+
+    def _relative(self, choice: Choice) -> tuple[float | None, float | None]:
+        """Return time and samples to the target, over the advice's, where both were trained."""
+        ours, theirs = self.choice.trial, choice.trial
+        if ours is None or theirs is None:
+            return None, None
+        ours_s, theirs_s = map(self.chooser.time_to_target_s, (ours, theirs))
+        if not ours_s or not theirs_s:
+            return None, None
+        # The alternative may split the same batch otherwise, and so step at another pace.
+        cost = self.chooser.branches.cost
+        pace = cost.step_time_s(choice.split) / cost.step_time_s(theirs.split)
+        ours_samples, theirs_samples = map(self.chooser.samples_to_target, (ours, theirs))
+        samples = theirs_samples / ours_samples if ours_samples and theirs_samples else None
+        return pace * theirs_s / ours_s, samples
+
+    def _step_time_per_sample_s(self, choice: Choice) -> float:
+        cost = self.chooser.branches.cost
+        return cost.compute_time_s(choice.split) / choice.split.effective_batch_size

@@ -1,0 +1,52 @@
+"""The two budgets of a request: bytes of memory and seconds of measurement."""
+
+from __future__ import annotations
+
+from advisor.domain.device import Device, DeviceKind, MemoryBudget
+from advisor.domain.request import AdviceRequest
+from advisor.domain.task import TaskProfile
+
+LEAST_MARGIN_BYTES = 256 << 20
+MARGIN_SHARE = 0.03
+
+CUDA_CONTEXT_BYTES = 512 << 20
+"""What CUDA and its libraries take on a card that is not here to be measured."""
+
+TRACING_SHARE = 0.25
+"""Share of the seconds after which no further memory trace is begun."""
+LADDER_SHARE = 0.35
+"""Share of the seconds after which no further size is timed."""
+VERIFY_SHARE = 0.05
+"""Share of the seconds kept for verification, beside what loading the task takes."""
+
+_LEAST_HOOK_LIMIT_S = 10.0
+"""However small the budget, user code gets this long: imports alone can take seconds."""
+
+
+def memory_budget(request: AdviceRequest, device: Device) -> MemoryBudget:
+    """Return what a step may take: the user's limit, or what is free less a margin."""
+    if request.memory_limit_bytes is not None:
+        return MemoryBudget(
+            limit_bytes=request.memory_limit_bytes,
+            margin_bytes=request.margin_bytes or 0,
+            is_user_limit=True,
+        )
+    margin_bytes = request.margin_bytes
+    if margin_bytes is None:
+        margin_bytes = max(LEAST_MARGIN_BYTES, int(MARGIN_SHARE * device.total_bytes))
+    free_bytes = device.total_bytes if device.free_bytes is None else device.free_bytes
+    return MemoryBudget(limit_bytes=free_bytes, margin_bytes=margin_bytes, is_user_limit=False)
+
+
+def overhead_bytes(request: AdviceRequest, device: Device, profile: TaskProfile) -> int:
+    """Return what the device's libraries take out of the budget before any tensor does."""
+    if device.kind is DeviceKind.CPU or request.memory_limit_bytes is not None:
+        return 0
+    if profile.device_free_bytes is None or device.free_bytes is None:
+        return CUDA_CONTEXT_BYTES
+    return max(0, device.free_bytes - profile.device_free_bytes)
+
+
+def hook_limit_s(request: AdviceRequest) -> float:
+    """Return the seconds that loading the task may take."""
+    return max(_LEAST_HOOK_LIMIT_S, request.budget_s)

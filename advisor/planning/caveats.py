@@ -1,0 +1,159 @@
+"""What the user should know about an answer, in plain words: what was not measured, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from advisor.domain.advice import Evidence
+from advisor.domain.commands import RunStep, TimeSteps, TraceMemory, Verify
+from advisor.domain.measurements import (
+    Failed,
+    MemoryTrace,
+    OutOfMemory,
+    StepRun,
+    StepTimes,
+    TimedOut,
+)
+from advisor.domain.task import OptimizerFamily
+from advisor.domain.units import format_bytes, format_seconds
+from advisor.estimators.memory_curve import LARGEST_SIZE
+from advisor.planning.choice import Choice, Chooser
+from advisor.planning.facts import Facts
+from advisor.planning.memory import MemoryModel
+from advisor.planning.schedule import RUNG_COUNT
+from advisor.planning.trials import Trial
+from advisor.planning.verification import verification_of
+
+_LOADER_BOUND = 1.2
+"""A loader is called the bottleneck when it takes this many times the time of computing."""
+
+
+def caveats(facts: Facts, choice: Choice, chooser: Chooser) -> tuple[str, ...]:
+    """Return the caveats of ``choice``, most important first, each once."""
+    found: dict[str, None] = {}
+    for source in (
+        _about_verification(facts, choice),
+        _about_training(facts, choice, chooser),
+        _about_memory(facts),
+        _about_speed(facts, choice, chooser),
+        iter(facts.profile.caveats),
+    ):
+        found.update(dict.fromkeys(source))
+    return tuple(found)
+
+
+def _about_verification(facts: Facts, choice: Choice) -> Iterator[str]:
+    if not facts.device.present:
+        yield f"Predicted, not run: {facts.device.name} is not on this machine."
+        return
+    verification = verification_of(facts, choice)
+    if verification is not None:
+        if verification.final_loss is None:
+            yield "The loss was not finite when this setting was verified."
+        return
+    for _, entry in facts.entries(Verify):
+        match entry.outcome:
+            case Failed(fault=fault):
+                yield f"Not verified: the setting failed when it was run: {fault}"
+            case TimedOut(limit_s=limit_s):
+                yield f"Not verified: its run did not end within {format_seconds(limit_s)}."
+            case OutOfMemory():
+                yield "A setting that was to be verified ran out of memory; this one is smaller."
+    if not list(facts.entries(Verify)):
+        yield "Not verified: the search was stopped before this setting was run by itself."
+
+
+def _about_training(facts: Facts, choice: Choice, chooser: Chooser) -> Iterator[str]:
+    profile = facts.profile
+    if profile.is_synthetic:
+        yield "The model file has make_batch and no data set: the learning rate follows the rule."
+        return
+    if not facts.device.present:
+        return
+    trials = chooser.trials.all if facts.step_times is not None else ()
+    if profile.evaluation_size == 0:
+        yield "There is too little data to hold any out, so that no trial could be judged."
+    yield from _about_trials(facts, choice, trials)
+    if choice.trial is not None and choice.trial.rung < RUNG_COUNT - 1:
+        yield (
+            "The trials were short: the recommended one was not trained to the end. "
+            "A larger --budget makes it surer."
+        )
+    yield from _about_target(facts, chooser)
+    if profile.optimizer.family is OptimizerFamily.OTHER:
+        yield f"{profile.optimizer.optimizer_name} is not an optimizer we know a rule for."
+    if choice.split.accumulation_steps > 1 and profile.batch_norm_layer_count:
+        yield (
+            f"Batch normalisation sees {choice.split.micro_batch_size} samples at a time, "
+            f"not {choice.split.effective_batch_size}."
+        )
+
+
+def _about_trials(facts: Facts, choice: Choice, trials: tuple[Trial, ...]) -> Iterator[str]:
+    diverged = [trial for trial in trials if trial.diverged]
+    if trials and len(diverged) == len(trials):
+        yield (
+            "The loss was not finite in any trial (NaN or infinity): check loss_fn and the data "
+            "before trusting this learning rate."
+        )
+    elif trials and trials[0].diverged:
+        yield "The reference recipe diverged: its learning rate is too large for this model."
+    for trial in trials:
+        if trial.fault is not None:
+            yield f"A trial failed: {trial.fault}"
+    if choice.evidence is Evidence.RULE and facts.request.max_trials == 0:
+        yield "No trials were run, as asked: the learning rate follows the rule alone."
+    elif choice.evidence is Evidence.RULE and trials and not diverged:
+        yield "The learning rate follows the rule: this very batch was not tried."
+
+
+def _about_target(facts: Facts, chooser: Chooser) -> Iterator[str]:
+    asked = facts.request.target_loss
+    if asked is not None and chooser.sound and chooser.target_loss != asked:
+        best = min(trial.curve.best_loss for trial in chooser.sound)
+        yield (
+            f"No trial came to the target loss {asked:g} within the budget (best {best:.4g}): "
+            "settings were compared by the time to nearly the best loss seen."
+        )
+
+
+def _about_memory(facts: Facts) -> Iterator[str]:
+    for _, trace in facts.figures(TraceMemory, MemoryTrace):
+        yield from trace.caveats
+    model = MemoryModel(facts)
+    largest = model.max_micro_batch_size
+    ran = any(command.micro_batch_size == largest for command, _ in facts.figures(RunStep, StepRun))
+    if largest >= LARGEST_SIZE:
+        yield f"Memory was not followed beyond {LARGEST_SIZE:,} samples a micro-batch."
+    elif facts.device.present and not ran:
+        yield (
+            f"max_micro_batch_size is predicted, not run: a step of {largest:,} samples takes "
+            f"{format_bytes(model.predicted_peak_bytes(largest))}."
+        )
+    if facts.device.processes:
+        names = ", ".join(
+            f"{p.process_name or 'process'} ({p.pid})" for p in facts.device.processes
+        )
+        yield f"Other processes held memory on the device: {names}."
+
+
+def _about_speed(facts: Facts, choice: Choice, chooser: Chooser) -> Iterator[str]:
+    if choice.split.world_size > 1:
+        yield (
+            f"Measured on one device and reckoned for {choice.split.world_size}: the time that "
+            "they take to exchange gradients was not measured."
+        )
+    if facts.step_times is None:
+        return
+    for command, entry in facts.entries(TimeSteps):
+        if not isinstance(entry.outcome, StepTimes):
+            yield f"Steps of {command.micro_batch_size} samples could not be timed."
+    cost = chooser.branches.cost
+    compute_s, loading_s = cost.compute_time_s(choice.split), cost.loading_time_s(choice.split)
+    if loading_s > _LOADER_BOUND * compute_s:
+        workers = max(1, round(loading_s / compute_s))
+        yield (
+            f"The data loader is the bottleneck: it takes {format_seconds(loading_s)} for a "
+            f"step's samples, computing {format_seconds(compute_s)}. Larger batches buy little; "
+            f"try about {min(workers, 32)} loader worker(s) or a cheaper data set."
+        )

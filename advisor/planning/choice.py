@@ -1,0 +1,199 @@
+"""The choice: from trials, or from rules where there are none, to one setting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from advisor.domain.advice import Evidence
+from advisor.domain.request import Objective
+from advisor.estimators.scaling_rules import scale_learning_rate
+from advisor.planning.branches import Branches
+from advisor.planning.facts import Facts
+from advisor.planning.memory import MemoryModel, friendly_size
+from advisor.planning.setting import Split
+from advisor.planning.throughput import reference_batch_size
+from advisor.planning.trials import Trial, Trials, reference_learning_rate
+
+_PROGRESS_SHARES = (0.002, 0.02)
+_LOSS_SHARE = 0.03
+"""The target stays this far above the best loss seen, since the last bit of the way is noise
+and the time to it says little: 3 % of that loss, and of the way down to it no less than 0.2 %
+and no more than 2 %, so that losses near or below 0 make sense too."""
+
+_LEAN_SHARE = 0.01
+"""Splits whose peaks are this close take the same memory; the one with fewer steps is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A setting and what it rests on.
+
+    Attributes:
+        split: The batch.
+        learning_rate: η.
+        evidence: Whether this very setting was trained.
+        trial: The trial that it was; None for one that follows a rule.
+    """
+
+    split: Split
+    learning_rate: float
+    evidence: Evidence
+    trial: Trial | None = None
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """Chooses by an objective.
+
+    Attributes:
+        facts: The log so far; memory has been traced.
+    """
+
+    facts: Facts
+
+    @cached_property
+    def branches(self) -> Branches:
+        """What was trained."""
+        return Branches(self.facts)
+
+    @cached_property
+    def trials(self) -> Trials:
+        """The trials, none where steps were not timed."""
+        return self.branches.trials
+
+    @cached_property
+    def sound(self) -> tuple[Trial, ...]:
+        """The trials that can be recommended."""
+        if self.facts.step_times is None:
+            return ()
+        return tuple(trial for trial in self.trials.all if trial.is_sound)
+
+    @cached_property
+    def target_loss(self) -> float | None:
+        """The loss by whose time trials are ranked; None without trials.
+
+        The user's where some trial came to it, else nearly the best that any came to.
+        """
+        if not self.sound:
+            return None
+        asked = self.facts.request.target_loss
+        best = min(trial.curve.best_loss for trial in self.sound)
+        if asked is not None and best <= asked:
+            return asked
+        start = self.trials.initial_loss
+        worst = max(trial.curve.best_loss for trial in self.sound) if start is None else start
+        least, most = (share * (worst - best) for share in _PROGRESS_SHARES)
+        return best + min(max(_LOSS_SHARE * abs(best), least), most)
+
+    def choose(self) -> Choice | None:
+        """Return the setting for the request's objective; None where nothing fits."""
+        fastest = self._fastest() or self._by_rule()
+        if fastest is None:
+            return None
+        match self.facts.request.objective:
+            case Objective.SAMPLES:
+                return self.fewest_samples() or fastest
+            case Objective.THROUGHPUT:
+                return self.highest_throughput() or fastest
+            case Objective.MEMORY:
+                return self.leanest(fastest)
+            case _:
+                return fastest
+
+    def time_to_target_s(self, trial: Trial) -> float | None:
+        """Return the modelled seconds in which a trial came to the target; None if never."""
+        return None if self.target_loss is None else trial.curve.time_to(self.target_loss)
+
+    def samples_to_target(self, trial: Trial) -> float | None:
+        """Return the samples in which a trial came to the target; None if never."""
+        time_s = self.time_to_target_s(trial)
+        if time_s is None:
+            return None
+        step_time_s = self.branches.cost.step_time_s(trial.split)
+        return time_s / step_time_s * trial.split.effective_batch_size
+
+    def fewest_samples(self) -> Choice | None:
+        """Return the trial that needed the fewest samples to the target."""
+        return self._least(self.samples_to_target)
+
+    def highest_throughput(self) -> Choice | None:
+        """Return the setting at the knee of samples/s; None where steps were not timed."""
+        if self.facts.step_times is None:
+            return None
+        fixed = self.facts.request.effective_batch_size
+        size = fixed or self.facts.step_times.knee() * self.facts.request.world_size
+        split = self.branches.cost.split(size)
+        if split is None:
+            return None
+        same = [t for t in self.sound if t.split == split]
+        if same:
+            return _trained(min(same, key=lambda trial: trial.loss_at(0)))
+        return Choice(split, self._rule_rate(split, self._multiplier()), Evidence.RULE)
+
+    def leanest(self, choice: Choice) -> Choice:
+        """Return ``choice`` with its batch split so that memory is least."""
+        memory = MemoryModel(self.facts)
+        share = choice.split.micro_batch_size * choice.split.accumulation_steps
+        sizes = [b for b in range(1, choice.split.micro_batch_size + 1) if share % b == 0]
+        if self.facts.profile.batch_norm_layer_count:
+            # Another micro-batch would be another model: its statistics are the micro-batch's.
+            return choice
+        least = min(memory.predicted_peak_bytes(b) for b in sizes)
+        size = max(b for b in sizes if memory.predicted_peak_bytes(b) <= (1 + _LEAN_SHARE) * least)
+        split = Split(size, share // size, choice.split.world_size)
+        return Choice(split, choice.learning_rate, choice.evidence, choice.trial)
+
+    def _fastest(self) -> Choice | None:
+        return self._least(self.time_to_target_s)
+
+    def _least(self, cost: Callable[[Trial], float | None]) -> Choice | None:
+        costs = [(cost(trial), trial) for trial in self.sound]
+        reached = [(value, trial) for value, trial in costs if value is not None]
+        if not reached:
+            return None
+        return _trained(min(reached, key=lambda pair: pair[0])[1])
+
+    def _by_rule(self) -> Choice | None:
+        split = self._split(self._rule_batch_size())
+        if split is None:
+            return None
+        return Choice(split, self._rule_rate(split, self._multiplier()), Evidence.RULE)
+
+    def _rule_batch_size(self) -> int:
+        fixed = self.facts.request.effective_batch_size
+        if fixed:
+            return fixed
+        if self.facts.step_times is not None:
+            if self.facts.profile.is_synthetic and not self.facts.profile.reference_batch_size:
+                return self.facts.step_times.knee() * self.facts.request.world_size
+            if self.branches.noise_scale is not None:
+                return self.branches.predicted_batch_size()
+        world_size = self.facts.request.world_size
+        return max(1, round(reference_batch_size(self.facts) / world_size)) * world_size
+
+    def _split(self, batch_size: int) -> Split | None:
+        split = self.branches.cost.split(batch_size)
+        fixed = self.facts.request.effective_batch_size
+        if split is not None or fixed:
+            return split
+        # A batch with no divisor that fits: the largest that does, in one piece.
+        largest = friendly_size(MemoryModel(self.facts).max_micro_batch_size)
+        world_size = self.facts.request.world_size
+        return self.branches.cost.split(largest * world_size) if largest else None
+
+    def _multiplier(self) -> float:
+        best = self.trials.best() if self.sound else None
+        return best.point.lr_multiplier if best is not None else 1.0
+
+    def _rule_rate(self, split: Split, multiplier: float) -> float:
+        ratio = split.effective_batch_size / reference_batch_size(self.facts)
+        rate = scale_learning_rate(
+            self.facts.profile.optimizer.family, reference_learning_rate(self.facts), ratio
+        )
+        return multiplier * rate
+
+
+def _trained(trial: Trial) -> Choice:
+    return Choice(trial.split, trial.learning_rate, Evidence.MEASURED, trial)

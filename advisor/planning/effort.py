@@ -1,0 +1,40 @@
+"""What a search took, counted from its log."""
+
+from __future__ import annotations
+
+from advisor.domain.advice import Search
+from advisor.domain.commands import RunStep, TimeSteps, TraceMemory, Train, Verify
+from advisor.domain.measurements import Measurement, OutOfMemory, StepTimes, TrainRun
+from advisor.planning.facts import Facts
+from advisor.planning.schedule import RUNG_COUNT
+
+_PROBES = RunStep | TimeSteps | Verify
+
+
+def search(facts: Facts) -> Search:
+    """Return what the log's measurements took."""
+    deepest: dict[int, int] = {}
+    for command, entry in facts.entries(Train):
+        rung = command.rung if isinstance(entry.outcome, TrainRun) else -1
+        deepest[command.trial or 0] = rung
+    return Search(
+        wall_s=facts.elapsed_s,
+        trace_count=sum(isinstance(entry.command, TraceMemory) for entry in facts.log),
+        probe_count=sum(isinstance(entry.command, _PROBES) for entry in facts.log),
+        probe_samples=sum(_probe_samples(entry) for entry in facts.log),
+        out_of_memory_count=sum(isinstance(entry.outcome, OutOfMemory) for entry in facts.log),
+        trial_count=len(deepest),
+        pruned_count=sum(rung < RUNG_COUNT - 1 for rung in deepest.values()),
+    )
+
+
+def _probe_samples(entry: Measurement) -> int:
+    match entry.command, entry.outcome:
+        case RunStep(micro_batch_size=b, accumulation_steps=a), _:
+            return b * (2 * a + 1)
+        case TimeSteps(micro_batch_size=b), StepTimes(step_times_s=times_s):
+            return b * len(times_s)
+        case Verify(micro_batch_size=b, accumulation_steps=a, step_count=steps), _:
+            return b * (a * steps + 1)
+        case _:
+            return 0

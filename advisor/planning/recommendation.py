@@ -1,0 +1,72 @@
+"""The planner of recommendations: the stages in order, each asked what it still needs."""
+
+from __future__ import annotations
+
+from advisor.domain.advice import Advice, Refusal
+from advisor.domain.commands import Command
+from advisor.domain.device import Device
+from advisor.domain.measurements import Log
+from advisor.domain.request import AdviceRequest
+from advisor.planning.advising import advise
+from advisor.planning.branches import Branches
+from advisor.planning.choice import Chooser
+from advisor.planning.facts import Facts
+from advisor.planning.inspection import next_inspection
+from advisor.planning.memory import MemoryModel, next_run, next_trace
+from advisor.planning.refusals import refuse_no_fit, refuse_no_split
+from advisor.planning.step import Step
+from advisor.planning.throughput import next_timing
+from advisor.planning.verification import next_verification
+from advisor.ports.proposer import Proposer
+
+
+class RecommendationPlanner:
+    """Turns a log into the next step of a recommendation.
+
+    Inspect, trace memory, time steps, run the largest size, train the trunk and its branches,
+    choose, verify: each stage says what it still needs, and the first that needs anything is
+    next. A stage whose share of the budget is spent needs nothing more.
+    """
+
+    def __init__(self, proposer: Proposer) -> None:
+        self._proposer = proposer
+
+    def next_step(self, request: AdviceRequest, device: Device, log: Log) -> Step:
+        """Return what to measure next, the answer, or why there is none."""
+        facts = Facts(request, device, log)
+        step: Command | Refusal | None = next_inspection(facts) or next_trace(facts)
+        if step is None and device.present:
+            step = (
+                next_timing(facts)
+                or next_run(facts)
+                or self._refuse_misfit(facts)
+                or Branches(facts).next_command(self._proposer)
+            )
+        if step is not None:
+            return step
+        choice = Chooser(facts).choose()
+        if choice is None:
+            return refuse_no_split(request, MemoryModel(facts).max_accumulating_size)
+        return next_verification(facts, choice) or advise(facts, choice)
+
+    def best_so_far(self, request: AdviceRequest, device: Device, log: Log) -> Advice | None:
+        """Return the answer that the log would give now; None while it would give none."""
+        facts = Facts(request, device, log)
+        if next_inspection(facts) is not None or not MemoryModel(facts).traces:
+            return None
+        if MemoryModel(facts).max_micro_batch_size == 0:
+            return None
+        choice = Chooser(facts).choose()
+        return None if choice is None else advise(facts, choice)
+
+    def remaining_s(self, request: AdviceRequest, log: Log) -> float:
+        """Return the seconds of the request's budget that are left, at least 0."""
+        return max(0.0, request.budget_s - sum(entry.wall_s for entry in log))
+
+    def _refuse_misfit(self, facts: Facts) -> Refusal | None:
+        """Return a refusal when what was traced to fit has turned out not to."""
+        model = MemoryModel(facts)
+        if model.max_micro_batch_size > 0:
+            return None
+        needed = model.predicted_peak_bytes(min(model.traces))
+        return refuse_no_fit(needed, model.budget_bytes, facts.device.name)

@@ -1,0 +1,57 @@
+"""Why there is no advice: from a worker's outcome to words for the user."""
+
+from __future__ import annotations
+
+from advisor.domain.advice import Refusal, RefusalCode
+from advisor.domain.commands import Command, InspectTask, TraceMemory
+from advisor.domain.measurements import Failed, FaultCode, Outcome, OutOfMemory, TimedOut
+from advisor.domain.request import AdviceRequest
+from advisor.domain.units import format_bytes, format_seconds
+
+_DOING: dict[type[Command], str] = {
+    InspectTask: "while the model file was loaded",
+    TraceMemory: "while a training step was traced",
+}
+
+
+def refuse(command: Command, outcome: Outcome) -> Refusal:
+    """Return the refusal for a command without whose figures there can be no advice."""
+    doing = _DOING.get(type(command), "while a training step was run")
+    match outcome:
+        case Failed(fault=fault):
+            code = (
+                RefusalCode.INTERNAL if fault.code is FaultCode.WORKER else RefusalCode.MODEL_FILE
+            )
+            return Refusal(code=code, message=str(fault), fault=fault)
+        case TimedOut(limit_s=limit_s, hook=hook):
+            return Refusal(
+                code=RefusalCode.MODEL_FILE,
+                message=f"{hook or 'The model file'} did not return within "
+                f"{format_seconds(limit_s)} {doing}. If it needs longer, give a larger "
+                "--budget; otherwise look for a loop that does not end.",
+            )
+        case OutOfMemory(message=message):
+            return Refusal(code=RefusalCode.NO_FIT, message=f"Memory ran out {doing}: {message}")
+        case _:
+            raise TypeError(f"{type(outcome).__name__} is no reason to refuse")
+
+
+def refuse_no_fit(needed_bytes: int, budget_bytes: int, device_name: str) -> Refusal:
+    """Return the refusal for a model that does not fit with a single sample."""
+    return Refusal(
+        code=RefusalCode.NO_FIT,
+        message=f"Not even one sample fits: a step takes {format_bytes(needed_bytes)}, and "
+        f"{format_bytes(budget_bytes)} may be used on {device_name}. Use a larger card or "
+        "limit, PRECISION = 'bf16', gradient checkpointing or a leaner optimizer.",
+    )
+
+
+def refuse_no_split(request: AdviceRequest, largest: int) -> Refusal:
+    """Return the refusal for an effective batch that cannot be split exactly."""
+    batch_size, world_size = request.effective_batch_size, request.world_size
+    return Refusal(
+        code=RefusalCode.NO_FIT,
+        message=f"An effective batch of {batch_size} cannot be split over {world_size} device(s) "
+        f"into equal micro-batches of at most {largest} samples, which is what fits beside "
+        "accumulated gradients. Choose a batch with more divisors, or raise the limit.",
+    )

@@ -1,0 +1,175 @@
+"""Trials as the log tells them: which settings were trained, how far, and how well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from advisor.domain.commands import Evaluate, Train, TrialOrigin
+from advisor.domain.measurements import Evaluation, Failed, Fault, OutOfMemory, TrainRun
+from advisor.estimators.learning_curve import LearningCurve
+from advisor.estimators.scaling_rules import scale_learning_rate
+from advisor.planning.facts import Facts
+from advisor.planning.setting import Split, StepCost
+from advisor.planning.throughput import reference_batch_size
+from advisor.ports.proposer import Point, TrialRecord
+
+REFERENCE_TRIAL = 0
+"""Number of the reference recipe's trial. The trunk is its first rung."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting, trained in stretches that end at rungs.
+
+    Attributes:
+        number: 0 for the reference, then 1, 2, ….
+        origin: Why it was run.
+        split: Its batch.
+        learning_rate: η.
+        point: Its batch, and η over what the rule gives for that batch.
+        curve: Held-out loss against modelled seconds; its first point is the untrained model.
+        commands: The stretches, oldest first.
+        runs: What came of each; shorter by one when the last failed.
+        ran_out: Whether memory ran out.
+        fault: Why it failed; None when it did not.
+    """
+
+    number: int
+    origin: TrialOrigin
+    split: Split
+    learning_rate: float
+    point: Point
+    curve: LearningCurve
+    commands: tuple[Train, ...]
+    runs: tuple[TrainRun, ...]
+    ran_out: bool
+    fault: Fault | None
+
+    @property
+    def rung(self) -> int:
+        """Number of the last rung reached; -1 for none."""
+        return len(self.runs) - 1
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss stopped being finite."""
+        return any(run.diverged or run.held_out_loss is None for run in self.runs)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it can be recommended: it has a loss at every rung that it was asked for."""
+        return len(self.runs) == len(self.commands) and bool(self.runs) and not self.diverged
+
+    def loss_at(self, rung: int) -> float:
+        """Return the lowest held-out loss up to a rung; infinite where it has none."""
+        if rung > self.rung or not self.is_sound:
+            return float("inf")
+        return min(self.curve.losses[: rung + 2])
+
+    def record(self, *, last_rung: int) -> TrialRecord:
+        """Return what a proposer may know of it."""
+        losses = {rung: self.loss_at(rung) for rung in range(self.rung + 1)}
+        return TrialRecord(
+            point=self.point,
+            losses=losses if self.is_sound else {},
+            is_finished=True,
+            was_pruned=self.is_sound and self.rung < last_rung,
+            excess=0.0 if self.is_sound else 1.0,
+        )
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Every trial of a log.
+
+    Attributes:
+        facts: The log so far.
+    """
+
+    facts: Facts
+
+    @cached_property
+    def initial_loss(self) -> float | None:
+        """Held-out loss of the untrained model; None when it was not measured or not finite."""
+        for _, evaluation in self.facts.figures(Evaluate, Evaluation):
+            return evaluation.held_out_loss
+        return None
+
+    @cached_property
+    def all(self) -> tuple[Trial, ...]:
+        """All of them, the reference first."""
+        stretches: dict[int, list[tuple[Train, object]]] = {}
+        for command, entry in self.facts.entries(Train):
+            number = REFERENCE_TRIAL if command.trial is None else command.trial
+            stretches.setdefault(number, []).append((command, entry.outcome))
+        return tuple(self._trial(number, stretches[number]) for number in sorted(stretches))
+
+    @property
+    def reference(self) -> Trial | None:
+        """The user's recipe; None before it was trained."""
+        return self.all[0] if self.all else None
+
+    def best(self) -> Trial | None:
+        """Return the trial with the lowest loss at the deepest rung that it shares with others."""
+        best = None
+        for trial in self.all:
+            if trial.is_sound and (best is None or is_better(trial, best)):
+                best = trial
+        return best
+
+    def learning_rate(self, point: Point) -> float:
+        """Return η of a point: its multiplier times what the rule gives for its batch."""
+        rule = scale_learning_rate(
+            self.facts.profile.optimizer.family,
+            reference_learning_rate(self.facts),
+            point.effective_batch_size / reference_batch_size(self.facts),
+        )
+        return point.lr_multiplier * rule
+
+    def _trial(self, number: int, stretches: Sequence[tuple[Train, object]]) -> Trial:
+        commands = tuple(command for command, _ in stretches)
+        first, (_, last_outcome) = commands[0], stretches[-1]
+        # Not the command's own split: the trunk halves its micro-batches to see the noise, and
+        # W replicas are run as W times the micro-batches on one device.
+        split = StepCost(self.facts).split(first.effective_batch_size) or Split(
+            first.micro_batch_size, first.accumulation_steps, 1
+        )
+        runs = tuple(outcome for _, outcome in stretches if isinstance(outcome, TrainRun))
+        batch_size = first.effective_batch_size
+        rule = self.learning_rate(Point(effective_batch_size=batch_size, lr_multiplier=1.0))
+        return Trial(
+            number=number,
+            origin=first.origin or TrialOrigin.REFERENCE,
+            split=split,
+            learning_rate=first.learning_rate,
+            point=Point(effective_batch_size=batch_size, lr_multiplier=first.learning_rate / rule),
+            curve=self._curve(split, runs),
+            commands=commands,
+            runs=runs,
+            ran_out=isinstance(last_outcome, OutOfMemory),
+            fault=last_outcome.fault if isinstance(last_outcome, Failed) else None,
+        )
+
+    def _curve(self, split: Split, runs: Sequence[TrainRun]) -> LearningCurve:
+        step_time_s = StepCost(self.facts).step_time_s(split)
+        infinite = float("inf")
+        times_s = [0.0]
+        losses = [infinite if self.initial_loss is None else self.initial_loss]
+        for run in runs:
+            times_s.append(times_s[-1] + max(run.step_count, 1) * step_time_s)
+            losses.append(infinite if run.held_out_loss is None else run.held_out_loss)
+        return LearningCurve(tuple(times_s), tuple(losses))
+
+
+def is_better(trial: Trial, other: Trial) -> bool:
+    """Return whether ``trial`` has the lower loss at the deepest rung that both reached."""
+    rung = min(trial.rung, other.rung)
+    return trial.loss_at(rung) < other.loss_at(rung)
+
+
+def reference_learning_rate(facts: Facts) -> float:
+    """Return η₀: the user's, or the default of the optimizer's class, or 1e-3."""
+    profile = facts.profile
+    return profile.reference_learning_rate or profile.optimizer.default_learning_rate or 1e-3

@@ -1,0 +1,219 @@
+"""A device and a task that exist only as formulas, with planted answers.
+
+Memory is the larger of two lines in the batch. A step takes a fixed time and a time a sample.
+Training is a noisy quadratic: along each of several directions of curvature h with gradient
+noise c, one SGD step of batch B and rate η takes the mean squared error e to
+(1 − ηh)²·e + η²c/B, and the loss is ½Σ h·e. It has a best batch and rate, it diverges where
+the rate is too large, and nothing in it is random.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from advisor.domain.commands import (
+    Command,
+    Evaluate,
+    InspectTask,
+    RunStep,
+    TimeLoader,
+    TimeSteps,
+    TraceMemory,
+    Train,
+    Verify,
+)
+from advisor.domain.measurements import (
+    Evaluation,
+    GradientNorms,
+    LoaderTimes,
+    Measurement,
+    MemoryParts,
+    MemoryTrace,
+    Outcome,
+    OutOfMemory,
+    StepRun,
+    StepTimes,
+    TrainRun,
+    Verification,
+)
+from advisor.domain.task import TaskProfile
+from tests.support.builders import a_profile
+
+_CURVATURES = tuple(2.0**-k for k in range(8))
+
+
+@dataclass
+class SimulatedDevice:
+    """Answers commands by formula.
+
+    Attributes:
+        profile: What inspection finds.
+        limit_bytes: What really fits.
+        fixed_bytes: Memory whatever the batch.
+        sample_bytes: Memory a sample.
+        optimizer_bytes: Height of the other line, the optimizer step's peak.
+        hidden_factor: Real over traced memory: above 1, tracing is too optimistic.
+        fixed_time_s: Seconds a step.
+        sample_time_s: Seconds a sample.
+        gradient_noise: c in each direction.
+        wall_factor: Real over modelled seconds of training.
+        checkpoints: Mean squared errors under each checkpoint's name.
+        commands: What was asked, in order.
+    """
+
+    profile: TaskProfile = field(default_factory=a_profile)
+    limit_bytes: int = 1 << 30
+    fixed_bytes: int = 50 << 20
+    sample_bytes: int = 1 << 20
+    optimizer_bytes: int = 80 << 20
+    hidden_factor: float = 1.0
+    fixed_time_s: float = 2e-3
+    sample_time_s: float = 2e-5
+    gradient_noise: float = 4.0
+    wall_factor: float = 1.2
+    checkpoints: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    commands: list[Command] = field(default_factory=list)
+
+    def measure(self, command: Command) -> Measurement:
+        """Carry out a command and say how long it would have taken."""
+        self.commands.append(command)
+        outcome = self._outcome(command)
+        return Measurement(command=command, outcome=outcome, wall_s=self._wall_s(command))
+
+    def peak_bytes(self, size: int) -> int:
+        """Return the traced peak at a micro-batch size."""
+        return max(self.fixed_bytes + size * self.sample_bytes, self.optimizer_bytes)
+
+    def true_largest(self) -> int:
+        """Return the largest micro-batch that really fits."""
+        room = self.limit_bytes / self.hidden_factor - self.fixed_bytes
+        return int(room // self.sample_bytes)
+
+    def step_time_s(self, size: int) -> float:
+        """Return the seconds of one step."""
+        return self.fixed_time_s + size * self.sample_time_s
+
+    def loss(self, errors: tuple[float, ...]) -> float:
+        """Return the loss at given mean squared errors."""
+        return sum(h * e for h, e in zip(_CURVATURES, errors, strict=True)) / 2
+
+    def train(
+        self, errors: tuple[float, ...], *, batch_size: int, learning_rate: float, steps: int
+    ) -> tuple[float, ...]:
+        """Return the mean squared errors after some steps."""
+        for _ in range(steps):
+            errors = tuple(
+                (1 - learning_rate * h) ** 2 * e
+                + learning_rate**2 * self.gradient_noise * h / batch_size
+                for h, e in zip(_CURVATURES, errors, strict=True)
+            )
+            if errors[0] > 1e12:
+                break
+        return errors
+
+    def time_to_loss_s(
+        self, batch_size: int, learning_rate: float, target: float, *, most_s: float = 1e3
+    ) -> float:
+        """Return the modelled seconds to a loss; infinite when it is not reached."""
+        errors, steps = fresh_errors(), 0
+        step_time_s = self.step_time_s(batch_size)
+        while steps * step_time_s < most_s:
+            if self.loss(errors) <= target:
+                return steps * step_time_s
+            errors = self.train(errors, batch_size=batch_size, learning_rate=learning_rate, steps=1)
+            steps += 1
+            if errors[0] > 1e12:
+                break
+        return float("inf")
+
+    def _outcome(self, command: Command) -> Outcome:
+        match command:
+            case InspectTask():
+                return self.profile
+            case TraceMemory(micro_batch_size=b):
+                return MemoryTrace(
+                    peak_bytes=self.peak_bytes(b),
+                    evaluation_peak_bytes=self.peak_bytes(b) // 2,
+                    parts=MemoryParts(activation_bytes=b * self.sample_bytes),
+                )
+            case RunStep(micro_batch_size=b):
+                return self._too_large(b) or StepRun(peak_bytes=self._real_bytes(b))
+            case TimeSteps(micro_batch_size=b):
+                times_s = tuple(self.step_time_s(b) * f for f in (1.0, 1.02, 0.99, 1.01, 1.0))
+                return self._too_large(b) or StepTimes(
+                    step_times_s=times_s, optimizer_times_s=(self.fixed_time_s / 4,) * 5
+                )
+            case TimeLoader(batch_size=size):
+                return LoaderTimes(batch_size=size, batch_times_s=(1e-7 * size,) * 3)
+            case Train():
+                return self._too_large(command.micro_batch_size) or self._train(command)
+            case Evaluate():
+                return Evaluation(held_out_loss=self.loss(fresh_errors()))
+            case Verify(micro_batch_size=b, accumulation_steps=a, step_count=steps):
+                return self._too_large(b) or Verification(
+                    step_count=steps,
+                    peak_bytes=self._real_bytes(b),
+                    step_times_s=(a * self.step_time_s(b),) * (steps - 1),
+                    final_loss=1.0,
+                )
+
+    def _train(self, command: Train) -> TrainRun:
+        start = command.start_checkpoint
+        errors = fresh_errors() if start is None else self.checkpoints[start]
+        errors = self.train(
+            errors,
+            batch_size=command.effective_batch_size,
+            learning_rate=command.learning_rate,
+            steps=command.step_count,
+        )
+        loss = self.loss(errors)
+        diverged = loss > 1e9
+        if command.save_checkpoint is not None and not diverged:
+            self.checkpoints[command.save_checkpoint] = errors
+        return TrainRun(
+            step_count=command.step_count,
+            sample_count=command.step_count * command.effective_batch_size,
+            train_losses=(),
+            held_out_loss=None if diverged else loss,
+            diverged=diverged,
+            gradient_norms=self._norms(command, errors) if command.measure_noise else None,
+        )
+
+    def _norms(self, command: Train, errors: tuple[float, ...]) -> GradientNorms:
+        squared = sum(h * h * e for h, e in zip(_CURVATURES, errors, strict=True))
+        trace = self.gradient_noise * sum(_CURVATURES)
+        small, big = command.micro_batch_size, command.effective_batch_size
+        wobble = (0.95, 1.05, 1.0, 0.98, 1.02, 1.0)
+        return GradientNorms(
+            small_batch_size=small,
+            big_batch_size=big,
+            small_squared_norms=tuple(w * (squared + trace / small) for w in wobble),
+            big_squared_norms=tuple(w * (squared + trace / big) for w in wobble),
+        )
+
+    def _real_bytes(self, size: int) -> int:
+        return int(self.peak_bytes(size) * self.hidden_factor)
+
+    def _too_large(self, size: int) -> OutOfMemory | None:
+        if self._real_bytes(size) <= self.limit_bytes:
+            return None
+        return OutOfMemory(message="CUDA out of memory. (simulated)")
+
+    def _wall_s(self, command: Command) -> float:
+        match command:
+            case InspectTask():
+                return 0.8
+            case TraceMemory() | Evaluate():
+                return 0.2
+            case TimeSteps() | TimeLoader():
+                return 0.5
+            case Train():
+                step_s = self.step_time_s(command.effective_batch_size)
+                return 0.05 + self.wall_factor * command.step_count * step_s
+            case RunStep() | Verify():
+                return 1.0
+
+
+def fresh_errors() -> tuple[float, ...]:
+    """Return the mean squared errors of untrained weights."""
+    return (4.0,) * len(_CURVATURES)
