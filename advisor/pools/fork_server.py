@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import psutil
 
 from advisor.domain.measurements import Fault, FaultCode
 from advisor.pipe.framing import BadFrame, PipeClosed, read, send_fork_request
@@ -22,6 +25,12 @@ START_LIMIT_S = 120.0
 
 CLOSE_LIMIT_S = 15.0
 """Ending every process takes milliseconds, unless a driver holds one in the kernel."""
+
+MARK = "BSADVISE_FORK_SERVER"
+"""Environment variable by which the descendants of a fork server are known."""
+
+_MARK_ROUNDS = 3
+"""A process may fork while it is looked for; one that has lost its parent seldom does."""
 
 
 class ForkServerLost(Exception):
@@ -60,12 +69,14 @@ class ForkServer:
     def __init__(
         self,
         process: asyncio.subprocess.Process,
+        mark: str,
         control: socket.socket,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         output: Output,
     ) -> None:
         self.is_alive = True
         self._process = process
+        self._mark = mark
         self._control = control
         self._reader, self._writer = streams
         self._output = output
@@ -88,6 +99,7 @@ class ForkServer:
         """
         ours, theirs = socket.socketpair()
         output = Output()
+        mark = secrets.token_hex(16)
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(output.close)
             on_failure.callback(ours.close)
@@ -100,14 +112,14 @@ class ForkServer:
                         stdout=output.fileno(),
                         stderr=output.fileno(),
                         pass_fds=[theirs.fileno()],
-                        env=worker_environment(os.environ),
+                        env=worker_environment(os.environ) | {MARK: mark},
                         start_new_session=True,
                     )
                 except OSError as error:
                     raise _lost(f"{command[0]} cannot be started: {error}.") from error
             streams = await asyncio.open_connection(sock=ours)
             on_failure.pop_all()
-        return cls(process, ours, streams, output)
+        return cls(process, mark, ours, streams, output)
 
     async def fork(self, pipe: socket.socket, output: Output) -> ForkedProcess:
         """Have a worker forked, and return once it is there.
@@ -162,7 +174,10 @@ class ForkServer:
             exit_code = await self._process.wait()
         last_words = (self._output.tail() or "").rpartition("\n")[2]
         self._epitaph = f"The process that starts workers ended {ending(exit_code)}. {last_words}"
-        self._bury_workers()
+        if exit_code != 0:  # Else it has ended everything itself.
+            await asyncio.to_thread(end_marked, self._mark)
+        for future in (*self._births.values(), *self._deaths.values()):
+            _settle(future, None)
 
     def _note(self, message: pipe_pb2.FromForkServer) -> None:
         if message.WhichOneof("message") == "forked":
@@ -172,17 +187,6 @@ class ForkServer:
         _settle(self._births.pop(worker_id), None)
         _settle(self._deaths.pop(worker_id), message.exited.exit_code)
 
-    def _bury_workers(self) -> None:
-        """End what the workers started: with the fork server the kernel killed only themselves."""
-        for birth in self._births.values():
-            if birth.done() and not birth.cancelled() and (pid := birth.result()) is not None:
-                kill_group(pid)
-            _settle(birth, None)
-        for death in self._deaths.values():
-            _settle(death, None)
-        self._births.clear()
-        self._deaths.clear()
-
 
 def kill_group(pid: int) -> None:
     """Kill a worker and its process group."""
@@ -191,6 +195,26 @@ def kill_group(pid: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             kill(pid, signal.SIGKILL)
             return
+
+
+def end_marked(mark: str) -> None:
+    """Kill what a fork server left behind when it was killed itself.
+
+    The kernel then ends its workers, but not what they have started. All of it has inherited
+    the fork server's environment.
+    """
+    for _ in range(_MARK_ROUNDS):
+        marked = [process for process in psutil.process_iter() if _mark_of(process) == mark]
+        for process in marked:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def _mark_of(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get(MARK)
+    except (psutil.Error, OSError):  # Gone, or another user's.
+        return None
 
 
 def _lost(message: str) -> ForkServerLost:

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from advisor.pools.local import LocalPool
 from advisor.ports.worker_pool import WorkerJob
-from tests.support import scripted_worker, worker_pool_behaviours
+from tests.support import worker_pool_behaviours
 from tests.support.worker_jobs import write_job
 from tests.support.worker_pool_contract import WorkerPoolContract
 
 
 class TestLocalPool(WorkerPoolContract):
-    @pytest.fixture
-    async def pool(self) -> AsyncIterator[LocalPool]:
-        pool = LocalPool(scripted_worker.COMMAND)
-        yield pool
-        await pool.close()
+    # The fixture ``pool`` stands in conftest.py.
 
     @pytest.fixture
     def job(self, tmp_path: Path) -> WorkerJob:

@@ -11,9 +11,12 @@ from advisor.ports.worker_pool import WorkerJob
 CPU = Device(device_id="cpu", name="a CPU", kind=DeviceKind.CPU, present=True, total_bytes=2**33)
 
 
-def write_job(directory: Path, source: str, *, device: Device = CPU) -> WorkerJob:
-    """Return a job whose model file is ``source``."""
-    (directory / "model.py").write_text(textwrap.dedent(source), encoding="utf-8")
+def write_job(
+    directory: Path, source: str, *, preamble: str = "", device: Device = CPU
+) -> WorkerJob:
+    """Return a job whose model file is ``preamble`` and ``source``."""
+    text = preamble + textwrap.dedent(source)
+    (directory / "model.py").write_text(text, encoding="utf-8")
     checkpoint_dir = directory / "checkpoints"
     checkpoint_dir.mkdir()
     return WorkerJob(

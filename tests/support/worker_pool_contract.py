@@ -18,15 +18,7 @@ def ask(behaviour: Behaviour, *, time_limit_s: float = 60) -> TraceMemory:
 
 
 class WorkerPoolContract(ABC):
-    """Subclass it in a test module and give it a ``pool`` and a ``job``."""
-
-    @pytest.fixture
-    @abstractmethod
-    def pool(self) -> WorkerPool: ...
-
-    @pytest.fixture
-    @abstractmethod
-    def job(self) -> WorkerJob: ...
+    """Subclass it in a test module where there are fixtures ``pool`` and ``job``."""
 
     @abstractmethod
     async def wait_until_hanging(self, job: WorkerJob) -> None:

@@ -1,0 +1,197 @@
+"""Whatever user code does to its process, the command has an outcome and the next one works."""
+
+from __future__ import annotations
+
+import pytest
+
+from advisor.domain.commands import Command, Evaluate, RunStep
+from advisor.domain.measurements import (
+    Evaluation,
+    Failed,
+    Fault,
+    FaultCode,
+    Outcome,
+    OutOfMemory,
+    StepRun,
+    TimedOut,
+)
+from advisor.pools import worker_process
+from advisor.pools.local import LocalPool
+from advisor.pools.output import TAIL_BYTES
+from tests.pools.conftest import WriteJob
+
+EVALUATE = Evaluate(time_limit_s=60, evaluation_batch_size=1)
+HEALTHY = Evaluation(held_out_loss=1.0)
+
+# The first command misbehaves; the directory remembers that for the next process.
+ONCE = """
+def answer(command, enter):
+    enter("build_model")
+    if not os.path.exists("again"):
+        open("again", "w").close()
+        misbehave()
+    return Evaluation(held_out_loss=1.0)
+def misbehave():
+"""
+
+
+async def outcomes(
+    pool: LocalPool, write: WriteJob, misdeed: str, command: Command = EVALUATE
+) -> tuple[Outcome, Outcome]:
+    """Return what comes of a misdeed, and of the next command."""
+    async with pool.open(write(ONCE + f"    {misdeed}\n")) as session:
+        return await session.run(command), await session.run(EVALUATE)
+
+
+async def fault_of(pool: LocalPool, write: WriteJob, misdeed: str) -> Fault:
+    """Return the fault that a misdeed is reported as, once the next command has worked."""
+    first, second = await outcomes(pool, write, misdeed)
+    assert second == HEALTHY
+    assert isinstance(first, Failed)
+    return first.fault
+
+
+@pytest.mark.parametrize("misdeed", ["os._exit(3)", "sys.exit(3)"])
+async def test_an_exit_is_named(pool: LocalPool, write: WriteJob, misdeed: str) -> None:
+    fault = await fault_of(pool, write, f"print('words'); {misdeed}")
+    assert fault.code is FaultCode.PROCESS_DIED
+    assert fault.hook == "build_model"
+    assert "exit code 3" in fault.message
+    assert fault.fix is not None
+    assert "sys.exit" in fault.fix
+    assert fault.output == "words"
+
+
+async def test_a_crash_is_named_and_shows_where_python_was(
+    pool: LocalPool, write: WriteJob
+) -> None:
+    fault = await fault_of(pool, write, "os.kill(os.getpid(), signal.SIGSEGV)")
+    assert fault.code is FaultCode.PROCESS_DIED
+    assert "SIGSEGV" in fault.message
+    assert fault.output is not None
+    assert "in misbehave" in fault.output
+
+
+async def test_a_kill_that_is_not_ours_is_the_machine_out_of_memory(
+    pool: LocalPool, write: WriteJob
+) -> None:
+    first, second = await outcomes(pool, write, "os.kill(0, signal.SIGKILL)")
+    assert isinstance(first, OutOfMemory)
+    assert first.is_host
+    assert second == HEALTHY
+
+
+async def test_silence_names_the_hook(pool: LocalPool, write: WriteJob) -> None:
+    limit = Evaluate(time_limit_s=1.0, evaluation_batch_size=1)
+    first, second = await outcomes(pool, write, "signal.pause()", limit)
+    assert first == TimedOut(limit_s=1.0, hook="build_model")
+    assert second == HEALTHY
+
+
+async def test_only_the_end_of_much_output_is_kept(pool: LocalPool, write: WriteJob) -> None:
+    misdeed = r"[print('\x1b[31mline', i) for i in range(200_000)]; os.write(1, b'\xff\0end'); 1/0"
+    fault = await fault_of(pool, write, misdeed)
+    assert fault.code is FaultCode.WORKER  # The scripted worker leaves it to its loop.
+    assert "division by zero" in fault.message
+    assert fault.output is not None
+    assert fault.output.endswith("line 199999\n\ufffd\ufffdend")
+    assert len(fault.output) <= TAIL_BYTES
+
+
+async def test_output_belongs_to_its_command(pool: LocalPool, write: WriteJob) -> None:
+    source = """
+    def answer(command, enter):
+        print("command", command.evaluation_batch_size)
+        return Failed(fault=Fault(code=FaultCode.USER_EXCEPTION, message="boom"))
+    """
+    async with pool.open(write(source)) as session:
+        for number in (1, 2):
+            outcome = await session.run(Evaluate(time_limit_s=60, evaluation_batch_size=number))
+            assert isinstance(outcome, Failed)
+            assert outcome.fault.output == f"command {number}"
+
+
+async def test_a_worker_without_its_pipe_is_ended(pool: LocalPool, write: WriteJob) -> None:
+    fault = await fault_of(pool, write, "os.closerange(0, 256)")
+    assert fault.code is FaultCode.PROCESS_DIED
+    assert fault.message == "The process lost its pipe to the advisor."
+
+
+async def test_a_worker_that_lives_on_without_its_pipe_is_ended(
+    pool: LocalPool, write: WriteJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "EXIT_WAIT_S", 0.1)
+    fault = await fault_of(pool, write, "os.execlp('sleep', 'sleep', '1000')")
+    assert fault.message == "The process lost its pipe to the advisor."
+
+
+LIES = {
+    "a frame above the cap": r"os.write(3, b'\xff\xff\xff\xff')",
+    "bytes that do not parse": r"os.write(3, b'\0\0\0\3\xff\xff\xff')",
+    "an empty message": r"os.write(3, b'\0\0\0\0')",
+    "an answer to another command": "send(2, Evaluation(held_out_loss=1.0))",
+    "figures of another command": "send(1, StepRun(peak_bytes=1))",
+    "the daemon's own verdict": "send(1, TimedOut(limit_s=1.0))",
+    "figures that cannot be": "send(1, Evaluation(held_out_loss=1.0), peak_bytes=-1)",
+}
+SEND = """
+    from advisor.pipe.framing import frame
+    from advisor.pipe.unions import outcome_message
+    from advisor.pipe.v1.pipe_pb2 import FromWorker
+    def send(command_id, outcome, peak_bytes=None):
+        message = FromWorker(outcome=outcome_message(command_id, outcome))
+        if peak_bytes is not None:
+            message.outcome.outcome.step_run.peak_bytes = peak_bytes
+        os.write(3, frame(message))
+"""
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_a_worker_that_lies_is_not_believed(
+    pool: LocalPool, write: WriteJob, lie: str
+) -> None:
+    fault = await fault_of(pool, write, SEND.strip() + f"\n    {LIES[lie]}")
+    assert fault.code is FaultCode.WORKER
+    assert "broke its protocol" in fault.message
+
+
+async def test_a_child_that_returns_into_our_loop_does_not_answer(
+    pool: LocalPool, write: WriteJob
+) -> None:
+    source = """
+    def answer(command, enter):
+        os.fork()
+        return StepRun(peak_bytes=os.getpid())
+    """
+    command = RunStep(time_limit_s=60, micro_batch_size=1)
+    async with pool.open(write(source)) as session:
+        for _ in range(3):
+            assert isinstance(await session.run(command), StepRun)
+
+
+async def test_a_fork_server_killed_by_user_code_is_replaced_once(
+    pool: LocalPool, write: WriteJob
+) -> None:
+    kill_parent = "os.kill(os.getppid(), signal.SIGKILL); signal.pause()"
+    async with pool.open(write(ONCE + f"    {kill_parent}\n")) as session:
+        assert await session.run(EVALUATE) == HEALTHY  # At the second attempt.
+
+
+async def test_user_code_that_always_kills_the_fork_server_is_at_fault(
+    pool: LocalPool, write: WriteJob
+) -> None:
+    source = """
+    def answer(command, enter):
+        enter("build_model")
+        if command.time_limit_s == 60:
+            os.kill(os.getppid(), signal.SIGKILL)
+            signal.pause()
+        return Evaluation(held_out_loss=1.0)
+    """
+    async with pool.open(write(source)) as session:
+        outcome = await session.run(EVALUATE)
+        assert isinstance(outcome, Failed)
+        assert outcome.fault.code is FaultCode.PROCESS_DIED
+        assert outcome.fault.hook == "build_model"
+        healthy = Evaluate(time_limit_s=59, evaluation_batch_size=1)
+        assert await session.run(healthy) == HEALTHY

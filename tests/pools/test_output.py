@@ -1,0 +1,52 @@
+"""What user code printed, as a person may read it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from advisor.pools.output import TAIL_BYTES, Output, plain_text
+
+
+@pytest.fixture
+def output() -> Iterator[Output]:
+    output = Output()
+    yield output
+    output.close()
+
+
+def test_nothing_printed_is_none(output: Output) -> None:
+    assert output.tail() is None
+    os.write(output.fileno(), b" \n")
+    assert output.tail() is None
+
+
+def test_the_end_of_much_is_kept(output: Output) -> None:
+    os.write(output.fileno(), b"start" + b"x" * TAIL_BYTES * 3 + b"end")
+    tail = output.tail()
+    assert tail is not None
+    assert len(tail) == TAIL_BYTES
+    assert tail.endswith("xend")
+
+
+def test_what_follows_clearing_begins_anew(output: Output) -> None:
+    os.write(output.fileno(), b"before")
+    output.clear()
+    os.write(output.fileno(), b"after")
+    assert output.tail() == "after"
+
+
+@pytest.mark.parametrize(
+    ("raw", "plain"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07text", "text"),
+        ("10%\r20%\r\nend", "10%\n20%\nend"),
+        ("a\0b\x9bc\x7f", "a\ufffdb\ufffdc\ufffd"),
+        ("né 模型 🙂\tx", "né 模型 🙂\tx"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_taken_out(raw: str, plain: str) -> None:
+    assert plain_text(raw) == plain
