@@ -93,7 +93,8 @@ def kind_of(happening_class: type[Happening]) -> str:
 
 
 def _to_json(data: Mapping[str, Any]) -> str:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    # Escapes all but ASCII: a user's output may hold what no encoding of text can.
+    return json.dumps(data, separators=(",", ":"))
 
 
 def _from_json(text: str, cls: type[T]) -> T:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 
+import pytest
+
 from advisor.domain.advice import Interval
 from advisor.domain.commands import RunStep, Train, TrialOrigin
-from advisor.domain.measurements import OutOfMemory, TrainRun
+from advisor.domain.measurements import Failed, OutOfMemory, TrainRun
 from advisor.domain.recommendation import (
     CommandStarted,
     Happening,
@@ -18,6 +20,7 @@ from advisor.domain.recommendation import (
 )
 from advisor.ports.store import Store
 from tests.support.builders import (
+    a_fault,
     a_measurement,
     a_recommendation,
     a_refusal,
@@ -57,6 +60,15 @@ class EventContract(StoreFixtures):
         assert await store.log(recommendation_id) == tuple(
             h.measurement for h in happenings if isinstance(h, Measured)
         )
+
+    @pytest.mark.parametrize("output", ["naïve 数 \U0001f600", "\x00\x1b[0m", "\udc80 is no text"])
+    async def test_whatever_user_code_printed_is_kept(self, store: Store, output: str) -> None:
+        recommendation_id = (await running(store)).recommendation_id
+        failed = Failed(fault=a_fault(output=output))
+        measured = Measured(measurement=a_measurement(outcome=failed))
+        await store.append(recommendation_id, "one", measured)
+
+        assert await store.log(recommendation_id) == (measured.measurement,)
 
     async def test_losses_that_are_not_finite_are_kept(self, store: Store) -> None:
         recommendation_id = (await running(store)).recommendation_id
