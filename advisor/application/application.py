@@ -9,6 +9,7 @@ from pathlib import Path
 from advisor.application.bundles import Unpack
 from advisor.application.estimates import Estimates
 from advisor.application.hub import Hub
+from advisor.application.presence import Presence
 from advisor.application.recommendations import Recommendations
 from advisor.application.runner import Runner
 from advisor.application.sources import Sources
@@ -80,7 +81,8 @@ def build_application(
         owner=owner,
         lease_s=lease_s,
     )
-    queue = WorkQueue(ports.store, runner, ports.clock, is_private=is_private)
+    presence = Presence(state_dir) if is_private else None
+    queue = WorkQueue(ports.store, runner, ports.clock, presence=presence)
     return Application(
         recommendations=Recommendations(
             store=ports.store,

@@ -73,6 +73,7 @@ class Runner:
         the recommendation belongs to whoever claims it next.
         """
         log = _LOG.bind(recommendation_id=recommendation.recommendation_id)
+        self.hub.publish(recommendation.recommendation_id)  # It is RUNNING.
         if recommendation.cancel_requested:
             brake.pull(StopReason.CANCEL)
         heartbeat = asyncio.create_task(self._keep_lease(recommendation, brake))

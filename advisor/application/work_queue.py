@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 
 import structlog
 
 from advisor.application.brake import Brake, StopReason
 from advisor.application.hub import wait_for
+from advisor.application.presence import Presence
 from advisor.application.runner import Runner
 from advisor.domain.advice import Refusal, RefusalCode
 from advisor.domain.errors import AdvisorError, StoreUnavailable
@@ -27,16 +29,26 @@ class WorkQueue:
     One recommendation runs on a device at a time, since the store's ``claim`` gives out no
     other; recommendations on several devices run side by side.
 
-    A private daemon serves the client that started it alone. What it finds that is older than
-    itself has no client any more: it is ended INTERRUPTED, and the same request, when it
-    comes again, goes on from its log.
+    A private daemon serves only the client that started it. What it finds that is older than
+    itself has no client any more, unless another private daemon still lives: it is ended
+    INTERRUPTED, and the same request, when it comes again, goes on from its log.
     """
 
-    def __init__(self, store: Store, runner: Runner, clock: Clock, *, is_private: bool) -> None:
+    def __init__(
+        self, store: Store, runner: Runner, clock: Clock, *, presence: Presence | None = None
+    ) -> None:
+        """Make a queue that does not run yet.
+
+        Args:
+            store: What is claimed from.
+            runner: What carries out what was claimed.
+            clock: The time.
+            presence: Of a private daemon among others; None for a shared one.
+        """
         self._store = store
         self._runner = runner
         self._clock = clock
-        self._is_private = is_private
+        self._presence = presence
         self._began_at_s = clock.now_s()
         self._news = asyncio.Event()
         self._is_draining = False
@@ -60,6 +72,10 @@ class WorkQueue:
 
     async def serve(self) -> None:
         """Work until drained."""
+        with self._presence or nullcontext():
+            await self._work()
+
+    async def _work(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             while not self._is_draining:
                 self._news.clear()
@@ -79,8 +95,10 @@ class WorkQueue:
             return None
 
     def _is_left_over(self, claim: Claim) -> bool:
+        if self._presence is None:
+            return False
         is_older = claim.recommendation.created_at_s < self._began_at_s
-        return self._is_private and (claim.is_takeover or is_older)
+        return claim.is_takeover or (is_older and self._presence.is_alone())
 
     async def _interrupt(self, recommendation: Recommendation) -> None:
         refusal = Refusal(

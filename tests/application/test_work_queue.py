@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from advisor.application.presence import Presence
 from advisor.application.work_queue import POLL_S
 from advisor.domain.advice import RefusalCode
 from advisor.domain.errors import StoreUnavailable
@@ -124,6 +125,24 @@ async def test_a_private_daemon_ends_what_was_put_back_before_its_time(bench: Be
         ended = await end_of(application, left)
     assert ended.state is State.FAILED
     assert not bench.pool.commands
+
+
+async def test_a_private_daemon_runs_what_another_that_lives_may_wait_for(bench: Bench) -> None:
+    bench.is_private = True
+    waiting = await create(bench.build(), await bench.request(), "first")
+    bench.clock.advance(1.0)
+    with Presence(bench.state_dir):
+        async with bench.running() as application:
+            assert (await end_of(application, waiting)).state is State.SUCCEEDED
+
+
+def test_private_daemons_know_of_each_other_while_they_live(tmp_path: Path) -> None:
+    with Presence(tmp_path) as one:
+        assert one.is_alone()
+        with Presence(tmp_path) as other:
+            assert not one.is_alone()
+            assert not other.is_alone()
+        assert one.is_alone()
 
 
 async def test_a_shared_daemon_runs_what_was_put_back_before_its_time(bench: Bench) -> None:

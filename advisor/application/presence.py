@@ -1,0 +1,50 @@
+"""Lets the private daemons of one state directory know of each other."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+_LOCK_NAME = "private.lock"
+
+
+class Presence:
+    """Says that this daemon lives, from entering to leaving, however it ends.
+
+    Each private daemon shares a lock on one file; the system lets go of it with the process.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / _LOCK_NAME
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        """Let the others know that this one lives."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = self._path.open("wb")
+        fcntl.flock(self._file, fcntl.LOCK_SH)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Let the others know that it is gone."""
+        if self._file is not None:
+            self._file.close()
+
+    def is_alone(self) -> bool:
+        """Return whether no other private daemon lives. For use between entering and leaving."""
+        if self._file is None:
+            raise RuntimeError("this daemon has not said yet that it lives")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_SH)  # An attempt that fails loses it, too.
+        return True
