@@ -134,19 +134,24 @@ class AsyncClient:
         progress = Progress(flow)
         async with aclosing(self._events(progress)) as events:
             async for event in events:
-                if on_event is not None:
-                    on_event(event)
+                try:
+                    if on_event is not None:
+                        on_event(event)
+                except BaseException as error:  # noqa: BLE001 - the flow raises it again
+                    await events.athrow(error)
         return progress.result
 
     async def _events(self, progress: Progress[Any]) -> AsyncGenerator[Event, None]:
         try:
             while (effect := progress.effect) is not None:
-                if isinstance(effect, Emit):
-                    yield effect.event
-                    progress.succeed(None)
-                    continue
+                outcome: object = None
                 try:
-                    outcome = await self._carry_out(effect)
+                    if isinstance(effect, Emit):
+                        yield effect.event
+                    else:
+                        outcome = await self._carry_out(effect)
+                except GeneratorExit:
+                    raise
                 except BaseException as error:  # noqa: BLE001 - the flow raises it again
                     progress.fail(error)
                 else:

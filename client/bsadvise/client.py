@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -164,20 +164,26 @@ class Client:
 
     def _run(self, flow: Flow[T], on_event: Callable[[Event], object] | None = None) -> T:
         progress = Progress(flow)
-        for event in self._events(progress):
-            if on_event is not None:
-                on_event(event)
+        events = self._events(progress)
+        for event in events:
+            try:
+                if on_event is not None:
+                    on_event(event)
+            except BaseException as error:  # noqa: BLE001 - the flow raises it again
+                events.throw(error)
         return progress.result
 
-    def _events(self, progress: Progress[Any]) -> Iterator[Event]:
+    def _events(self, progress: Progress[Any]) -> Generator[Event, None, None]:
         try:
             while (effect := progress.effect) is not None:
-                if isinstance(effect, Emit):
-                    yield effect.event
-                    progress.succeed(None)
-                    continue
+                outcome: object = None
                 try:
-                    outcome = self._carry_out(effect)
+                    if isinstance(effect, Emit):
+                        yield effect.event
+                    else:
+                        outcome = self._carry_out(effect)
+                except GeneratorExit:
+                    raise
                 except BaseException as error:  # noqa: BLE001 - the flow raises it again
                     progress.fail(error)
                 else:
