@@ -1,4 +1,8 @@
-"""``python -m advisor.worker``: the fork server, with torch and the real executor imported."""
+"""``python -m advisor.worker``: the fork server, with all imported that its workers will need."""
+
+# An optimizer imports this for itself when it is first made, which takes most of a second. Here
+# it is done once for all workers.
+import torch._dynamo  # noqa: F401
 
 from advisor.worker.execution import Worker
 from advisor.worker.forkserver import main

@@ -10,7 +10,6 @@ import contextlib
 import faulthandler
 import io
 import os
-import random
 import socket
 import sys
 import traceback
@@ -131,9 +130,7 @@ def _prepare(job: pipe_pb2.Job) -> None:
     # A UUID stays the same card whatever the order; empty hides every card.
     os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     os.environ["CUDA_VISIBLE_DEVICES"] = device.device_id if is_gpu else ""
-    random.seed(job.seed)
     sys.argv = [job.entry_path]
-    os.chdir(Path(job.source_dir))
 
 
 def _arrange_descriptors(pipe_fd: int, stdout_fd: int, stderr_fd: int) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from advisor.pools.local import LocalPool
-from advisor.ports.worker_pool import WorkerJob
 from tests.support import scripted_worker
-from tests.support.worker_jobs import write_job
-
-WriteJob = Callable[[str], WorkerJob]
+from tests.support.worker_jobs import WriteJob, write_job
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from advisor.domain.measurements import (
 from advisor.pools import worker_process
 from advisor.pools.local import LocalPool
 from advisor.pools.output import TAIL_BYTES
-from tests.pools.conftest import WriteJob
+from tests.support.worker_jobs import WriteJob
 
 EVALUATE = Evaluate(time_limit_s=60, evaluation_batch_size=1)
 HEALTHY = Evaluation(held_out_loss=1.0)

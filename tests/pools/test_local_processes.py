@@ -25,9 +25,8 @@ from advisor.domain.measurements import (
     Verification,
 )
 from advisor.pools.local import LocalPool
-from tests.pools.conftest import WriteJob
 from tests.support import doomed_daemon
-from tests.support.worker_jobs import write_job
+from tests.support.worker_jobs import WriteJob, write_job
 
 EVALUATE = Evaluate(time_limit_s=60, evaluation_batch_size=1)
 RUN_STEP = RunStep(time_limit_s=60, micro_batch_size=1)

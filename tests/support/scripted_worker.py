@@ -5,10 +5,10 @@ The script defines ``answer(command, enter)``, which returns an outcome, or does
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from advisor.domain.commands import Command
 from advisor.domain.measurements import Outcome
@@ -21,9 +21,9 @@ COMMAND = (sys.executable, __file__)
 class ScriptedWorker:
     def __init__(self, job: pipe_pb2.Job, entering_hook: Callable[[str], None]) -> None:
         self._enter = entering_hook
-        self._answer: Callable[[Command, Callable[[str], None]], Outcome] = runpy.run_path(
-            str(Path(job.source_dir, job.entry_path))
-        )["answer"]
+        os.chdir(job.source_dir)
+        script = runpy.run_path(job.entry_path)
+        self._answer: Callable[[Command, Callable[[str], None]], Outcome] = script["answer"]
 
     def execute(self, command: Command) -> Outcome:
         return self._answer(command, self._enter)

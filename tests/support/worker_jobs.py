@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 from advisor.domain.device import Device, DeviceKind
 from advisor.ports.worker_pool import WorkerJob
+
+WriteJob = Callable[[str], WorkerJob]
 
 CPU = Device(device_id="cpu", name="a CPU", kind=DeviceKind.CPU, present=True, total_bytes=2**33)
 

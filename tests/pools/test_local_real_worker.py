@@ -1,0 +1,102 @@
+"""The pool with the real executor: torch in the fork server, a model file in the worker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from advisor.domain.commands import Evaluate, InspectTask, RunStep, Train
+from advisor.domain.measurements import (
+    Evaluation,
+    Failed,
+    FaultCode,
+    OutOfMemory,
+    StepRun,
+    TrainRun,
+)
+from advisor.domain.task import TaskProfile
+from advisor.pools.local import LocalPool
+from tests.support.worker_jobs import write_job
+
+MODELS = Path(__file__).parent.parent / "models"
+LIMIT_S = 60.0
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[LocalPool]:
+    pool = LocalPool()
+    yield pool
+    await pool.close()
+
+
+async def test_a_model_is_inspected_run_and_trained(pool: LocalPool, tmp_path: Path) -> None:
+    job = replace(write_job(tmp_path, ""), source_dir=MODELS, entry_path="tiny_mlp.py")
+    async with pool.open(job) as session:
+        profile = await session.run(InspectTask(time_limit_s=LIMIT_S))
+        assert isinstance(profile, TaskProfile)
+        assert profile.model_name == "Sequential"
+        first = await session.run(RunStep(time_limit_s=LIMIT_S, micro_batch_size=8))
+        second = await session.run(RunStep(time_limit_s=LIMIT_S, micro_batch_size=8))
+        assert isinstance(first, StepRun)
+        assert first == second
+        command = Train(
+            time_limit_s=LIMIT_S,
+            micro_batch_size=8,
+            accumulation_steps=1,
+            learning_rate=0.05,
+            step_count=2,
+            evaluation_batch_size=8,
+            save_checkpoint="trunk",
+        )
+        trained = await session.run(command)
+        assert isinstance(trained, TrainRun)
+    limited = replace(job, memory_limit_bytes=first.peak_bytes - 1)
+    async with pool.open(limited) as session:  # Another process, the same checkpoints.
+        evaluate = Evaluate(time_limit_s=LIMIT_S, evaluation_batch_size=8, checkpoint="trunk")
+        assert await session.run(evaluate) == Evaluation(held_out_loss=trained.held_out_loss)
+        run_step = RunStep(time_limit_s=LIMIT_S, micro_batch_size=8)
+        assert isinstance(await session.run(run_step), OutOfMemory)
+
+
+async def test_a_broken_model_file_is_named(pool: LocalPool, tmp_path: Path) -> None:
+    source = """
+    import os
+    def build_model(how):
+        print("building")
+        if how == "raises":
+            raise RuntimeError("no weights")
+        os._exit(3)
+    def make_batch(batch_size):
+        return {}
+    """
+    job = write_job(tmp_path, source)
+    inspect = InspectTask(time_limit_s=LIMIT_S)
+    async with pool.open(replace(job, build_kwargs={"how": "raises"})) as session:
+        outcome = await session.run(inspect)
+        assert isinstance(outcome, Failed)
+        assert outcome.fault.code is FaultCode.USER_EXCEPTION
+        assert (outcome.fault.file, outcome.fault.line) == ("model.py", 6)
+        assert outcome.fault.output == "building"
+    async with pool.open(replace(job, build_kwargs={"how": "exits"})) as session:
+        outcome = await session.run(inspect)
+        assert isinstance(outcome, Failed)
+        assert outcome.fault.code is FaultCode.PROCESS_DIED
+        assert outcome.fault.hook == "build_model"
+        assert outcome.fault.output == "building"
+
+
+async def test_a_worker_has_what_it_needs_and_no_more(pool: LocalPool, tmp_path: Path) -> None:
+    source = """
+    import os, sys
+    names = {"grpc", "optuna", "sqlalchemy", "advisor.application", "torch._dynamo"}
+    threads = os.listdir(f"/proc/{os.getppid()}/task")
+    raise RuntimeError(sorted(names & sys.modules.keys()), len(threads))
+    """
+    async with pool.open(write_job(tmp_path, source)) as session:
+        outcome = await session.run(InspectTask(time_limit_s=LIMIT_S))
+    assert isinstance(outcome, Failed)
+    # The fork server has a single thread: others would not survive the fork.
+    assert "(['torch._dynamo'], 1)" in outcome.fault.message
