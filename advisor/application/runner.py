@@ -135,19 +135,24 @@ class Runner:
             return await self._stop(recommendation, stopped.reason)
 
     async def _search(self, recommendation: Recommendation, brake: Brake) -> StateChanged:
-        request, planned = recommendation.request, recommendation.device
+        request = recommendation.request
         try:
-            device = await asyncio.to_thread(self.inventory.find, planned.device_id)
+            device = await asyncio.to_thread(self.inventory.find, recommendation.device.device_id)
         except NotFound as error:
             return _refused(RefusalCode.DEVICE, str(error))
         log = await self.store.log(recommendation.recommendation_id)
-        if not log:
-            cached = await find_cached_advice(
-                self.store, recommendation.fingerprint, request, device
-            )
+        if not log:  # An equal request may have been answered while this one waited.
+            key = recommendation.fingerprint
+            cached = await find_cached_advice(self.store, key, request, device)
             if cached is not None:
                 return StateChanged(state=State.SUCCEEDED, advice=cached)
         log = await self._adopt_interrupted_log(recommendation, log)
+        return await self._follow_plan(recommendation, device, log, brake)
+
+    async def _follow_plan(
+        self, recommendation: Recommendation, device: Device, log: Log, brake: Brake
+    ) -> StateChanged:
+        request, planned = recommendation.request, recommendation.device
         async with AsyncExitStack() as stack:
             session: WorkerSession | None = None
             while True:
