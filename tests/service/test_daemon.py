@@ -6,8 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -15,32 +13,7 @@ import pytest
 from bsadvise.v1 import device_pb2, device_service_pb2
 from bsadvise.v1.device_service_pb2_grpc import DeviceServiceStub
 
-EXIT_LIMIT_S = 30
-
-
-@contextmanager
-def _daemon(tmp_path: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "advisor", "--socket", str(tmp_path / "daemon.sock")]
-    daemon = subprocess.Popen(
-        [*command, "--state-dir", str(tmp_path / "state"), *flags],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with daemon:
-        try:
-            yield daemon
-        finally:
-            daemon.kill()
-
-
-def _wait_until_ready(daemon: subprocess.Popen[str]) -> str:
-    assert daemon.stderr is not None
-    for line in daemon.stderr:
-        if line.startswith("bsadvise daemon ready on "):
-            return line.split()[-1]
-    raise AssertionError("the daemon ended before it was ready")
+from tests.support.daemon_process import EXIT_LIMIT_S, start_daemon, wait_until_ready
 
 
 def _device_kinds(address: str) -> list[int]:
@@ -53,8 +26,8 @@ def _device_kinds(address: str) -> list[int]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serves_until_it_is_told_to_stop(tmp_path: Path, number: signal.Signals) -> None:
-    with _daemon(tmp_path) as daemon:
-        address = _wait_until_ready(daemon)
+    with start_daemon(tmp_path) as daemon:
+        address = wait_until_ready(daemon)
         assert address == f"unix:{tmp_path / 'daemon.sock'}"
         assert device_pb2.DEVICE_KIND_CPU in _device_kinds(address)
         daemon.send_signal(number)
@@ -65,8 +38,8 @@ def test_serves_until_it_is_told_to_stop(tmp_path: Path, number: signal.Signals)
 
 
 def test_ends_when_its_client_does(tmp_path: Path) -> None:
-    with _daemon(tmp_path, "--private", "--until-stdin-closes") as daemon:
-        _wait_until_ready(daemon)
+    with start_daemon(tmp_path, "--private", "--until-stdin-closes") as daemon:
+        wait_until_ready(daemon)
         _, errors = daemon.communicate(timeout=EXIT_LIMIT_S)  # closes stdin
     assert daemon.returncode == 0
     assert errors == ""  # a private daemon is quiet
@@ -75,14 +48,14 @@ def test_ends_when_its_client_does(tmp_path: Path) -> None:
 def test_replaces_the_socket_of_a_dead_daemon(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "daemon.sock"))
-    with _daemon(tmp_path, "--until-stdin-closes", "--listen", "127.0.0.1:0") as daemon:
-        assert _device_kinds(_wait_until_ready(daemon))
+    with start_daemon(tmp_path, "--until-stdin-closes", "--listen", "127.0.0.1:0") as daemon:
+        assert _device_kinds(wait_until_ready(daemon))
 
 
 def test_leaves_the_socket_of_a_live_daemon(tmp_path: Path) -> None:
-    with _daemon(tmp_path) as first:
-        address = _wait_until_ready(first)
-        with _daemon(tmp_path) as second:
+    with start_daemon(tmp_path) as first:
+        address = wait_until_ready(first)
+        with start_daemon(tmp_path) as second:
             _, errors = second.communicate(timeout=EXIT_LIMIT_S)
         assert second.returncode == 1
         assert "already serves" in errors
