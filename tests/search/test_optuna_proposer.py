@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 
 from advisor.ports.proposer import Point, Study, TrialRecord
 from advisor.search.optuna_proposer import OptunaProposer
-from tests.support.proposer_contract import ProposerContract, make_study, make_trial, studies
+from tests.support.proposer_contract import (
+    ProposerContract,
+    make_study,
+    make_trial,
+    no_deadline,
+    studies,
+)
 
 
 class TestOptunaProposer(ProposerContract):
@@ -119,6 +125,7 @@ def test_one_other_trial_is_not_enough_to_judge_by() -> None:
     assert not OptunaProposer().should_prune(study, 1)
 
 
+@no_deadline
 @given(study=studies())
 def test_large_batches_are_whole_tiles_where_the_bounds_allow(study: Study) -> None:
     batch_size = OptunaProposer().propose(study).effective_batch_size
@@ -127,6 +134,7 @@ def test_large_batches_are_whole_tiles_where_the_bounds_allow(study: Study) -> N
         assert batch_size in tiles
 
 
+@no_deadline
 @given(seed=st.integers(0, 1000))
 def test_another_seed_gives_another_search(seed: int) -> None:
     one, other = make_study(seed=seed), make_study(seed=seed + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.ports.proposer import Point, Proposer, Study, TrialRecord
@@ -71,6 +71,10 @@ def studies(draw: st.DrawFn, min_trials: int = 0) -> Study:
     )
 
 
+no_deadline = settings(deadline=None)
+"""A busy machine is no fault of the proposer's."""
+
+
 class ProposerContract(ABC):
     """Inherit from this and make a proposer; the tests come along."""
 
@@ -78,12 +82,14 @@ class ProposerContract(ABC):
     def make(self) -> Proposer:
         """Return the proposer under test."""
 
+    @no_deadline
     @given(study=studies())
     def test_proposals_keep_within_the_bounds(self, study: Study) -> None:
         point = self.make().propose(study)
         assert study.smallest_batch_size <= point.effective_batch_size <= study.largest_batch_size
         assert study.smallest_multiplier <= point.lr_multiplier <= study.largest_multiplier
 
+    @no_deadline
     @given(study=studies(min_trials=1))
     def test_equal_studies_get_equal_answers(self, study: Study) -> None:
         # The same losses, arrived in another order.
@@ -98,6 +104,7 @@ class ProposerContract(ABC):
         for number in range(len(trials)):
             assert one.should_prune(study, number) == other.should_prune(again, number)
 
+    @no_deadline
     @given(study=studies(min_trials=1))
     def test_the_best_trial_of_a_rung_goes_on(self, study: Study) -> None:
         sound = {n: trial for n, trial in enumerate(study.trials) if trial.excess <= 0}
@@ -108,6 +115,7 @@ class ProposerContract(ABC):
                 if is_last and loss == min(at_rung.values()):
                     assert not self.make().should_prune(study, number)
 
+    @no_deadline
     @given(study=studies(min_trials=1))
     def test_pruning_does_not_depend_on_the_order_of_trials(self, study: Study) -> None:
         backwards = dataclasses.replace(study, trials=study.trials[::-1])
