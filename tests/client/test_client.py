@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from bsadvise import AsyncClient, Client, calls, errors
+from bsadvise.flows import Rpc
 from bsadvise.recommendation import Event, Measured, State, StateChanged
 from bsadvise.v1 import (
     advice_pb2,
@@ -453,9 +454,7 @@ def test_each_call_is_a_method_of_the_contract() -> None:
         for method in service.methods
     }  # fmt: skip
     used = {
-        rpc.path: rpc.reply_type.DESCRIPTOR
-        for rpc in vars(calls).values()
-        if isinstance(rpc, calls.Rpc)
+        rpc.path: rpc.reply_type.DESCRIPTOR for rpc in vars(calls).values() if isinstance(rpc, Rpc)
     }
 
     assert used == services

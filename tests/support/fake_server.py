@@ -86,6 +86,7 @@ class FakeDaemon:
         """Start on a unix socket, or on a free port of 127.0.0.1."""
         self.script: Script = a_script()
         self.estimate = wire_estimate()
+        self.cancelling_takes_effect = True
         self.sources: dict[str, bytes] = {}
         self.requests: list[Message] = []
         self.failures: dict[str, list[status_pb2.Status]] = {}
@@ -259,7 +260,7 @@ class FakeDaemon:
     async def cancel(self, job: Job) -> None:
         """End a recommendation with the best answer so far."""
         job.recommendation.cancel_requested = True
-        if job.has_ended:
+        if job.has_ended or not self.cancelling_takes_effect:
             return
         best = next((e.happening.measured.best for e in reversed(job.events)
                      if e.happening.measured.HasField("best")), None)  # fmt: skip

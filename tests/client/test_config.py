@@ -1,0 +1,86 @@
+"""Flags win over variables, variables over the file, the file over defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from bsadvise.cli.main import cli
+from bsadvise.v1.recommendation_pb2 import AdviceRequest
+from bsadvise.v1.recommendation_service_pb2 import CreateRecommendationRequest
+from click.testing import CliRunner
+
+from tests.support.fake_server import FakeDaemon
+
+CONFIG = """
+device = "cuda:0"
+seed = 1
+
+[recommend]
+memory-limit = "4GiB"
+budget = 90
+no_trials = true
+set = ["width=8"]
+seed = 2
+
+[jobs.list]
+limit = 3
+"""
+
+
+def ask(daemon: FakeDaemon, model_file: Path, *flags: str, **variables: str) -> AdviceRequest:
+    variables = {"BSADVISE_ADDRESS": daemon.address, **variables}
+    result = CliRunner().invoke(cli, ["recommend", str(model_file), *flags], env=variables)
+    assert result.exit_code == 0, result.output
+    (*_, last) = (r for r in daemon.requests if isinstance(r, CreateRecommendationRequest))
+    return last.request
+
+
+def test_the_file_is_read_where_the_command_is_run(daemon: FakeDaemon, model_file: Path) -> None:
+    Path("bsadvise.toml").write_text(CONFIG)
+
+    request = ask(daemon, model_file)
+
+    assert request.device == "cuda:0"
+    assert request.memory_limit_bytes == 4 << 30
+    assert request.budget_s == 90
+    assert request.max_trials == 0
+    assert request.HasField("max_trials")
+    assert request.build_kwargs == {"width": "8"}
+    assert request.seed == 2
+
+
+def test_each_source_wins_over_the_next(daemon: FakeDaemon, model_file: Path) -> None:
+    Path("bsadvise.toml").write_text(CONFIG)
+
+    by_variable = ask(daemon, model_file, BSADVISE_MEMORY_LIMIT="5GiB", BSADVISE_SET="depth=2")
+    by_flag = ask(daemon, model_file, "--memory-limit", "6GiB", BSADVISE_MEMORY_LIMIT="5GiB")
+
+    assert by_variable.memory_limit_bytes == 5 << 30
+    assert by_variable.build_kwargs == {"depth": "2"}
+    assert by_flag.memory_limit_bytes == 6 << 30
+    assert by_flag.seed == 2
+
+
+def test_another_file_can_be_named(daemon: FakeDaemon, model_file: Path) -> None:
+    Path("other.toml").write_text("seed = 9")
+
+    assert ask(daemon, model_file, BSADVISE_CONFIG="other.toml").seed == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("memory_limt = '1GiB'", "memory_limt"),
+        ("[recommend]\nlimit = 3", "limit"),
+        ("[recomend]\nseed = 3", "recomend"),
+        ("= 3", "bsadvise.toml"),
+    ],
+)
+def test_a_mistake_in_the_file_is_wrong_usage(model_file: Path, text: str, words: str) -> None:
+    Path("bsadvise.toml").write_text(text)
+
+    result = CliRunner().invoke(cli, ["recommend", str(model_file)])
+
+    assert result.exit_code == 2
+    assert words in result.stderr

@@ -1,0 +1,114 @@
+"""Finding a daemon, starting a private one, and ending it."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bsadvise import Client, launcher
+from bsadvise.errors import DaemonFailed, DaemonUnreachable, ServerMissing
+from bsadvise.launcher import PrivateDaemon, connect, is_serving
+
+from tests.support.fake_server import FakeDaemon
+
+FAKE_COMMAND = (sys.executable, "-m", "tests.support.fake_daemon_main")
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
+def test_an_address_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert connect("host:1").address == "host:1"
+    assert connect("/run/d.sock").address == "unix:/run/d.sock"
+    monkeypatch.setenv("BSADVISE_ADDRESS", "other:2")
+    assert connect().address == "other:2"
+    assert connect("host:1").address == "host:1"
+
+
+def test_a_daemon_on_the_default_socket_is_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    runtime_dir = tmp_path_factory.mktemp("r")
+    (runtime_dir / "bsadvise").mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime_dir))
+    socket = runtime_dir / "bsadvise" / "bsadvise.sock"
+    with FakeDaemon(socket) as daemon, Client() as client:
+        assert client.devices()
+        assert connect() == launcher.Connection(f"unix:{socket}")
+        assert daemon.requests
+
+
+def test_without_the_server_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "_SERVER_PACKAGES", ("click", "no_such_package"))
+
+    with pytest.raises(ServerMissing, match=r"pip install 'bsadvise\[server\]'") as caught:
+        connect()
+    assert "no_such_package missing" in str(caught.value)
+    assert "--address" in str(caught.value)
+
+
+def test_a_private_daemon_serves_and_ends_with_its_socket() -> None:
+    daemon = PrivateDaemon(FAKE_COMMAND)
+    socket = Path(daemon.address.removeprefix("unix:"))
+    assert is_serving(daemon.address)
+    assert daemon.error_if_dead() is None
+
+    daemon.close()
+    daemon.close()
+
+    assert daemon._process.returncode == 0
+    assert not socket.parent.exists()
+
+
+def test_a_private_daemon_that_cannot_start_shows_its_last_words() -> None:
+    command = (sys.executable, "-c", "import sys; sys.exit('the disk is full')")
+
+    with pytest.raises(DaemonFailed, match="the disk is full") as caught:
+        PrivateDaemon(command)
+    assert caught.value.exit_code == 5
+    assert "code 1" in str(caught.value)
+
+
+def test_the_death_of_a_private_daemon_explains_the_failed_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    daemon = PrivateDaemon(FAKE_COMMAND)
+    monkeypatch.setattr(
+        "bsadvise.client.connect", lambda _: launcher.Connection(daemon.address, daemon)
+    )
+    with Client() as client:
+        assert client.devices()
+        daemon._process.kill()
+        daemon._process.wait()
+        with pytest.raises(DaemonUnreachable, match="ended with code -9"):
+            client.devices()
+
+
+def test_a_private_daemon_dies_with_a_client_that_is_killed() -> None:
+    program = (
+        "import os, sys\n"
+        "from bsadvise.launcher import PrivateDaemon\n"
+        f"daemon = PrivateDaemon({FAKE_COMMAND!r})\n"
+        "print(daemon.address, daemon._process.pid, flush=True)\n"
+        "sys.stdin.read()\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        address, pid = client.stdout.readline().decode().split()
+        daemon = os.pidfd_open(int(pid))
+        client.stdin.close()
+    assert client.returncode == -9
+    ended, _, _ = select.select([daemon], [], [], 30)
+    os.close(daemon)
+    assert ended
+    assert not is_serving(address)

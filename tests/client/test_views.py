@@ -1,0 +1,283 @@
+"""The answer as people read it: the facts, and what each rests on."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from bsadvise.advice import Advice
+from bsadvise.cli.output import WIDTH, make_console
+from bsadvise.cli.progress import Board, Standing
+from bsadvise.cli.views import advice_view
+from bsadvise.cli.words import describe_command, describe_outcome, stage_of
+from bsadvise.measurements import Measurement
+from bsadvise.recommendation import Event
+from bsadvise.v1 import advice_pb2, measurement_pb2, recommendation_pb2
+from bsadvise.values import from_message
+from rich.console import RenderableType
+
+from tests.support.wire_samples import (
+    command_started,
+    measured,
+    state_changed,
+    step_run_measurement,
+    trial_measurement,
+    wire_advice,
+    wire_measurement,
+    wire_rule_advice,
+)
+
+
+def printed(view: RenderableType) -> str:
+    file = io.StringIO()
+    make_console(file).print(view)
+    return file.getvalue()
+
+
+def text_of(message: advice_pb2.Advice) -> str:
+    text = printed(advice_view(from_message(message, Advice), "model.py"))
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= WIDTH
+    # Lines are broken where the width ends; facts are looked for whatever the breaks.
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        "batch 64 (32 x 2), lr 3e-3 for model.py on A GPU",
+        "micro_batch_size 32",
+        "accumulation_steps 2",
+        "effective_batch_size 64",
+        "learning_rate 0.003",
+        "warmup_steps 200",
+        "betas 0.9, 0.95",
+        "precision bf16",
+        "verified this very setting was run, in a fresh process",
+        "confidence high",
+        "measured in trials: square root of the batch ratio",
+        "peak 12 GiB measured of 16 GiB budget (75%); 11 GiB had been predicted",
+        "48 samples fit in the budget",
+        "1,234 samples/s (80 %: 1,200 to 1,260), 51.9 ms a step, 41.5 s an epoch of 781 steps",
+        "1.83 x (80 %: 1.5 to 2.1) over the reference recipe",
+        "96 samples (80 %: 70 to 130); critical batch 96",
+        "Batch norm [3 layers] sees 32 samples, not 64.",
+        "leanest memory 8 8 64 3e-3 4 GiB - 1.4 x -",
+        "measured for 38.2 s",
+        "5 traces, 9 real runs of 1,234 samples, 0 out of memory",
+        "12, 7 of them stopped early",
+    ],
+)
+def test_an_answer_tells(fact: str) -> None:
+    assert fact in text_of(wire_advice())
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        "batch 16, lr 0.05 for model.py on a100-80gb",
+        "NO: this setting was not run",
+        "confidence low",
+        "rule, not measured",
+        "peak 40 GiB predicted of 80 GiB budget (50%)",
+        "throughput not measured",
+    ],
+)
+def test_an_answer_by_rule_says_so(fact: str) -> None:
+    assert fact in text_of(wire_rule_advice())
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    text = text_of(wire_rule_advice())
+
+    for word in ("momentum", "betas", "speedup", "noise scale", "Caveats", "Alternatives", "None"):
+        assert word not in text
+
+
+def test_a_schedule_and_replicas_are_shown() -> None:
+    text = text_of(
+        wire_advice(
+            world_size=4,
+            effective_batch_size=256,
+            batch_schedule=[
+                advice_pb2.BatchStage(from_epoch=0, effective_batch_size=128),
+                advice_pb2.BatchStage(from_epoch=2.5, effective_batch_size=256),
+            ],
+        )
+    )
+
+    assert "batch 256 (32 x 2 x 4)" in text
+    assert "128 from epoch 0, 256 from epoch 2.5" in text
+
+
+def test_an_answer_from_the_cache_says_so() -> None:
+    assert "from cache" not in text_of(wire_advice())
+    assert "from cache" in text_of(wire_advice(search=advice_pb2.Search(cache_hit=True)))
+
+
+@pytest.mark.parametrize(
+    ("measurement", "stage", "what", "outcome"),
+    [
+        (
+            wire_measurement(
+                inspect_task=measurement_pb2.InspectTask(time_limit_s=9),
+                task_profile=measurement_pb2.TaskProfile(
+                    model_name="Net",
+                    parameter_count=1_200_000,
+                    dataset_size=50_000,
+                    optimizer=measurement_pb2.OptimizerProfile(
+                        optimizer_name="AdamW", family=measurement_pb2.OPTIMIZER_FAMILY_ADAM
+                    ),
+                ),
+            ),
+            "inspect",
+            "loading the model file",
+            "Net, 1,200,000 parameters, AdamW, 50,000 samples",
+        ),
+        (
+            wire_measurement(
+                trace_memory=measurement_pb2.TraceMemory(micro_batch_size=8, accumulation_steps=1),
+                memory_trace=measurement_pb2.MemoryTrace(
+                    peak_bytes=1 << 20, parts=measurement_pb2.MemoryParts()
+                ),
+            ),
+            "memory",
+            "tracing memory at batch 8",
+            "1 MiB predicted",
+        ),
+        (
+            wire_measurement(
+                time_steps=measurement_pb2.TimeSteps(micro_batch_size=8),
+                step_times=measurement_pb2.StepTimes(step_times_s=[0.01, 0.03, 0.02]),
+            ),
+            "throughput",
+            "timing steps at batch 8",
+            "20 ms a step",
+        ),
+        (
+            wire_measurement(
+                time_loader=measurement_pb2.TimeLoader(batch_size=8),
+                loader_times=measurement_pb2.LoaderTimes(batch_size=8, batch_times_s=[0.5]),
+            ),
+            "throughput",
+            "timing the data loader at batch 8",
+            "500 ms a batch",
+        ),
+        (
+            wire_measurement(
+                train=measurement_pb2.Train(
+                    micro_batch_size=4, accumulation_steps=4, learning_rate=0.1
+                ),
+                train_run=measurement_pb2.TrainRun(step_count=5, diverged=True),
+            ),
+            "trunk",
+            "training the trunk, batch 16 (4 x 4), lr 0.1",
+            "diverged after 5 steps",
+        ),
+        (
+            trial_measurement(),
+            "branches",
+            "trial 1 (sampler), stretch 1, batch 64 (32 x 2), lr 3e-3",
+            "held-out loss 1.25",
+        ),
+        (
+            wire_measurement(
+                evaluate=measurement_pb2.Evaluate(), evaluation=measurement_pb2.Evaluation()
+            ),
+            "trunk",
+            "measuring the held-out loss",
+            "no finite loss",
+        ),
+        (
+            wire_measurement(
+                verify=measurement_pb2.Verify(
+                    micro_batch_size=4, accumulation_steps=1, learning_rate=1e-4
+                ),
+                verification=measurement_pb2.Verification(step_count=3, peak_bytes=1 << 30),
+            ),
+            "verify",
+            "running the recommended setting, batch 4, lr 1e-4",
+            "3 steps run, 1 GiB measured",
+        ),
+        (
+            wire_measurement(
+                run_step=measurement_pb2.RunStep(micro_batch_size=4, accumulation_steps=1),
+                out_of_memory=measurement_pb2.OutOfMemory(message="no", is_host=True),
+            ),
+            "memory",
+            "running real steps at batch 4",
+            "out of memory (the machine's)",
+        ),
+        (
+            wire_measurement(
+                run_step=measurement_pb2.RunStep(micro_batch_size=4, accumulation_steps=1),
+                failed=measurement_pb2.Failed(
+                    fault=measurement_pb2.Fault(
+                        code=measurement_pb2.FAULT_CODE_USER_EXCEPTION,
+                        message="It raised.",
+                        hook="loss_fn",
+                        file="m.py",
+                        line=3,
+                        fix="Mend it.",
+                    )
+                ),
+            ),
+            "memory",
+            "running real steps at batch 4",
+            "failed: m.py:3: in loss_fn: It raised. Mend it.",
+        ),
+        (
+            wire_measurement(
+                run_step=measurement_pb2.RunStep(micro_batch_size=4, accumulation_steps=1),
+                timed_out=measurement_pb2.TimedOut(limit_s=30, hook="build_dataset"),
+            ),
+            "memory",
+            "running real steps at batch 4",
+            "stopped after 30 s in build_dataset",
+        ),
+    ],
+)
+def test_a_measurement_in_words(
+    measurement: measurement_pb2.Measurement, stage: str, what: str, outcome: str
+) -> None:
+    found = from_message(measurement, Measurement)
+
+    assert stage_of(found.command) == stage
+    assert describe_command(found.command) == what
+    assert describe_outcome(found.outcome) == outcome
+
+
+def event(sequence: int, happening: recommendation_pb2.Happening) -> Event:
+    return from_message(
+        recommendation_pb2.Event(sequence=sequence, at_s=sequence, happening=happening), Event
+    )
+
+
+def test_where_a_recommendation_stands() -> None:
+    standing = Standing()
+    standing.take(event(1, state_changed(recommendation_pb2.STATE_RUNNING)))
+    standing.take(event(2, command_started(trial_measurement())))
+    assert standing.best_words() == "none yet"
+    standing.take(event(3, measured(trial_measurement(), best=wire_advice())))
+    standing.take(event(4, measured(step_run_measurement())))
+
+    assert standing.doing.startswith("branches: trial 1")
+    assert standing.best_words() == "batch 64 (32 x 2), lr 3e-3"
+    assert standing.count_words() == "2 measured, 12 trials (7 stopped early)"
+
+
+def test_the_live_board_counts_down() -> None:
+    now_s = 100.0
+    board = Board(clock=lambda: now_s)
+    board.show(event(1, command_started(step_run_measurement())))
+    board.show(event(2, measured(step_run_measurement(), best=wire_advice())))
+    first = printed(board)
+    now_s += 5
+    second = printed(board)
+    now_s += 50
+
+    assert "memory: running real steps at batch 64 (32 x 2)" in first
+    assert "best so far  batch 64 (32 x 2), lr 3e-3" in first
+    assert "at most 21 s left" in first
+    assert "at most 16 s left" in second
+    assert "finishing" in printed(board)
