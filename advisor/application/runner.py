@@ -90,14 +90,20 @@ class Runner:
             await asyncio.gather(heartbeat, return_exceptions=True)
 
     async def finish(self, recommendation: Recommendation, change: StateChanged) -> None:
-        """Move a recommendation on, and remove what nothing will ask for again."""
-        await self.store.finish(recommendation.recommendation_id, self.owner, change)
-        self.hub.publish(recommendation.recommendation_id)
-        is_interrupted = (
-            change.refusal is not None and change.refusal.code is RefusalCode.INTERRUPTED
-        )
+        """Move a recommendation on, and remove what nothing will ask for again.
+
+        Raises:
+            LeaseLost: This daemon does not hold it.
+        """
+        recommendation_id = recommendation.recommendation_id
+        is_interrupted = change.refusal and change.refusal.code is RefusalCode.INTERRUPTED
         if change.state.is_final and not is_interrupted:
+            # While the lease surely holds: once it has ended, an equal request may begin and
+            # keep its own checkpoints there.
+            await self.store.renew(recommendation_id, self.owner, lease_s=self.lease_s)
             await asyncio.to_thread(self.workspace.remove_checkpoints, recommendation)
+        await self.store.finish(recommendation_id, self.owner, change)
+        self.hub.publish(recommendation_id)
 
     async def _keep_lease(self, recommendation: Recommendation, brake: Brake) -> None:
         renewed_s = self.clock.monotonic_s()
