@@ -40,6 +40,8 @@ def open_shared(path: Path) -> Store:
 async def _claim_all(store: Store) -> None:
     while claim := await store.claim(this_owner(), lease_s=LEASE_S):
         print(claim.recommendation.recommendation_id, flush=True)  # noqa: T201 - the result
+    print("done", flush=True)  # noqa: T201 - the parent waits for this
+    sys.stdin.readline()  # and this stays alive, or the others would take its work over
 
 
 async def _append_for_ever(store: Store) -> None:
