@@ -80,7 +80,7 @@ class ForkServer:
         self._control = control
         self._reader, self._writer = streams
         self._output = output
-        self._epitaph = "The process that starts workers does not answer."
+        self._epitaph = "The machine has no room for another process."
         self._last_worker_id = 0
         # Process ids (None: it could not be forked) and exit codes, by worker id.
         self._births: dict[int, asyncio.Future[int | None]] = {}
@@ -140,17 +140,25 @@ class ForkServer:
         birth = self._births[worker_id] = loop.create_future()
         death = self._deaths[worker_id] = loop.create_future()
         request = pipe_pb2.ForkRequest(worker_id=worker_id)
-        pid = None
-        # Sending fails when the server has just ended; _listen() finds out how.
-        with contextlib.suppress(OSError, TimeoutError):
+        try:
             send_fork_request(
                 self._control, request, (pipe.fileno(), output.fileno(), output.fileno())
             )
             async with asyncio.timeout(START_LIMIT_S):
                 pid = await birth
+        except OSError:  # TimeoutError is one too.
+            self.kill()
+            await asyncio.shield(self._listening)
+            pid = None
         if pid is None:
             raise _lost(self._epitaph)
         return ForkedProcess(pid=pid, exit_code=death)
+
+    def kill(self) -> None:
+        """End it at once, because it does not do its work. Its workers end a little later."""
+        self.is_alive = False
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
 
     async def close(self) -> None:
         """End it and every process that came from it. Idempotent."""
@@ -170,7 +178,7 @@ class ForkServer:
             async with asyncio.timeout(CLOSE_LIMIT_S):
                 exit_code = await self._process.wait()
         except TimeoutError:
-            self._process.kill()
+            self.kill()
             exit_code = await self._process.wait()
         last_words = (self._output.tail() or "").rpartition("\n")[2]
         self._epitaph = f"The process that starts workers ended {ending(exit_code)}. {last_words}"

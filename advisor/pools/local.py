@@ -30,7 +30,7 @@ DEFAULT_COMMAND = (sys.executable, "-P", "-m", "advisor.worker")
 class LocalPool(WorkerPool):
     """Workers that a fork server starts; one session has one worker at a time.
 
-    Workers end with the thread that opened the first session, and with this process.
+    However this process ends, its workers end with it.
     """
 
     def __init__(self, fork_server_command: Sequence[str] = DEFAULT_COMMAND) -> None:

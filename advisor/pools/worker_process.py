@@ -14,7 +14,13 @@ from advisor.pipe.unions import command_message, outcome_of
 from advisor.pipe.v1 import pipe_pb2
 from advisor.pools.answers import is_possible
 from advisor.pools.deaths import outcome_of_death, pipe_lost
-from advisor.pools.fork_server import ForkedProcess, ForkServer, ForkServerLost, kill_group
+from advisor.pools.fork_server import (
+    CLOSE_LIMIT_S,
+    ForkedProcess,
+    ForkServer,
+    ForkServerLost,
+    kill_group,
+)
 from advisor.pools.output import Output, plain_text
 from advisor.ports.worker_pool import WorkerJob
 
@@ -33,11 +39,13 @@ class WorkerProcess:
 
     def __init__(
         self,
+        fork_server: ForkServer,
         process: ForkedProcess,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         output: Output,
     ) -> None:
         self.hook: str | None = None
+        self._fork_server = fork_server
         self._process = process
         self._reader, self._writer = streams
         self._output = output
@@ -61,7 +69,7 @@ class WorkerProcess:
             output.close()
             raise
         streams[1].write(frame(pipe_pb2.ToWorker(job=_job_message(job))))
-        return cls(process, streams, output)
+        return cls(fork_server, process, streams, output)
 
     @property
     def has_run(self) -> bool:
@@ -100,7 +108,10 @@ class WorkerProcess:
         if not self.has_ended:
             kill_group(self._process.pid)
         self._writer.close()
-        await asyncio.shield(self._process.exit_code)
+        await asyncio.wait([self._process.exit_code], timeout=CLOSE_LIMIT_S)
+        if not self.has_ended:  # User code has stopped the fork server, or a driver holds it.
+            self._fork_server.kill()
+            await asyncio.shield(self._process.exit_code)
         self._output.close()
 
     async def _read_outcome(self, command: Command) -> Outcome:

@@ -5,6 +5,7 @@ The daemon cannot set them from outside: that would need a fork of a process wit
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -44,7 +45,8 @@ def confine_worker(parent_pid: int) -> None:
     if most_open_files == resource.RLIM_INFINITY or most_open_files > MAX_OPEN_FILES:
         most_open_files = MAX_OPEN_FILES
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_open_files, most_open_files))
-    Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE_ADJ), encoding="ascii")
+    with contextlib.suppress(OSError):  # Some containers forbid it.
+        Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE_ADJ), encoding="ascii")
 
 
 def adopt_orphans() -> None:

@@ -137,7 +137,8 @@ def _arrange_descriptors(pipe_fd: int, stdout_fd: int, stderr_fd: int) -> None:
     os.dup2(stdout_fd, 1)
     os.dup2(stderr_fd, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(pipe_fd, _PIPE_FD, inheritable=False)
+    os.dup2(pipe_fd, _PIPE_FD)
+    os.set_inheritable(_PIPE_FD, False)  # noqa: FBT003 - it takes no keyword
     for fd in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
         if fd > _PIPE_FD:
             with contextlib.suppress(OSError):  # That of the listing itself is closed by now.

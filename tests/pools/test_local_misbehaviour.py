@@ -177,6 +177,17 @@ async def test_a_fork_server_killed_by_user_code_is_replaced_once(
         assert await session.run(EVALUATE) == HEALTHY  # At the second attempt.
 
 
+async def test_a_fork_server_that_was_stopped_is_replaced(
+    pool: LocalPool, write: WriteJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "CLOSE_LIMIT_S", 0.2)
+    limit = Evaluate(time_limit_s=1.0, evaluation_batch_size=1)
+    stop_parent = "os.kill(os.getppid(), signal.SIGSTOP); signal.pause()"
+    first, second = await outcomes(pool, write, stop_parent, limit)
+    assert first == TimedOut(limit_s=1.0, hook="build_model")
+    assert second == HEALTHY
+
+
 async def test_user_code_that_always_kills_the_fork_server_is_at_fault(
     pool: LocalPool, write: WriteJob
 ) -> None:

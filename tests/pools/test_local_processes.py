@@ -64,6 +64,19 @@ def end():
 """
 
 
+# A fork server on a machine that has no more processes to give.
+NO_ROOM = """
+import socket, sys
+from advisor.pipe.framing import frame, receive_fork_request
+from advisor.pipe.v1.pipe_pb2 import Exited, FromForkServer
+with socket.socket(fileno=int(sys.argv[1].partition("=")[2])) as control:
+    while True:
+        request, fds = receive_fork_request(control)
+        exited = Exited(worker_id=request.worker_id, exit_code=1)
+        control.sendall(frame(FromForkServer(exited=exited)))
+"""
+
+
 def pid_of(outcome: Outcome) -> int:
     match outcome:
         case Evaluation(held_out_loss=float(pid)):
@@ -209,7 +222,9 @@ async def test_a_worker_sees_its_own_card_alone(
     ("command", "words"),
     [
         ((sys.executable, "-c", "raise ImportError('no torch')"), "ImportError: no torch"),
+        ((sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"), "by SIGKILL"),
         (("/nonexistent/python",), "/nonexistent/python cannot be started"),
+        ((sys.executable, "-c", NO_ROOM), "no room for another process"),
     ],
 )
 async def test_a_fork_server_that_cannot_start_says_why(

@@ -288,7 +288,7 @@ Global___Forked: _TypeAlias = Forked  # noqa: Y015
 
 @_typing.final
 class Exited(_message.Message):
-    """A worker has ended and was waited for."""
+    """A worker has ended and was waited for, or, where no Forked went before, could not be forked."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
