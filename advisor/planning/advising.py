@@ -70,7 +70,7 @@ class _Adviser:
             precision=profile.precision,
             device=facts.device.name,
             verified=verification is not None,
-            predicted_peak_bytes=self.memory.predicted_peak_bytes(split.micro_batch_size),
+            predicted_peak_bytes=self.memory.split_peak_bytes(split),
             measured_peak_bytes=None if verification is None else verification.peak_bytes,
             budget_bytes=memory_budget(facts.request, facts.device).budget_bytes,
             samples_per_s=split.effective_batch_size / step_time_s if step_time_s else None,
@@ -174,10 +174,8 @@ class _Adviser:
             if frugal is not None and relative is not None and relative <= _NOTABLE:
                 found.append(self._alternative("fewest samples", frugal))
         lean = self.chooser.leanest(self.choice)
-        peak_bytes = self.memory.predicted_peak_bytes
-        if peak_bytes(lean.split.micro_batch_size) <= _NOTABLE * peak_bytes(
-            self.choice.split.micro_batch_size
-        ):
+        peak_bytes = self.memory.split_peak_bytes
+        if peak_bytes(lean.split) <= _NOTABLE * peak_bytes(self.choice.split):
             found.append(self._alternative("leanest memory", lean))
         return found
 
@@ -190,7 +188,7 @@ class _Adviser:
             accumulation_steps=choice.split.accumulation_steps,
             effective_batch_size=choice.split.effective_batch_size,
             learning_rate=choice.learning_rate,
-            predicted_peak_bytes=self.memory.predicted_peak_bytes(choice.split.micro_batch_size),
+            predicted_peak_bytes=self.memory.split_peak_bytes(choice.split),
             samples_per_s=1 / per_sample_s if per_sample_s else None,
             relative_time=time,
             relative_samples=samples,

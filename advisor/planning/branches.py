@@ -22,10 +22,12 @@ from advisor.estimators.efficiency import fastest_batch_size
 from advisor.estimators.noise_scale import NoiseScale, estimate_noise_scale
 from advisor.planning.budget import hook_limit_s
 from advisor.planning.facts import Facts
+from advisor.planning.memory import LEAST_BATCHES_PER_EPOCH
 from advisor.planning.refusals import refuse
 from advisor.planning.ridge import Bounds, next_on_ridge
 from advisor.planning.schedule import RUNG_COUNT, Schedule
-from advisor.planning.setting import Split, StepCost
+from advisor.planning.split import Split
+from advisor.planning.step_cost import StepCost
 from advisor.planning.throughput import reference_batch_size
 from advisor.planning.trials import (
     REFERENCE_TRIAL,
@@ -36,7 +38,6 @@ from advisor.ports.proposer import Point, Proposer, Study
 
 _LEAST_STEPS = 4
 """A batch is tried only if the first rung holds this many of its steps."""
-_LEAST_BATCHES_PER_EPOCH = 4
 
 _SPREAD_SHARE = 0.5
 """Share of the time for trials after which no further one is begun."""
@@ -156,16 +157,10 @@ class Branches:
             return None
         if self.schedule.spent_on_trials_s > _SPREAD_SHARE * self.schedule.trials_s:
             return None
-        point = next_on_ridge(trials, self._centre(), self.bounds)
-        origin = TrialOrigin.RIDGE
-        if point is None:
-            sampled = sum(trial.origin is TrialOrigin.SAMPLER for trial in trials)
-            if sampled >= _SAMPLED_TRIALS:
-                return None
-            point = proposer.propose(self.study(self._neighbourhood()))
-            origin = TrialOrigin.SAMPLER
-        elif len(trials) == 1 and point.lr_multiplier == 1:
-            origin = TrialOrigin.PREDICTION
+        proposal = self._next_point(proposer)
+        if proposal is None:
+            return None
+        point, origin = proposal
         split = self.cost.split(self._whole(point.effective_batch_size))
         if split is None or self._is_known(point):
             return None
@@ -221,12 +216,16 @@ class Branches:
             largest_multiplier=point.lr_multiplier * _NEIGHBOURHOOD,
         )
 
-    def _centre(self) -> int:
-        """Return the batch at which the learning rate is bracketed: the first trial's."""
+    def _next_point(self, proposer: Proposer) -> tuple[Point, TrialOrigin] | None:
         trials = self.trials.all
-        if len(trials) > 1:
-            return trials[1].point.effective_batch_size
-        return self.predicted_batch_size()
+        point = next_on_ridge(trials, self.bounds, self.predicted_batch_size())
+        if point is not None:
+            is_predicted = point.effective_batch_size == self.predicted_batch_size()
+            return point, TrialOrigin.PREDICTION if is_predicted else TrialOrigin.RIDGE
+        sampled = sum(trial.origin is TrialOrigin.SAMPLER for trial in trials)
+        if sampled >= _SAMPLED_TRIALS:
+            return None
+        return proposer.propose(self.study(self._neighbourhood())), TrialOrigin.SAMPLER
 
     def predicted_batch_size(self) -> int:
         """Return the batch that noise scale and step times point to; B₀ without a noise scale."""
@@ -280,7 +279,7 @@ class Branches:
         world_size = self.facts.request.world_size
         reference = self._whole(reference_batch_size(self.facts))
         data = self.facts.profile.dataset_size
-        largest = max(reference, (data or 1 << 20) // _LEAST_BATCHES_PER_EPOCH)
+        largest = max(reference, (data or 1 << 20) // LEAST_BATCHES_PER_EPOCH)
         least = 2 if self.facts.profile.batch_norm_layer_count else 1
         size = least * world_size
         yield reference

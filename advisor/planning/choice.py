@@ -12,7 +12,7 @@ from advisor.estimators.scaling_rules import scale_learning_rate
 from advisor.planning.branches import Branches
 from advisor.planning.facts import Facts
 from advisor.planning.memory import MemoryModel, friendly_size
-from advisor.planning.setting import Split
+from advisor.planning.split import Split
 from advisor.planning.throughput import reference_batch_size
 from advisor.planning.trials import Trial, Trials, reference_learning_rate
 
@@ -65,10 +65,16 @@ class Chooser:
 
     @cached_property
     def sound(self) -> tuple[Trial, ...]:
-        """The trials that can be recommended."""
-        if self.facts.step_times is None:
+        """The trials that can be recommended: trained as asked, on the batch asked for."""
+        request = self.facts.request
+        if self.facts.step_times is None or request.max_trials == 0:
             return ()
-        return tuple(trial for trial in self.trials.all if trial.is_sound)
+        return tuple(
+            trial
+            for trial in self.trials.all
+            if trial.is_sound
+            and request.effective_batch_size in (None, trial.split.effective_batch_size)
+        )
 
     @cached_property
     def target_loss(self) -> float | None:
@@ -135,14 +141,17 @@ class Chooser:
     def leanest(self, choice: Choice) -> Choice:
         """Return ``choice`` with its batch split so that memory is least."""
         memory = MemoryModel(self.facts)
-        share = choice.split.micro_batch_size * choice.split.accumulation_steps
-        sizes = [b for b in range(1, choice.split.micro_batch_size + 1) if share % b == 0]
         if self.facts.profile.batch_norm_layer_count:
             # Another micro-batch would be another model: its statistics are the micro-batch's.
             return choice
-        least = min(memory.predicted_peak_bytes(b) for b in sizes)
-        size = max(b for b in sizes if memory.predicted_peak_bytes(b) <= (1 + _LEAN_SHARE) * least)
-        split = Split(size, share // size, choice.split.world_size)
+        share = choice.split.micro_batch_size * choice.split.accumulation_steps
+        splits = [
+            Split(size, share // size, choice.split.world_size)
+            for size in range(choice.split.micro_batch_size, 0, -1)
+            if share % size == 0
+        ]
+        most = (1 + _LEAN_SHARE) * min(map(memory.split_peak_bytes, splits))
+        split = next(split for split in splits if memory.split_peak_bytes(split) <= most)
         return Choice(split, choice.learning_rate, choice.evidence, choice.trial)
 
     def _fastest(self) -> Choice | None:

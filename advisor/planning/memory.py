@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from advisor.domain.advice import Refusal
-from advisor.domain.commands import RunStep, TraceMemory, Verify
+from advisor.domain.commands import RunStep, TimeSteps, TraceMemory, Train, Verify
 from advisor.domain.device import DeviceKind
 from advisor.domain.measurements import MemoryTrace, OutOfMemory, StepRun
 from advisor.estimators.memory_curve import FIRST_SIZES, LARGEST_SIZE, MemoryCurve
 from advisor.planning.budget import TRACING_SHARE, hook_limit_s, memory_budget, overhead_bytes
 from advisor.planning.facts import Facts
 from advisor.planning.refusals import refuse, refuse_no_fit
+from advisor.planning.split import Split
 
 _MOST_TRACES = 12
 _MOST_RUNS = 4
+_REAL_COMMANDS = RunStep | TimeSteps | Train | Verify
+
+LEAST_BATCHES_PER_EPOCH = 4
+"""No effective batch is thought of that makes fewer steps an epoch."""
 _MISS_FACTOR = 1.03
 """How much larger than predicted memory is taken to be after a run that did not fit."""
 
@@ -38,15 +44,18 @@ class MemoryModel:
 
     @cached_property
     def traces(self) -> dict[int, MemoryTrace]:
-        """Traces by micro-batch size."""
-        return {c.micro_batch_size: t for c, t in self.facts.figures(TraceMemory, MemoryTrace)}
+        """Traces of steps of one micro-batch, by its size."""
+        return self._traces(accumulating=False)
 
     @cached_property
     def curve(self) -> MemoryCurve:
         """Predicted peak of training and of evaluation, whichever is higher."""
-        return MemoryCurve(
-            {b: max(t.peak_bytes, t.evaluation_peak_bytes) for b, t in self.traces.items()}
-        )
+        return _curve(self.traces)
+
+    @cached_property
+    def accumulating_curve(self) -> MemoryCurve:
+        """The same for steps of several micro-batches; of no points where it was not traced."""
+        return _curve(self._traces(accumulating=True))
 
     @cached_property
     def overhead_bytes(self) -> int:
@@ -61,44 +70,77 @@ class MemoryModel:
 
     @cached_property
     def correction(self) -> float:
-        """Measured over predicted memory: at least 1, raised by every run that did not fit."""
+        """Measured over predicted memory, at least 1.
+
+        A run that did not fit shows that it is more than the budget over the prediction; how
+        much more is not known, so a miss adds _MISS_FACTOR.
+        """
         factor = 1.0
         for entry in self.facts.log:
             command, outcome = entry.command, entry.outcome
-            if not isinstance(command, RunStep | Verify):
+            if not isinstance(command, _REAL_COMMANDS):
                 continue
+            predicted = self._traced_bytes(
+                command.micro_batch_size, accumulating=_accumulates(command)
+            )
             if isinstance(outcome, OutOfMemory):
-                factor *= _MISS_FACTOR
+                factor = max(factor, _MISS_FACTOR * self.budget_bytes / predicted)
             elif isinstance(outcome, StepRun):
-                predicted = self.curve.peak_bytes(command.micro_batch_size)
                 factor = max(factor, outcome.peak_bytes / predicted)
         return factor
 
     @cached_property
     def max_micro_batch_size(self) -> int:
         """Largest b that fits; 0 when none does."""
-        return self._largest(self.budget_bytes / self.correction)
+        return self._largest(self.curve)
 
     @cached_property
     def max_accumulating_size(self) -> int:
-        """Largest b that fits beside gradients that are being accumulated; 0 when none does.
+        """Largest b that fits in a step of several; 0 when none does, or none was traced."""
+        return min(self._largest(self.accumulating_curve), self.max_micro_batch_size)
 
-        From the second micro-batch on, the gradients of the first are there during the
-        forward pass too; adding them all to the peak can only err on the safe side.
-        """
+    def predicted_peak_bytes(self, size: int, *, accumulating: bool = False) -> int:
+        """Return the predicted peak at micro-batch ``size``, libraries included."""
+        traced = self._traced_bytes(size, accumulating=accumulating)
+        return int(traced * self.correction) + self.overhead_bytes
+
+    def split_peak_bytes(self, split: Split) -> int:
+        """Return the predicted peak of a step of ``split``, libraries included."""
+        return self.predicted_peak_bytes(
+            split.micro_batch_size, accumulating=split.accumulation_steps > 1
+        )
+
+    def _traced_bytes(self, size: int, *, accumulating: bool) -> int:
+        if not accumulating:
+            return self.curve.peak_bytes(size)
+        if self.accumulating_curve.points:
+            return self.accumulating_curve.peak_bytes(size)
+        # Gradients that are there from the first micro-batch on add no more than themselves.
         profile = self.facts.profile
         share = profile.trainable_parameter_count / max(1, profile.parameter_count)
-        gradient_bytes = profile.parameter_bytes * share
-        return self._largest(self.budget_bytes / self.correction - gradient_bytes)
+        return self.curve.peak_bytes(size) + int(profile.parameter_bytes * share)
 
-    def predicted_peak_bytes(self, size: int) -> int:
-        """Return the predicted peak at micro-batch ``size``, libraries included."""
-        return int(self.curve.peak_bytes(size) * self.correction) + self.overhead_bytes
+    def _traces(self, *, accumulating: bool) -> dict[int, MemoryTrace]:
+        return {
+            command.micro_batch_size: trace
+            for command, trace in self.facts.figures(TraceMemory, MemoryTrace)
+            if (command.accumulation_steps > 1) is accumulating
+        }
 
-    def _largest(self, budget_bytes: float) -> int:
-        size = self.curve.largest_fit(budget_bytes)
+    def _largest(self, curve: MemoryCurve) -> int:
+        size = curve.largest_fit(self.budget_bytes / self.correction)
         crashed = self.facts.smallest_out_of_memory
         return size if crashed is None else min(size, crashed - 1)
+
+
+def _curve(traces: Mapping[int, MemoryTrace]) -> MemoryCurve:
+    return MemoryCurve(
+        {b: max(trace.peak_bytes, trace.evaluation_peak_bytes) for b, trace in traces.items()}
+    )
+
+
+def _accumulates(command: RunStep | TimeSteps | Train | Verify) -> bool:
+    return not isinstance(command, TimeSteps) and command.accumulation_steps > 1
 
 
 def friendly_size(largest: int) -> int:
@@ -108,25 +150,48 @@ def friendly_size(largest: int) -> int:
 
 
 def next_trace(facts: Facts) -> TraceMemory | Refusal | None:
-    """Return the next size to trace; None when the largest that fits is known."""
+    """Return the next size to trace; None when the largest that fits is known.
+
+    Where memory, not the data, bounds the batch, steps that accumulate are followed too.
+    """
     for command, entry in facts.entries(TraceMemory):
         if not isinstance(entry.outcome, MemoryTrace):
             traced = MemoryModel(facts).traces
             return None if traced else refuse(command, entry.outcome)
     model = MemoryModel(facts)
-    if not model.traces:
-        return _trace(facts, FIRST_SIZES[0])
-    if len(model.traces) == 1 and model.curve.largest_fit(model.budget_bytes):
-        return _trace(facts, FIRST_SIZES[1])
-    size = model.curve.next_size(model.budget_bytes)
-    if model.curve.largest_fit(model.budget_bytes) == 0:
-        if size is not None:
-            return _trace(facts, size)
+    size = _next_size(facts, model.curve, FIRST_SIZES)
+    if size is not None:
+        return _trace(facts, size, accumulation_steps=1)
+    fits = model.curve.largest_fit(model.budget_bytes)
+    if fits == 0:
         needed = model.curve.peak_bytes(min(model.traces))
         return refuse_no_fit(needed, model.budget_bytes, facts.device.name)
-    if size is None or len(model.traces) >= _MOST_TRACES or facts.spent(TRACING_SHARE):
+    if fits < _largest_thinkable(facts):
+        size = _next_size(facts, model.accumulating_curve, (1, fits))
+        if size is not None:
+            return _trace(facts, size, accumulation_steps=2)
+    return None
+
+
+def _next_size(facts: Facts, curve: MemoryCurve, first: tuple[int, int]) -> int | None:
+    budget_bytes = MemoryModel(facts).budget_bytes
+    if not curve.points:
+        return first[0]
+    if len(curve.points) == 1 and curve.largest_fit(budget_bytes) and first[1] not in curve.points:
+        return first[1]
+    is_enough = len(curve.points) >= _MOST_TRACES or facts.spent(TRACING_SHARE)
+    if is_enough and curve.largest_fit(budget_bytes):
         return None
-    return _trace(facts, size)
+    return curve.next_size(budget_bytes)
+
+
+def _largest_thinkable(facts: Facts) -> int:
+    """Return the largest share of an effective batch that one device may come to hold."""
+    profile, request = facts.profile, facts.request
+    wanted = request.effective_batch_size or profile.reference_batch_size or 32
+    if request.effective_batch_size is None and profile.dataset_size is not None:
+        wanted = max(wanted, profile.dataset_size // LEAST_BATCHES_PER_EPOCH)
+    return wanted // request.world_size
 
 
 def next_run(facts: Facts) -> RunStep | None:
@@ -154,5 +219,9 @@ def next_run(facts: Facts) -> RunStep | None:
     return RunStep(micro_batch_size=size, time_limit_s=hook_limit_s(facts.request) + expected_s)
 
 
-def _trace(facts: Facts, size: int) -> TraceMemory:
-    return TraceMemory(micro_batch_size=size, time_limit_s=hook_limit_s(facts.request))
+def _trace(facts: Facts, size: int, *, accumulation_steps: int) -> TraceMemory:
+    return TraceMemory(
+        micro_batch_size=size,
+        accumulation_steps=accumulation_steps,
+        time_limit_s=hook_limit_s(facts.request),
+    )

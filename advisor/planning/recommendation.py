@@ -15,6 +15,7 @@ from advisor.planning.inspection import next_inspection
 from advisor.planning.memory import MemoryModel, next_run, next_trace
 from advisor.planning.refusals import refuse_no_fit, refuse_no_split
 from advisor.planning.step import Step
+from advisor.planning.step_cost import StepCost
 from advisor.planning.throughput import next_timing
 from advisor.planning.verification import next_verification
 from advisor.ports.proposer import Proposer
@@ -39,7 +40,7 @@ class RecommendationPlanner:
             step = (
                 next_timing(facts)
                 or next_run(facts)
-                or self._refuse_misfit(facts)
+                or _refuse_misfit(facts)
                 or Branches(facts).next_command(self._proposer)
             )
         if step is not None:
@@ -63,10 +64,14 @@ class RecommendationPlanner:
         """Return the seconds of the request's budget that are left, at least 0."""
         return max(0.0, request.budget_s - sum(entry.wall_s for entry in log))
 
-    def _refuse_misfit(self, facts: Facts) -> Refusal | None:
-        """Return a refusal when what was traced to fit has turned out not to."""
-        model = MemoryModel(facts)
-        if model.max_micro_batch_size > 0:
-            return None
+
+def _refuse_misfit(facts: Facts) -> Refusal | None:
+    """Return a refusal when nothing fits after all, or when the batch asked for does not."""
+    model = MemoryModel(facts)
+    if model.max_micro_batch_size == 0:
         needed = model.predicted_peak_bytes(min(model.traces))
         return refuse_no_fit(needed, model.budget_bytes, facts.device.name)
+    fixed = facts.request.effective_batch_size
+    if fixed and StepCost(facts).split(fixed) is None:
+        return refuse_no_split(facts.request, model.max_accumulating_size)
+    return None

@@ -2,13 +2,16 @@
 
 Good settings lie on a ridge: along the optimizer's scaling rule, batches over a factor of
 eight are about as good as each other, while a learning rate four times off the ridge costs two
-to six times the time. So first the learning rate is bracketed at one batch, which finds the
-ridge, and then batches are tried along it. A bracket is closed when the best value has a worse
-neighbour on either side, or the bound.
+to six times the time. So first the learning rate is bracketed at the reference batch, which
+finds the ridge; then batches are tried along it, the one that the noise scale points to first.
+
+A bracket grows while its best value is at an end, the faster the longer it has been growing,
+and is then closed by halving its gaps until the best value's neighbours are near.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +19,7 @@ from advisor.planning.trials import Trial, is_better
 from advisor.ports.proposer import Point
 
 _NEAR = 1.2
-"""Values within this factor of each other are the same rung of a bracket."""
+"""Values within this factor of each other count as the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,8 @@ class Bounds:
         largest_batch_size: Greatest effective batch.
         smallest_multiplier: Least multiplier of the rule's learning rate.
         largest_multiplier: Greatest.
-        multiplier_factor: Ratio of neighbouring multipliers while bracketing.
-        batch_factor: Ratio of neighbouring batches while bracketing.
+        multiplier_factor: Ratio of neighbouring multipliers when the bracket is closed.
+        batch_factor: Ratio of neighbouring batches when the bracket is closed.
         multiple: Every batch is a multiple of this.
     """
 
@@ -50,14 +53,19 @@ class Bounds:
         return max(self.smallest_batch_size, min(rounded, self.largest_batch_size))
 
 
-def next_on_ridge(trials: Sequence[Trial], centre: int, bounds: Bounds) -> Point | None:
+def next_on_ridge(
+    trials: Sequence[Trial], bounds: Bounds, predicted_batch_size: int
+) -> Point | None:
     """Return the next setting of the two brackets; None when both are closed.
 
     Args:
-        trials: Every trial so far.
-        centre: The batch at which the learning rate is bracketed.
+        trials: Every trial so far, the reference first.
         bounds: Where proposals may lie.
+        predicted_batch_size: The batch to try first once the learning rate is bracketed.
     """
+    centre = trials[0].point.effective_batch_size
+    if not bounds.smallest_batch_size <= centre <= bounds.largest_batch_size:
+        centre = predicted_batch_size
     at_centre = [t for t in trials if _near(t.point.effective_batch_size, centre)]
     if not at_centre:
         return Point(effective_batch_size=centre, lr_multiplier=1.0)
@@ -69,8 +77,10 @@ def next_on_ridge(trials: Sequence[Trial], centre: int, bounds: Bounds) -> Point
     )
     if multiplier is not None:
         return Point(effective_batch_size=centre, lr_multiplier=multiplier)
-    best = _best(at_centre)
-    on_ridge = [t for t in trials if _near(t.point.lr_multiplier, best.point.lr_multiplier)]
+    best = _best(at_centre).point.lr_multiplier
+    on_ridge = [t for t in trials if _near(t.point.lr_multiplier, best)]
+    if not any(_near(t.point.effective_batch_size, predicted_batch_size) for t in on_ridge):
+        return Point(effective_batch_size=predicted_batch_size, lr_multiplier=best)
     batch_size = _next_in_bracket(
         on_ridge,
         lambda trial: trial.point.effective_batch_size,
@@ -79,10 +89,7 @@ def next_on_ridge(trials: Sequence[Trial], centre: int, bounds: Bounds) -> Point
     )
     if batch_size is None:
         return None
-    return Point(
-        effective_batch_size=bounds.round_batch_size(batch_size),
-        lr_multiplier=best.point.lr_multiplier,
-    )
+    return Point(effective_batch_size=bounds.round_batch_size(batch_size), lr_multiplier=best)
 
 
 def _next_in_bracket(
@@ -91,17 +98,20 @@ def _next_in_bracket(
     factor: float,
     limits: tuple[float, float],
 ) -> float | None:
-    """Return the untried neighbour of the best value, upwards first; None when closed."""
+    """Return the next value to try; None when the bracket is closed."""
     best = value(_best(trials))
-    for neighbour in (best * factor, best / factor):
-        inside = limits[0] / _NEAR <= neighbour <= limits[1] * _NEAR
-        between = sorted((best, neighbour))
-        tried = any(
-            between[0] * 1.001 < value(t) < between[1] / 1.001 or _near(value(t), neighbour)
-            for t in trials
-        )
-        if inside and not tried:
-            return min(max(neighbour, limits[0]), limits[1])
+    above = sorted(value(t) for t in trials if value(t) > best * 1.001)
+    below = sorted((value(t) for t in trials if value(t) < best / 1.001), reverse=True)
+    for taken, others, direction in ((above, below, 1), (below, above, -1)):
+        if not taken:
+            # At this end of the bracket: on by one factor, or two if that is where we come from.
+            step = factor ** (direction * (2 if len(others) > 1 else 1))
+            target = min(max(best * step, limits[0]), limits[1])
+            if not _near(target, best):
+                return target
+    for nearest in (above[:1], below[:1]):
+        if nearest and not _near_by(nearest[0], best, factor * _NEAR):
+            return math.sqrt(nearest[0] * best)
     return None
 
 
@@ -114,4 +124,8 @@ def _best(trials: Sequence[Trial]) -> Trial:
 
 
 def _near(left: float, right: float) -> bool:
-    return max(left, right) <= _NEAR * min(left, right)
+    return _near_by(left, right, _NEAR)
+
+
+def _near_by(left: float, right: float, factor: float) -> bool:
+    return max(left, right) <= factor * min(left, right)

@@ -13,7 +13,8 @@ from advisor.domain.commands import Evaluate, Train, TrialOrigin
 from advisor.domain.measurements import TrainRun
 from advisor.planning.budget import VERIFY_SHARE, hook_limit_s
 from advisor.planning.facts import Facts
-from advisor.planning.setting import Split, StepCost
+from advisor.planning.split import Split
+from advisor.planning.step_cost import StepCost
 
 RUNG_COUNT = 4
 

@@ -11,7 +11,8 @@ from advisor.domain.measurements import Evaluation, Failed, Fault, OutOfMemory, 
 from advisor.estimators.learning_curve import LearningCurve
 from advisor.estimators.scaling_rules import scale_learning_rate
 from advisor.planning.facts import Facts
-from advisor.planning.setting import Split, StepCost
+from advisor.planning.split import Split
+from advisor.planning.step_cost import StepCost
 from advisor.planning.throughput import reference_batch_size
 from advisor.ports.proposer import Point, TrialRecord
 

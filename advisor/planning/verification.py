@@ -7,7 +7,7 @@ from advisor.domain.measurements import OutOfMemory, Verification
 from advisor.planning.budget import hook_limit_s
 from advisor.planning.choice import Choice
 from advisor.planning.facts import Facts
-from advisor.planning.setting import StepCost
+from advisor.planning.step_cost import StepCost
 
 _STEPS = 8
 _LEAST_STEPS = 3

@@ -1,0 +1,52 @@
+"""When a learning curve comes to a target, and how much sooner another did."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from advisor.estimators.learning_curve import LearningCurve, speedup
+
+_losses = st.lists(st.floats(-10, 10), min_size=2, max_size=8)
+
+
+def _curve(losses: list[float], pace: float = 1.0) -> LearningCurve:
+    return LearningCurve(tuple(pace * i for i in range(len(losses))), tuple(losses))
+
+
+@given(losses=_losses, target=st.floats(-10, 10))
+def test_it_comes_to_what_it_has_seen_and_to_nothing_below(
+    losses: list[float], target: float
+) -> None:
+    time_s = _curve(losses).time_to(target)
+    if target < min(losses):
+        assert time_s is None
+    else:
+        assert time_s is not None
+        assert 0 <= time_s <= len(losses) - 1
+
+
+@given(losses=_losses, left=st.floats(-10, 10), right=st.floats(-10, 10))
+def test_a_harder_target_takes_no_less_time(losses: list[float], left: float, right: float) -> None:
+    hard, easy = sorted((left, right))
+    hard_s, easy_s = _curve(losses).time_to(hard), _curve(losses).time_to(easy)
+    if hard_s is not None:
+        assert easy_s is not None
+        assert easy_s <= hard_s * (1 + 1e-9)
+
+
+@given(pace=st.floats(0.1, 10))
+def test_a_curve_at_another_pace_is_that_much_faster(pace: float) -> None:
+    losses = [4.0, 2.0, 1.0, 0.5]
+    ratios = speedup(_curve(losses), _curve(losses, 1 / pace))
+    assert ratios == pytest.approx([pace] * 3)
+
+
+def test_a_candidate_that_never_arrives_has_no_speedup() -> None:
+    assert not speedup(_curve([4.0, 1.0]), _curve([4.0, 2.0]))
+
+
+def test_times_must_rise() -> None:
+    with pytest.raises(ValueError, match="rise"):
+        LearningCurve((0.0, 0.0), (1.0, 1.0))

@@ -1,0 +1,88 @@
+"""Laws of the memory curve: it finds the largest size of any convex piecewise-linear memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from advisor.estimators.memory_curve import FIRST_SIZES, LARGEST_SIZE, MemoryCurve
+
+_lines = st.lists(
+    st.tuples(st.integers(0, 1 << 34), st.integers(0, 1 << 28)), min_size=1, max_size=4
+)
+
+
+def _memory(lines: list[tuple[int, int]]) -> Callable[[int], int]:
+    return lambda size: max(fixed + each * size for fixed, each in lines)
+
+
+def _true_largest(memory: Callable[[int], int], budget: int) -> int:
+    low, high = 0, LARGEST_SIZE + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if memory(middle) <= budget else (low, middle)
+    return low
+
+
+def _walk(memory: Callable[[int], int], budget: int) -> tuple[MemoryCurve, int]:
+    points = {size: memory(size) for size in FIRST_SIZES}
+    asked = 0
+    while (size := MemoryCurve(points).next_size(budget)) is not None:
+        assert size not in points, "a size was asked for twice"
+        points[size] = memory(size)
+        asked += 1
+        assert asked < 60, "the walk does not arrive"
+    return MemoryCurve(points), asked
+
+
+@given(lines=_lines, budget=st.integers(0, 1 << 36))
+def test_the_walk_finds_the_largest_size_that_fits(
+    lines: list[tuple[int, int]], budget: int
+) -> None:
+    memory = _memory(lines)
+    curve, _ = _walk(memory, budget)
+    found, true = curve.largest_fit(budget), _true_largest(memory, budget)
+    assert found <= true
+    assert found >= int(0.995 * true)
+
+
+@given(
+    fixed=st.integers(0, 1 << 32),
+    each=st.integers(1 << 10, 1 << 26),
+    largest=st.integers(17, 100_000),
+)
+def test_a_straight_line_is_found_exactly_in_a_few_traces(
+    fixed: int, each: int, largest: int
+) -> None:
+    memory = _memory([(fixed, each)])
+    curve, asked = _walk(memory, memory(largest))
+    assert curve.largest_fit(memory(largest)) == largest
+    assert asked <= 3
+
+
+@given(lines=_lines, sizes=st.sets(st.integers(1, 10_000), min_size=2, max_size=6))
+def test_between_known_sizes_the_curve_is_never_too_low(
+    lines: list[tuple[int, int]], sizes: set[int]
+) -> None:
+    memory = _memory(lines)
+    curve = MemoryCurve({size: memory(size) for size in sizes})
+    for size in range(min(sizes), max(sizes), max(1, (max(sizes) - min(sizes)) // 20)):
+        assert curve.peak_bytes(size) >= memory(size)
+
+
+def test_known_sizes_are_given_back() -> None:
+    curve = MemoryCurve({2: 100, 16: 800})
+    assert curve.peak_bytes(2) == 100
+    assert curve.peak_bytes(16) == 800
+
+
+def test_nothing_fits_when_not_even_one_sample_does() -> None:
+    curve, _ = _walk(_memory([(1000, 10)]), 900)
+    assert curve.largest_fit(900) == 0
+
+
+def test_memory_that_does_not_grow_ends_the_walk() -> None:
+    curve, _ = _walk(_memory([(1000, 0)]), 2000)
+    assert curve.largest_fit(2000) == LARGEST_SIZE
