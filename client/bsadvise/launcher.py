@@ -71,23 +71,23 @@ def connect(address: str | None = None) -> Connection:
     if address:
         return Connection(f"unix:{address}" if address.startswith("/") else address)
     default = default_socket()
-    if default is not None and default.exists() and is_serving(f"unix:{default}"):
+    if default.exists() and is_serving(f"unix:{default}"):
         return Connection(f"unix:{default}")
     check_server_installed()
     daemon = PrivateDaemon()
     return Connection(daemon.address, daemon)
 
 
-def default_socket() -> Path | None:
-    """Return where a user's own daemon listens, or None where the system has no such place."""
+def default_socket() -> Path:
+    """Return where a user's own daemon listens unless it is told otherwise."""
     runtime_dir = os.environ.get("XDG_RUNTIME_DIR")
-    return Path(runtime_dir, "bsadvise", "bsadvise.sock") if runtime_dir else None
+    folder = Path(runtime_dir) if runtime_dir else _user_folder("XDG_STATE_HOME", ".local/state")
+    return folder / "bsadvise" / "bsadvise.sock"
 
 
 def state_dir() -> Path:
     """Return where private daemons keep their store and their cache."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "bsadvise"
+    return _user_folder("XDG_CACHE_HOME", ".cache") / "bsadvise"
 
 
 def missing_server_packages() -> tuple[str, ...]:
@@ -132,18 +132,17 @@ class PrivateDaemon:
         self._folder = _make_socket_folder()
         socket = self._folder / "bsadvise.sock"
         self.address = f"unix:{socket}"
-        self._stderr_path = self._folder / "stderr"
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - read when the daemon has died
         # -P: the user's folder, whose modules may have any name, is not a place to import from.
         command = command or (sys.executable, "-P", "-m", "advisor")
-        with self._stderr_path.open("wb") as stderr:
-            self._process = _start(
-                [
-                    *(*command, "--private", "--until-stdin-closes"),
-                    *("--socket", str(socket), "--state-dir", str(state_dir())),
-                ],
-                stderr,
-            )
-        self._end = weakref.finalize(self, _end, self._process, self._folder)
+        self._process = _start(
+            [
+                *(*command, "--private", "--until-stdin-closes"),
+                *("--socket", str(socket), "--state-dir", str(state_dir())),
+            ],
+            self._stderr,
+        )
+        self._end = weakref.finalize(self, _end, self._process, self._folder, self._stderr)
         try:
             self._wait_until_serving()
         except BaseException:
@@ -157,7 +156,7 @@ class PrivateDaemon:
             wait: Whether to see it end; without that it ends a moment later by itself.
         """
         if not wait and self._end.detach():
-            _let_go(self._process, self._folder)
+            _let_go(self._process, self._folder, self._stderr)
         self._end()
 
     def error_if_dead(self) -> DaemonFailed | None:
@@ -176,9 +175,16 @@ class PrivateDaemon:
         raise self._failure(f"the daemon did not answer within {START_LIMIT_S:.0f} s")
 
     def _failure(self, what: str) -> DaemonFailed:
-        written = self._stderr_path.read_text(errors="replace") if self._folder.exists() else ""
+        self._stderr.seek(0)
+        written = self._stderr.read().decode(errors="replace")
         tail = written[-_STDERR_TAIL_CHARS:].strip()
         return DaemonFailed(f"{what}. It last wrote:\n{tail}" if tail else f"{what}.")
+
+
+def _user_folder(variable: str, below_home: str) -> Path:
+    value = os.environ.get(variable, "")
+    # The XDG specification has relative paths ignored.
+    return Path(value) if value.startswith("/") else Path.home() / below_home
 
 
 def _make_socket_folder() -> Path:
@@ -198,8 +204,8 @@ def _start(command: Sequence[str], stderr: IO[bytes]) -> subprocess.Popen[bytes]
     )
 
 
-def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
-    _let_go(process, folder)
+def _end(process: subprocess.Popen[bytes], folder: Path, stderr: IO[bytes]) -> None:
+    _let_go(process, folder, stderr)
     for harder in (process.terminate, process.kill, None):
         try:
             process.wait(timeout=_STOP_LIMIT_S)
@@ -209,7 +215,8 @@ def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
                 harder()
 
 
-def _let_go(process: subprocess.Popen[bytes], folder: Path) -> None:
+def _let_go(process: subprocess.Popen[bytes], folder: Path, stderr: IO[bytes]) -> None:
     if process.stdin is not None:
         process.stdin.close()
+    stderr.close()
     shutil.rmtree(folder, ignore_errors=True)

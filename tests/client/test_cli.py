@@ -83,6 +83,7 @@ def test_recommend_prints_text_without_colours(run: Run, model_file: Path) -> No
     assert "batch 64 (32 x 2), lr 3e-3" in result.stdout
     assert "\x1b" not in result.stdout + result.stderr
     assert max(map(len, result.stdout.splitlines())) <= 100
+    assert all(line == line.rstrip() for line in result.stdout.splitlines())
 
 
 @pytest.mark.parametrize("suffix", ["json", "yaml"])

@@ -19,7 +19,10 @@ FAKE_COMMAND = (sys.executable, "-m", "tests.support.fake_daemon_main")
 
 
 @pytest.fixture(autouse=True)
-def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+def _surroundings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("r")))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
 
@@ -31,13 +34,15 @@ def test_an_address_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert connect("host:1").address == "host:1"
 
 
+@pytest.mark.parametrize("variable", ["XDG_RUNTIME_DIR", "XDG_STATE_HOME"])
 def test_a_daemon_on_the_default_socket_is_used(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    runtime_dir = tmp_path_factory.mktemp("r")
-    (runtime_dir / "bsadvise").mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime_dir))
-    socket = runtime_dir / "bsadvise" / "bsadvise.sock"
+    folder = tmp_path_factory.mktemp("r")
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setenv(variable, str(folder))
+    socket = folder / "bsadvise" / "bsadvise.sock"
+    socket.parent.mkdir()
     with FakeDaemon(socket) as daemon, Client() as client:
         assert client.devices()
         assert connect() == launcher.Connection(f"unix:{socket}")

@@ -263,7 +263,7 @@ def test_where_a_recommendation_stands() -> None:
 
     assert standing.doing.startswith("branches: trial 1")
     assert standing.best_words() == "batch 64 (32 x 2), lr 3e-3"
-    assert standing.count_words() == "2 measured, 12 trials (7 stopped early)"
+    assert standing.count_words() == "2 measured, trials: 12 (7 stopped early)"
 
 
 def test_the_live_board_counts_down() -> None:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bsadvise.cli.options import address_option
-from bsadvise.cli.output import make_console
+from bsadvise.cli.output import print_view
 from bsadvise.client import Client
 from bsadvise.device import Device, DeviceKind
 from bsadvise.errors import BsadviseError
@@ -52,7 +52,7 @@ def doctor(address: str | None) -> None:
         table.add_row(
             check.title, Text(check.verdict, style=_STYLES[check.verdict]), Text(check.finding)
         )
-    make_console(sys.stdout).print(table)
+    print_view(table)
     if any(check.verdict is Verdict.WRONG for check in checks):
         raise SystemExit(1)
 
@@ -88,8 +88,6 @@ def _check_torch() -> Check:
 
 def _check_socket() -> Check:
     socket = default_socket()
-    if socket is None:
-        return Check("default socket", Verdict.NOTE, "XDG_RUNTIME_DIR is not set")
     if not socket.exists():
         return Check("default socket", Verdict.NOTE, f"nobody listens on {socket}")
     if is_serving(f"unix:{socket}"):

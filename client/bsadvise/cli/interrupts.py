@@ -46,21 +46,26 @@ class Interrupts:
         """Say what stops the work; done at once if a signal has come already."""
         self._stop = stop
         if self._requested:
-            self._start_stopping()
+            _in_background(self._stop_quietly)
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if self._requested:
             raise KeyboardInterrupt
         self._requested = True
-        click.echo("Stopping: the best answer so far follows. Again to leave at once.", err=True)
+        _in_background(self._announce)
         if self._stop is not None:
-            self._start_stopping()
+            _in_background(self._stop_quietly)
 
-    def _start_stopping(self) -> None:
-        threading.Thread(target=self._stop_quietly, daemon=True).start()
+    def _announce(self) -> None:
+        # Not in the handler: it may have come amid a write to the same stream.
+        click.echo("Stopping: the best answer so far follows. Again to leave at once.", err=True)
 
     def _stop_quietly(self) -> None:
         # A daemon that is gone ends the stream of events too, and the main thread says so.
         with contextlib.suppress(BsadviseError):
             if self._stop is not None:
                 self._stop()
+
+
+def _in_background(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, daemon=True).start()

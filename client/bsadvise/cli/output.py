@@ -42,9 +42,20 @@ def print_answer(
     if save is not None:
         save.write_text(_encode(document, "json" if save.suffix == ".json" else "yaml"))
     if output == "text":
-        make_console(sys.stdout).print(view)
+        print_view(view)
     else:
         click.echo(_encode(document, output), nl=False)
+
+
+def print_view(view: RenderableType) -> None:
+    """Print a view on stdout; for a file or a pipe without the blanks that pad its columns."""
+    console = make_console(sys.stdout)
+    if console.is_terminal:
+        console.print(view)
+        return
+    with console.capture() as capture:
+        console.print(view)
+    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def _encode(document: Mapping[str, Any], form: str) -> str:

@@ -36,12 +36,15 @@ def show_progress(*, quiet: bool) -> Iterator[Show]:
         yield Lines(console).show
 
 
+_STATE_WORDS = {State.QUEUED: "waiting for the device", State.RUNNING: "starting"}
+
+
 @dataclass(slots=True)
 class Standing:
     """Where a recommendation stands, after its events so far."""
 
     state: State = State.QUEUED
-    doing: str = "waiting for the device"
+    doing: str = _STATE_WORDS[State.QUEUED]
     best: Advice | None = None
     remaining_s: float | None = None
     measurement_count: int = 0
@@ -51,7 +54,7 @@ class Standing:
         match event.happening:
             case StateChanged(state=state):
                 self.state = state
-                self.doing = "waiting for the device" if state is State.QUEUED else "starting"
+                self.doing = _STATE_WORDS.get(state, str(state))
             case CommandStarted(command=command):
                 self.doing = f"{stage_of(command)}: {describe_command(command)}"
             case Measured() as measured:
@@ -68,7 +71,7 @@ class Standing:
         words = f"{self.measurement_count} measured"
         if self.best is not None and self.best.search.trial_count:
             search = self.best.search
-            words += f", {search.trial_count} trials ({search.pruned_count} stopped early)"
+            words += f", trials: {search.trial_count} ({search.pruned_count} stopped early)"
         return words
 
 

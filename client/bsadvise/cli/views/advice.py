@@ -65,7 +65,7 @@ def _evidence(advice: Advice) -> list[tuple[str, str | Text]]:
         ("confidence", str(advice.confidence)),
         ("learning rate", _learning_rate(advice)),
         ("memory", _memory(advice)),
-        ("largest batch", f"{advice.max_micro_batch_size} samples fit in the budget"),
+        ("largest batch", f"{advice.max_micro_batch_size:,} samples fit in the budget"),
         ("throughput", _throughput(advice)),
         ("speedup", _speedup(advice)),
         ("noise scale", _noise_scale(advice)),
@@ -83,12 +83,18 @@ def _memory(advice: Advice) -> str:
     known = measured if measured is not None else predicted
     if known is None:
         return f"peak not known; budget {format_bytes(advice.budget_bytes)}"
-    share = f" ({known / advice.budget_bytes:.0%})" if advice.budget_bytes else ""
+    share = _share(known, advice.budget_bytes)
     words = f"peak {format_bytes(known)} {'predicted' if measured is None else 'measured'}"
     words += f" of {format_bytes(advice.budget_bytes)} budget{share}"
     if measured is not None and predicted is not None:
         words += f"; {format_bytes(predicted)} had been predicted"
     return words
+
+
+def _share(part: int, whole: int) -> str:
+    if not whole:
+        return ""
+    return " (under 1%)" if part < whole / 100 else f" ({part / whole:.0%})"
 
 
 def _throughput(advice: Advice) -> str | None:
@@ -148,7 +154,7 @@ def _alternatives(advice: Advice) -> RenderableType:
         )
         for one in advice.alternatives
     ]
-    return table_of(head, rows)
+    return table_of(head, rows, figures=head)
 
 
 def _times(ratio: float | None) -> str:

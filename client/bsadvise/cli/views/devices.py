@@ -24,7 +24,8 @@ def devices_view(devices: Sequence[Device]) -> RenderableType:
         )
         for device in devices
     ]
-    return table_of(("device", "name", "memory", "free", "processes", "id"), rows)
+    head = ("device", "name", "memory", "free", "processes", "id")
+    return table_of(head, rows, figures=("memory", "free", "processes"))
 
 
 def _selector(device: Device) -> str:

@@ -46,4 +46,4 @@ def _curve(estimate: MemoryEstimate) -> RenderableType:
         )
         for point in estimate.points
     ]
-    return table_of(("micro-batch", "peak", ""), rows)
+    return table_of(("micro-batch", "peak", ""), rows, figures=("micro-batch", "peak"))

@@ -24,7 +24,7 @@ def jobs_view(recommendations: Sequence[Recommendation]) -> RenderableType:
         (
             one.recommendation_id,
             str(one.state),
-            _time(one.created_at_s),
+            _time(one.created_at_s, "%d %b %H:%M"),
             one.request.source.entry_path,
             one.device.name,
             describe_advice(one.advice) if one.advice else "-",
@@ -74,5 +74,5 @@ def _entry(entry: Measurement) -> str:
     return f"{what}: {outcome} ({format_seconds(entry.wall_s)})"
 
 
-def _time(at_s: float) -> str:
-    return datetime.fromtimestamp(at_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def _time(at_s: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    return datetime.fromtimestamp(at_s, UTC).astimezone().strftime(form)

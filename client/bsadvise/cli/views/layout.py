@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -22,11 +22,14 @@ def pairs(rows: Iterable[tuple[str, str | Text]]) -> RenderableType:
     return Padding.indent(table, _INDENT)
 
 
-def table_of(head: Sequence[str], rows: Iterable[Sequence[str]]) -> RenderableType:
-    """Return rows under a head; all columns but the first are figures and stand to the right."""
+def table_of(
+    head: Sequence[str], rows: Iterable[Sequence[str]], figures: Collection[str] = ()
+) -> RenderableType:
+    """Return rows under a head; the columns named in ``figures`` stand to the right."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for position, name in enumerate(head):
-        table.add_column(Text(name), justify="right" if position else "left", overflow="fold")
+        justify: JustifyMethod = "right" if name in figures else "left"
+        table.add_column(Text(name), justify=justify, overflow="fold", no_wrap=not position)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return Padding.indent(table, _INDENT)
