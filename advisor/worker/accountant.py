@@ -84,7 +84,7 @@ class Accountant(StepObserver):
         self._live: dict[int, _Entry] = {}
         self._live_by_kind = [0] * len(Holds)
         self._peak_by_kind = tuple(self._live_by_kind)
-        self._watch = _Watch(self)
+        self._watch: Any = _Watch(self)  # torch leaves its modes untyped
         self._handles: list[Any] = []
         self.adopt(model.parameters(), Holds.PARAMETER)
         self.adopt(model.buffers(), Holds.BUFFER)
@@ -108,8 +108,8 @@ class Accountant(StepObserver):
     def __enter__(self) -> Self:
         for parameter in self._model.parameters():
             if parameter.requires_grad:
-                handle = parameter.register_post_accumulate_grad_hook(self._accumulated)
-                self._handles.append(handle)
+                register: Any = parameter.register_post_accumulate_grad_hook
+                self._handles.append(register(self._accumulated))
         self._watch.__enter__()
         return self
 
@@ -204,11 +204,11 @@ class Accountant(StepObserver):
         )
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Shows an accountant the result of every operation."""
 
     def __init__(self, accountant: Accountant) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._accountant = accountant
 
     def __torch_dispatch__(

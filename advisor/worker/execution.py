@@ -26,6 +26,7 @@ from advisor.worker.checkpoints import Checkpoints
 from advisor.worker.evaluation import evaluate
 from advisor.worker.hooks import Hooks, UserCodeFailed
 from advisor.worker.inspection import inspect_task
+from advisor.worker.model_file import forget_modules
 from advisor.worker.oom import out_of_memory
 from advisor.worker.placement import Placement
 from advisor.worker.running import run_step, verify
@@ -53,8 +54,10 @@ class Worker:
         device = from_message(job.device, Device)
         limit_bytes = job.memory_limit_bytes if job.HasField("memory_limit_bytes") else None
         placement = Placement(device, limit_bytes)
-        hooks = Hooks(Path(job.source_dir).resolve(), job.entry_path, entering_hook)
-        self._workshop = Workshop(Task(job, hooks), placement)
+        self._job = job
+        self._hooks = Hooks(Path(job.source_dir).resolve(), job.entry_path, entering_hook)
+        self._workshop = Workshop(Task(job, self._hooks), placement)
+        self._has_traced = False
         self._checkpoints = Checkpoints(Path(job.checkpoint_dir).resolve(), placement.torch_device)
 
     def execute(self, command: Command) -> Outcome:
@@ -62,6 +65,17 @@ class Worker:
 
         Never raises: whatever the user's code does is an outcome, and so is a failure here.
         """
+        outcome = self._attempt(command)
+        if self._has_traced and _met_a_fake(outcome):
+            # The user's code has kept a fake tensor from a trace, as a cache would.
+            forget_modules(self._hooks.source_dir)
+            self._workshop = Workshop(Task(self._job, self._hooks), self._workshop.placement)
+            self._has_traced = False
+            outcome = self._attempt(command)
+        self._has_traced |= isinstance(command, TraceMemory)
+        return outcome
+
+    def _attempt(self, command: Command) -> Outcome:
         try:
             return self._carry_out(command)
         except UserCodeFailed as error:
@@ -91,6 +105,10 @@ class Worker:
                 return evaluate(workshop, self._checkpoints, command)
             case Verify():
                 return verify(workshop, command)
+
+
+def _met_a_fake(outcome: Outcome) -> bool:
+    return isinstance(outcome, Failed) and "FakeTensor" in outcome.fault.message
 
 
 def _own_fault(error: BaseException) -> Fault:

@@ -29,7 +29,16 @@ class Hooks:
     Running out of memory is not a fault: such exceptions pass through.
     """
 
-    def __init__(self, source_dir: Path, entry_path: str, entering_hook: Callable[[str], None]):
+    def __init__(
+        self, source_dir: Path, entry_path: str, entering_hook: Callable[[str], None]
+    ) -> None:
+        """Take note of where the user's code is.
+
+        Args:
+            source_dir: The bundle.
+            entry_path: The model file inside it.
+            entering_hook: Called with a hook's name before the hook is run.
+        """
         self.source_dir = source_dir
         self.entry_path = entry_path
         self._entering_hook = entering_hook

@@ -109,6 +109,14 @@ def _import_file(source_dir: Path, entry_path: str) -> ModuleType:
     return module
 
 
+def forget_modules(source_dir: Path) -> None:
+    """Let the user's modules be imported anew when they are next asked for."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file is not None and Path(file).is_relative_to(source_dir):
+            del sys.modules[name]
+
+
 def _missing(hooks: Hooks, name: str, names: Mapping[str, Any], fix: str) -> Exception:
     alike = difflib.get_close_matches(name, [n for n in names if not n.startswith("__")], n=1)
     guess = f" It has `{alike[0]}`; is that a misspelling?" if alike else ""

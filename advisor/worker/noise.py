@@ -103,7 +103,9 @@ class NoiseMeter(StepObserver):
             if divisor is None:
                 return None
             gradient = gradient / divisor
-        return gradient.float().square().sum()
+        flat: Tensor = gradient.float().flatten()
+        squared_norm: Tensor = torch.dot(flat, flat)
+        return squared_norm
 
 
 def _root_mean_square(state: dict[str, Any] | None, group: dict[str, Any]) -> Tensor | None:

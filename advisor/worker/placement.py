@@ -66,6 +66,5 @@ class Placement:
         """Return what is free on the device, with CUDA up in this process; None on a CPU."""
         if not self._runs_on_cuda:
             return None
-        torch.cuda.init()
-        torch.empty(1, device=self.torch_device)
+        torch.empty(1, device=self.torch_device)  # Brings CUDA up, which takes memory itself.
         return int(torch.cuda.mem_get_info(self.torch_device)[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from advisor.domain.commands import RunStep, Verify
 from advisor.domain.measurements import StepRun, Verification
 from advisor.worker.accountant import Accountant
+from advisor.worker.data.source import DataSource
 from advisor.worker.timing import StepTimer
 from advisor.worker.workshop import Workshop, entered
 
@@ -23,7 +24,9 @@ def run_step(workshop: Workshop, command: RunStep) -> StepRun:
     """Take two steps with the largest sample, then evaluate one batch; return the peak."""
     workshop.placement.limit_allocator()
     batch = workshop.task.data.longest_batch(command.micro_batch_size)
-    step = workshop.build_step()
+    # Float16 gradients overflow at first; to skip those steps would be to miss the memory that
+    # the optimizer takes.
+    step = workshop.build_step(can_skip_steps=False)
     workshop.placement.reset_peak()
     with entered(workshop.account(step, is_needed=True)) as accountant:
         observers = [accountant] if accountant else []
@@ -49,18 +52,14 @@ def verify(workshop: Workshop, command: Verify) -> Verification:
     timer = StepTimer(workshop.placement)
     workshop.placement.reset_peak()
     with (
-        closing(data.training_batches(command.micro_batch_size)) as batches,
+        closing(_longest_first(data, command)) as batches,
         entered(workshop.account(step, is_needed=True)) as accountant,
     ):
         observers = [timer, accountant] if accountant else [timer]
-        longest = data.longest_batch(command.micro_batch_size)
-        first = itertools.repeat(longest, command.accumulation_steps)
-        order: Iterator[Any] = itertools.chain(first, batches)
-        del longest, first
         loss = torch.zeros(())
         for _ in range(command.step_count):
             loss = step.run(
-                order, accumulation_steps=command.accumulation_steps, observers=observers
+                batches, accumulation_steps=command.accumulation_steps, observers=observers
             )
         step.evaluate(
             data.longest_batch(command.micro_batch_size), [accountant] if accountant else []
@@ -72,6 +71,16 @@ def verify(workshop: Workshop, command: Verify) -> Verification:
         step_times_s=tuple(timer.step_times_s[1:]),
         final_loss=final_loss if math.isfinite(final_loss) else None,
     )
+
+
+def _longest_first(data: DataSource, command: Verify) -> Generator[Any, None, None]:
+    """Serve one step of the largest sample, then the training batches."""
+    longest = data.longest_batch(command.micro_batch_size)
+    for _ in range(command.accumulation_steps):
+        yield longest
+    del longest  # Or it would count beside every later batch.
+    with closing(data.training_batches(command.micro_batch_size)) as batches:
+        yield from batches
 
 
 def _peak_bytes(workshop: Workshop, accountant: Accountant | None) -> int:

@@ -24,6 +24,10 @@ _STEPS = 2
 _COMPILED_CAVEAT = "The memory was predicted for the model as it runs without torch.compile."
 
 
+class _NotFollowed(Exception):
+    """Fake tensors would follow the model, but not as it runs."""
+
+
 def trace_memory(workshop: Workshop, command: TraceMemory) -> MemoryTrace:
     """Return the memory of two optimizer steps and one evaluation batch, without taking it.
 
@@ -46,21 +50,29 @@ def _devices(workshop: Workshop) -> list[torch.device]:
     if not workshop.placement.is_cuda:
         return [cpu]
     # Fake CUDA tensors need a torch that was built with CUDA, but no card.
-    return [torch.device("cuda:0"), cpu] if torch.backends.cuda.is_built() else [cpu]
+    return [cpu] if torch.version.cuda is None else [torch.device("cuda:0"), cpu]
 
 
 def _follow(workshop: Workshop, command: TraceMemory, device: torch.device) -> MemoryTrace:
     task = workshop.task
     # User code may hold tensors of its own, such as class weights; they count as fake ones.
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    batch = fake_batch(task.data, command.micro_batch_size, device, mode)
-    model = _build_fake_model(task, device, mode)
-    with mode:
-        optimizer = task.build_optimizer(model, ANY_LEARNING_RATE)
-        if workshop.placement.is_cuda:
-            _update_as_on_cuda(optimizer)
-        step = TrainingStep(task, model, optimizer, device, can_skip_steps=False)
-        return _count(step, batch, command.accumulation_steps)
+    try:
+        batch = fake_batch(task.data, command.micro_batch_size, device, mode)
+        model = _build_fake_model(task, device, mode)
+        if not workshop.placement.is_cuda and any(isinstance(m, nn.LSTM) for m in model.modules()):
+            # A CPU runs it in oneDNN, which takes a workspace that fake tensors know nothing of.
+            raise _NotFollowed("an LSTM on a CPU takes memory that shapes do not tell")
+        with mode:
+            optimizer = task.build_optimizer(model, ANY_LEARNING_RATE)
+            if workshop.placement.is_cuda:
+                _update_as_on_cuda(optimizer)
+            step = TrainingStep(task, model, optimizer, device, can_skip_steps=False)
+            return _count(step, batch, command.accumulation_steps)
+    finally:
+        # A tensor that the user's code has kept, in a cache say, must not turn real ones that
+        # it meets later into fakes: it is to raise, and Worker then loads the file anew.
+        mode.allow_non_fake_inputs = False
 
 
 def _build_fake_model(task: Task, device: torch.device, mode: FakeTensorMode) -> nn.Module:
@@ -88,7 +100,7 @@ def _update_as_on_cuda(optimizer: torch.optim.Optimizer) -> None:
 def _run(workshop: Workshop, command: TraceMemory, caveats: tuple[str, ...]) -> MemoryTrace:
     workshop.placement.limit_allocator()
     batch = workshop.task.data.longest_batch(command.micro_batch_size)
-    step = workshop.build_step()
+    step = workshop.build_step(can_skip_steps=False)
     limit_bytes = workshop.placement.accounted_limit_bytes
     return _count(
         step, batch, command.accumulation_steps, limit_bytes, was_run=True, caveats=caveats
@@ -130,7 +142,7 @@ def _count(
 def _why_run(error: Exception) -> str:
     reason = error.fault.message if isinstance(error, UserCodeFailed) else str(error)
     lines = reason.strip().splitlines()
-    first = f"{type(error).__name__}" if not lines else lines[0][:200]
+    first = lines[0][:200] if lines else type(error).__name__
     return f"Fake tensors could not follow the model ({first}), so real steps were measured."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from contextlib import closing, nullcontext
 
@@ -78,5 +79,5 @@ def means(values: list[float], most: int) -> tuple[float, ...]:
     count = min(most, len(values))
     bounds = [round(i * len(values) / count) for i in range(count + 1)] if count else []
     return tuple(
-        math.fsum(values[low:high]) / (high - low) for low, high in zip(bounds, bounds[1:])
+        math.fsum(values[low:high]) / (high - low) for low, high in itertools.pairwise(bounds)
     )

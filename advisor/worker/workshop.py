@@ -31,11 +31,13 @@ class Workshop:
         moved: nn.Module = self.task.hooks.guard("build_model", model.to, self.device)
         return moved
 
-    def build_step(self, learning_rate: float = ANY_LEARNING_RATE) -> TrainingStep:
+    def build_step(
+        self, learning_rate: float = ANY_LEARNING_RATE, *, can_skip_steps: bool = True
+    ) -> TrainingStep:
         """Return a training step of a fresh model and its optimizer."""
         model = self.build_model()
         optimizer = self.task.build_optimizer(model, learning_rate)
-        return TrainingStep(self.task, model, optimizer, self.device)
+        return TrainingStep(self.task, model, optimizer, self.device, can_skip_steps=can_skip_steps)
 
     def account(self, step: TrainingStep, *, is_needed: bool = False) -> Accountant | None:
         """Return the account of a step, where there is a limit that it must enforce.

@@ -56,6 +56,7 @@ class IndexedData(DataSource):
 
     @property
     def longest_sample(self) -> int | None:
+        """Index of the largest sample looked at; None when all are alike."""
         index, are_alike = self._longest
         return None if are_alike else index
 
@@ -68,6 +69,7 @@ class IndexedData(DataSource):
     def training_batches(
         self, batch_size: int, *, first_sample: int = 0
     ) -> Generator[Any, None, None]:
+        """Serve training batches without end, each full."""
         order = EndlessBatches(
             self._training_indices,
             batch_size=batch_size,
@@ -77,10 +79,13 @@ class IndexedData(DataSource):
         return self._loading.serve("build_dataset", self._dataset, batch_sampler=order)
 
     def held_out_batches(self, batch_size: int) -> Generator[Any, None, None]:
+        """Serve the held-out samples once, in order."""
         return self._loading.serve("build_eval_dataset", self._held_out, batch_size=batch_size)
 
     def longest_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
-        return self._loading.collate([self._sample(self._longest[0])] * batch_size)
+        """Return a batch with the largest sample in every place."""
+        return self._loading.repeat(self._sample(self._longest[0]), batch_size)
 
     def one_sample(self) -> Any:  # noqa: ANN401 - a sample
+        """Return the largest sample looked at."""
         return self._sample(self._longest[0])

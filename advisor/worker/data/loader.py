@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, default_collate
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from advisor.worker.hooks import Hooks
+from advisor.worker.nesting import map_tensors
 
 _END = object()
 
@@ -36,9 +38,23 @@ class Loading:
             return self.hooks.call("build_dataset", default_collate, samples)
         return self.hooks.call("collate_fn", self.collate_fn, samples)
 
+    def repeat(self, sample: Any, count: int) -> Any:  # noqa: ANN401 - a sample, a batch
+        """Return the batch of one sample in every place, each with memory of its own."""
+        seen: set[tuple[int, torch.Size]] = set()
+
+        def own(tensor: Tensor) -> Tensor:
+            key = (tensor.data_ptr(), tensor.shape)
+            if key in seen:
+                return tensor.clone()
+            seen.add(key)
+            return tensor
+
+        # A batch that is a list of samples, not a stack, would hold one tensor many times over.
+        return map_tensors(self.collate([sample] * count), own)
+
     def serve(
-        self, hook: str, dataset: Any, *, num_workers: int | None = None, **how: Any
-    ) -> Generator[Any, None, None]:  # fmt: skip
+        self, hook: str, dataset: Dataset[Any], *, num_workers: int | None = None, **how: object
+    ) -> Generator[Any, None, None]:
         """Serve the batches of a data set until it ends or the generator is closed.
 
         Args:
@@ -47,7 +63,8 @@ class Loading:
             num_workers: In place of the user's number.
             how: ``batch_size`` or ``batch_sampler``.
         """
-        loader = DataLoader(
+        make_loader: Any = DataLoader  # whose parameters `how` holds
+        loader = make_loader(
             dataset,
             collate_fn=self.collate_fn,
             num_workers=self.num_workers if num_workers is None else num_workers,

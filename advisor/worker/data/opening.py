@@ -61,11 +61,8 @@ def _build(hooks: Hooks, hook: str, function: Callable[[], Any]) -> Any:  # noqa
 def _problem(dataset: object) -> tuple[str, str] | None:
     kind = type(dataset).__name__
     if isinstance(dataset, DataLoader):
-        return (
-            "returns a DataLoader.",
-            "Return its data set: batches are made here, of many sizes. A collate function goes "
-            "under the name `collate_fn`.",
-        )
+        fix = "Return its data set: batches are made here. Call its collate function `collate_fn`."
+        return "returns a DataLoader.", fix
     if dataset is None:
         return "returns None.", "Return the data set."
     if isinstance(dataset, Mapping):

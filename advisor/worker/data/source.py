@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -75,7 +76,7 @@ class HeldOutLoader:
         self._prepare = prepare
 
     def __len__(self) -> int:
-        return -(-self._source.evaluation_size // self.batch_size)
+        return math.ceil(self._source.evaluation_size / self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
         batches = self._source.held_out_batches(self.batch_size)

@@ -82,22 +82,27 @@ class StreamedData(DataSource):
     def training_batches(
         self, batch_size: int, *, first_sample: int = 0
     ) -> Generator[Any, None, None]:
+        """Serve training batches without end, each full."""
         samples = _Restarted(self._stream, skip=self._skip, skip_once=first_sample)
         return self._loading.serve(
             "build_dataset", samples, batch_size=batch_size, drop_last=True, num_workers=0
         )
 
     def loader_batches(self, batch_size: int) -> Generator[Any, None, None]:
+        """Serve batches from the user's number of processes, in no fixed order."""
         samples = _Restarted(self._stream, skip=0)
         return self._loading.serve("build_dataset", samples, batch_size=batch_size, drop_last=True)
 
     def held_out_batches(self, batch_size: int) -> Generator[Any, None, None]:
+        """Serve the held-out samples once, in order."""
         return self._loading.serve("build_eval_dataset", self._held_out, batch_size=batch_size)
 
     def longest_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
-        return self._loading.collate([self._longest] * batch_size)
+        """Return a batch with the largest sample in every place."""
+        return self._loading.repeat(self._longest, batch_size)
 
     def one_sample(self) -> Any:  # noqa: ANN401 - a sample
+        """Return the largest sample looked at."""
         return self._longest
 
 

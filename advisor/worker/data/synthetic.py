@@ -21,14 +21,18 @@ class SyntheticData(DataSource):
     def training_batches(
         self, batch_size: int, *, first_sample: int = 0  # noqa: ARG002 - all are alike
     ) -> Generator[Any, None, None]:  # fmt: skip
+        """Serve training batches without end, each full."""
         while True:
             yield self.longest_batch(batch_size)
 
     def held_out_batches(self, batch_size: int) -> Generator[Any, None, None]:  # noqa: ARG002
+        """Serve nothing: there is nothing to measure on."""
         yield from ()
 
     def longest_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
+        """Return a batch; all are alike."""
         return self._hooks.call("make_batch", self._make_batch, batch_size)
 
     def one_sample(self) -> Any:  # noqa: ANN401 - a batch
+        """Return a batch of one."""
         return self.longest_batch(1)

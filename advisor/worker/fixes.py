@@ -1,0 +1,114 @@
+"""What to do about the mistakes that model files make most often."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class _Remedy:
+    """A fix for errors whose type and message match a pattern."""
+
+    pattern: str
+    fix: str
+
+
+def likely_fix(error: BaseException) -> str | None:
+    """Return what to do about an exception; None when nothing is known of its kind."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        return (
+            f"Install it where the daemon runs (`pip install {package}`), or, if it is a module "
+            "of your own, keep it beside the model file so that it is uploaded too."
+        )
+    if isinstance(error, FileNotFoundError):
+        return (
+            "The file runs from an uploaded copy: add `--include PATH` to upload the data too, "
+            "or give an absolute path that exists where the daemon runs."
+        )
+    if isinstance(error, SystemExit):
+        return "Keep what parses arguments or exits under `if __name__ == '__main__':`."
+    text = f"{type(error).__name__}: {error}"
+    for remedy in _REMEDIES:
+        if re.search(remedy.pattern, text):
+            return remedy.fix
+    return None
+
+
+# The first that matches counts: what is narrow stands before what is wide.
+_REMEDIES = (
+    _Remedy(
+        r"Target -?\d+ is out of bounds|Assertion `?t >= 0 && t < n_classes",
+        "A label lies outside the model's classes: labels run from 0 to the number of outputs "
+        "less one; check them and the last layer's width.",
+    ),
+    _Remedy(
+        r"IndexError: index out of range in self|Assertion `?srcIndex < srcSelectDimSize",
+        "An index given to an embedding is not below its `num_embeddings`; check the vocabulary.",
+    ),
+    _Remedy(
+        r"stack expects each tensor to be equal size|elements? in list of batch should be of equal",
+        "The samples are not all of one size: define `collate_fn(samples)` that pads them, for "
+        "example with `torch.nn.utils.rnn.pad_sequence`.",
+    ),
+    _Remedy(
+        r"default_collate: batch must contain",
+        "Return tensors, numbers, or dictionaries and tuples of them from the data set, or define "
+        "`collate_fn(samples)`.",
+    ),
+    _Remedy(
+        r"mat1 and mat2 must have the same dtype|expected scalar type|expected m1 and m2 to have"
+        r"|Input type .* and (weight|bias) type .* should be the same",
+        "Convert the inputs to the model's type, for example with `x.float()` in the data set.",
+    ),
+    _Remedy(
+        r"mat1 and mat2 shapes cannot be multiplied|size mismatch|must match the size of tensor"
+        r"|Given groups=|expected input.* to have|shape '.*' is invalid for input"
+        r"|Given normalized_shape",
+        "The batch and the model's layers do not fit together: compare the shapes in the message "
+        "with what the data set returns.",
+    ),
+    _Remedy(
+        r"[Ee]xpected all tensors to be on the same device|found at least two devices",
+        "Do not name a device in the file: take it from the batch or from a parameter "
+        "(`x.device`), and register constant tensors with `register_buffer`.",
+    ),
+    _Remedy(
+        r"Torch not compiled with CUDA enabled|No CUDA GPUs are available|Found no NVIDIA driver",
+        "Leave `.cuda()` and device names out: the model and the batches are moved for you.",
+    ),
+    _Remedy(
+        r"Cannot copy out of meta tensor",
+        "Make the model with real weights: parameters on the meta device hold none.",
+    ),
+    _Remedy(
+        r"Expected more than 1 value per channel when training",
+        "A batch normalisation layer cannot train on one sample; the smallest batch is 2.",
+    ),
+    _Remedy(
+        r"modified by an inplace operation",
+        "A tensor that the gradient needs is changed in place; use the form that makes a new one.",
+    ),
+    _Remedy(
+        r"missing 1 required positional argument: 'closure'",
+        "Optimizers that need a closure, such as LBFGS, are not supported.",
+    ),
+    _Remedy(
+        r"optimizer got an empty parameter list|optimizer can only optimize Tensors",
+        "`params` is a list of tensors: give it to the optimizer as it is, and once only.",
+    ),
+    _Remedy(
+        r"insufficient shared memory|unable to (open|allocate) shared memory|Bus error",
+        "The loader's processes ran out of shared memory: lower NUM_WORKERS or raise /dev/shm.",
+    ),
+    _Remedy(
+        r"DataLoader worker \(pid.*(exited unexpectedly|killed by signal)",
+        "A process of the loader died: set `NUM_WORKERS = 0` to see why.",
+    ),
+    _Remedy(
+        r"takes \d+ positional arguments? but \d+ (was|were) given|missing \d+ required positional",
+        "Compare the parameters of the function with the call that the message names; the hooks "
+        "are `loss_fn(model, batch)`, `build_optimizer(params, lr)`, `evaluate(model, loader)`.",
+    ),
+)
