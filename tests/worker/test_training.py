@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from advisor.domain.commands import Evaluate, Train
+from advisor.domain.measurements import Evaluation, FaultCode, TrainRun
+from advisor.worker.training import means
+from tests.support.worker_bench import LIMIT_S, Bench, fault_of, outcome_of
+
+TRAIN = Train(
+    time_limit_s=LIMIT_S, micro_batch_size=16, accumulation_steps=2, learning_rate=0.02,
+    step_count=20, evaluation_batch_size=64,
+)  # fmt: skip
+
+
+def train(bench: Bench, model: str = "tiny_mlp", **changes: object) -> TrainRun:
+    return outcome_of(bench.worker(model), replace(TRAIN, **changes), TrainRun)  # type: ignore[arg-type]
+
+
+def test_training_learns(bench: Bench) -> None:
+    for model in ("tiny_mlp", "tiny_cnn_bn", "tiny_gpt"):
+        short = train(bench, model, step_count=2)
+        long = train(bench, model, step_count=60)
+        assert long.held_out_loss is not None
+        assert short.held_out_loss is not None
+        assert long.held_out_loss < 0.8 * short.held_out_loss
+        assert long.sample_count == 60 * 32
+        assert not long.diverged
+
+
+def test_the_same_command_gives_the_same_figures_in_any_process(bench: Bench) -> None:
+    for model in ("tiny_gpt", "ragged", "streamed"):
+        assert train(bench, model) == train(bench, model)
+
+
+def test_accumulation_changes_nothing_but_memory(bench: Bench) -> None:
+    whole = train(bench, micro_batch_size=32, accumulation_steps=1)
+    parts = train(bench, micro_batch_size=8, accumulation_steps=4)
+    assert whole.train_losses == pytest.approx(parts.train_losses, rel=1e-4)
+    assert whole.held_out_loss == pytest.approx(parts.held_out_loss, rel=1e-4)
+
+
+@pytest.mark.parametrize("model", ["tiny_mlp", "tiny_cnn_bn"])
+def test_two_stretches_are_one_training(bench: Bench, model: str) -> None:
+    whole = train(bench, model, step_count=20)
+    first = train(bench, model, step_count=8, save_checkpoint="trunk")
+    second = train(
+        bench, model, step_count=12, start_checkpoint="trunk", first_sample=first.sample_count
+    )
+    assert second.held_out_loss == pytest.approx(whole.held_out_loss, rel=1e-5)
+    assert first.train_losses + second.train_losses == pytest.approx(whole.train_losses, rel=1e-5)
+
+
+def test_a_branch_takes_its_own_learning_rate_and_the_trunks_momentum(bench: Bench) -> None:
+    train(bench, save_checkpoint="trunk")
+    losses = {
+        rate: train(bench, start_checkpoint="trunk", learning_rate=rate, step_count=10)
+        for rate in (1e-9, 0.02)
+    }
+    trunk = outcome_of(
+        bench.worker("tiny_mlp"),
+        Evaluate(time_limit_s=LIMIT_S, evaluation_batch_size=50, checkpoint="trunk"),
+        Evaluation,
+    )
+    assert losses[1e-9].held_out_loss == pytest.approx(trunk.held_out_loss, rel=1e-4)
+    assert losses[0.02].held_out_loss != pytest.approx(trunk.held_out_loss, rel=1e-2)
+
+
+def test_a_checkpoint_is_whole_or_not_there(bench: Bench) -> None:
+    train(bench, save_checkpoint="trunk")
+    files = list((bench.directory / "checkpoints").iterdir())
+    assert [file.name for file in files] == ["trunk.pt"]
+    saved = torch.load(files[0], weights_only=True)
+    assert set(saved) == {"model", "optimizer", "scaler"}
+
+
+def test_a_checkpoint_that_is_not_there_is_our_fault_and_no_crash(bench: Bench) -> None:
+    command = replace(TRAIN, start_checkpoint="nowhere")
+    assert fault_of(bench.worker("tiny_mlp"), command).code is FaultCode.WORKER
+
+
+@pytest.mark.parametrize("name", ["../trunk", "a/b", ""])
+def test_a_checkpoint_stays_in_its_directory(bench: Bench, name: str) -> None:
+    fault = fault_of(bench.worker("tiny_mlp"), replace(TRAIN, save_checkpoint=name, step_count=1))
+    assert fault.code is FaultCode.WORKER
+    assert "not the name of a checkpoint" in fault.message
+
+
+def test_divergence_ends_training_early_and_is_no_fault(bench: Bench) -> None:
+    run = train(bench, "streamed", learning_rate=1e30, step_count=50, save_checkpoint="end")
+    assert run.diverged
+    assert run.step_count < 50
+    assert run.held_out_loss is None
+    assert all(math.isfinite(loss) for loss in run.train_losses)
+    assert not (bench.directory / "checkpoints" / "end.pt").exists()
+
+
+def test_a_loss_that_is_not_a_number_is_divergence(bench: Bench) -> None:
+    bench.write("""
+        import torch
+
+        def build_model():
+            return torch.nn.Linear(4, 1)
+
+        def build_dataset():
+            return [(torch.ones(4), torch.ones(1))] * 40
+
+        def loss_fn(model, batch):
+            return model(batch[0]).mean() * float("nan")
+    """)
+    run = outcome_of(bench.worker(), TRAIN, TrainRun)
+    assert run.diverged
+    assert run.step_count == 1
+    assert run.train_losses == ()
+
+
+def test_synthetic_data_have_no_held_out_loss(bench: Bench) -> None:
+    run = train(bench, "synthetic")
+    assert run.held_out_loss is None
+    assert not run.diverged
+
+
+def test_the_users_measure_wins(bench: Bench) -> None:
+    bench.write("""
+        import torch
+
+        def build_model():
+            return torch.nn.Linear(4, 1)
+
+        def build_dataset():
+            return [(torch.ones(4), torch.ones(1))] * 100
+
+        def evaluate(model, loader):
+            assert not model.training and not torch.is_grad_enabled()
+            return torch.tensor(float(sum(len(x) for x, y in loader) + len(loader)))
+    """)
+    run = outcome_of(bench.worker(), replace(TRAIN, evaluation_batch_size=4), TrainRun)
+    assert run.held_out_loss == 10 + 3
+
+
+def test_the_held_out_loss_is_a_mean_over_samples(bench: Bench) -> None:
+    command = Evaluate(time_limit_s=LIMIT_S, evaluation_batch_size=7)
+    worker = bench.worker("tiny_mlp")
+    odd = outcome_of(worker, command, Evaluation)
+    whole = outcome_of(worker, replace(command, evaluation_batch_size=64), Evaluation)
+    assert odd.held_out_loss == pytest.approx(whole.held_out_loss, rel=1e-5)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-1e6, 1e6), max_size=300))
+def test_losses_are_thinned_to_means_that_keep_the_mean(values: list[float]) -> None:
+    thinned = means(values, 64)
+    assert len(thinned) == min(64, len(values))
+    if len(values) % 64 == 0 and values:
+        assert math.fsum(thinned) / 64 == pytest.approx(
+            math.fsum(values) / len(values), rel=1e-6, abs=1e-3
+        )
+    if len(values) <= 64:
+        assert list(thinned) == pytest.approx(values)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_lower_precision_trains(bench: Bench, precision: str) -> None:
+    bench.write(f"""
+        import torch
+        PRECISION = "{precision}"
+
+        def build_model():
+            return torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 1))
+
+        def build_dataset():
+            x = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
+            return torch.utils.data.TensorDataset(x, x.sum(1, keepdim=True))
+    """)
+    run = outcome_of(bench.worker(), replace(TRAIN, step_count=60, save_checkpoint="end"), TrainRun)
+    assert run.train_losses[-1] < 0.5 * run.train_losses[0]
+    outcome_of(bench.worker(), replace(TRAIN, start_checkpoint="end"), TrainRun)
