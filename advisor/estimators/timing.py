@@ -11,7 +11,6 @@ first made non-decreasing, since a larger batch that took less time did so by ch
 from __future__ import annotations
 
 import math
-import statistics
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +46,7 @@ class StepTimeCurve:
     """t(b), from measured sizes.
 
     Attributes:
-        step_times_s: Median step time by micro-batch size; at least one.
+        step_times_s: Typical step time by micro-batch size; at least one.
         optimizer_time_s: t_opt.
     """
 
@@ -92,6 +91,12 @@ class StepTimeCurve:
         return sizes, [mean for mean, width in blocks for _ in range(width)]
 
 
-def median(values: Sequence[float]) -> float:
-    """Return the median of at least one value."""
-    return statistics.median(values)
+def typical_time_s(times_s: Sequence[float]) -> float:
+    """Return the lower quartile of at least one time.
+
+    What disturbs a step can only add to its time, and on a machine that is busy it disturbs
+    more than half of them; the quartile still shows the step itself, where a minimum would show
+    luck.
+    """
+    ordered = sorted(times_s)
+    return ordered[(len(ordered) - 1) // 4]

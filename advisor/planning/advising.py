@@ -12,7 +12,7 @@ from advisor.domain.commands import (
 from advisor.domain.measurements import StepTimes
 from advisor.estimators.learning_curve import speedup
 from advisor.estimators.scaling_rules import describe_rule
-from advisor.estimators.timing import median, median_interval
+from advisor.estimators.timing import median_interval, typical_time_s
 from advisor.planning.budget import memory_budget
 from advisor.planning.caveats import caveats
 from advisor.planning.choice import Choice, Chooser
@@ -91,20 +91,17 @@ class _Adviser:
         )
 
     def _pace(self) -> tuple[float | None, Interval | None]:
-        """Return seconds a step and the interval of samples/s, from the run where there is one."""
-        split = self.choice.split
-        verification = verification_of(self.facts, self.choice)
-        if verification is not None and len(verification.step_times_s) >= 2:
-            times_s = verification.step_times_s
-            low_s, high_s = median_interval(times_s)
-            step_time_s = median(times_s)
-        elif self.facts.step_times is not None:
-            step_time_s = self.chooser.branches.cost.compute_time_s(split)
-            low_s, high_s = self._timed_interval(split.micro_batch_size, step_time_s)
-        else:
+        """Return seconds a step and the interval of samples/s, as timed before.
+
+        Not from verification, whose steps are watched for memory and so take longer.
+        """
+        if self.facts.step_times is None:
             return None, None
+        split = self.choice.split
         size = split.effective_batch_size
-        if low_s <= 0 or step_time_s <= 0:
+        step_time_s = self.chooser.branches.cost.compute_time_s(split)
+        low_s, high_s = self._timed_interval(split.micro_batch_size, step_time_s)
+        if low_s <= 0:
             return None, None
         return step_time_s, Interval(low=size / high_s, high=size / low_s)
 
@@ -116,10 +113,11 @@ class _Adviser:
         }
         nearest = min(timed, key=lambda b: max(b / size, size / b))
         low_s, high_s = median_interval(timed[nearest])
-        centre_s = median(timed[nearest])
+        centre_s = typical_time_s(timed[nearest])
         if centre_s <= 0:
             return step_time_s, step_time_s
-        return step_time_s * low_s / centre_s, step_time_s * high_s / centre_s
+        # Typical is below the median: the interval is stretched to hold it.
+        return step_time_s * min(low_s / centre_s, 1.0), step_time_s * max(high_s / centre_s, 1.0)
 
     def _steps_per_epoch(self) -> int | None:
         size = self.facts.profile.dataset_size

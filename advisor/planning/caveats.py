@@ -123,6 +123,8 @@ def _about_memory(facts: Facts) -> Iterator[str]:
     model = MemoryModel(facts)
     largest = model.max_micro_batch_size
     ran = any(command.micro_batch_size == largest for command, _ in facts.figures(RunStep, StepRun))
+    if model.curve.next_size(model.budget_bytes) is not None and largest < LARGEST_SIZE:
+        yield f"The search for the largest micro-batch ended early: more than {largest:,} may fit."
     if largest >= LARGEST_SIZE:
         yield f"Memory was not followed beyond {LARGEST_SIZE:,} samples a micro-batch."
     elif facts.device.present and not ran:

@@ -19,7 +19,7 @@ from advisor.domain.measurements import (
 )
 from advisor.domain.request import AdviceRequest
 from advisor.domain.task import TaskProfile
-from advisor.estimators.timing import StepTimeCurve, median
+from advisor.estimators.timing import StepTimeCurve, typical_time_s
 
 C = TypeVar("C", bound=Command)
 O = TypeVar("O", bound=Outcome)  # noqa: E741 - the outcome beside the command
@@ -79,15 +79,18 @@ class Facts:
         if not timed:
             return None
         return StepTimeCurve(
-            {command.micro_batch_size: median(times.step_times_s) for command, times in timed},
-            median([time_s for _, times in timed for time_s in times.optimizer_times_s]),
+            {
+                command.micro_batch_size: typical_time_s(times.step_times_s)
+                for command, times in timed
+            },
+            typical_time_s([time_s for _, times in timed for time_s in times.optimizer_times_s]),
         )
 
     @cached_property
     def load_time_per_sample_s(self) -> float | None:
         """Seconds to fetch one sample; None when the loader was not timed."""
         for _, times in self.figures(TimeLoader, LoaderTimes):
-            return median(times.batch_times_s) / times.batch_size
+            return typical_time_s(times.batch_times_s) / times.batch_size
         return None
 
     @property

@@ -16,6 +16,7 @@ from advisor.planning.facts import Facts
 from advisor.planning.refusals import refuse, refuse_no_fit
 from advisor.planning.split import Split
 
+_LEAST_TRACES = 4
 _MOST_TRACES = 12
 _MOST_RUNS = 4
 _REAL_COMMANDS = RunStep | TimeSteps | Train | Verify
@@ -179,8 +180,8 @@ def _next_size(facts: Facts, curve: MemoryCurve, first: tuple[int, int]) -> int 
         return first[0]
     if len(curve.points) == 1 and curve.largest_fit(budget_bytes) and first[1] not in curve.points:
         return first[1]
-    is_enough = len(curve.points) >= _MOST_TRACES or facts.spent(TRACING_SHARE)
-    if is_enough and curve.largest_fit(budget_bytes):
+    is_late = facts.spent(TRACING_SHARE) and len(curve.points) >= _LEAST_TRACES
+    if curve.largest_fit(budget_bytes) and (is_late or len(curve.points) >= _MOST_TRACES):
         return None
     return curve.next_size(budget_bytes)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.estimators.timing import StepTimeCurve, median_interval
+from advisor.estimators.timing import StepTimeCurve, median_interval, typical_time_s
 
 _times = st.floats(1e-6, 1e3)
 _ladder = st.dictionaries(st.integers(1, 4096), _times, min_size=1, max_size=10)
@@ -67,3 +67,15 @@ def test_the_interval_holds_the_true_median_as_often_as_it_says() -> None:
         low, high = median_interval([generator.expovariate(1.0) for _ in range(15)])
         held += low <= 0.6931 <= high
     assert 0.78 <= held / 2000 <= 0.93
+
+
+@given(
+    times=st.lists(_times, min_size=4, max_size=40),
+    disturbances=st.lists(st.floats(0, 1e3), min_size=40, max_size=40),
+)
+def test_disturbing_half_of_the_steps_leaves_the_typical_time_within_them(
+    times: list[float], disturbances: list[float]
+) -> None:
+    half = len(times) // 2
+    disturbed = [time_s + (disturbances[i] if i < half else 0.0) for i, time_s in enumerate(times)]
+    assert min(times) <= typical_time_s(disturbed) <= max(times)
