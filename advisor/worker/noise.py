@@ -102,22 +102,23 @@ class NoiseMeter(StepObserver):
             divisor = _root_mean_square(self._step.optimizer.state.get(parameter), group)
             if divisor is None:
                 return None
-            gradient = gradient / divisor
+            gradient = gradient / divisor.to(gradient.device)
         flat: Tensor = gradient.float().flatten()
         squared_norm: Tensor = torch.dot(flat, flat)
         return squared_norm
 
 
 def _root_mean_square(state: dict[str, Any] | None, group: dict[str, Any]) -> Tensor | None:
-    """Return √v + ε of one parameter; None while there is none."""
+    """Return √v + ε of one parameter; None before the optimizer's first step."""
     if not state:
         return None
-    epsilon = group.get("eps", 1e-8)
-    if "exp_avg_sq" in state and "betas" in group:
+    if "exp_avg_sq" in state and "step" in state and "betas" in group:
         bias = 1 - group["betas"][1] ** float(state["step"])
-        mean_square: Tensor = state["exp_avg_sq"]
-        return (mean_square / bias).sqrt_().add_(epsilon)
-    if "square_avg" in state:
+        mean_square: Tensor = state["exp_avg_sq"] / bias
+    elif "square_avg" in state:
         mean_square = state["square_avg"]
-        return mean_square.sqrt().add_(epsilon)
-    return None
+    else:
+        # One of Adam's kin that keeps v in a way of its own, such as in 8 bits: the plain
+        # gradient is the nearest thing to measure.
+        return torch.ones(())
+    return torch.add(mean_square.sqrt(), group.get("eps", 1e-8))
