@@ -58,6 +58,10 @@ _REMEDIES = (
         "`collate_fn(samples)`.",
     ),
     _Remedy(
+        r"the stream gave no samples when it was read again",
+        "Let `__iter__` of the data set begin anew each time that it is called.",
+    ),
+    _Remedy(
         r"mat1 and mat2 must have the same dtype|expected scalar type|expected m1 and m2 to have"
         r"|Input type .* and (weight|bias) type .* should be the same",
         "Convert the inputs to the model's type, for example with `x.float()` in the data set.",

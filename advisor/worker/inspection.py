@@ -11,12 +11,12 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from advisor.domain.task import TaskProfile
+from advisor.worker.compiling import is_compiled
 from advisor.worker.nesting import describe_shapes
 from advisor.worker.oom import out_of_memory
 from advisor.worker.optimizers import profile_of
 from advisor.worker.step import TrainingStep
 from advisor.worker.task import ANY_LEARNING_RATE
-from advisor.worker.tracing import is_compiled
 from advisor.worker.workshop import Workshop
 
 _TRIED_SAMPLES = 2  # Batch normalisation cannot train on one.
@@ -35,7 +35,7 @@ def inspect_task(workshop: Workshop) -> TaskProfile:
         *_data_caveats(workshop),
     ]
     if is_compiled(model):
-        caveats.append("torch.compile is left out where memory is measured on a CPU.")
+        caveats.append("Memory is predicted for the model without torch.compile.")
     caveats += _try_out(workshop, model, optimizer)
     return TaskProfile(
         model_name=_name_of(model),

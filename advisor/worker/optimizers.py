@@ -20,8 +20,7 @@ _ADAM_LIKE = (
 def family_of(optimizer: torch.optim.Optimizer) -> OptimizerFamily:
     """Return which learning-rate rule an optimizer follows.
 
-    Optimizers of other packages are known by their names: AdamW8bit, DeepSpeedCPUAdam, LAMB
-    is another matter.
+    Optimizers of other packages, such as AdamW8bit, are known by their names.
     """
     name = type(optimizer).__name__.lower()
     if isinstance(optimizer, _ADAM_LIKE) or "adam" in name or "rmsprop" in name:

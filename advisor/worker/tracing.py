@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -13,15 +12,16 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from advisor.domain.commands import TraceMemory
 from advisor.domain.measurements import MemoryTrace
 from advisor.worker.accountant import Accountant
+from advisor.worker.compiling import is_compiled
 from advisor.worker.fakes import fake_batch, make_fake
 from advisor.worker.hooks import UserCodeFailed
 from advisor.worker.oom import out_of_memory
 from advisor.worker.step import TrainingStep
 from advisor.worker.task import ANY_LEARNING_RATE, Task
-from advisor.worker.workshop import Workshop
+from advisor.worker.workshop import Workshop, entered
 
 _STEPS = 2
-_COMPILED_CAVEAT = "The memory was predicted for the model as it runs without torch.compile."
+_COMPILED_CAVEAT = "Memory is predicted for the model without torch.compile."
 
 
 class _NotFollowed(Exception):
@@ -118,7 +118,7 @@ def _count(
 ) -> MemoryTrace:
     """Take the steps under an accountant, and return what it counted."""
     accountant = Accountant(step.model, step.optimizer, step.device, limit_bytes)
-    with without_compiling(), accountant:
+    with entered(accountant):
         for _ in range(_STEPS):
             step.run(
                 itertools.repeat(batch),
@@ -144,17 +144,3 @@ def _why_run(error: Exception) -> str:
     lines = reason.strip().splitlines()
     first = lines[0][:200] if lines else type(error).__name__
     return f"Fake tensors could not follow the model ({first}), so real steps were measured."
-
-
-def is_compiled(model: nn.Module) -> bool:
-    """Return whether torch.compile was applied to a model or to a part of it."""
-    return any(
-        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
-        for module in model.modules()
-    )
-
-
-def without_compiling() -> AbstractContextManager[Any]:
-    """Return a context in which what torch.compile made runs as it was written."""
-    set_stance = getattr(torch.compiler, "set_stance", None)  # torch 2.6 brought it
-    return nullcontext() if set_stance is None else set_stance("force_eager")

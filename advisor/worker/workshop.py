@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 
 from advisor.worker.accountant import Accountant
+from advisor.worker.compiling import without_compiling
 from advisor.worker.placement import Placement
 from advisor.worker.step import TrainingStep
 from advisor.worker.task import ANY_LEARNING_RATE, Task
@@ -53,6 +55,11 @@ class Workshop:
         return Accountant(step.model, step.optimizer, self.device, limit_bytes)
 
 
-def entered(accountant: Accountant | None) -> AbstractContextManager[Accountant | None]:
-    """Return a context in which an accountant counts, if there is one."""
-    return nullcontext() if accountant is None else accountant
+@contextmanager
+def entered(accountant: Accountant | None) -> Iterator[Accountant | None]:
+    """Let an accountant count, if there is one; torch.compile's code would hide from it."""
+    if accountant is None:
+        yield None
+        return
+    with without_compiling(), accountant:
+        yield accountant

@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import IterableDataset
 
+from advisor.domain.commands import InspectTask
 from advisor.worker.data.indexed import IndexedData
 from advisor.worker.data.loader import Loading
 from advisor.worker.data.order import EndlessBatches, split, thin_out
 from advisor.worker.data.source import HeldOutLoader
 from advisor.worker.data.streamed import StreamedData
 from advisor.worker.hooks import Hooks
+from tests.support.worker_bench import LIMIT_S, Bench, fault_of
 
 SIZES = st.integers(1, 60)
 
@@ -168,3 +170,25 @@ def test_a_stream_with_its_own_evaluation_set_holds_nothing_out() -> None:
     assert data.evaluation_size == 9
     with closing(data.training_batches(10)) as batches:
         assert taken(batches, 3) == [0, 1, 2]
+
+
+def test_a_stream_that_does_not_begin_anew_is_told(bench: Bench) -> None:
+    bench.write("""
+        import torch
+
+        class Once(torch.utils.data.IterableDataset):
+            def __init__(self):
+                self.rest = iter([(torch.ones(2), torch.ones(1))] * 600)
+
+            def __iter__(self):
+                return self.rest
+
+        def build_model():
+            return torch.nn.Linear(2, 1)
+
+        def build_dataset():
+            return Once()
+    """)
+    fault = fault_of(bench.worker(), InspectTask(time_limit_s=LIMIT_S))
+    assert fault.hook == "build_dataset"
+    assert "begin anew" in (fault.fix or "")

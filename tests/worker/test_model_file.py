@@ -76,7 +76,12 @@ BROKEN = {
     ),
     "empty": ("def build_dataset(): return []", "build_dataset", "without samples", "paths"),
     "empty stream": (
-        "def build_dataset(): return iter(())", "build_dataset", "without samples", "paths",
+        "class Stream:\n    def __iter__(self): return iter(())\nbuild_dataset = Stream",
+        "build_dataset", "without samples", "paths",
+    ),
+    "generator": (
+        "def build_dataset(): return iter([1, 2])",
+        "build_dataset", "which can be read once only", "IterableDataset",
     ),
     "empty held-out": (
         "def build_eval_dataset(): return []", "build_eval_dataset", "without samples", "paths",

@@ -186,7 +186,9 @@ def test_a_compiled_model_is_followed_as_it_was_written(bench: Bench) -> None:
     eager = outcome_of(bench.worker(), trace(40), MemoryTrace)
     bench.write(FILE.format(**(DEFAULTS | {"build": "torch.compile(Model())"})))
     compiled = outcome_of(bench.worker(), trace(40), MemoryTrace)
+    real = outcome_of(bench.worker(), run(40), StepRun)
     assert compiled.peak_bytes == eager.peak_bytes
+    assert peaks(compiled) == real.peak_bytes
     assert not eager.caveats
     assert "torch.compile" in compiled.caveats[0]
 

@@ -78,6 +78,9 @@ def _problem(dataset: object) -> tuple[str, str] | None:
     if _is_stream(dataset):
         if not hasattr(dataset, "__iter__"):
             return f"returns a {kind}, not a data set.", "Return a torch Dataset."
+        if hasattr(dataset, "__next__"):
+            fix = "Return an IterableDataset whose `__iter__` begins anew each time."
+            return f"returns a {kind}, which can be read once only.", fix
         return None
     if not hasattr(dataset, "__len__"):
         return f"returns a {kind} without `__len__`.", "Define `__len__` on the data set."

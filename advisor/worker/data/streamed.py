@@ -35,8 +35,8 @@ class _Restarted(IterableDataset[Any]):
             for sample in itertools.islice(iter(self._stream), self._skip, None):
                 is_empty = False
                 yield sample
-            if is_empty:  # A stream that can be read once only.
-                return
+            if is_empty:
+                raise RuntimeError("the stream gave no samples when it was read again")
 
 
 class StreamedData(DataSource):

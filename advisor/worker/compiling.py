@@ -1,0 +1,23 @@
+"""torch.compile: whether a model uses it, and how to do without."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Return whether torch.compile was applied to a model or to a part of it."""
+    return any(
+        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+        for module in model.modules()
+    )
+
+
+def without_compiling() -> AbstractContextManager[Any]:
+    """Return a context in which what torch.compile made runs as it was written."""
+    set_stance = getattr(torch.compiler, "set_stance", None)  # torch 2.6 brought it
+    return nullcontext() if set_stance is None else set_stance("force_eager")
