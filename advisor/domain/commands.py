@@ -6,6 +6,7 @@ nothing but the user's code and the job's checkpoints.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -141,6 +142,8 @@ class Train:
         learning_rate: η of every parameter group.
         step_count: Optimizer steps to take in this command.
         evaluation_batch_size: Samples a batch of the held-out measure.
+        evaluation_steps: Steps of this command after which to measure the held-out loss as
+            well, rising, each below step_count. At the end it is always measured.
         first_sample: Position in the data order at which to begin, samples.
         start_checkpoint: Name of the checkpoint to begin from; None for fresh weights.
         save_checkpoint: Name under which to keep the end; None to keep nothing.
@@ -157,6 +160,7 @@ class Train:
     learning_rate: float
     step_count: int
     evaluation_batch_size: int
+    evaluation_steps: tuple[int, ...] = ()
     first_sample: int = 0
     start_checkpoint: str | None = None
     save_checkpoint: str | None = None
@@ -175,6 +179,9 @@ class Train:
         at_least("first_sample", self.first_sample, 0)
         at_least("trial", self.trial, 0)
         at_least("rung", self.rung, 0)
+        marks = (0, *self.evaluation_steps, self.step_count)
+        if any(left >= right for left, right in itertools.pairwise(marks)):
+            raise ValueError("evaluation_steps must rise from above 0 to below step_count")
         if self.measure_noise and self.accumulation_steps < 2:
             raise ValueError("measure_noise needs accumulation_steps of at least 2")
 

@@ -123,6 +123,8 @@ class TrainRun:
         step_count: Optimizer steps taken; fewer than asked for when the loss diverged.
         sample_count: Samples seen.
         train_losses: Training loss, at most 64 evenly spaced means over the stretch.
+        earlier_losses: Held-out loss after each of the command's evaluation_steps that was
+            reached with finite losses.
         held_out_loss: Loss on the held-out samples at the end; None when it is not finite, and
             when there is nothing to measure on.
         diverged: Whether a loss was not finite.
@@ -132,6 +134,7 @@ class TrainRun:
     step_count: int
     sample_count: int
     train_losses: tuple[float, ...]
+    earlier_losses: tuple[float, ...] = ()
     held_out_loss: float | None = None
     diverged: bool = False
     gradient_norms: GradientNorms | None = None

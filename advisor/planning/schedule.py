@@ -23,6 +23,10 @@ _HORIZONS_PER_BUDGET = 5.0
 best half of them go on at each rung."""
 
 _EVALUATION_BATCH_SIZE = 256
+_EVALUATION_SHARE = 0.2
+"""Looks at the loss within a stretch may take this share of its time."""
+_HALVINGS = 5
+"""The earliest look is at this many halvings of the first stretch."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,7 @@ class Schedule:
             learning_rate=learning_rate,
             step_count=step_count,
             evaluation_batch_size=self.evaluation_batch_size,
+            evaluation_steps=self._evaluation_steps(rung, step_count, step_count * step_time_s),
             first_sample=begun * split.effective_batch_size,
             start_checkpoint=f"trial-{number}-rung-{rung - 1}" if rung else None,
             save_checkpoint=f"trial-{number}-rung-{rung}" if rung < RUNG_COUNT - 1 else None,
@@ -115,6 +120,21 @@ class Schedule:
             time_limit_s=hook_limit_s(self.facts.request)
             + 5 * step_count * step_time_s * split.world_size,
         )
+
+    def _evaluation_steps(self, rung: int, step_count: int, modelled_s: float) -> tuple[int, ...]:
+        """Return where within a stretch to look at the loss, at times that halve back to it.
+
+        A task that is learnt within the first stretch would otherwise show one point only. No
+        more are taken than cost a share of the stretch.
+        """
+        most = _HALVINGS if rung == 0 else 1
+        if self._evaluation_s > 0:
+            most = min(most, int(_EVALUATION_SHARE * modelled_s / self._evaluation_s))
+        if rung == 0:
+            marks = {step_count >> halving for halving in range(1, most + 1)}
+        else:
+            marks = {step_count // 2} if most else set()
+        return tuple(sorted(marks - {0, step_count}))
 
     def is_affordable(self, command: Train) -> bool:
         """Return whether a training should end before verification must begin.

@@ -67,7 +67,8 @@ class Trial:
         """Return the lowest held-out loss up to a rung; infinite where it has none."""
         if rung > self.rung or not self.is_sound:
             return float("inf")
-        return min(self.curve.losses[: rung + 2])
+        seen = sum(len(run.earlier_losses) + 1 for run in self.runs[: rung + 1])
+        return min(self.curve.losses[: seen + 1])
 
     def record(self, *, last_rung: int) -> TrialRecord:
         """Return what a proposer may know of it."""
@@ -137,7 +138,7 @@ class Trials:
         split = StepCost(self.facts).split(first.effective_batch_size) or Split(
             first.micro_batch_size, first.accumulation_steps, 1
         )
-        runs = tuple(outcome for _, outcome in stretches if isinstance(outcome, TrainRun))
+        runs = [(c, outcome) for c, outcome in stretches if isinstance(outcome, TrainRun)]
         batch_size = first.effective_batch_size
         rule = self.learning_rate(Point(effective_batch_size=batch_size, lr_multiplier=1.0))
         return Trial(
@@ -148,19 +149,23 @@ class Trials:
             point=Point(effective_batch_size=batch_size, lr_multiplier=first.learning_rate / rule),
             curve=self._curve(split, runs),
             commands=commands,
-            runs=runs,
+            runs=tuple(run for _, run in runs),
             ran_out=isinstance(last_outcome, OutOfMemory),
             fault=last_outcome.fault if isinstance(last_outcome, Failed) else None,
         )
 
-    def _curve(self, split: Split, runs: Sequence[TrainRun]) -> LearningCurve:
+    def _curve(self, split: Split, runs: Sequence[tuple[Train, TrainRun]]) -> LearningCurve:
         step_time_s = StepCost(self.facts).step_time_s(split)
         infinite = float("inf")
         times_s = [0.0]
         losses = [infinite if self.initial_loss is None else self.initial_loss]
-        for run in runs:
-            times_s.append(times_s[-1] + max(run.step_count, 1) * step_time_s)
-            losses.append(infinite if run.held_out_loss is None else run.held_out_loss)
+        for command, run in runs:
+            begun_s = times_s[-1]
+            marks = (*command.evaluation_steps, max(run.step_count, command.step_count))
+            final = infinite if run.held_out_loss is None else run.held_out_loss
+            for step_count, loss in zip(marks, (*run.earlier_losses, final), strict=False):
+                times_s.append(begun_s + step_count * step_time_s)
+                losses.append(loss)
         return LearningCurve(tuple(times_s), tuple(losses))
 
 

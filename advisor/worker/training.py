@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 
 from advisor.domain.commands import Train
@@ -30,16 +31,24 @@ def train(workshop: Workshop, checkpoints: Checkpoints, command: Train) -> Train
     meter = None
     if command.measure_noise:
         meter = NoiseMeter(step, command.micro_batch_size, command.accumulation_steps)
-    losses = _take_steps(workshop, step, command, meter)
-    diverged = not math.isfinite(losses[-1])
-    loss = None if diverged else held_out_loss(step, command.evaluation_batch_size)
+    earlier: list[float | None] = []
+
+    def look(step_count: int) -> None:
+        if step_count in command.evaluation_steps:
+            earlier.append(held_out_loss(step, command.evaluation_batch_size))
+
+    losses = _take_steps(workshop, step, command, meter, look)
     has_measure = workshop.task.data.evaluation_size > 0
+    finite = [loss for loss in earlier if loss is not None]
+    diverged = not math.isfinite(losses[-1]) or (has_measure and len(finite) < len(earlier))
+    loss = None if diverged else held_out_loss(step, command.evaluation_batch_size)
     if command.save_checkpoint is not None and not diverged:
         checkpoints.save(command.save_checkpoint, step)
     return TrainRun(
         step_count=len(losses),
         sample_count=len(losses) * command.effective_batch_size,
         train_losses=means([loss for loss in losses if math.isfinite(loss)], _MOST_LOSSES),
+        earlier_losses=tuple(finite),
         held_out_loss=loss,
         diverged=diverged or (has_measure and loss is None),
         gradient_norms=meter.norms() if meter else None,
@@ -47,9 +56,21 @@ def train(workshop: Workshop, checkpoints: Checkpoints, command: Train) -> Train
 
 
 def _take_steps(
-    workshop: Workshop, step: TrainingStep, command: Train, meter: NoiseMeter | None
+    workshop: Workshop,
+    step: TrainingStep,
+    command: Train,
+    meter: NoiseMeter | None,
+    look: Callable[[int], None],
 ) -> list[float]:
-    """Return the loss of each step; the last is not finite when training diverged."""
+    """Return the loss of each step; the last is not finite when training diverged.
+
+    Args:
+        workshop: Where the data come from.
+        step: What is trained.
+        command: How.
+        meter: Collects gradient norms.
+        look: Called with the number of steps after each that went well.
+    """
     watchers: list[StepObserver] = [meter] if meter else []
     losses: list[float] = []
     batches = workshop.task.data.training_batches(
@@ -62,6 +83,8 @@ def _take_steps(
                 batches, accumulation_steps=command.accumulation_steps, observers=observers
             )
             losses.append(float(loss))
+            if math.isfinite(losses[-1]):
+                look(len(losses))
 
     with closing(batches), meter or nullcontext():
         # The limit is enforced for two steps, after which memory has nothing new to show: an

@@ -114,6 +114,8 @@ class Train(Tagged):
         learning_rate: η of every parameter group.
         step_count: Optimizer steps to take in this command.
         evaluation_batch_size: Samples a batch of the held-out measure.
+        evaluation_steps: Steps of this command after which to measure the held-out loss as
+            well, rising, each below step_count. At the end it is always measured.
         first_sample: Position in the data order at which to begin, samples.
         start_checkpoint: Name of the checkpoint to begin from; None for fresh weights.
         save_checkpoint: Name under which to keep the end; None to keep nothing.
@@ -130,6 +132,7 @@ class Train(Tagged):
     learning_rate: float
     step_count: int
     evaluation_batch_size: int
+    evaluation_steps: tuple[int, ...] = ()
     first_sample: int = 0
     start_checkpoint: str | None = None
     save_checkpoint: str | None = None

@@ -160,12 +160,16 @@ class SimulatedDevice:
     def _train(self, command: Train) -> TrainRun:
         start = command.start_checkpoint
         errors = fresh_errors() if start is None else self.checkpoints[start]
-        errors = self.train(
-            errors,
-            batch_size=command.effective_batch_size,
-            learning_rate=command.learning_rate,
-            steps=command.step_count,
-        )
+        earlier, begun = [], 0
+        for mark in (*command.evaluation_steps, command.step_count):
+            errors = self.train(
+                errors,
+                batch_size=command.effective_batch_size,
+                learning_rate=command.learning_rate,
+                steps=mark - begun,
+            )
+            earlier.append(self.loss(errors))
+            begun = mark
         loss = self.loss(errors)
         diverged = loss > 1e9
         if command.save_checkpoint is not None and not diverged:
@@ -174,6 +178,7 @@ class SimulatedDevice:
             step_count=command.step_count,
             sample_count=command.step_count * command.effective_batch_size,
             train_losses=(),
+            earlier_losses=tuple(loss for loss in earlier[:-1] if loss <= 1e9),
             held_out_loss=None if diverged else loss,
             diverged=diverged,
             gradient_norms=self._norms(command, errors) if command.measure_noise else None,

@@ -46,6 +46,19 @@ def test_accumulation_changes_nothing_but_memory(bench: Bench) -> None:
     assert whole.held_out_loss == pytest.approx(parts.held_out_loss, rel=1e-4)
 
 
+def test_looks_along_the_way_show_the_losses_of_shorter_trainings(bench: Bench) -> None:
+    looked_at = train(bench, step_count=20, evaluation_steps=(4, 10))
+    shorter = [train(bench, step_count=count).held_out_loss for count in (4, 10)]
+    assert looked_at.earlier_losses == pytest.approx(shorter, rel=1e-5)
+    assert looked_at.held_out_loss == pytest.approx(train(bench).held_out_loss, rel=1e-5)
+
+
+def test_looks_after_a_divergence_are_not_made(bench: Bench) -> None:
+    run = train(bench, learning_rate=1e30, step_count=20, evaluation_steps=(1, 10))
+    assert run.diverged
+    assert len(run.earlier_losses) <= 1
+
+
 @pytest.mark.parametrize("model", ["tiny_mlp", "tiny_cnn_bn"])
 def test_two_stretches_are_one_training(bench: Bench, model: str) -> None:
     whole = train(bench, model, step_count=20)

@@ -278,6 +278,7 @@ class Train(_message.Message):
     TRIAL_FIELD_NUMBER: _builtins.int
     RUNG_FIELD_NUMBER: _builtins.int
     ORIGIN_FIELD_NUMBER: _builtins.int
+    EVALUATION_STEPS_FIELD_NUMBER: _builtins.int
     time_limit_s: _builtins.float
     """Seconds after which the worker is stopped."""
     micro_batch_size: _builtins.int
@@ -306,6 +307,12 @@ class Train(_message.Message):
     """Which stretch of the trial this is, from 0."""
     origin: Global___TrialOrigin.ValueType
     """Why the trial is run; unset for the trunk."""
+    @_builtins.property
+    def evaluation_steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Steps of this command after which to measure the held-out loss as well, rising, each below
+        step_count. At the end it is always measured.
+        """
+
     def __init__(
         self,
         *,
@@ -322,10 +329,11 @@ class Train(_message.Message):
         trial: _builtins.int | None = ...,
         rung: _builtins.int = ...,
         origin: Global___TrialOrigin.ValueType | None = ...,
+        evaluation_steps: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_trial", b"_trial", "origin", b"origin", "save_checkpoint", b"save_checkpoint", "start_checkpoint", b"start_checkpoint", "trial", b"trial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_trial", b"_trial", "accumulation_steps", b"accumulation_steps", "evaluation_batch_size", b"evaluation_batch_size", "first_sample", b"first_sample", "learning_rate", b"learning_rate", "measure_noise", b"measure_noise", "micro_batch_size", b"micro_batch_size", "origin", b"origin", "rung", b"rung", "save_checkpoint", b"save_checkpoint", "start_checkpoint", b"start_checkpoint", "step_count", b"step_count", "time_limit_s", b"time_limit_s", "trial", b"trial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_trial", b"_trial", "accumulation_steps", b"accumulation_steps", "evaluation_batch_size", b"evaluation_batch_size", "evaluation_steps", b"evaluation_steps", "first_sample", b"first_sample", "learning_rate", b"learning_rate", "measure_noise", b"measure_noise", "micro_batch_size", b"micro_batch_size", "origin", b"origin", "rung", b"rung", "save_checkpoint", b"save_checkpoint", "start_checkpoint", b"start_checkpoint", "step_count", b"step_count", "time_limit_s", b"time_limit_s", "trial", b"trial"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__origin: _TypeAlias = _typing.Literal["origin"]  # noqa: Y015
     _WhichOneofArgType__origin: _TypeAlias = _typing.Literal["_origin", b"_origin"]  # noqa: Y015
@@ -890,6 +898,7 @@ class TrainRun(_message.Message):
     HELD_OUT_LOSS_FIELD_NUMBER: _builtins.int
     DIVERGED_FIELD_NUMBER: _builtins.int
     GRADIENT_NORMS_FIELD_NUMBER: _builtins.int
+    EARLIER_LOSSES_FIELD_NUMBER: _builtins.int
     step_count: _builtins.int
     """Optimizer steps taken; fewer than asked for when the loss diverged."""
     sample_count: _builtins.int
@@ -908,6 +917,12 @@ class TrainRun(_message.Message):
     def gradient_norms(self) -> Global___GradientNorms:
         """For the noise scale, when asked for."""
 
+    @_builtins.property
+    def earlier_losses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Held-out loss after each of the command's evaluation_steps that was reached with finite
+        losses.
+        """
+
     def __init__(
         self,
         *,
@@ -917,10 +932,11 @@ class TrainRun(_message.Message):
         held_out_loss: _builtins.float | None = ...,
         diverged: _builtins.bool = ...,
         gradient_norms: Global___GradientNorms | None = ...,
+        earlier_losses: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_held_out_loss", b"_held_out_loss", "gradient_norms", b"gradient_norms", "held_out_loss", b"held_out_loss"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_held_out_loss", b"_held_out_loss", "diverged", b"diverged", "gradient_norms", b"gradient_norms", "held_out_loss", b"held_out_loss", "sample_count", b"sample_count", "step_count", b"step_count", "train_losses", b"train_losses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_held_out_loss", b"_held_out_loss", "diverged", b"diverged", "earlier_losses", b"earlier_losses", "gradient_norms", b"gradient_norms", "held_out_loss", b"held_out_loss", "sample_count", b"sample_count", "step_count", b"step_count", "train_losses", b"train_losses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__held_out_loss: _TypeAlias = _typing.Literal["held_out_loss"]  # noqa: Y015
     _WhichOneofArgType__held_out_loss: _TypeAlias = _typing.Literal["_held_out_loss", b"_held_out_loss"]  # noqa: Y015
