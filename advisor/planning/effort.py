@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from advisor.domain.advice import Search
 from advisor.domain.commands import RunStep, TimeSteps, TraceMemory, Train, Verify
-from advisor.domain.measurements import Measurement, OutOfMemory, StepTimes, TrainRun
+from advisor.domain.measurements import (
+    Measurement,
+    MemoryTrace,
+    OutOfMemory,
+    StepTimes,
+    TrainRun,
+)
 from advisor.planning.facts import Facts
 from advisor.planning.schedule import RUNG_COUNT
 
@@ -19,8 +25,12 @@ def search(facts: Facts) -> Search:
         deepest[command.trial or 0] = rung
     return Search(
         wall_s=facts.elapsed_s,
-        trace_count=sum(isinstance(entry.command, TraceMemory) for entry in facts.log),
-        probe_count=sum(isinstance(entry.command, _PROBES) for entry in facts.log),
+        trace_count=sum(
+            isinstance(entry.command, TraceMemory) and not _was_run(entry) for entry in facts.log
+        ),
+        probe_count=sum(
+            isinstance(entry.command, _PROBES) or _was_run(entry) for entry in facts.log
+        ),
         probe_samples=sum(_probe_samples(entry) for entry in facts.log),
         out_of_memory_count=sum(isinstance(entry.outcome, OutOfMemory) for entry in facts.log),
         trial_count=len(deepest),
@@ -28,9 +38,20 @@ def search(facts: Facts) -> Search:
     )
 
 
+def _was_run(entry: Measurement) -> bool:
+    """Return whether real steps stood in for a trace."""
+    if not isinstance(entry.command, TraceMemory):
+        return False
+    if isinstance(entry.outcome, MemoryTrace):
+        return entry.outcome.was_run
+    return isinstance(entry.outcome, OutOfMemory)  # Fake tensors have no limit.
+
+
 def _probe_samples(entry: Measurement) -> int:
     match entry.command, entry.outcome:
         case RunStep(micro_batch_size=b, accumulation_steps=a), _:
+            return b * (2 * a + 1)
+        case TraceMemory(micro_batch_size=b, accumulation_steps=a), _ if _was_run(entry):
             return b * (2 * a + 1)
         case TimeSteps(micro_batch_size=b), StepTimes(step_times_s=times_s):
             return b * len(times_s)

@@ -7,6 +7,7 @@ from advisor.domain.device import Device
 from advisor.domain.measurements import Log
 from advisor.domain.request import AdviceRequest
 from advisor.planning.budget import memory_budget
+from advisor.planning.effort import search
 from advisor.planning.facts import Facts
 from advisor.planning.inspection import next_inspection
 from advisor.planning.memory import MemoryModel, next_trace
@@ -42,4 +43,5 @@ def _estimate(facts: Facts) -> MemoryEstimate:
         overhead_bytes=model.overhead_bytes,
         precision=facts.profile.precision,
         caveats=tuple(dict.fromkeys((*notes, *facts.profile.caveats))),
+        search=search(facts),
     )

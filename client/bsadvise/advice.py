@@ -79,7 +79,8 @@ class Search(Value):
     Attributes:
         wall_s: Seconds of measurement.
         trace_count: Fake-tensor traces.
-        probe_count: Real runs at a size (steps, timings, verification).
+        probe_count: Real runs at a size (steps, timings, verification, and what stands in
+            for a trace that fake tensors cannot follow).
         probe_samples: Samples that those processed.
         out_of_memory_count: How many commands ran out of memory.
         trial_count: Trials begun.
@@ -198,6 +199,7 @@ class MemoryEstimate(Value):
         overhead_bytes: What the device's libraries take beside the tensors; 0 on a CPU.
         precision: "fp32", "bf16" or "fp16".
         caveats: What the user should know.
+        search: What finding it took.
     """
 
     device: str
@@ -209,6 +211,7 @@ class MemoryEstimate(Value):
     overhead_bytes: int = 0
     precision: str = "fp32"
     caveats: tuple[str, ...] = ()
+    search: Search = field(default_factory=Search)
 
 
 class RefusalCode(StrEnum):

@@ -257,7 +257,9 @@ class Search(_message.Message):
     trace_count: _builtins.int
     """Fake-tensor traces."""
     probe_count: _builtins.int
-    """Real runs at a size (steps, timings, verification)."""
+    """Real runs at a size (steps, timings, verification, and what stands in for a trace that
+    fake tensors cannot follow).
+    """
     probe_samples: _builtins.int
     """Samples that those processed."""
     out_of_memory_count: _builtins.int
@@ -546,6 +548,7 @@ class MemoryEstimate(_message.Message):
     OVERHEAD_BYTES_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
     CAVEATS_FIELD_NUMBER: _builtins.int
+    SEARCH_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """Name of the device."""
     budget_bytes: _builtins.int
@@ -570,6 +573,10 @@ class MemoryEstimate(_message.Message):
     def caveats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What the user should know."""
 
+    @_builtins.property
+    def search(self) -> Global___Search:
+        """What finding it took."""
+
     def __init__(
         self,
         *,
@@ -582,10 +589,11 @@ class MemoryEstimate(_message.Message):
         overhead_bytes: _builtins.int = ...,
         precision: _builtins.str = ...,
         caveats: _abc.Iterable[_builtins.str] | None = ...,
+        search: Global___Search | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts", "search", b"search"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_bytes", b"budget_bytes", "caveats", b"caveats", "device", b"device", "max_micro_batch_size", b"max_micro_batch_size", "overhead_bytes", b"overhead_bytes", "parts", b"parts", "parts_micro_batch_size", b"parts_micro_batch_size", "points", b"points", "precision", b"precision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_bytes", b"budget_bytes", "caveats", b"caveats", "device", b"device", "max_micro_batch_size", b"max_micro_batch_size", "overhead_bytes", b"overhead_bytes", "parts", b"parts", "parts_micro_batch_size", b"parts_micro_batch_size", "points", b"points", "precision", b"precision", "search", b"search"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
