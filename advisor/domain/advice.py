@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from advisor.domain.checks import above, at_least
+from advisor.domain.commands import Lever
 from advisor.domain.measurements import Fault, MemoryParts
 
 
@@ -103,6 +104,21 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeverGain:
+    """What one change would do for memory, by a trace of the changed training.
+
+    Attributes:
+        lever: The change.
+        max_micro_batch_size: Largest b that would then fit.
+        saved_bytes: How much less the largest b that fits now would take.
+    """
+
+    lever: Lever
+    max_micro_batch_size: int
+    saved_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
     """The recommended setting and the evidence for it. None means "not measured".
 
@@ -143,6 +159,10 @@ class Advice:
         alternatives: Other settings worth a thought.
         search: What finding it took.
         fingerprint: Key under which the answer is remembered.
+        levers: What would let a larger micro-batch fit, the most helpful first; looked into
+            only where memory is what bounds the batch.
+        max_micro_batch_size_interval: Where runs disagreed with the prediction, what is sure
+            to fit and what may.
     """
 
     micro_batch_size: int
@@ -179,6 +199,8 @@ class Advice:
     alternatives: tuple[Alternative, ...] = ()
     search: Search = field(default_factory=Search)
     fingerprint: str = ""
+    levers: tuple[LeverGain, ...] = ()
+    max_micro_batch_size_interval: Interval | None = None
 
     def __post_init__(self) -> None:
         at_least("micro_batch_size", self.micro_batch_size, 1)
@@ -209,11 +231,15 @@ class MemoryEstimate:
         budget_bytes: What a step may take.
         max_micro_batch_size: Largest b that fits; 0 when not even one sample does.
         points: The predicted curve, by rising micro-batch size.
-        parts: What the peak holds at the largest traced size that fits.
+        parts: What the peak holds at the size that was asked about, else at the largest
+            traced one that fits.
         parts_micro_batch_size: That size.
         overhead_bytes: What the device's libraries take beside the tensors; 0 on a CPU.
         precision: "fp32", "bf16" or "fp16".
         caveats: What the user should know.
+        levers: What would let a larger micro-batch fit, the most helpful first.
+        typical_peak_bytes: Peak at parts_micro_batch_size of samples as they come; None when
+            all samples are alike.
         search: What finding it took.
     """
 
@@ -226,6 +252,8 @@ class MemoryEstimate:
     overhead_bytes: int = 0
     precision: str = "fp32"
     caveats: tuple[str, ...] = ()
+    levers: tuple[LeverGain, ...] = ()
+    typical_peak_bytes: int | None = None
     search: Search = field(default_factory=Search)
 
 

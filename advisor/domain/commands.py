@@ -37,6 +37,23 @@ class TrialOrigin(StrEnum):
     """Optuna proposed it."""
 
 
+class Lever(StrEnum):
+    """What would leave room for a larger micro-batch."""
+
+    BF16 = "bf16"
+    """Autocast to bfloat16."""
+    CHECKPOINTING = "checkpointing"
+    """Recompute repeated blocks in the backward pass, torch.utils.checkpoint."""
+    FUSED_OPTIMIZER = "fused_optimizer"
+    """The optimizer's own class with fused=True, which needs no temporaries."""
+    EIGHT_BIT_OPTIMIZER = "eight_bit_optimizer"
+    """Adam with state of one byte a value, as bitsandbytes keeps it."""
+    SGD = "sgd"
+    """SGD with momentum in place of Adam: one value of state a parameter, not two."""
+    BUCKET_VIEW = "bucket_view"
+    """gradient_as_bucket_view=True of DistributedDataParallel: one copy of gradients less."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectTask:
     """Load the model file and say what it holds."""
@@ -56,11 +73,15 @@ class TraceMemory:
         micro_batch_size: b, samples.
         accumulation_steps: a; 2 stands for any greater number, since the gradients of the
             first micro-batch are what the later ones find.
+        lever: What to change about the training first; None to follow it as it is.
+        is_typical: Whether to draw samples as they come, not the longest in every place.
     """
 
     time_limit_s: float
     micro_batch_size: int
     accumulation_steps: int = 1
+    lever: Lever | None = None
+    is_typical: bool = False
 
     def __post_init__(self) -> None:
         above("time_limit_s", self.time_limit_s, 0)

@@ -45,6 +45,10 @@ class Device:
         index: N of "cuda:N" in NVML's order; None for a CPU and for one that is not present.
         driver_version: The driver's version; None where there is none.
         processes: Processes that hold memory on it.
+        power_w: Watts that it draws; None where the driver does not say.
+        power_limit_w: Watts that it may draw; None where the driver does not say.
+        utilisation: Share of the last moments in which it was busy, 0 to 1; None where the
+            driver does not say.
     """
 
     device_id: str
@@ -57,11 +61,17 @@ class Device:
     index: int | None = None
     driver_version: str | None = None
     processes: tuple[DeviceProcess, ...] = ()
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    utilisation: float | None = None
 
     def __post_init__(self) -> None:
         above("total_bytes", self.total_bytes, 0)
         at_least("free_bytes", self.free_bytes, 0)
         at_least("reserved_bytes", self.reserved_bytes, 0)
+        at_least("power_w", self.power_w, 0)
+        at_least("power_limit_w", self.power_limit_w, 0)
+        at_least("utilisation", self.utilisation, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

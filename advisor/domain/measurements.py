@@ -33,6 +33,8 @@ class MemoryTrace:
         parts: What the peak is made of.
         was_run: True when fake tensors could not follow the model and real steps were run.
         caveats: What the user should know about the prediction.
+        reserved_bytes: Most that CUDA's allocator would reserve for all of this; None where
+            the job's device is not of CUDA.
     """
 
     peak_bytes: int
@@ -40,10 +42,12 @@ class MemoryTrace:
     parts: MemoryParts
     was_run: bool = False
     caveats: tuple[str, ...] = ()
+    reserved_bytes: int | None = None
 
     def __post_init__(self) -> None:
         at_least("peak_bytes", self.peak_bytes, 0)
         at_least("evaluation_peak_bytes", self.evaluation_peak_bytes, 0)
+        at_least("reserved_bytes", self.reserved_bytes, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +241,8 @@ class Fault:
     def __str__(self) -> str:
         """Return where, what and what to do, as one paragraph."""
         place = f"{self.file}:{self.line}: " if self.file and self.line else ""
-        hook = f"in {self.hook}: " if self.hook else ""
+        hook = "while it was imported: " if self.hook == "import" else f"in {self.hook}: "
+        hook = hook if self.hook else ""
         fix = f" {self.fix}" if self.fix else ""
         return f"{place}{hook}{self.message}{fix}"
 
@@ -273,11 +278,14 @@ class Measurement:
         command: What was asked.
         outcome: What came back.
         wall_s: Seconds from the asking to the answer, worker start included.
+        drift_bytes: Most by which memory that other processes hold on the device changed
+            meanwhile; 0 where nobody looked.
     """
 
     command: Command
     outcome: Outcome
     wall_s: float
+    drift_bytes: int = 0
 
     def __post_init__(self) -> None:
         at_least("wall_s", self.wall_s, 0)

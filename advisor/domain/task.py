@@ -68,6 +68,8 @@ class TaskProfile:
         reference_learning_rate: The user's REFERENCE_LR.
         device_free_bytes: Free on a GPU once CUDA is up in the worker; None on a CPU.
         caveats: What the user should know about the file.
+        repeated_block_count: Layers that stand in a row and are built alike, as a
+            transformer's blocks; 0 when there are none.
     """
 
     model_name: str
@@ -88,6 +90,7 @@ class TaskProfile:
     reference_learning_rate: float | None = None
     device_free_bytes: int | None = None
     caveats: tuple[str, ...] = ()
+    repeated_block_count: int = 0
 
     def __post_init__(self) -> None:
         at_least("parameter_count", self.parameter_count, 0)

@@ -45,6 +45,10 @@ class Device(Value):
         index: N of "cuda:N" in NVML's order; None for a CPU and for one that is not present.
         driver_version: The driver's version; None where there is none.
         processes: Processes that hold memory on it.
+        power_w: Watts that it draws; None where the driver does not say.
+        power_limit_w: Watts that it may draw; None where the driver does not say.
+        utilisation: Share of the last moments in which it was busy, 0 to 1; None where the
+            driver does not say.
     """
 
     device_id: str
@@ -57,3 +61,6 @@ class Device(Value):
     index: int | None = None
     driver_version: str | None = None
     processes: tuple[DeviceProcess, ...] = ()
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    utilisation: float | None = None

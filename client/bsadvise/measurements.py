@@ -33,6 +33,8 @@ class MemoryTrace(Tagged):
         parts: What the peak is made of.
         was_run: True when fake tensors could not follow the model and real steps were run.
         caveats: What the user should know about the prediction.
+        reserved_bytes: Most that CUDA's allocator would reserve for all of this; None where
+            the job's device is not of CUDA.
     """
 
     peak_bytes: int
@@ -40,6 +42,7 @@ class MemoryTrace(Tagged):
     parts: MemoryParts
     was_run: bool = False
     caveats: tuple[str, ...] = ()
+    reserved_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,8 +243,11 @@ class Measurement(Value):
         command: What was asked.
         outcome: What came back.
         wall_s: Seconds from the asking to the answer, worker start included.
+        drift_bytes: Most by which memory that other processes hold on the device changed
+            meanwhile; 0 where nobody looked.
     """
 
     command: Command
     outcome: Outcome
     wall_s: float
+    drift_bytes: int = 0

@@ -291,6 +291,36 @@ class Search(_message.Message):
 Global___Search: _TypeAlias = Search  # noqa: Y015
 
 @_typing.final
+class LeverGain(_message.Message):
+    """What one change would do for memory, by a trace of the changed training."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVER_FIELD_NUMBER: _builtins.int
+    MAX_MICRO_BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    SAVED_BYTES_FIELD_NUMBER: _builtins.int
+    lever: _measurement_pb2.Lever.ValueType
+    """The change."""
+    max_micro_batch_size: _builtins.int
+    """Largest b that would then fit."""
+    saved_bytes: _builtins.int
+    """How much less the largest b that fits now would take, bytes."""
+    def __init__(
+        self,
+        *,
+        lever: _measurement_pb2.Lever.ValueType = ...,
+        max_micro_batch_size: _builtins.int = ...,
+        saved_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lever", b"lever", "max_micro_batch_size", b"max_micro_batch_size", "saved_bytes", b"saved_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeverGain: _TypeAlias = LeverGain  # noqa: Y015
+
+@_typing.final
 class Advice(_message.Message):
     """The recommended setting and the evidence for it. Unset means "not measured"."""
 
@@ -330,6 +360,8 @@ class Advice(_message.Message):
     ALTERNATIVES_FIELD_NUMBER: _builtins.int
     SEARCH_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
+    LEVERS_FIELD_NUMBER: _builtins.int
+    MAX_MICRO_BATCH_SIZE_INTERVAL_FIELD_NUMBER: _builtins.int
     micro_batch_size: _builtins.int
     """b, samples a forward and backward pass on one device."""
     max_micro_batch_size: _builtins.int
@@ -414,6 +446,16 @@ class Advice(_message.Message):
     def search(self) -> Global___Search:
         """What finding it took."""
 
+    @_builtins.property
+    def levers(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeverGain]:
+        """What would let a larger micro-batch fit, the most helpful first; looked into only where memory
+        is what bounds the batch.
+        """
+
+    @_builtins.property
+    def max_micro_batch_size_interval(self) -> Global___Interval:
+        """Where runs disagreed with the prediction, what is sure to fit and what may."""
+
     def __init__(
         self,
         *,
@@ -451,10 +493,12 @@ class Advice(_message.Message):
         alternatives: _abc.Iterable[Global___Alternative] | None = ...,
         search: Global___Search | None = ...,
         fingerprint: _builtins.str = ...,
+        levers: _abc.Iterable[Global___LeverGain] | None = ...,
+        max_micro_batch_size_interval: Global___Interval | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_critical_batch_size", b"_critical_batch_size", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "critical_batch_size", b"critical_batch_size", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "measured_peak_bytes", b"measured_peak_bytes", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "predicted_peak_bytes", b"predicted_peak_bytes", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_critical_batch_size", b"_critical_batch_size", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "critical_batch_size", b"critical_batch_size", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "max_micro_batch_size_interval", b"max_micro_batch_size_interval", "measured_peak_bytes", b"measured_peak_bytes", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "predicted_peak_bytes", b"predicted_peak_bytes", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_critical_batch_size", b"_critical_batch_size", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "accumulation_steps", b"accumulation_steps", "alternatives", b"alternatives", "batch_schedule", b"batch_schedule", "betas", b"betas", "budget_bytes", b"budget_bytes", "caveats", b"caveats", "confidence", b"confidence", "critical_batch_size", b"critical_batch_size", "device", b"device", "effective_batch_size", b"effective_batch_size", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "fingerprint", b"fingerprint", "learning_rate", b"learning_rate", "lr_evidence", b"lr_evidence", "lr_rule", b"lr_rule", "max_micro_batch_size", b"max_micro_batch_size", "measured_peak_bytes", b"measured_peak_bytes", "micro_batch_size", b"micro_batch_size", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "precision", b"precision", "predicted_peak_bytes", b"predicted_peak_bytes", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "verified", b"verified", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay", "world_size", b"world_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_critical_batch_size", b"_critical_batch_size", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "accumulation_steps", b"accumulation_steps", "alternatives", b"alternatives", "batch_schedule", b"batch_schedule", "betas", b"betas", "budget_bytes", b"budget_bytes", "caveats", b"caveats", "confidence", b"confidence", "critical_batch_size", b"critical_batch_size", "device", b"device", "effective_batch_size", b"effective_batch_size", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "fingerprint", b"fingerprint", "learning_rate", b"learning_rate", "levers", b"levers", "lr_evidence", b"lr_evidence", "lr_rule", b"lr_rule", "max_micro_batch_size", b"max_micro_batch_size", "max_micro_batch_size_interval", b"max_micro_batch_size_interval", "measured_peak_bytes", b"measured_peak_bytes", "micro_batch_size", b"micro_batch_size", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "precision", b"precision", "predicted_peak_bytes", b"predicted_peak_bytes", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "verified", b"verified", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__critical_batch_size: _TypeAlias = _typing.Literal["critical_batch_size"]  # noqa: Y015
     _WhichOneofArgType__critical_batch_size: _TypeAlias = _typing.Literal["_critical_batch_size", b"_critical_batch_size"]  # noqa: Y015
@@ -549,6 +593,8 @@ class MemoryEstimate(_message.Message):
     PRECISION_FIELD_NUMBER: _builtins.int
     CAVEATS_FIELD_NUMBER: _builtins.int
     SEARCH_FIELD_NUMBER: _builtins.int
+    LEVERS_FIELD_NUMBER: _builtins.int
+    TYPICAL_PEAK_BYTES_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """Name of the device."""
     budget_bytes: _builtins.int
@@ -561,13 +607,15 @@ class MemoryEstimate(_message.Message):
     """What the device's libraries take beside the tensors; 0 on a CPU."""
     precision: _builtins.str
     """"fp32", "bf16" or "fp16"."""
+    typical_peak_bytes: _builtins.int
+    """Peak at parts_micro_batch_size of samples as they come; unset when all samples are alike."""
     @_builtins.property
     def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemoryPoint]:
         """The predicted curve, by rising micro-batch size."""
 
     @_builtins.property
     def parts(self) -> _measurement_pb2.MemoryParts:
-        """What the peak holds at the largest traced size that fits."""
+        """What the peak holds at the size that was asked about, else at the largest traced one that fits."""
 
     @_builtins.property
     def caveats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -576,6 +624,10 @@ class MemoryEstimate(_message.Message):
     @_builtins.property
     def search(self) -> Global___Search:
         """What finding it took."""
+
+    @_builtins.property
+    def levers(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeverGain]:
+        """What would let a larger micro-batch fit, the most helpful first."""
 
     def __init__(
         self,
@@ -590,12 +642,16 @@ class MemoryEstimate(_message.Message):
         precision: _builtins.str = ...,
         caveats: _abc.Iterable[_builtins.str] | None = ...,
         search: Global___Search | None = ...,
+        levers: _abc.Iterable[Global___LeverGain] | None = ...,
+        typical_peak_bytes: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts", "search", b"search"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_typical_peak_bytes", b"_typical_peak_bytes", "parts", b"parts", "search", b"search", "typical_peak_bytes", b"typical_peak_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_bytes", b"budget_bytes", "caveats", b"caveats", "device", b"device", "max_micro_batch_size", b"max_micro_batch_size", "overhead_bytes", b"overhead_bytes", "parts", b"parts", "parts_micro_batch_size", b"parts_micro_batch_size", "points", b"points", "precision", b"precision", "search", b"search"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_typical_peak_bytes", b"_typical_peak_bytes", "budget_bytes", b"budget_bytes", "caveats", b"caveats", "device", b"device", "levers", b"levers", "max_micro_batch_size", b"max_micro_batch_size", "overhead_bytes", b"overhead_bytes", "parts", b"parts", "parts_micro_batch_size", b"parts_micro_batch_size", "points", b"points", "precision", b"precision", "search", b"search", "typical_peak_bytes", b"typical_peak_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__typical_peak_bytes: _TypeAlias = _typing.Literal["typical_peak_bytes"]  # noqa: Y015
+    _WhichOneofArgType__typical_peak_bytes: _TypeAlias = _typing.Literal["_typical_peak_bytes", b"_typical_peak_bytes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__typical_peak_bytes) -> _WhichOneofReturnType__typical_peak_bytes | None: ...
 
 Global___MemoryEstimate: _TypeAlias = MemoryEstimate  # noqa: Y015
 

@@ -96,6 +96,9 @@ class Device(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     DRIVER_VERSION_FIELD_NUMBER: _builtins.int
     PROCESSES_FIELD_NUMBER: _builtins.int
+    POWER_W_FIELD_NUMBER: _builtins.int
+    POWER_LIMIT_W_FIELD_NUMBER: _builtins.int
+    UTILISATION_FIELD_NUMBER: _builtins.int
     device_id: _builtins.str
     """"cpu", the UUID of a GPU, or the catalogue's name of a card that is not here."""
     name: _builtins.str
@@ -114,6 +117,12 @@ class Device(_message.Message):
     """N of "cuda:N" in NVML's order; unset for a CPU and for one that is not present."""
     driver_version: _builtins.str
     """The driver's version; unset where there is none."""
+    power_w: _builtins.float
+    """Watts that it draws; unset where the driver does not say."""
+    power_limit_w: _builtins.float
+    """Watts that it may draw; unset where the driver does not say."""
+    utilisation: _builtins.float
+    """Share of the last moments in which it was busy, 0 to 1; unset where the driver does not say."""
     @_builtins.property
     def processes(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceProcess]:
         """Processes that hold memory on it."""
@@ -131,10 +140,13 @@ class Device(_message.Message):
         index: _builtins.int | None = ...,
         driver_version: _builtins.str | None = ...,
         processes: _abc.Iterable[Global___DeviceProcess] | None = ...,
+        power_w: _builtins.float | None = ...,
+        power_limit_w: _builtins.float | None = ...,
+        utilisation: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_driver_version", b"_driver_version", "_free_bytes", b"_free_bytes", "_index", b"_index", "_reserved_bytes", b"_reserved_bytes", "driver_version", b"driver_version", "free_bytes", b"free_bytes", "index", b"index", "reserved_bytes", b"reserved_bytes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_driver_version", b"_driver_version", "_free_bytes", b"_free_bytes", "_index", b"_index", "_power_limit_w", b"_power_limit_w", "_power_w", b"_power_w", "_reserved_bytes", b"_reserved_bytes", "_utilisation", b"_utilisation", "driver_version", b"driver_version", "free_bytes", b"free_bytes", "index", b"index", "power_limit_w", b"power_limit_w", "power_w", b"power_w", "reserved_bytes", b"reserved_bytes", "utilisation", b"utilisation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_driver_version", b"_driver_version", "_free_bytes", b"_free_bytes", "_index", b"_index", "_reserved_bytes", b"_reserved_bytes", "device_id", b"device_id", "driver_version", b"driver_version", "free_bytes", b"free_bytes", "index", b"index", "kind", b"kind", "name", b"name", "present", b"present", "processes", b"processes", "reserved_bytes", b"reserved_bytes", "total_bytes", b"total_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_driver_version", b"_driver_version", "_free_bytes", b"_free_bytes", "_index", b"_index", "_power_limit_w", b"_power_limit_w", "_power_w", b"_power_w", "_reserved_bytes", b"_reserved_bytes", "_utilisation", b"_utilisation", "device_id", b"device_id", "driver_version", b"driver_version", "free_bytes", b"free_bytes", "index", b"index", "kind", b"kind", "name", b"name", "power_limit_w", b"power_limit_w", "power_w", b"power_w", "present", b"present", "processes", b"processes", "reserved_bytes", b"reserved_bytes", "total_bytes", b"total_bytes", "utilisation", b"utilisation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__driver_version: _TypeAlias = _typing.Literal["driver_version"]  # noqa: Y015
     _WhichOneofArgType__driver_version: _TypeAlias = _typing.Literal["_driver_version", b"_driver_version"]  # noqa: Y015
@@ -142,8 +154,14 @@ class Device(_message.Message):
     _WhichOneofArgType__free_bytes: _TypeAlias = _typing.Literal["_free_bytes", b"_free_bytes"]  # noqa: Y015
     _WhichOneofReturnType__index: _TypeAlias = _typing.Literal["index"]  # noqa: Y015
     _WhichOneofArgType__index: _TypeAlias = _typing.Literal["_index", b"_index"]  # noqa: Y015
+    _WhichOneofReturnType__power_limit_w: _TypeAlias = _typing.Literal["power_limit_w"]  # noqa: Y015
+    _WhichOneofArgType__power_limit_w: _TypeAlias = _typing.Literal["_power_limit_w", b"_power_limit_w"]  # noqa: Y015
+    _WhichOneofReturnType__power_w: _TypeAlias = _typing.Literal["power_w"]  # noqa: Y015
+    _WhichOneofArgType__power_w: _TypeAlias = _typing.Literal["_power_w", b"_power_w"]  # noqa: Y015
     _WhichOneofReturnType__reserved_bytes: _TypeAlias = _typing.Literal["reserved_bytes"]  # noqa: Y015
     _WhichOneofArgType__reserved_bytes: _TypeAlias = _typing.Literal["_reserved_bytes", b"_reserved_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__utilisation: _TypeAlias = _typing.Literal["utilisation"]  # noqa: Y015
+    _WhichOneofArgType__utilisation: _TypeAlias = _typing.Literal["_utilisation", b"_utilisation"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__driver_version) -> _WhichOneofReturnType__driver_version | None: ...
     @_typing.overload
@@ -151,6 +169,12 @@ class Device(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__index) -> _WhichOneofReturnType__index | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__power_limit_w) -> _WhichOneofReturnType__power_limit_w | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__power_w) -> _WhichOneofReturnType__power_w | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reserved_bytes) -> _WhichOneofReturnType__reserved_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__utilisation) -> _WhichOneofReturnType__utilisation | None: ...
 
 Global___Device: _TypeAlias = Device  # noqa: Y015

@@ -51,6 +51,46 @@ TRIAL_ORIGIN_SAMPLER: TrialOrigin.ValueType  # 4
 """Optuna proposed it."""
 Global___TrialOrigin: _TypeAlias = TrialOrigin  # noqa: Y015
 
+class _Lever:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LeverEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Lever.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LEVER_UNSPECIFIED: _Lever.ValueType  # 0
+    """Not said; refused where a value is needed."""
+    LEVER_BF16: _Lever.ValueType  # 1
+    """Autocast to bfloat16."""
+    LEVER_CHECKPOINTING: _Lever.ValueType  # 2
+    """Recompute repeated blocks in the backward pass, torch.utils.checkpoint."""
+    LEVER_FUSED_OPTIMIZER: _Lever.ValueType  # 3
+    """The optimizer's own class with fused=True, which needs no temporaries."""
+    LEVER_EIGHT_BIT_OPTIMIZER: _Lever.ValueType  # 4
+    """Adam with state of one byte a value, as bitsandbytes keeps it."""
+    LEVER_SGD: _Lever.ValueType  # 5
+    """SGD with momentum in place of Adam: one value of state a parameter, not two."""
+    LEVER_BUCKET_VIEW: _Lever.ValueType  # 6
+    """gradient_as_bucket_view=True of DistributedDataParallel: one copy of gradients less."""
+
+class Lever(_Lever, metaclass=_LeverEnumTypeWrapper):
+    """What would leave room for a larger micro-batch."""
+
+LEVER_UNSPECIFIED: Lever.ValueType  # 0
+"""Not said; refused where a value is needed."""
+LEVER_BF16: Lever.ValueType  # 1
+"""Autocast to bfloat16."""
+LEVER_CHECKPOINTING: Lever.ValueType  # 2
+"""Recompute repeated blocks in the backward pass, torch.utils.checkpoint."""
+LEVER_FUSED_OPTIMIZER: Lever.ValueType  # 3
+"""The optimizer's own class with fused=True, which needs no temporaries."""
+LEVER_EIGHT_BIT_OPTIMIZER: Lever.ValueType  # 4
+"""Adam with state of one byte a value, as bitsandbytes keeps it."""
+LEVER_SGD: Lever.ValueType  # 5
+"""SGD with momentum in place of Adam: one value of state a parameter, not two."""
+LEVER_BUCKET_VIEW: Lever.ValueType  # 6
+"""gradient_as_bucket_view=True of DistributedDataParallel: one copy of gradients less."""
+Global___Lever: _TypeAlias = Lever  # noqa: Y015
+
 class _OptimizerFamily:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -142,6 +182,8 @@ class TraceMemory(_message.Message):
     TIME_LIMIT_S_FIELD_NUMBER: _builtins.int
     MICRO_BATCH_SIZE_FIELD_NUMBER: _builtins.int
     ACCUMULATION_STEPS_FIELD_NUMBER: _builtins.int
+    LEVER_FIELD_NUMBER: _builtins.int
+    IS_TYPICAL_FIELD_NUMBER: _builtins.int
     time_limit_s: _builtins.float
     """Seconds after which the worker is stopped."""
     micro_batch_size: _builtins.int
@@ -150,18 +192,26 @@ class TraceMemory(_message.Message):
     """a; 2 stands for any greater number, since the gradients of the first micro-batch are what the
     later ones find.
     """
+    lever: Global___Lever.ValueType
+    """What to change about the training first; unset to follow it as it is."""
+    is_typical: _builtins.bool
+    """Whether to draw samples as they come, not the longest in every place."""
     def __init__(
         self,
         *,
         time_limit_s: _builtins.float = ...,
         micro_batch_size: _builtins.int = ...,
         accumulation_steps: _builtins.int = ...,
+        lever: Global___Lever.ValueType | None = ...,
+        is_typical: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_lever", b"_lever", "lever", b"lever"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulation_steps", b"accumulation_steps", "micro_batch_size", b"micro_batch_size", "time_limit_s", b"time_limit_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lever", b"_lever", "accumulation_steps", b"accumulation_steps", "is_typical", b"is_typical", "lever", b"lever", "micro_batch_size", b"micro_batch_size", "time_limit_s", b"time_limit_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__lever: _TypeAlias = _typing.Literal["lever"]  # noqa: Y015
+    _WhichOneofArgType__lever: _TypeAlias = _typing.Literal["_lever", b"_lever"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lever) -> _WhichOneofReturnType__lever | None: ...
 
 Global___TraceMemory: _TypeAlias = TraceMemory  # noqa: Y015
 
@@ -583,6 +633,7 @@ class TaskProfile(_message.Message):
     REFERENCE_LEARNING_RATE_FIELD_NUMBER: _builtins.int
     DEVICE_FREE_BYTES_FIELD_NUMBER: _builtins.int
     CAVEATS_FIELD_NUMBER: _builtins.int
+    REPEATED_BLOCK_COUNT_FIELD_NUMBER: _builtins.int
     model_name: _builtins.str
     """Class name of the model."""
     parameter_count: _builtins.int
@@ -619,6 +670,10 @@ class TaskProfile(_message.Message):
     """The user's REFERENCE_LR."""
     device_free_bytes: _builtins.int
     """Free on a GPU once CUDA is up in the worker; unset on a CPU."""
+    repeated_block_count: _builtins.int
+    """Layers that stand in a row and are built alike, as a transformer's blocks; 0 when there are
+    none.
+    """
     @_builtins.property
     def optimizer(self) -> Global___OptimizerProfile:
         """The optimizer."""
@@ -648,10 +703,11 @@ class TaskProfile(_message.Message):
         reference_learning_rate: _builtins.float | None = ...,
         device_free_bytes: _builtins.int | None = ...,
         caveats: _abc.Iterable[_builtins.str] | None = ...,
+        repeated_block_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "longest_sample", b"longest_sample", "optimizer", b"optimizer", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "batch_norm_layer_count", b"batch_norm_layer_count", "buffer_bytes", b"buffer_bytes", "caveats", b"caveats", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "evaluation_size", b"evaluation_size", "is_synthetic", b"is_synthetic", "longest_sample", b"longest_sample", "model_name", b"model_name", "num_workers", b"num_workers", "optimizer", b"optimizer", "parameter_bytes", b"parameter_bytes", "parameter_count", b"parameter_count", "precision", b"precision", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate", "sample_shapes", b"sample_shapes", "trainable_parameter_count", b"trainable_parameter_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "batch_norm_layer_count", b"batch_norm_layer_count", "buffer_bytes", b"buffer_bytes", "caveats", b"caveats", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "evaluation_size", b"evaluation_size", "is_synthetic", b"is_synthetic", "longest_sample", b"longest_sample", "model_name", b"model_name", "num_workers", b"num_workers", "optimizer", b"optimizer", "parameter_bytes", b"parameter_bytes", "parameter_count", b"parameter_count", "precision", b"precision", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate", "repeated_block_count", b"repeated_block_count", "sample_shapes", b"sample_shapes", "trainable_parameter_count", b"trainable_parameter_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__dataset_size: _TypeAlias = _typing.Literal["dataset_size"]  # noqa: Y015
     _WhichOneofArgType__dataset_size: _TypeAlias = _typing.Literal["_dataset_size", b"_dataset_size"]  # noqa: Y015
@@ -733,12 +789,17 @@ class MemoryTrace(_message.Message):
     PARTS_FIELD_NUMBER: _builtins.int
     WAS_RUN_FIELD_NUMBER: _builtins.int
     CAVEATS_FIELD_NUMBER: _builtins.int
+    RESERVED_BYTES_FIELD_NUMBER: _builtins.int
     peak_bytes: _builtins.int
     """Most live bytes over two optimizer steps."""
     evaluation_peak_bytes: _builtins.int
     """Most live bytes over one evaluation batch of the same size."""
     was_run: _builtins.bool
     """True when fake tensors could not follow the model and real steps were run."""
+    reserved_bytes: _builtins.int
+    """Most that CUDA's allocator would reserve for all of this; unset where the job's device is not
+    of CUDA.
+    """
     @_builtins.property
     def parts(self) -> Global___MemoryParts:
         """What the peak is made of."""
@@ -755,12 +816,15 @@ class MemoryTrace(_message.Message):
         parts: Global___MemoryParts | None = ...,
         was_run: _builtins.bool = ...,
         caveats: _abc.Iterable[_builtins.str] | None = ...,
+        reserved_bytes: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reserved_bytes", b"_reserved_bytes", "parts", b"parts", "reserved_bytes", b"reserved_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caveats", b"caveats", "evaluation_peak_bytes", b"evaluation_peak_bytes", "parts", b"parts", "peak_bytes", b"peak_bytes", "was_run", b"was_run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reserved_bytes", b"_reserved_bytes", "caveats", b"caveats", "evaluation_peak_bytes", b"evaluation_peak_bytes", "parts", b"parts", "peak_bytes", b"peak_bytes", "reserved_bytes", b"reserved_bytes", "was_run", b"was_run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__reserved_bytes: _TypeAlias = _typing.Literal["reserved_bytes"]  # noqa: Y015
+    _WhichOneofArgType__reserved_bytes: _TypeAlias = _typing.Literal["_reserved_bytes", b"_reserved_bytes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reserved_bytes) -> _WhichOneofReturnType__reserved_bytes | None: ...
 
 Global___MemoryTrace: _TypeAlias = MemoryTrace  # noqa: Y015
 
@@ -1252,8 +1316,13 @@ class Measurement(_message.Message):
     COMMAND_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     WALL_S_FIELD_NUMBER: _builtins.int
+    DRIFT_BYTES_FIELD_NUMBER: _builtins.int
     wall_s: _builtins.float
     """Seconds from the asking to the answer, worker start included."""
+    drift_bytes: _builtins.int
+    """Most by which memory that other processes hold on the device changed meanwhile; 0 where nobody
+    looked.
+    """
     @_builtins.property
     def command(self) -> Global___Command:
         """What was asked."""
@@ -1268,10 +1337,11 @@ class Measurement(_message.Message):
         command: Global___Command | None = ...,
         outcome: Global___Outcome | None = ...,
         wall_s: _builtins.float = ...,
+        drift_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "outcome", b"outcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "outcome", b"outcome", "wall_s", b"wall_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "drift_bytes", b"drift_bytes", "outcome", b"outcome", "wall_s", b"wall_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
