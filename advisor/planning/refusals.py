@@ -24,9 +24,10 @@ def refuse(command: Command, outcome: Outcome) -> Refusal:
             )
             return Refusal(code=code, message=str(fault), fault=fault)
         case TimedOut(limit_s=limit_s, hook=hook):
+            what = "Importing the model file" if hook in (None, "import") else hook
             return Refusal(
                 code=RefusalCode.MODEL_FILE,
-                message=f"{hook or 'The model file'} did not return within "
+                message=f"{what} did not end within "
                 f"{format_seconds(limit_s)} {doing}. If it needs longer, give a larger "
                 "--budget; otherwise look for a loop that does not end.",
             )
