@@ -8,6 +8,7 @@ from pathlib import Path
 
 from advisor.application.bundles import Unpack
 from advisor.application.estimates import Estimates
+from advisor.application.housekeeping import Housekeeping, Keep
 from advisor.application.hub import Hub
 from advisor.application.presence import Presence
 from advisor.application.recommendations import Recommendations
@@ -19,6 +20,7 @@ from advisor.planning.step import EstimatePlanner, Planner
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.store import Store
+from advisor.ports.telemetry import Telemetry
 from advisor.ports.worker_pool import WorkerPool
 
 _ESTIMATES_AT_ONCE = 2
@@ -35,6 +37,7 @@ class Ports:
     planner: Planner
     estimate_planner: EstimatePlanner
     clock: Clock
+    telemetry: Telemetry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +49,9 @@ class Application:
     sources: Sources
     inventory: DeviceInventory
     queue: WorkQueue
+    housekeeping: Housekeeping
     hub: Hub
+    store: Store
 
 
 def build_application(
@@ -57,6 +62,7 @@ def build_application(
     owner: str,
     lease_s: float,
     is_private: bool = False,
+    keep: Keep | None = None,
 ) -> Application:
     """Return an application whose loop is not started.
 
@@ -67,9 +73,10 @@ def build_application(
         owner: This daemon's name on its leases.
         lease_s: Seconds of a lease.
         is_private: Whether the daemon serves one client and ends with it.
+        keep: How much is kept of what has ended.
     """
     hub = Hub()
-    workspace = Workspace(state_dir, ports.store, unpack)
+    workspace = Workspace(state_dir, ports.store, unpack, ports.clock)
     runner = Runner(
         store=ports.store,
         pool=ports.pool,
@@ -78,6 +85,7 @@ def build_application(
         clock=ports.clock,
         hub=hub,
         workspace=workspace,
+        telemetry=ports.telemetry,
         owner=owner,
         lease_s=lease_s,
     )
@@ -103,5 +111,14 @@ def build_application(
         sources=Sources(ports.store, unpack),
         inventory=ports.inventory,
         queue=queue,
+        housekeeping=Housekeeping(
+            store=ports.store,
+            workspace=workspace,
+            queue=queue,
+            clock=ports.clock,
+            telemetry=ports.telemetry,
+            keep=keep or Keep(),
+        ),
         hub=hub,
+        store=ports.store,
     )

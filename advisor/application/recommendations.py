@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -105,7 +106,9 @@ class Recommendations:
             NotFound: There is none.
             IllegalTransition: It is running.
         """
+        recommendation = await self.store.get(recommendation_id)
         await self.store.delete(recommendation_id)
+        await self._remove_checkpoints(recommendation)
         self.hub.publish(recommendation_id)
 
     async def log(self, recommendation_id: str) -> Log:
@@ -140,6 +143,12 @@ class Recommendations:
                 if self.hub.is_closed:
                     raise Draining("the daemon is stopping; watch again when it is back")
                 await wait_for(news, self.clock, limit_s=POLL_S)
+
+    async def _remove_checkpoints(self, recommendation: Recommendation) -> None:
+        # An equal request may have the same ones, and go on from them.
+        in_use = await self.store.find_in_use()
+        path = self.workspace.checkpoint_dir(recommendation)
+        await asyncio.to_thread(self.workspace.sweep, (path,), in_use)
 
     async def _check_source(self, request: AdviceRequest) -> None:
         source = request.source

@@ -11,6 +11,7 @@ import structlog
 from advisor.application.brake import Brake, Stopped, StopReason, run_until_stopped
 from advisor.application.cache import find_cached_advice
 from advisor.application.hub import Hub
+from advisor.application.run import Run
 from advisor.application.workspace import Workspace
 from advisor.domain.advice import Advice, Refusal, RefusalCode
 from advisor.domain.commands import Command, Train
@@ -19,7 +20,6 @@ from advisor.domain.errors import LeaseLost, NotFound, StoreUnavailable
 from advisor.domain.measurements import Log, Measurement
 from advisor.domain.recommendation import (
     CommandStarted,
-    Happening,
     Measured,
     Recommendation,
     State,
@@ -29,6 +29,7 @@ from advisor.planning.step import Planner
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.store import Store
+from advisor.ports.telemetry import Telemetry
 from advisor.ports.worker_pool import WorkerPool, WorkerSession
 
 _LOG = structlog.stdlib.get_logger(__name__)
@@ -52,6 +53,7 @@ class Runner:
         clock: The time.
         hub: Who is told of each event.
         workspace: The directory shared with workers.
+        telemetry: Is told what is done.
         owner: This daemon's name on its leases.
         lease_s: Seconds of a lease.
     """
@@ -63,29 +65,37 @@ class Runner:
     clock: Clock
     hub: Hub
     workspace: Workspace
+    telemetry: Telemetry
     owner: str
     lease_s: float
 
     async def run(self, recommendation: Recommendation, brake: Brake) -> None:
         """Work on a recommendation whose lease this daemon holds, and end the lease.
 
-        Returns without a word to the store when the lease is lost or the store is gone: then
-        the recommendation belongs to whoever claims it next.
+        Returns without a word to the store when the lease is lost or the store stays away:
+        then the recommendation belongs to whoever claims it next.
         """
         log = _LOG.bind(recommendation_id=recommendation.recommendation_id)
         self.hub.publish(recommendation.recommendation_id)  # It is RUNNING.
         if recommendation.cancel_requested:
             brake.pull(StopReason.CANCEL)
+        run = self._new_run(recommendation, brake)
+        device_id = recommendation.device.device_id
+        waited_s = self.clock.now_s() - recommendation.created_at_s
+        self.telemetry.leased(device_id, waited_s=max(0.0, waited_s))
+        state: State | None = None
         heartbeat = asyncio.create_task(self._keep_lease(recommendation, brake))
         try:
-            change = await self._carry_out(recommendation, brake)
-            await self.finish(recommendation, change)
-            log.info("recommendation left", state=change.state.value)
+            change = await self._carry_out(run)
+            await run.patiently(lambda: self.finish(recommendation, change))
+            state = change.state
+            log.info("recommendation left", state=state.value)
         except LeaseLost:
             log.warning("lease lost")
         except StoreUnavailable:
             log.exception("recommendation abandoned: the store is not available")
         finally:
+            self.telemetry.released(device_id, state)
             heartbeat.cancel()
             await asyncio.gather(heartbeat, return_exceptions=True)
 
@@ -123,57 +133,66 @@ class Runner:
                 if is_cancelled:
                     brake.pull(StopReason.CANCEL)
 
-    async def _carry_out(self, recommendation: Recommendation, brake: Brake) -> StateChanged:
+    def _new_run(self, recommendation: Recommendation, brake: Brake) -> Run:
+        return Run(
+            recommendation=recommendation,
+            brake=brake,
+            store=self.store,
+            clock=self.clock,
+            hub=self.hub,
+            owner=self.owner,
+            lease_s=self.lease_s,
+        )
+
+    async def _carry_out(self, run: Run) -> StateChanged:
         try:
-            return await self._search_or_stop(recommendation, brake)
+            return await self._search_or_stop(run)
         except (LeaseLost, StoreUnavailable):
             raise
         except Exception:  # noqa: BLE001 - the trouble of one must not end the daemon's others
-            _LOG.exception(
-                "recommendation failed", recommendation_id=recommendation.recommendation_id
-            )
+            _LOG.exception("recommendation failed", recommendation_id=run.recommendation_id)
             return _refused(RefusalCode.INTERNAL, "The advisor failed; the daemon's log says how.")
 
-    async def _search_or_stop(self, recommendation: Recommendation, brake: Brake) -> StateChanged:
+    async def _search_or_stop(self, run: Run) -> StateChanged:
         try:
-            return await self._search(recommendation, brake)
+            return await self._search(run)
         except Stopped as stopped:
-            return await self._stop(recommendation, stopped.reason)
+            return await self._stop(run, stopped.reason)
 
-    async def _search(self, recommendation: Recommendation, brake: Brake) -> StateChanged:
-        request = recommendation.request
+    async def _search(self, run: Run) -> StateChanged:
+        recommendation, request = run.recommendation, run.recommendation.request
         try:
             device = await asyncio.to_thread(self.inventory.find, recommendation.device.device_id)
         except NotFound as error:
             return _refused(RefusalCode.DEVICE, str(error))
-        log = await self.store.log(recommendation.recommendation_id)
+        log = await run.log()
         if not log:  # An equal request may have been answered while this one waited.
             key = recommendation.fingerprint
-            cached = await find_cached_advice(self.store, key, request, device)
+            cached = await run.patiently(
+                lambda: find_cached_advice(self.store, key, request, device)
+            )
             if cached is not None:
                 return StateChanged(state=State.SUCCEEDED, advice=cached)
-        log = await self._adopt_interrupted_log(recommendation, log)
-        return await self._follow_plan(recommendation, device, log, brake)
+        log = await self._adopt_interrupted_log(run, log)
+        return await self._follow_plan(run, device, log)
 
-    async def _follow_plan(
-        self, recommendation: Recommendation, device: Device, log: Log, brake: Brake
-    ) -> StateChanged:
-        request, planned = recommendation.request, recommendation.device
+    async def _follow_plan(self, run: Run, device: Device, log: Log) -> StateChanged:
+        request, planned = run.recommendation.request, run.recommendation.device
         async with AsyncExitStack() as stack:
             session: WorkerSession | None = None
             while True:
-                brake.check()
+                run.brake.check()
                 step = await asyncio.to_thread(self.planner.next_step, request, planned, log)
                 if isinstance(step, Advice):
-                    advice = replace(step, fingerprint=recommendation.fingerprint)
+                    advice = replace(step, fingerprint=run.recommendation.fingerprint)
                     return StateChanged(state=State.SUCCEEDED, advice=advice)
                 if isinstance(step, Refusal):
                     return StateChanged(state=State.FAILED, refusal=step)
                 if session is None:
-                    session = await self._open_session(stack, recommendation, device)
-                await self._append(recommendation, CommandStarted(command=step))
-                measurement = await self._measure(session, step, brake)
-                log = await self._record(recommendation, log, measurement)
+                    session = await self._open_session(stack, run.recommendation, device)
+                await run.append(CommandStarted(command=step))
+                measurement = await self._measure(session, step, run)
+                log = await self._record(run, log, measurement)
 
     async def _open_session(
         self, stack: AsyncExitStack, recommendation: Recommendation, device: Device
@@ -188,20 +207,20 @@ class Runner:
         )
         return await stack.enter_async_context(self.pool.open(job))
 
-    async def _measure(self, session: WorkerSession, command: Command, brake: Brake) -> Measurement:
+    async def _measure(self, session: WorkerSession, command: Command, run: Run) -> Measurement:
         begun_s = self.clock.monotonic_s()
-        outcome = await run_until_stopped(session.run(command), brake)
+        with self.telemetry.measuring(run.recommendation_id, command):
+            outcome = await run_until_stopped(session.run(command), run.brake)
         wall_s = self.clock.monotonic_s() - begun_s
-        return Measurement(command=command, outcome=outcome, wall_s=wall_s)
+        measurement = Measurement(command=command, outcome=outcome, wall_s=wall_s)
+        self.telemetry.measured(measurement)
+        return measurement
 
-    async def _record(
-        self, recommendation: Recommendation, log: Log, measurement: Measurement
-    ) -> Log:
+    async def _record(self, run: Run, log: Log, measurement: Measurement) -> Log:
         log = (*log, measurement)
-        best = await self._best_so_far(recommendation, log)
-        remaining_s = self.planner.remaining_s(recommendation.request, log)
-        happening = Measured(measurement=measurement, best=best, remaining_s=remaining_s)
-        await self._append(recommendation, happening)
+        best = await self._best_so_far(run.recommendation, log)
+        remaining_s = self.planner.remaining_s(run.recommendation.request, log)
+        await run.append(Measured(measurement=measurement, best=best, remaining_s=remaining_s))
         return log
 
     async def _best_so_far(self, recommendation: Recommendation, log: Log) -> Advice | None:
@@ -210,24 +229,23 @@ class Runner:
         )
         return best and replace(best, fingerprint=recommendation.fingerprint)
 
-    async def _append(self, recommendation: Recommendation, happening: Happening) -> None:
-        await self.store.append(recommendation.recommendation_id, self.owner, happening)
-        self.hub.publish(recommendation.recommendation_id)
-
-    async def _adopt_interrupted_log(self, recommendation: Recommendation, log: Log) -> Log:
+    async def _adopt_interrupted_log(self, run: Run, log: Log) -> Log:
         """Begin with what a daemon that died has measured for the same answer.
 
         An adoption may itself be interrupted: what is there already is then its beginning.
         """
+        recommendation = run.recommendation
         if not recommendation.request.use_cache:
             return log
-        interrupted = await self.store.find_interrupted_log(recommendation.fingerprint)
+        interrupted = await run.patiently(
+            lambda: self.store.find_interrupted_log(recommendation.fingerprint)
+        )
         if interrupted[: len(log)] != log or not self._has_checkpoints_of(
             recommendation, interrupted
         ):
             return log
         for measurement in interrupted[len(log) :]:
-            log = await self._record(recommendation, log, measurement)
+            log = await self._record(run, log, measurement)
         return log
 
     def _has_checkpoints_of(self, recommendation: Recommendation, log: Log) -> bool:
@@ -237,13 +255,12 @@ class Runner:
         )
         return not needs_any or self.workspace.checkpoint_dir(recommendation).is_dir()
 
-    async def _stop(self, recommendation: Recommendation, reason: StopReason) -> StateChanged:
+    async def _stop(self, run: Run, reason: StopReason) -> StateChanged:
         if reason is StopReason.LEASE_LOST:
-            raise LeaseLost(recommendation.recommendation_id)
+            raise LeaseLost(run.recommendation_id)
         if reason is StopReason.DRAIN:
             return StateChanged(state=State.QUEUED)
-        log = await self.store.log(recommendation.recommendation_id)
-        best = await self._best_so_far(recommendation, log)
+        best = await self._best_so_far(run.recommendation, await run.log())
         return StateChanged(state=State.CANCELLED, advice=best)
 
 

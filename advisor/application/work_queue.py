@@ -54,6 +54,11 @@ class WorkQueue:
         self._is_draining = False
         self._brakes: dict[str, Brake] = {}
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs here."""
+        return not self._brakes
+
     def wake(self) -> None:
         """Look for work now."""
         self._news.set()
@@ -82,9 +87,14 @@ class WorkQueue:
                 claim = await self._claim()
                 if claim is None:
                     await wait_for(self._news, self._clock, limit_s=POLL_S)
+                elif claim.recommendation.recommendation_id in self._brakes:
+                    # The machine slept or its clock jumped, and the lease of a run that goes
+                    # on here seemed to have ended. To claim it was to renew it.
+                    continue
                 elif self._is_left_over(claim):
                     await self._interrupt(claim.recommendation)
                 else:
+                    self._brakes[claim.recommendation.recommendation_id] = Brake()
                     tasks.create_task(self._run(claim.recommendation))
 
     async def _claim(self) -> Claim | None:
@@ -114,8 +124,7 @@ class WorkQueue:
             )
 
     async def _run(self, recommendation: Recommendation) -> None:
-        brake = Brake()
-        self._brakes[recommendation.recommendation_id] = brake
+        brake = self._brakes[recommendation.recommendation_id]
         if self._is_draining:
             brake.pull(StopReason.DRAIN)
         try:

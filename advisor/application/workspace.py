@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from advisor.application.bundles import Unpack, checked_files
 from advisor.domain.device import Device
+from advisor.domain.errors import StoreFull
 from advisor.domain.recommendation import Recommendation
 from advisor.domain.request import AdviceRequest
 from advisor.planning.budget import memory_budget
-from advisor.ports.store import Store
+from advisor.ports.clock import Clock
+from advisor.ports.store import InUse, Store
 from advisor.ports.worker_pool import WorkerJob
 
 
@@ -22,13 +26,15 @@ class Workspace:
     """Lays out what a worker reads and writes, below one directory.
 
     ``sources/<digest>/`` holds a bundle's files, ``checkpoints/<name>/`` the checkpoints of a
-    recommendation, ``scratch/`` directories that go with their use.
+    recommendation, ``scratch/`` directories that go with their use. Each directory's time is
+    that of its last use; by it, what nobody will come back to is found and swept away.
     """
 
-    def __init__(self, state_dir: Path, store: Store, unpack: Unpack) -> None:
+    def __init__(self, state_dir: Path, store: Store, unpack: Unpack, clock: Clock) -> None:
         self._state_dir = state_dir
         self._store = store
         self._unpack = unpack
+        self._clock = clock
 
     async def job(
         self, request: AdviceRequest, *, planned: Device, found: Device, checkpoint_dir: Path
@@ -70,7 +76,9 @@ class Workspace:
     def make_checkpoint_dir(self, recommendation: Recommendation) -> Path:
         """Return where a recommendation's checkpoints are kept, made if need be."""
         path = self.checkpoint_dir(recommendation)
-        path.mkdir(parents=True, exist_ok=True)
+        with _room_needed(path):
+            path.mkdir(parents=True, exist_ok=True)
+            self._touch(path)
         return path
 
     def remove_checkpoints(self, recommendation: Recommendation) -> None:
@@ -80,8 +88,35 @@ class Workspace:
     def scratch_dir(self) -> AbstractContextManager[str]:
         """Return an empty directory that is removed on leaving."""
         parent = self._state_dir / "scratch"
-        parent.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True)
+        with _room_needed(parent):
+            parent.mkdir(parents=True, exist_ok=True)
+            scratch = tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True)
+            self._touch(Path(scratch.name))
+        return scratch
+
+    def list_unused(self, since_s: float) -> list[Path]:
+        """Return the directories that nobody has begun to use since a Unix time."""
+        return [
+            path
+            for name in ("checkpoints", "sources", "scratch")
+            for path in _children(self._state_dir / name)
+            if _used_at_s(path) < since_s
+        ]
+
+    def sweep(self, candidates: Iterable[Path], in_use: InUse) -> int:
+        """Remove those directories that no run may come back to, and return how many.
+
+        Args:
+            candidates: What ``list_unused`` has returned.
+            in_use: What the store has said since.
+        """
+        count = 0
+        for path in candidates:
+            is_wanted = path.name.split(".")[0] in in_use.names or path.name in in_use.digests
+            if not is_wanted:
+                shutil.rmtree(path, ignore_errors=True)
+                count += not path.exists()
+        return count
 
     async def has_file(self, digest: str, path: str) -> bool:
         """Return whether a bundle holds a file. Raises NotFound."""
@@ -90,10 +125,21 @@ class Workspace:
 
     async def _source_dir(self, digest: str) -> Path:
         target = self._state_dir / "sources" / digest
-        if not await asyncio.to_thread(target.is_dir):
+        if not await asyncio.to_thread(self._is_there, target):
             bundle = await self._store.get_source(digest)
-            await asyncio.to_thread(self._unpack_into, target, bundle)
+            with _room_needed(target):
+                await asyncio.to_thread(self._unpack_into, target, bundle)
         return target
+
+    def _is_there(self, directory: Path) -> bool:
+        with suppress(FileNotFoundError):
+            self._touch(directory)
+            return directory.is_dir()
+        return False
+
+    def _touch(self, path: Path) -> None:
+        now_s = self._clock.now_s()
+        os.utime(path, (now_s, now_s))
 
     def _unpack_into(self, target: Path, bundle: bytes) -> None:
         files = checked_files(self._unpack(bundle))
@@ -103,9 +149,34 @@ class Workspace:
             try:
                 # Whole or not at all: a daemon killed here leaves no half of a bundle.
                 (Path(scratch) / "files").rename(target)
+                self._touch(target)
             except OSError:
                 if not target.is_dir():
                     raise  # Else another task was first, with the same bytes.
+
+
+def _children(directory: Path) -> list[Path]:
+    try:
+        return list(directory.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def _used_at_s(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # Another daemon was quicker.
+        return float("inf")
+
+
+@contextmanager
+def _room_needed(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise StoreFull(f"the disk that holds {path} is full") from error
 
 
 def _write_files(directory: Path, files: Mapping[str, bytes]) -> None:

@@ -10,6 +10,7 @@ AdvisorError
 ├── NoAnswer             a question asked at once has no answer, and why
 ├── Draining             the daemon is stopping; another, or the next one, will answer
 └── StoreUnavailable     the database cannot be read or written
+    └── StoreFull        the disk below it has no room
 """
 
 from __future__ import annotations
@@ -73,3 +74,7 @@ class Draining(AdvisorError):
 
 class StoreUnavailable(AdvisorError):
     """The database cannot be read or written."""
+
+
+class StoreFull(StoreUnavailable):
+    """There is no room on the disk that holds the database or the state directory."""

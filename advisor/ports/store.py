@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from advisor.domain.measurements import Log
-from advisor.domain.recommendation import Event, Happening, Recommendation, StateChanged
+from advisor.domain.recommendation import Event, Happening, Recommendation, State, StateChanged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,48 @@ class Claim:
 
     recommendation: Recommendation
     is_takeover: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How much of what has ended is kept.
+
+    Attributes:
+        finished_before_s: Unix time; recommendations that ended before it are removed, and
+            sources that were last used before it.
+        keep_count: The most recommendations that have ended to keep, the newest.
+        keep_source_bytes: The most bytes of sources to keep, those used last.
+        sources_unused_since_s: Unix time; a source that was used since is kept, whatever its
+            size: its client may be about to ask.
+    """
+
+    finished_before_s: float
+    keep_count: int
+    keep_source_bytes: int
+    sources_unused_since_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What ``Store.prune`` has removed."""
+
+    recommendation_count: int
+    source_count: int
+    source_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InUse:
+    """What files beside the database may still be asked for.
+
+    Attributes:
+        names: Ids and fingerprints of recommendations that are not finished, or that were
+            interrupted and not answered since: these may go on from their checkpoints.
+        digests: Sources of recommendations that are not finished.
+    """
+
+    names: frozenset[str]
+    digests: frozenset[str]
 
 
 class Store(ABC):
@@ -147,6 +190,26 @@ class Store(ABC):
     @abstractmethod
     async def has_source(self, digest: str) -> bool:
         """Return whether a bundle is kept."""
+
+    @abstractmethod
+    async def count_unfinished(self) -> Mapping[State, int]:
+        """Return how many recommendations are QUEUED and RUNNING."""
+
+    @abstractmethod
+    async def find_in_use(self) -> InUse:
+        """Return what a run may still come back to."""
+
+    @abstractmethod
+    async def prune(self, keep: Retention) -> Removed:
+        """Remove what need not be kept; never what is not finished, nor its source."""
+
+    @abstractmethod
+    async def compact(self) -> None:
+        """Give space that was freed back to the disk, where it is worth the work."""
+
+    @abstractmethod
+    async def check(self) -> None:
+        """Return if the database can be read and written; raise StoreUnavailable if not."""
 
     @abstractmethod
     async def close(self) -> None:

@@ -26,6 +26,7 @@ from advisor.domain.errors import (
     NotFound,
     RequestIdReused,
     SourceRejected,
+    StoreFull,
     StoreUnavailable,
 )
 
@@ -76,6 +77,11 @@ CATALOGUE: dict[type[AdvisorError], PublicError] = {
         code_pb2.UNAVAILABLE,
         "STORE_UNAVAILABLE",
         "The daemon cannot read or write its database; its log says why.",
+    ),
+    StoreFull: PublicError(
+        code_pb2.RESOURCE_EXHAUSTED,
+        "STORE_FULL",
+        "The daemon's disk is full; ask again when there is room. What is there can be read.",
     ),
 }
 

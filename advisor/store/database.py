@@ -11,6 +11,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from advisor.domain.errors import StoreUnavailable
+from advisor.store.retention import compact
+from advisor.store.schema_version import touch_version
 from advisor.store.unavailable import BUSY_TIMEOUT_S, translated
 
 T = TypeVar("T")
@@ -66,6 +68,7 @@ class Database:
         self._readers = ThreadPoolExecutor(_READER_COUNT, "store-read")
         self._writers = ThreadPoolExecutor(writer_count, "store-write")
         self._is_closed = False
+        self._has_write_failed = False
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run work that only reads, on one snapshot. Raises StoreUnavailable."""
@@ -73,7 +76,31 @@ class Database:
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run work and commit it, or nothing of it. Raises StoreUnavailable."""
-        return await self._run(self._writers, writing(self._engine), work)
+        try:
+            result = await self._run(self._writers, writing(self._engine), work)
+        except StoreUnavailable:
+            self._has_write_failed = True
+            raise
+        self._has_write_failed = False
+        return result
+
+    async def check(self) -> None:
+        """Raise StoreUnavailable unless the database can be read and written.
+
+        After a write that failed, a write that succeeds is the proof; a full disk shows in
+        nothing less. Else none is made, since each wears the disk.
+        """
+        is_write = self._has_write_failed
+        await self.write(lambda connection: touch_version(connection, is_write=is_write))
+
+    async def compact(self) -> None:
+        """Give freed space back to the disk, where there is much. Raises StoreUnavailable."""
+
+        def run() -> None:
+            with translated(self._place):
+                compact(self._engine)
+
+        await asyncio.get_running_loop().run_in_executor(self._writers, run)
 
     async def close(self) -> None:
         """Finish what has begun and close all connections. Idempotent."""

@@ -4,6 +4,7 @@ A lease is the owner and the time of expiry in a recommendation's own row, so th
 in its name checks it in the very statement that writes. A recommendation is RUNNING exactly
 while it has one. The database allows one RUNNING recommendation a device; an orphan is taken
 over before anything queued is begun, so that none waits behind a device that it holds itself.
+Work is claimed for the devices of one host alone, those of the daemon that took it in.
 """
 
 from __future__ import annotations
@@ -37,13 +38,14 @@ def claim(
     lease_s: float,
     now_s: float,
     is_owner_dead: Callable[[str], bool],
+    host: str,
 ) -> Claim | None:
     """Lease the oldest orphan, else the oldest queued one whose device is free."""
     lease = {"lease_owner": owner, "lease_expires_at_s": now_s + lease_s}
-    orphan_id = _take_over_orphan(connection, lease, now_s, is_owner_dead)
+    orphan_id = _take_over_orphan(connection, lease, now_s, is_owner_dead, host)
     if orphan_id is not None:
         return Claim(recommendation=get(connection, orphan_id), is_takeover=True)
-    queued_id = _begin_queued(connection, lease, now_s)
+    queued_id = _begin_queued(connection, lease, now_s, host)
     if queued_id is not None:
         return Claim(recommendation=get(connection, queued_id), is_takeover=False)
     return None
@@ -54,10 +56,11 @@ def _take_over_orphan(
     lease: dict[str, Any],
     now_s: float,
     is_owner_dead: Callable[[str], bool],
+    host: str,
 ) -> str | None:
     running = connection.execute(
         select(_COLUMNS.recommendation_id, _COLUMNS.lease_owner, _COLUMNS.lease_expires_at_s)
-        .where(_IS_RUNNING)
+        .where(_IS_RUNNING, _COLUMNS.host == host)
         .order_by(_COLUMNS.number)
     ).all()
     is_dead = cache(is_owner_dead)  # one daemon may run work on many devices
@@ -79,12 +82,15 @@ def _lease_is_unchanged(row: Row[Any, Any, Any]) -> ColumnElement[bool]:
     )
 
 
-def _begin_queued(connection: Connection, lease: dict[str, Any], now_s: float) -> str | None:
-    busy_devices = select(_COLUMNS.device_id).where(_IS_RUNNING)
+def _begin_queued(
+    connection: Connection, lease: dict[str, Any], now_s: float, host: str
+) -> str | None:
+    busy_devices = select(_COLUMNS.device_id).where(_IS_RUNNING, _COLUMNS.host == host)
     queued_id = connection.scalar(
         select(_COLUMNS.recommendation_id)
         .where(
             _COLUMNS.state == State.QUEUED.value,
+            _COLUMNS.host == host,
             _COLUMNS.device_id.not_in(busy_devices),
         )
         .order_by(_COLUMNS.number)

@@ -17,7 +17,11 @@ from advisor.store.unavailable import translated
 
 
 def open_store(
-    target: str | Path, *, clock: Clock, is_owner_dead: Callable[[str], bool]
+    target: str | Path,
+    *,
+    clock: Clock,
+    is_owner_dead: Callable[[str], bool],
+    host: str = "",
 ) -> SqlStore:
     """Open a database, new or old, and bring its tables up to date.
 
@@ -26,6 +30,7 @@ def open_store(
             database as SQLAlchemy writes it.
         clock: Times events and leases.
         is_owner_dead: Whether the owner of a lease is known to be gone.
+        host: Whose devices this daemon's are, in a database that several hosts share.
 
     Raises:
         StoreUnavailable: It cannot be read or written, or a newer bsadvise has made it.
@@ -42,7 +47,7 @@ def open_store(
     except StoreUnavailable:
         engine.dispose()
         raise
-    return SqlStore(Database(engine, place), clock, is_owner_dead)
+    return SqlStore(Database(engine, place), clock, is_owner_dead, host=host)
 
 
 def _url_of(target: str | Path) -> URL:

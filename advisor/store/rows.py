@@ -18,9 +18,11 @@ from advisor.serialization import from_dict, snake_case, to_dict, union_to_dict
 T = TypeVar("T")
 
 
-def recommendation_values(recommendation: Recommendation) -> dict[str, Any]:
-    """Return the columns of a recommendation that is new."""
+def recommendation_values(recommendation: Recommendation, host: str) -> dict[str, Any]:
+    """Return the columns of a recommendation that is new, for a device of a host."""
     return {
+        "host": host,
+        "source_digest": recommendation.request.source.digest,
         "recommendation_id": recommendation.recommendation_id,
         "request_id": recommendation.request_id,
         "request": _to_json(to_dict(recommendation.request)),

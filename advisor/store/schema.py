@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, column, delete, false, inspect, select, table
+from sqlalchemy import Connection, Engine, inspect, select, text
 
 from advisor.domain.errors import StoreUnavailable
 from advisor.store.database import writing
+from advisor.store.schema_version import VERSIONS, touch_version
 from advisor.store.tables import SCHEMA_REVISION, VERSION_TABLE
 
-_VERSIONS = table(VERSION_TABLE, column("version_num"))
+_LOCK_NUMBER = 0x62736164
+"""Names this project's migrations among PostgreSQL's advisory locks; "bsad" in ASCII."""
 
 
 def upgrade_schema(engine: Engine, place: str) -> None:
@@ -21,18 +23,19 @@ def upgrade_schema(engine: Engine, place: str) -> None:
         StoreUnavailable: A newer bsadvise has made it.
     """
     with writing(engine).begin() as connection:
+        if connection.dialect.name == "postgresql":
+            # Two daemons may find one empty database. SQLite's transaction is a lock itself.
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK_NUMBER})"))
         revision = _read_revision(connection)
         if revision != SCHEMA_REVISION:
             _migrate(connection, revision, place)
-        # SQLite opens a file that it may only read, and complains at the first statement that
-        # could write; this one could.
-        connection.execute(delete(_VERSIONS).where(false()))
+        touch_version(connection)
 
 
 def _read_revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    return connection.scalar(select(_VERSIONS.c.version_num))
+    return connection.scalar(select(VERSIONS.c.version_num))
 
 
 def _migrate(connection: Connection, revision: str | None, place: str) -> None:

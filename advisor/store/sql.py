@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from sqlalchemy.exc import IntegrityError
 
 from advisor.domain.measurements import Log
-from advisor.domain.recommendation import Event, Happening, Recommendation, StateChanged
+from advisor.domain.recommendation import Event, Happening, Recommendation, State, StateChanged
 from advisor.ports.clock import Clock
-from advisor.ports.store import Claim, Page, Store
-from advisor.store import events, leases, recommendations, sources
+from advisor.ports.store import Claim, InUse, Page, Removed, Retention, Store
+from advisor.store import events, leases, recommendations, retention, sources
 from advisor.store.database import Database
 
 
@@ -25,19 +25,27 @@ class SqlStore(Store):
         clock: Times events and leases.
         is_owner_dead: Whether the owner of a lease is known to be gone, so that its lease
             need not run out first.
+        host: Whose devices recommendations that are created here are for, and of which work
+            is claimed.
     """
 
     def __init__(
-        self, database: Database, clock: Clock, is_owner_dead: Callable[[str], bool]
+        self,
+        database: Database,
+        clock: Clock,
+        is_owner_dead: Callable[[str], bool],
+        *,
+        host: str = "",
     ) -> None:
         self._database = database
         self._clock = clock
         self._is_owner_dead = is_owner_dead
+        self._host = host
 
     async def create(self, recommendation: Recommendation) -> Recommendation:
         try:
             return await self._database.write(
-                lambda c: recommendations.insert_new(c, recommendation)
+                lambda c: recommendations.insert_new(c, recommendation, self._host)
             )
         except IntegrityError:
             repeated = await self._database.read(
@@ -68,7 +76,9 @@ class SqlStore(Store):
         # there is nothing for this one now.
         with suppress(IntegrityError):
             return await self._database.write(
-                lambda c: leases.claim(c, owner, lease_s, self._clock.now_s(), self._is_owner_dead)
+                lambda c: leases.claim(
+                    c, owner, lease_s, self._clock.now_s(), self._is_owner_dead, self._host
+                )
             )
         return None
 
@@ -117,6 +127,30 @@ class SqlStore(Store):
 
     async def has_source(self, digest: str) -> bool:
         return await self._database.read(lambda c: sources.has(c, digest))
+
+    async def count_unfinished(self) -> Mapping[State, int]:
+        return await self._database.read(retention.count_unfinished)
+
+    async def find_in_use(self) -> InUse:
+        return await self._database.read(retention.find_in_use)
+
+    async def prune(self, keep: Retention) -> Removed:
+        count, last_count = 0, retention.BATCH_SIZE
+        while last_count == retention.BATCH_SIZE:
+            last_count = await self._database.write(lambda c: retention.remove_finished(c, keep))
+            count += last_count
+        source_count, source_bytes = await self._database.write(
+            lambda c: retention.remove_sources(c, keep)
+        )
+        return Removed(
+            recommendation_count=count, source_count=source_count, source_bytes=source_bytes
+        )
+
+    async def compact(self) -> None:
+        await self._database.compact()
+
+    async def check(self) -> None:
+        await self._database.check()
 
     async def close(self) -> None:
         await self._database.close()

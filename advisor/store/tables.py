@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from advisor.domain.recommendation import State
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0003"
 """The newest revision in ``migrations/versions``, which makes the tables as they stand here."""
 
 VERSION_TABLE = "bsadvise_schema"
@@ -52,6 +52,10 @@ recommendations = Table(
     Column("lease_owner", String),
     Column("lease_expires_at_s", Double),
     Column("last_sequence", Integer, nullable=False),
+    # Whose devices it is for: "cpu" is a name on every machine. Empty in a database that
+    # serves one machine alone.
+    Column("host", String, nullable=False, server_default=""),
+    Column("source_digest", String, nullable=False, server_default=""),
     # Numbers of deleted rows are not given again: a page token may still name one.
     sqlite_autoincrement=True,
 )
@@ -63,11 +67,18 @@ Index(
     recommendations.c.number,
 )
 
+Index(
+    "ix_recommendations_source_digest_created_at_s",
+    recommendations.c.source_digest,
+    recommendations.c.created_at_s,
+)
+
 _is_running = recommendations.c.state == State.RUNNING.value
 
 # Two daemons that claim work for one device at the same instant: the second one fails here.
 Index(
     "uq_recommendations_running_device",
+    recommendations.c.host,
     recommendations.c.device_id,
     unique=True,
     sqlite_where=_is_running,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from advisor.domain.errors import StoreUnavailable
+from advisor.domain.errors import StoreFull, StoreUnavailable
 
 BUSY_TIMEOUT_S = 10.0
 """How long SQLite waits for another process's write; ours take milliseconds."""
@@ -26,13 +26,18 @@ _LOCKED = (
     "or use another state directory"
 )
 
-# By the second word of SQLite's error names: SQLITE_READONLY_DIRECTORY is a READONLY.
+_FULL = "the disk that holds {place} is full; free some space, and work goes on"
+
+# By the second word of SQLite's error names: SQLITE_READONLY_DIRECTORY is a READONLY. And by
+# PostgreSQL's SQLSTATE: disk_full, read_only_sql_transaction.
 _SENTENCES = {
     "AUTH": _NO_ACCESS,
     "BUSY": _LOCKED,
     "CANTOPEN": _NO_ACCESS,
     "CORRUPT": _DAMAGED,
-    "FULL": "the disk that holds {place} is full; free some space, and work goes on",
+    "FULL": _FULL,
+    "53100": _FULL,
+    "25006": _NO_ACCESS,
     "IOERR": "the disk that holds {place} failed to read or write; see the system's log",
     "LOCKED": _LOCKED,
     "NOTADB": _DAMAGED,
@@ -53,19 +58,23 @@ def translated(place: str) -> Iterator[None]:
     try:
         yield
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
-        raise StoreUnavailable(_sentence(place, error)) from error
+        raise _named(place, error) from error
     except exc.DatabaseError as error:
         # "Not a database" and "malformed" come as the base class itself.
         if type(error) is not exc.DatabaseError:
             raise
-        raise StoreUnavailable(_sentence(place, error)) from error
+        raise _named(place, error) from error
 
 
-def _sentence(place: str, error: exc.SQLAlchemyError) -> str:
+def _named(place: str, error: exc.SQLAlchemyError) -> StoreUnavailable:
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
-    template = "{place} cannot be used"
+    template = _SENTENCES.get(_name_of(cause), "{place} cannot be used")
+    named = StoreFull if template is _FULL else StoreUnavailable
+    return named(f"{template.format(place=place)} ({cause})")
+
+
+def _name_of(cause: BaseException | None) -> str:
+    # Errors of the sqlite3 module itself carry no name, those of PostgreSQL a code.
     if isinstance(cause, sqlite3.Error):
-        # Errors of the sqlite3 module itself carry no name.
-        words = getattr(cause, "sqlite_errorname", "").split("_")
-        template = _SENTENCES.get("".join(words[1:2]), template)
-    return f"{template.format(place=place)} ({cause})"
+        return "".join(getattr(cause, "sqlite_errorname", "").split("_")[1:2])
+    return str(getattr(cause, "sqlstate", ""))

@@ -22,7 +22,7 @@ def bench(tmp_path: Path) -> Bench:
 
 @pytest.fixture
 def workspace(bench: Bench) -> Workspace:
-    return Workspace(bench.state_dir, bench.store, unpack_bundle)
+    return Workspace(bench.state_dir, bench.store, unpack_bundle, bench.clock)
 
 
 async def test_a_bundle_is_laid_out_once_however_many_ask(

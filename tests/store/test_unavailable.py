@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from advisor.domain.errors import StoreUnavailable
+from advisor.domain.errors import StoreFull, StoreUnavailable
+from advisor.ports.store import Retention
 from advisor.store.opening import open_store
 from advisor.store.sql import SqlStore
 from advisor.store.tables import VERSION_TABLE
@@ -177,4 +180,95 @@ async def test_a_defect_is_not_hidden(path: Path) -> None:
     with pytest.raises(IntegrityError, match="UNIQUE constraint failed"):
         await store.create(a_recommendation(recommendation_id=recommendation.recommendation_id))
 
+    await store.close()
+
+
+async def test_a_full_disk_is_told_apart_and_found_free_again(path: Path) -> None:
+    store = open_at(path)
+    await store.create(a_recommendation())
+    await set_pragma(store, "max_page_count = 1")
+    with pytest.raises(StoreFull):
+        await store.put_source("ab" * 32, b"x" * 1_000_000)
+    await set_pragma(store, "max_page_count = 1000000")
+
+    await store.check()
+
+    await store.put_source("ab" * 32, b"x" * 1_000_000)
+    await store.close()
+
+
+async def test_a_check_finds_what_may_only_be_read(path: Path) -> None:
+    store = open_at(path)
+    await store.check()
+    await set_pragma(store, "query_only = ON")
+
+    with pytest.raises(StoreUnavailable, match="cannot be opened for writing"):
+        await store.check()
+    with pytest.raises(StoreUnavailable, match="cannot be opened for writing"):
+        await store.check()  # now by a write
+
+    await set_pragma(store, "query_only = OFF")
+    await store.check()
+    await store.close()
+
+
+WRITE_UNTIL_FULL = """
+import asyncio, resource, signal, sys
+from advisor.domain.errors import StoreFull
+from advisor.store.opening import open_store
+from tests.support.fake_clock import FakeClock
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+async def main():
+    store = open_store(sys.argv[1], clock=FakeClock(), is_owner_dead=lambda _: False)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    kept = []
+    try:
+        for number in range(100):
+            await store.put_source(f"{number:064x}", bytes(50_000))
+            kept.append(number)
+    except Exception as error:
+        print(type(error).__name__)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    await store.check()
+    await store.put_source("f" * 64, bytes(5_000_000))
+    print(all([await store.has_source(f"{number:064x}") for number in kept]), len(kept) > 5)
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+def test_what_was_kept_outlives_files_that_may_not_grow(path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", WRITE_UNTIL_FULL, str(path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.stdout.split() == ["StoreUnavailable", "True", "True"], ended.stderr
+
+
+async def test_a_database_that_has_shrunk_gives_its_space_back(path: Path) -> None:
+    clock = FakeClock()
+    store = open_store(path, clock=clock, is_owner_dead=lambda _: False)
+    for number in range(20):
+        await store.put_source(f"{number:064x}", b"x" * 500_000)
+    clock.advance(1)
+    await store.prune(
+        Retention(
+            finished_before_s=0.0,
+            keep_count=0,
+            keep_source_bytes=0,
+            sources_unused_since_s=clock.now_s(),
+        )
+    )
+    await store.compact()
+
+    assert sum(file.stat().st_size for file in path.parent.iterdir()) < 1_000_000
+    created = await store.create(a_recommendation())
+    assert await store.get(created.recommendation_id) == created
     await store.close()

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from advisor.application.application import Application, Ports, build_application
+from advisor.application.housekeeping import Keep
 from advisor.domain.recommendation import Event, Recommendation, StateChanged
 from advisor.domain.request import AdviceRequest
 from advisor.planning.step import Planner
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.store import Store
 from advisor.service.converters import unpack_bundle
+from advisor.service.metrics import Metrics
 from tests.support.builders import a_request, a_source
 from tests.support.bundles import digest_of, make_bundle
 from tests.support.fake_clock import FakeClock
@@ -46,9 +48,12 @@ class Bench:
     pool: FakeWorkerPool = field(default_factory=lambda: FakeWorkerPool(answer))
     dead_owners: set[str] = field(default_factory=set)
     is_private: bool = False
+    keep: Keep | None = None
+    telemetry: Metrics = field(init=False)
     store: Store = field(init=False)
 
     def __post_init__(self) -> None:
+        self.telemetry = Metrics(self.clock.monotonic_s)
         self.store = MemoryStore(self.clock, self.dead_owners.__contains__)
 
     def build(self) -> Application:
@@ -60,6 +65,7 @@ class Bench:
             planner=self.planner,
             estimate_planner=ScriptedEstimatePlanner(),
             clock=self.clock,
+            telemetry=self.telemetry,
         )
         return build_application(
             ports,
@@ -68,6 +74,7 @@ class Bench:
             owner=self.owner,
             lease_s=LEASE_S,
             is_private=self.is_private,
+            keep=self.keep,
         )
 
     @asynccontextmanager

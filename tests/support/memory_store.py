@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from advisor.domain.advice import RefusalCode
@@ -20,7 +20,7 @@ from advisor.domain.recommendation import (
     check_transition,
 )
 from advisor.ports.clock import Clock
-from advisor.ports.store import Claim, Page, Store
+from advisor.ports.store import Claim, InUse, Page, Removed, Retention, Store
 from advisor.store.page_tokens import make_page_token, read_page_token
 
 
@@ -49,6 +49,7 @@ class MemoryStore(Store):
         self._is_owner_dead = is_owner_dead
         self._entries: dict[str, _Entry] = {}
         self._sources: dict[str, bytes] = {}
+        self._put_at_s: dict[str, float] = {}
         self._numbers = itertools.count(1)
 
     async def create(self, recommendation: Recommendation) -> Recommendation:
@@ -158,6 +159,7 @@ class MemoryStore(Store):
 
     async def put_source(self, digest: str, bundle: bytes) -> None:
         self._sources.setdefault(digest, bundle)
+        self._put_at_s.setdefault(digest, self._clock.now_s())
 
     async def get_source(self, digest: str) -> bytes:
         if digest not in self._sources:
@@ -167,8 +169,76 @@ class MemoryStore(Store):
     async def has_source(self, digest: str) -> bool:
         return digest in self._sources
 
+    async def count_unfinished(self) -> Mapping[State, int]:
+        return {state: len(self._in_state(state)) for state in (State.QUEUED, State.RUNNING)}
+
+    async def find_in_use(self) -> InUse:
+        unfinished = [e.recommendation for e in self._unfinished()]
+        interrupted = []
+        answered: set[str] = set()
+        for entry in self._newest_first():
+            recommendation = entry.recommendation
+            if recommendation.state is State.SUCCEEDED:
+                answered.add(recommendation.fingerprint)
+            refusal = recommendation.refusal
+            is_interrupted = refusal is not None and refusal.code is RefusalCode.INTERRUPTED
+            if is_interrupted and recommendation.fingerprint not in answered:
+                interrupted.append(recommendation)
+        return InUse(
+            names=frozenset(
+                name
+                for recommendation in (*unfinished, *interrupted)
+                for name in (recommendation.recommendation_id, recommendation.fingerprint)
+            ),
+            digests=frozenset(each.request.source.digest for each in unfinished),
+        )
+
+    async def prune(self, keep: Retention) -> Removed:
+        finished = [e for e in self._newest_first() if e.recommendation.state.is_final]
+        old = [
+            entry.recommendation.recommendation_id
+            for place, entry in enumerate(finished)
+            if place >= keep.keep_count
+            or entry.recommendation.updated_at_s < keep.finished_before_s
+        ]
+        for recommendation_id in old:
+            del self._entries[recommendation_id]
+        sizes = [len(self._sources.pop(digest)) for digest in self._unwanted_sources(keep)]
+        return Removed(
+            recommendation_count=len(old), source_count=len(sizes), source_bytes=sum(sizes)
+        )
+
+    async def compact(self) -> None:
+        pass
+
+    async def check(self) -> None:
+        pass
+
     async def close(self) -> None:
         pass
+
+    def _unwanted_sources(self, keep: Retention) -> list[str]:
+        unwanted: list[str] = []
+        total_bytes = sum(len(bundle) for bundle in self._sources.values())
+        in_use = {e.recommendation.request.source.digest for e in self._unfinished()}
+        for used_at_s, digest in sorted((self._used_at_s(d), d) for d in self._sources):
+            if digest in in_use or used_at_s >= keep.sources_unused_since_s:
+                continue
+            if used_at_s < keep.finished_before_s or total_bytes > keep.keep_source_bytes:
+                unwanted.append(digest)
+                total_bytes -= len(self._sources[digest])
+        return unwanted
+
+    def _used_at_s(self, digest: str) -> float:
+        uses = [
+            entry.recommendation.created_at_s
+            for entry in self._entries.values()
+            if entry.recommendation.request.source.digest == digest
+        ]
+        return max([self._put_at_s[digest], *uses])
+
+    def _unfinished(self) -> list[_Entry]:
+        return [e for e in self._entries.values() if not e.recommendation.state.is_final]
 
     def _entry(self, recommendation_id: str) -> _Entry:
         if recommendation_id not in self._entries:

@@ -10,9 +10,10 @@ from advisor.ports.store import Store
 from tests.support.store_contract_events import EventContract
 from tests.support.store_contract_leases import LeaseContract
 from tests.support.store_contract_resources import ResourceContract
+from tests.support.store_contract_retention import RetentionContract
 
 
-class StoreContract(ResourceContract, LeaseContract, EventContract):
+class StoreContract(ResourceContract, LeaseContract, EventContract, RetentionContract):
     async def test_closes_twice(self, store: Store) -> None:
         await store.close()
         await store.close()

@@ -1,6 +1,6 @@
 """What processes of their own do to a store, for tests of several daemons on one database.
 
-Run as ``python -m tests.support.store_processes claim|append PATH``; says what it did on
+Run as ``python -m tests.support.store_processes claim|append PATH_OR_URL``; says what it did on
 stdout, a line each time, after the store has said that it is durable.
 """
 
@@ -32,7 +32,7 @@ class _RealClock(Clock):
         await asyncio.sleep(duration_s)
 
 
-def open_shared(path: Path) -> Store:
+def open_shared(path: Path | str) -> Store:
     """Open a store as a daemon does: the machine's clock, and real owners of leases."""
     return open_store(path, clock=_RealClock(), is_owner_dead=is_owner_dead)
 
@@ -54,8 +54,8 @@ async def _append_for_ever(store: Store) -> None:
         print(event.sequence, flush=True)  # noqa: T201 - the result
 
 
-async def _main(action: str, path: Path) -> None:
-    store = open_shared(path)
+async def _main(action: str, target: str) -> None:
+    store = open_shared(target)
     print("open", flush=True)  # noqa: T201 - the parent waits for this
     sys.stdin.readline()  # and this waits for all the others
     await {"claim": _claim_all, "append": _append_for_ever}[action](store)
@@ -63,4 +63,4 @@ async def _main(action: str, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1], Path(sys.argv[2])))
+    asyncio.run(_main(sys.argv[1], sys.argv[2]))

@@ -1,0 +1,34 @@
+"""What the daemon counts of its own work, for those who operate it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+
+from advisor.domain.commands import Command
+from advisor.domain.measurements import Measurement
+from advisor.domain.recommendation import State
+
+
+class Telemetry(ABC):
+    """Is told of what happens. Never raises, never waits; every method is cheap."""
+
+    @abstractmethod
+    def leased(self, device_id: str, *, waited_s: float) -> None:
+        """A recommendation began to run on a device, so long after it was created."""
+
+    @abstractmethod
+    def released(self, device_id: str, state: State | None) -> None:
+        """A run left its device; None as the state where its lease or the store was lost."""
+
+    @abstractmethod
+    def measuring(self, recommendation_id: str, command: Command) -> AbstractContextManager[None]:
+        """Return what a command is carried out inside of, such as the span of a trace."""
+
+    @abstractmethod
+    def measured(self, measurement: Measurement) -> None:
+        """A command came to its outcome."""
+
+    @abstractmethod
+    def removed(self, kind: str, count: int) -> None:
+        """So many of something were removed for their age or size."""

