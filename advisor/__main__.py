@@ -41,7 +41,7 @@ async def _serve(settings: Settings, *, until_stdin_closes: bool) -> None:
     daemon = await build_daemon(settings)
     if until_stdin_closes:
         _watch_stdin(loop, stop)
-    ready = f"bsadvise daemon ready on {' '.join(daemon.addresses)}"
+    ready = f"bsadvise daemon ready on {' '.join(daemon.bound.addresses)}"
     try:
         await daemon.serve(stop, on_ready=ready)
     finally:
@@ -73,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--private", action="store_true", default=None, help="serve one client, quietly"
     )
+    parser.add_argument("--database", metavar="URL", help="share this PostgreSQL with others")
+    parser.add_argument("--host-name", metavar="NAME", help="this machine's name among them")
+    parser.add_argument("--metrics-listen", metavar="HOST:PORT", help="answer Prometheus here")
+    parser.add_argument("--keep-days", metavar="DAYS", help="remove what ended before")
+    parser.add_argument("--keep-count", metavar="N", help="remove all that ended but the last N")
+    parser.add_argument("--keep-source-bytes", metavar="N", help="remove old sources beyond")
     parser.add_argument("--lease-s", metavar="SECONDS", help="take over a silent daemon after")
     parser.add_argument("--log-format", choices=LOG_FORMATS)
     parser.add_argument("--log-level", choices=LOG_LEVELS)

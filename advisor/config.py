@@ -37,6 +37,14 @@ class Settings:
         socket: Unix socket to listen on.
         listen: ``host:port`` on loopback to listen on beside the socket; None for none.
         private: Whether the daemon serves the client that started it alone.
+        database: URL of a database that several daemons share, as SQLAlchemy writes it; None for
+            an SQLite file in the state directory.
+        host_name: Whose devices these are in a database that several machines share. Daemons of
+            one name take over each other's work, and need one state directory.
+        metrics_listen: ``host:port`` on which Prometheus is answered; None for none.
+        keep_days: Days after which a recommendation that has ended is removed.
+        keep_count: The most recommendations that have ended to keep.
+        keep_source_bytes: The most bytes of uploaded sources to keep.
         lease_s: Seconds after which the work of a daemon that has fallen silent is taken over.
         log_format: "json", "console", or "auto": console on a terminal.
         log_level: The least severe messages to log.
@@ -46,6 +54,12 @@ class Settings:
     socket: Path
     listen: str | None = None
     private: bool = False
+    database: str | None = None
+    host_name: str = ""
+    metrics_listen: str | None = None
+    keep_days: float = 90.0
+    keep_count: int = 10_000
+    keep_source_bytes: int = 4 << 30
     lease_s: float = 30.0
     log_format: str = "auto"
     log_level: str = "info"
@@ -161,12 +175,35 @@ def _lease_s(content: object) -> float:
     return lease_s
 
 
+def _keep_days(content: object) -> float:
+    try:
+        days = float(str(content))
+    except ValueError:
+        raise ValueError(f"must be a number of days, not {content!r}") from None
+    if not 0.0 < days < float("inf"):
+        raise ValueError(f"must be more than 0 days, not {content}")
+    return days
+
+
+def _count(content: object) -> int:
+    if isinstance(content, bool) or not str(content).isdecimal():
+        raise ValueError(f"must be a whole number, at least 0, not {content!r}")
+    return int(str(content))
+
+
 def _log_format(content: object) -> str:
     return _one_of(content, LOG_FORMATS)
 
 
 def _log_level(content: object) -> str:
     return _one_of(content, LOG_LEVELS)
+
+
+def _host_and_port(content: object) -> str:
+    host, _, port = _text(content).rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"must be HOST:PORT, not {content!r}")
+    return _text(content)
 
 
 def _one_of(content: object, choices: tuple[str, ...]) -> str:
@@ -180,6 +217,12 @@ _PARSERS = {
     "socket": _path,
     "listen": _text,
     "private": _flag,
+    "database": _text,
+    "host_name": _text,
+    "metrics_listen": _host_and_port,
+    "keep_days": _keep_days,
+    "keep_count": _count,
+    "keep_source_bytes": _count,
     "lease_s": _lease_s,
     "log_format": _log_format,
     "log_level": _log_level,

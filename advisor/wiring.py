@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
 import time
 from dataclasses import dataclass
 
-import grpc
 import structlog
 
 from advisor.application.application import Application, Ports, build_application
+from advisor.application.housekeeping import Keep
 from advisor.config import Settings
 from advisor.devices.inventory import LocalInventory
 from advisor.planning.estimate import MemoryPlanner
@@ -23,7 +24,9 @@ from advisor.ports.worker_pool import WorkerPool
 from advisor.search.optuna_proposer import OptunaProposer
 from advisor.service.address import AddressRefused
 from advisor.service.converters import unpack_bundle
-from advisor.service.server import make_server
+from advisor.service.exporter import Exporter
+from advisor.service.metrics import Metrics
+from advisor.service.server import Bound, make_server
 from advisor.store.opening import open_store
 from advisor.store.owners import is_owner_dead, this_owner
 
@@ -55,15 +58,17 @@ class Daemon:
 
     Attributes:
         application: Its use cases.
-        server: What serves them.
-        addresses: Where clients reach it.
+        bound: What serves them.
+        metrics: What is counted.
+        metrics_listen: Where Prometheus is answered; None for nowhere.
         store: Closed when it stops.
         pool: Closed when it stops.
     """
 
     application: Application
-    server: grpc.aio.Server
-    addresses: tuple[str, ...]
+    bound: Bound
+    metrics: Metrics
+    metrics_listen: str | None
     store: Store
     pool: WorkerPool
 
@@ -76,17 +81,27 @@ class Daemon:
         """
         queue = asyncio.create_task(self.application.queue.serve())
         stopping = asyncio.create_task(stop.wait())
+        beside = (
+            asyncio.create_task(self.application.housekeeping.serve()),
+            asyncio.create_task(self.bound.pulse.follow()),
+        )
+        exporter = Exporter(self.metrics, self.metrics_listen)
         try:
-            await self.server.start()
+            exporter.start()
+            await self.bound.server.start()
             print(on_ready, file=sys.stderr, flush=True)  # noqa: T201 - what starters wait for
             # The queue ends by itself only when it is broken: then there is no use in serving.
             await asyncio.wait((queue, stopping), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            stopping.cancel()
+            for task in (stopping, *beside):
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await self._stop(queue)
+            exporter.stop()
 
     async def _stop(self, queue: asyncio.Task[None]) -> None:
-        refusing = asyncio.create_task(self.server.stop(_STOP_GRACE_S))
+        await self.bound.pulse.drain()
+        refusing = asyncio.create_task(self.bound.server.stop(_STOP_GRACE_S))
         self.application.queue.drain()
         try:
             await queue
@@ -107,11 +122,14 @@ async def build_daemon(settings: Settings) -> Daemon:
     clock = SystemClock()
     store = await asyncio.to_thread(
         open_store,
-        settings.state_dir / _DATABASE_NAME,
+        settings.database or settings.state_dir / _DATABASE_NAME,
         clock=clock,
         is_owner_dead=is_owner_dead,
+        # A file is one machine's, whatever that is called: a container's name changes.
+        host=(settings.host_name or socket.gethostname()) if settings.database else "",
     )
     pool = LocalPool()
+    metrics = Metrics(clock.monotonic_s)
     ports = Ports(
         store=store,
         pool=pool,
@@ -119,6 +137,7 @@ async def build_daemon(settings: Settings) -> Daemon:
         planner=RecommendationPlanner(OptunaProposer()),
         estimate_planner=MemoryPlanner(),
         clock=clock,
+        telemetry=metrics,
     )
     application = build_application(
         ports,
@@ -127,17 +146,30 @@ async def build_daemon(settings: Settings) -> Daemon:
         owner=this_owner(),
         lease_s=settings.lease_s,
         is_private=settings.private,
+        keep=Keep(
+            days=settings.keep_days,
+            count=settings.keep_count,
+            source_bytes=settings.keep_source_bytes,
+        ),
     )
     try:
-        server, addresses = await make_server(
-            application, socket_path=settings.socket, listen=settings.listen
+        bound = await make_server(
+            application,
+            metrics=metrics,
+            socket_path=settings.socket,
+            listen=settings.listen,
         )
     except AddressRefused:
         await pool.close()
         await store.close()
         raise
     return Daemon(
-        application=application, server=server, addresses=addresses, store=store, pool=pool
+        application=application,
+        bound=bound,
+        metrics=metrics,
+        metrics_listen=settings.metrics_listen,
+        store=store,
+        pool=pool,
     )
 
 

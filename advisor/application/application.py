@@ -52,6 +52,7 @@ class Application:
     housekeeping: Housekeeping
     hub: Hub
     store: Store
+    clock: Clock
 
 
 def build_application(
@@ -121,4 +122,5 @@ def build_application(
         ),
         hub=hub,
         store=ports.store,
+        clock=ports.clock,
     )

@@ -73,9 +73,7 @@ class Run:
             nonlocal attempts
             attempts += 1
             written = await self._find_written(happening) if attempts > 1 else None
-            return written or await self.store.append(
-                self.recommendation_id, self.owner, happening
-            )
+            return written or await self.store.append(self.recommendation_id, self.owner, happening)
 
         event = await self.patiently(append_once)
         self._last_sequence = event.sequence

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import grpc
 import structlog
@@ -29,10 +28,9 @@ from advisor.domain.errors import (
     StoreFull,
     StoreUnavailable,
 )
+from advisor.service.interception import Handler, wrap
 
 ERROR_DOMAIN = "bsadvise"
-
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 _LOG = structlog.stdlib.get_logger(__name__)
 
@@ -141,31 +139,7 @@ class ErrorTranslator(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or not method.startswith("/bsadvise."):
             return handler
-        return _wrap(handler, method)
-
-
-def _wrap(handler: Any, method: str) -> Handler:  # noqa: ANN401 - one of four kinds
-    make = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, False): grpc.stream_unary_rpc_method_handler,
-    }[handler.request_streaming, handler.response_streaming]
-    body = handler.unary_unary or handler.unary_stream or handler.stream_unary
-
-    async def answer(request: Any, context: Any) -> Any:  # noqa: ANN401 - of any method
-        async with _translated(context, method):
-            return await body(request, context)
-
-    async def stream(request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ANN401
-        async with _translated(context, method):
-            async for response in body(request, context):
-                yield response
-
-    return make(
-        stream if inspect.isasyncgenfunction(body) else answer,
-        request_deserializer=handler.request_deserializer,
-        response_serializer=handler.response_serializer,
-    )
+        return wrap(handler, lambda context: _translated(context, method))
 
 
 @asynccontextmanager

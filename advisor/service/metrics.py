@@ -120,8 +120,9 @@ class Metrics(Telemetry):
             "out_of_memory", "Commands that ran out of memory, on the device or the host.", "where"
         )
         self._removed = self._counter("removed", "What retention has removed.", "kind")
-        Gauge("bsadvise_build_info", "1, and which version.", ["version"], registry=self.registry)\
-            .labels(metadata.version("bsadvise")).set(1)
+        Gauge(
+            "bsadvise_build_info", "1, and which version.", ["version"], registry=self.registry
+        ).labels(metadata.version("bsadvise")).set(1)
 
     def leased(self, device_id: str, *, waited_s: float) -> None:
         """Count a run that begins."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -15,14 +16,17 @@ from bsadvise.v1 import (
     source_service_pb2,
     source_service_pb2_grpc,
 )
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from advisor.application.application import Application
 from advisor.service.address import AddressRefused, check_tcp, owner_only, prepare_socket
+from advisor.service.call_log import CallLog
 from advisor.service.device_servicer import DeviceServicer
 from advisor.service.errors import ErrorTranslator
 from advisor.service.memory_servicer import MemoryServicer
+from advisor.service.metrics import Metrics
+from advisor.service.pulse import Pulse
 from advisor.service.recommendation_servicer import RecommendationServicer
 from advisor.service.source_servicer import SourceServicer
 
@@ -35,6 +39,10 @@ SERVICE_NAMES = tuple(
         source_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
+)
+
+_WITHOUT_STORE = frozenset(
+    service.full_name for service in device_service_pb2.DESCRIPTOR.services_by_name.values()
 )
 
 _OPTIONS = (
@@ -53,23 +61,43 @@ _OPTIONS = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """A server that is bound, and not yet started.
+
+    Attributes:
+        server: The server.
+        addresses: Where clients reach it.
+        pulse: What says whether it can do its work.
+    """
+
+    server: grpc.aio.Server
+    addresses: tuple[str, ...]
+    pulse: Pulse
+
+
 async def make_server(
-    application: Application, *, socket_path: Path | None = None, listen: str | None = None
-) -> tuple[grpc.aio.Server, tuple[str, ...]]:
+    application: Application,
+    *,
+    metrics: Metrics | None = None,
+    socket_path: Path | None = None,
+    listen: str | None = None,
+) -> Bound:
     """Build a server, and bind it without starting it.
 
     Args:
         application: What it serves.
+        metrics: Where calls are counted; None for nowhere that anyone sees.
         socket_path: A unix socket to make, its owner's alone.
         listen: ``host:port`` on loopback; port 0 takes a free one.
-
-    Returns:
-        The server, and the addresses at which clients reach it.
 
     Raises:
         AddressRefused: It may not, or cannot, listen there.
     """
-    server = grpc.aio.server(interceptors=(ErrorTranslator(),), options=_OPTIONS)
+    monotonic_s = application.clock.monotonic_s
+    metrics = metrics or Metrics(monotonic_s)
+    interceptors = (CallLog(metrics, monotonic_s), ErrorTranslator())
+    server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS)
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
         RecommendationServicer(application.recommendations), server
     )
@@ -82,16 +110,12 @@ async def make_server(
     device_service_pb2_grpc.add_DeviceServiceServicer_to_server(
         DeviceServicer(application.inventory), server
     )
-    await _add_health(server)
+    pulse = Pulse(application, metrics, service_names=SERVICE_NAMES, without_store=_WITHOUT_STORE)
+    await pulse.look()
+    health_pb2_grpc.add_HealthServicer_to_server(pulse.servicer, server)
     reflection.enable_server_reflection((*SERVICE_NAMES, reflection.SERVICE_NAME), server)
-    return server, tuple(_bind(server, socket_path, listen))
-
-
-async def _add_health(server: grpc.aio.Server) -> None:
-    servicer = health.aio.HealthServicer()
-    for name in SERVICE_NAMES:
-        await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    addresses = tuple(_bind(server, socket_path, listen))
+    return Bound(server=server, addresses=addresses, pulse=pulse)
 
 
 def _bind(server: grpc.aio.Server, socket_path: Path | None, listen: str | None) -> list[str]:

@@ -24,9 +24,7 @@ from advisor.store.tables import recommendations
 _COLUMNS = recommendations.c
 
 
-def insert_new(
-    connection: Connection, recommendation: Recommendation, host: str
-) -> Recommendation:
+def insert_new(connection: Connection, recommendation: Recommendation, host: str) -> Recommendation:
     """Add a recommendation and its first event."""
     values = recommendation_values(recommendation, host)
     connection.execute(insert(recommendations).values(last_sequence=1, **values))

