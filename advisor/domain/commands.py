@@ -165,6 +165,8 @@ class Train:
         evaluation_batch_size: Samples a batch of the held-out measure.
         evaluation_steps: Steps of this command after which to measure the held-out loss as
             well, rising, each below step_count. At the end it is always measured.
+        stop_after_s: Seconds after which to take no further step, measure and answer; None to
+            take them all. It keeps the budget where steps turn out slower than they were timed.
         first_sample: Position in the data order at which to begin, samples.
         start_checkpoint: Name of the checkpoint to begin from; None for fresh weights.
         save_checkpoint: Name under which to keep the end; None to keep nothing.
@@ -182,6 +184,7 @@ class Train:
     step_count: int
     evaluation_batch_size: int
     evaluation_steps: tuple[int, ...] = ()
+    stop_after_s: float | None = None
     first_sample: int = 0
     start_checkpoint: str | None = None
     save_checkpoint: str | None = None
@@ -197,6 +200,7 @@ class Train:
         above("learning_rate", self.learning_rate, 0)
         at_least("step_count", self.step_count, 1)
         at_least("evaluation_batch_size", self.evaluation_batch_size, 1)
+        above("stop_after_s", self.stop_after_s, 0)
         at_least("first_sample", self.first_sample, 0)
         at_least("trial", self.trial, 0)
         at_least("rung", self.rung, 0)

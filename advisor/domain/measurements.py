@@ -124,7 +124,8 @@ class TrainRun:
     """One stretch of training.
 
     Attributes:
-        step_count: Optimizer steps taken; fewer than asked for when the loss diverged.
+        step_count: Optimizer steps taken; fewer than asked for when the loss diverged or the
+            command's stop_after_s had passed.
         sample_count: Samples seen.
         train_losses: Training loss, at most 64 evenly spaced means over the stretch.
         earlier_losses: Held-out loss after each of the command's evaluation_steps that was

@@ -183,6 +183,7 @@ class Branches:
             trial
             for index, trial in enumerate(self.trials.all)
             if trial.is_sound
+            and not trial.was_cut
             and trial.rung < RUNG_COUNT - 1
             and (trial.number == REFERENCE_TRIAL or not proposer.should_prune(study, index))
         ]

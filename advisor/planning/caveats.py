@@ -74,6 +74,11 @@ def _about_training(facts: Facts, choice: Choice, chooser: Chooser) -> Iterator[
     if profile.evaluation_size == 0:
         yield "There is too little data to hold any out, so that no trial could be judged."
     yield from _about_trials(facts, choice, trials)
+    if any(trial.was_cut and trial.is_sound for trial in trials):
+        yield (
+            "Training was slower than the steps that were timed, as on a busy machine: stretches "
+            "were cut short to keep the budget."
+        )
     if choice.trial is not None and choice.trial.rung < RUNG_COUNT - 1:
         yield (
             "The trials were short: the recommended one was not trained to the end. "

@@ -22,6 +22,10 @@ _HORIZONS_PER_BUDGET = 5.0
 """The last rung is the time for trials over this: some ten trials begin, the
 best half of them go on at each rung."""
 
+_TRUNK_SHARE = 0.25
+"""Share of the time for trials after which the trunk is cut short on a machine that is busy."""
+_LEAST_STRETCH_S = 0.1
+
 _EVALUATION_BATCH_SIZE = 256
 _EVALUATION_SHARE = 0.2
 """Looks at the loss within a stretch may take this share of its time."""
@@ -117,8 +121,15 @@ class Schedule:
             trial=trial,
             rung=rung,
             origin=origin,
-            time_limit_s=hook_limit_s(self.facts.request)
-            + 5 * step_count * step_time_s * split.world_size,
+            stop_after_s=self._stop_after_s(is_first=trial is None),
+            time_limit_s=hook_limit_s(self.facts.request) + self.facts.request.budget_s,
+        )
+
+    def _stop_after_s(self, *, is_first: bool) -> float:
+        """Return the real seconds that a stretch may take, however slow its steps turn out."""
+        left_s = max(self.facts.remaining_s - self.reserve_s, _LEAST_STRETCH_S)
+        return (
+            min(left_s, max(_TRUNK_SHARE * self.trials_s, _LEAST_STRETCH_S)) if is_first else left_s
         )
 
     def _evaluation_steps(self, rung: int, step_count: int, modelled_s: float) -> tuple[int, ...]:

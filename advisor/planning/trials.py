@@ -63,11 +63,18 @@ class Trial:
         """Whether it can be recommended: it has a loss at every rung that it was asked for."""
         return len(self.runs) == len(self.commands) and bool(self.runs) and not self.diverged
 
+    @property
+    def was_cut(self) -> bool:
+        """Whether its last stretch ended early, so that it stands before its rung."""
+        stretches = zip(self.commands, self.runs, strict=False)
+        return any(run.step_count < command.step_count for command, run in stretches)
+
     def loss_at(self, rung: int) -> float:
         """Return the lowest held-out loss up to a rung; infinite where it has none."""
         if rung > self.rung or not self.is_sound:
             return float("inf")
-        seen = sum(len(run.earlier_losses) + 1 for run in self.runs[: rung + 1])
+        stretches = list(zip(self.commands, self.runs, strict=False))[: rung + 1]
+        seen = sum(len(_losses_by_step(command, run)) for command, run in stretches)
         return min(self.curve.losses[: seen + 1])
 
     def record(self, *, last_rung: int) -> TrialRecord:
@@ -156,17 +163,22 @@ class Trials:
 
     def _curve(self, split: Split, runs: Sequence[tuple[Train, TrainRun]]) -> LearningCurve:
         step_time_s = StepCost(self.facts).step_time_s(split)
-        infinite = float("inf")
         times_s = [0.0]
-        losses = [infinite if self.initial_loss is None else self.initial_loss]
+        losses = [float("inf") if self.initial_loss is None else self.initial_loss]
         for command, run in runs:
             begun_s = times_s[-1]
-            marks = (*command.evaluation_steps, max(run.step_count, command.step_count))
-            final = infinite if run.held_out_loss is None else run.held_out_loss
-            for step_count, loss in zip(marks, (*run.earlier_losses, final), strict=False):
+            for step_count, loss in _losses_by_step(command, run).items():
                 times_s.append(begun_s + step_count * step_time_s)
                 losses.append(loss)
         return LearningCurve(tuple(times_s), tuple(losses))
+
+
+def _losses_by_step(command: Train, run: TrainRun) -> dict[int, float]:
+    """Return the held-out losses of a stretch by the steps taken in it, the last at its end."""
+    seen = command.evaluation_steps[: len(run.earlier_losses)]
+    final = float("inf") if run.held_out_loss is None else run.held_out_loss
+    last = max(run.step_count, *seen, 1)
+    return {**dict(zip(seen, run.earlier_losses, strict=True)), last: final}
 
 
 def is_better(trial: Trial, other: Trial) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 
@@ -62,7 +63,7 @@ def _take_steps(
     meter: NoiseMeter | None,
     look: Callable[[int], None],
 ) -> list[float]:
-    """Return the loss of each step; the last is not finite when training diverged.
+    """Return the loss of each step, at least one; the last is not finite when it diverged.
 
     Args:
         workshop: Where the data come from.
@@ -77,8 +78,13 @@ def _take_steps(
         command.micro_batch_size, first_sample=command.first_sample
     )
 
+    stop_s = time.monotonic() + (command.stop_after_s or math.inf)
+
+    def is_over() -> bool:
+        return bool(losses) and (not math.isfinite(losses[-1]) or time.monotonic() > stop_s)
+
     def take(count: int, observers: list[StepObserver]) -> None:
-        while len(losses) < count and (not losses or math.isfinite(losses[-1])):
+        while len(losses) < count and not is_over():
             loss = step.run(
                 batches, accumulation_steps=command.accumulation_steps, observers=observers
             )

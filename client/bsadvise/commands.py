@@ -137,6 +137,8 @@ class Train(Tagged):
         evaluation_batch_size: Samples a batch of the held-out measure.
         evaluation_steps: Steps of this command after which to measure the held-out loss as
             well, rising, each below step_count. At the end it is always measured.
+        stop_after_s: Seconds after which to take no further step, measure and answer; None to
+            take them all.
         first_sample: Position in the data order at which to begin, samples.
         start_checkpoint: Name of the checkpoint to begin from; None for fresh weights.
         save_checkpoint: Name under which to keep the end; None to keep nothing.
@@ -154,6 +156,7 @@ class Train(Tagged):
     step_count: int
     evaluation_batch_size: int
     evaluation_steps: tuple[int, ...] = ()
+    stop_after_s: float | None = None
     first_sample: int = 0
     start_checkpoint: str | None = None
     save_checkpoint: str | None = None

@@ -216,6 +216,14 @@ def test_a_diverging_reference_is_said_and_bettered(recommend: Recommend) -> Non
     assert advice.lr_evidence is Evidence.MEASURED
 
 
+def test_a_busy_machine_cuts_stretches_short_and_keeps_the_budget(recommend: Recommend) -> None:
+    answer, log = recommend(_simulated(wall_factor=60.0))
+    advice = _advice(answer)
+    assert advice.verified
+    assert sum(entry.wall_s for entry in log) <= 63
+    assert any("busy machine" in caveat for caveat in advice.caveats)
+
+
 @pytest.mark.parametrize("objective", list(Objective))
 def test_every_objective_has_an_answer_that_was_run(
     recommend: Recommend, objective: Objective

@@ -160,8 +160,9 @@ class SimulatedDevice:
     def _train(self, command: Train) -> TrainRun:
         start = command.start_checkpoint
         errors = fresh_errors() if start is None else self.checkpoints[start]
+        steps = self._steps_in_time(command)
         earlier, begun = [], 0
-        for mark in (*command.evaluation_steps, command.step_count):
+        for mark in (*(m for m in command.evaluation_steps if m <= steps), steps):
             errors = self.train(
                 errors,
                 batch_size=command.effective_batch_size,
@@ -175,14 +176,20 @@ class SimulatedDevice:
         if command.save_checkpoint is not None and not diverged:
             self.checkpoints[command.save_checkpoint] = errors
         return TrainRun(
-            step_count=command.step_count,
-            sample_count=command.step_count * command.effective_batch_size,
+            step_count=steps,
+            sample_count=steps * command.effective_batch_size,
             train_losses=(),
             earlier_losses=tuple(loss for loss in earlier[:-1] if loss <= 1e9),
             held_out_loss=None if diverged else loss,
             diverged=diverged,
             gradient_norms=self._norms(command, errors) if command.measure_noise else None,
         )
+
+    def _steps_in_time(self, command: Train) -> int:
+        if command.stop_after_s is None:
+            return command.step_count
+        step_s = self.wall_factor * self.step_time_s(command.effective_batch_size)
+        return min(command.step_count, max(1, int(command.stop_after_s / step_s)))
 
     def _norms(self, command: Train, errors: tuple[float, ...]) -> GradientNorms:
         squared = sum(h * h * e for h, e in zip(_CURVATURES, errors, strict=True))
@@ -214,7 +221,7 @@ class SimulatedDevice:
                 return 0.5
             case Train():
                 step_s = self.step_time_s(command.effective_batch_size)
-                return 0.05 + self.wall_factor * command.step_count * step_s
+                return 0.05 + self.wall_factor * self._steps_in_time(command) * step_s
             case RunStep() | Verify():
                 return 1.0
 

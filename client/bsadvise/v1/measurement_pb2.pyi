@@ -329,6 +329,7 @@ class Train(_message.Message):
     RUNG_FIELD_NUMBER: _builtins.int
     ORIGIN_FIELD_NUMBER: _builtins.int
     EVALUATION_STEPS_FIELD_NUMBER: _builtins.int
+    STOP_AFTER_S_FIELD_NUMBER: _builtins.int
     time_limit_s: _builtins.float
     """Seconds after which the worker is stopped."""
     micro_batch_size: _builtins.int
@@ -357,6 +358,8 @@ class Train(_message.Message):
     """Which stretch of the trial this is, from 0."""
     origin: Global___TrialOrigin.ValueType
     """Why the trial is run; unset for the trunk."""
+    stop_after_s: _builtins.float
+    """Seconds after which to take no further step, measure and answer; unset to take them all."""
     @_builtins.property
     def evaluation_steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Steps of this command after which to measure the held-out loss as well, rising, each below
@@ -380,10 +383,11 @@ class Train(_message.Message):
         rung: _builtins.int = ...,
         origin: Global___TrialOrigin.ValueType | None = ...,
         evaluation_steps: _abc.Iterable[_builtins.int] | None = ...,
+        stop_after_s: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_trial", b"_trial", "origin", b"origin", "save_checkpoint", b"save_checkpoint", "start_checkpoint", b"start_checkpoint", "trial", b"trial"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_stop_after_s", b"_stop_after_s", "_trial", b"_trial", "origin", b"origin", "save_checkpoint", b"save_checkpoint", "start_checkpoint", b"start_checkpoint", "stop_after_s", b"stop_after_s", "trial", b"trial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_trial", b"_trial", "accumulation_steps", b"accumulation_steps", "evaluation_batch_size", b"evaluation_batch_size", "evaluation_steps", b"evaluation_steps", "first_sample", b"first_sample", "learning_rate", b"learning_rate", "measure_noise", b"measure_noise", "micro_batch_size", b"micro_batch_size", "origin", b"origin", "rung", b"rung", "save_checkpoint", b"save_checkpoint", "start_checkpoint", b"start_checkpoint", "step_count", b"step_count", "time_limit_s", b"time_limit_s", "trial", b"trial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_stop_after_s", b"_stop_after_s", "_trial", b"_trial", "accumulation_steps", b"accumulation_steps", "evaluation_batch_size", b"evaluation_batch_size", "evaluation_steps", b"evaluation_steps", "first_sample", b"first_sample", "learning_rate", b"learning_rate", "measure_noise", b"measure_noise", "micro_batch_size", b"micro_batch_size", "origin", b"origin", "rung", b"rung", "save_checkpoint", b"save_checkpoint", "start_checkpoint", b"start_checkpoint", "step_count", b"step_count", "stop_after_s", b"stop_after_s", "time_limit_s", b"time_limit_s", "trial", b"trial"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__origin: _TypeAlias = _typing.Literal["origin"]  # noqa: Y015
     _WhichOneofArgType__origin: _TypeAlias = _typing.Literal["_origin", b"_origin"]  # noqa: Y015
@@ -391,6 +395,8 @@ class Train(_message.Message):
     _WhichOneofArgType__save_checkpoint: _TypeAlias = _typing.Literal["_save_checkpoint", b"_save_checkpoint"]  # noqa: Y015
     _WhichOneofReturnType__start_checkpoint: _TypeAlias = _typing.Literal["start_checkpoint"]  # noqa: Y015
     _WhichOneofArgType__start_checkpoint: _TypeAlias = _typing.Literal["_start_checkpoint", b"_start_checkpoint"]  # noqa: Y015
+    _WhichOneofReturnType__stop_after_s: _TypeAlias = _typing.Literal["stop_after_s"]  # noqa: Y015
+    _WhichOneofArgType__stop_after_s: _TypeAlias = _typing.Literal["_stop_after_s", b"_stop_after_s"]  # noqa: Y015
     _WhichOneofReturnType__trial: _TypeAlias = _typing.Literal["trial"]  # noqa: Y015
     _WhichOneofArgType__trial: _TypeAlias = _typing.Literal["_trial", b"_trial"]  # noqa: Y015
     @_typing.overload
@@ -399,6 +405,8 @@ class Train(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__save_checkpoint) -> _WhichOneofReturnType__save_checkpoint | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__start_checkpoint) -> _WhichOneofReturnType__start_checkpoint | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stop_after_s) -> _WhichOneofReturnType__stop_after_s | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__trial) -> _WhichOneofReturnType__trial | None: ...
 
@@ -964,7 +972,9 @@ class TrainRun(_message.Message):
     GRADIENT_NORMS_FIELD_NUMBER: _builtins.int
     EARLIER_LOSSES_FIELD_NUMBER: _builtins.int
     step_count: _builtins.int
-    """Optimizer steps taken; fewer than asked for when the loss diverged."""
+    """Optimizer steps taken; fewer than asked for when the loss diverged or the command's
+    stop_after_s had passed.
+    """
     sample_count: _builtins.int
     """Samples seen."""
     held_out_loss: _builtins.float
