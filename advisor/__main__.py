@@ -11,8 +11,10 @@ from pathlib import Path
 
 from advisor.config import LOG_FORMATS, LOG_LEVELS, ConfigError, Settings, load_settings
 from advisor.domain.errors import StoreUnavailable
-from advisor.service.address import AddressRefused, check_tcp
-from advisor.wiring import build_daemon, configure_logging
+from advisor.service.address import AddressRefused
+from advisor.service.server import check_door
+from advisor.service.tls import TlsRefused
+from advisor.wiring import build_daemon, configure_logging, door_of
 
 _STDIN = 0
 
@@ -22,13 +24,12 @@ def main() -> int:
     arguments = _parser().parse_args()
     try:
         settings = load_settings(vars(arguments), os.environ, arguments.config)
-        if settings.listen is not None:
-            check_tcp(settings.listen)
+        check_door(door_of(settings))
         if arguments.check:
             return _say(str(settings), code=0)
         configure_logging(settings)
         asyncio.run(_serve(settings, until_stdin_closes=arguments.until_stdin_closes))
-    except (ConfigError, AddressRefused, StoreUnavailable) as error:
+    except (ConfigError, AddressRefused, TlsRefused, StoreUnavailable) as error:
         return _say(f"bsadvise: {error}", code=1)
     return 0
 
@@ -68,7 +69,21 @@ def _parser() -> argparse.ArgumentParser:
         "bsadvise.toml.",
     )
     parser.add_argument("--socket", metavar="PATH", help="unix socket to listen on")
-    parser.add_argument("--listen", metavar="HOST:PORT", help="listen on loopback as well")
+    parser.add_argument("--listen", metavar="HOST:PORT", help="listen there as well")
+    parser.add_argument("--tls-cert", metavar="PATH", help="certificate for --listen, PEM")
+    parser.add_argument("--tls-key", metavar="PATH", help="its private key, PEM")
+    parser.add_argument(
+        "--tls-client-ca", metavar="PATH", help="clients must show a certificate of this one's"
+    )
+    parser.add_argument(
+        "--trust-loopback",
+        action="store_true",
+        default=None,
+        help="without TLS, let every process of this machine in with no token",
+    )
+    parser.add_argument(
+        "--reflection", action="store_true", default=None, help="tell clients the contract"
+    )
     parser.add_argument("--state-dir", metavar="PATH", help="database, sources and checkpoints")
     parser.add_argument(
         "--private", action="store_true", default=None, help="serve one client, quietly"

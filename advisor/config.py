@@ -35,7 +35,18 @@ class Settings:
     Attributes:
         state_dir: Directory of the database, the sources and the checkpoints.
         socket: Unix socket to listen on.
-        listen: ``host:port`` on loopback to listen on beside the socket; None for none.
+        listen: ``host:port`` to listen on beside the socket; None for none. Without TLS it must
+            be on loopback.
+        tls_cert: The daemon's certificate for ``listen``, PEM.
+        tls_key: Its private key, PEM.
+        tls_client_ca: The authority whose certificates clients must show; None for tokens alone.
+        trust_loopback: Whether every process of this machine may do all over ``listen`` without
+            TLS, with no token.
+        reflection: Whether clients may ask for the contract.
+        max_queued: Recommendations that a principal may have waiting.
+        device_s_per_day: Seconds of devices that a principal may use within 24 hours.
+        upload_bytes_per_day: Bytes of new sources that a principal may send within 24 hours.
+        cache_is_shared: Whether an answer that was found for one principal is given to others.
         private: Whether the daemon serves the client that started it alone.
         database: URL of a database that several daemons share, as SQLAlchemy writes it; None for
             an SQLite file in the state directory.
@@ -53,6 +64,15 @@ class Settings:
     state_dir: Path
     socket: Path
     listen: str | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    trust_loopback: bool = False
+    reflection: bool = False
+    max_queued: int | None = 1000
+    device_s_per_day: float | None = None
+    upload_bytes_per_day: int | None = 4 << 30
+    cache_is_shared: bool = False
     private: bool = False
     database: str | None = None
     host_name: str = ""
@@ -99,7 +119,20 @@ def load_settings(
     known: dict[str, Any] = {name: _parse(name, value) for name, value in values.items()}
     state_dir = known.setdefault("state_dir", _default_state_dir(environment))
     known.setdefault("socket", _default_socket(environment, state_dir))
-    return Settings(**known)
+    settings = Settings(**known)
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise ConfigError("tls_cert and tls_key go together; one of them is missing")
+    if settings.tls_client_ca is not None and settings.tls_cert is None:
+        raise ConfigError("tls_client_ca needs tls_cert and tls_key")
+    if settings.tls_cert is not None and settings.listen is None:
+        raise ConfigError("tls_cert and tls_key are for listen, which is missing")
+    if settings.tls_cert is not None and settings.trust_loopback:
+        raise ConfigError("trust_loopback is for plain text; it excludes tls_cert and tls_key")
 
 
 def _find_file(environment: Mapping[str, str], config_path: Path | None) -> Path | None:
@@ -191,6 +224,15 @@ def _count(content: object) -> int:
     return int(str(content))
 
 
+def _limit(content: object) -> int | None:
+    """Return a whole number of at least 0; None for "none"."""
+    if content == "none":
+        return None
+    if isinstance(content, bool) or not str(content).isdecimal():
+        raise ValueError(f'must be a whole number of at least 0, or "none", not {content!r}')
+    return int(str(content))
+
+
 def _log_format(content: object) -> str:
     return _one_of(content, LOG_FORMATS)
 
@@ -216,6 +258,15 @@ _PARSERS = {
     "state_dir": _path,
     "socket": _path,
     "listen": _text,
+    "tls_cert": _path,
+    "tls_key": _path,
+    "tls_client_ca": _path,
+    "trust_loopback": _flag,
+    "reflection": _flag,
+    "max_queued": _limit,
+    "device_s_per_day": _limit,
+    "upload_bytes_per_day": _limit,
+    "cache_is_shared": _flag,
     "private": _flag,
     "database": _text,
     "host_name": _text,

@@ -13,8 +13,10 @@ import structlog
 
 from advisor.application.application import Application, Ports, build_application
 from advisor.application.housekeeping import Keep
+from advisor.application.sharing import SharingPolicy
 from advisor.config import Settings
 from advisor.devices.inventory import LocalInventory
+from advisor.domain.access import Limits
 from advisor.planning.estimate import MemoryPlanner
 from advisor.planning.recommendation import RecommendationPlanner
 from advisor.pools.local import LocalPool
@@ -26,7 +28,8 @@ from advisor.service.address import AddressRefused
 from advisor.service.converters import unpack_bundle
 from advisor.service.exporter import Exporter
 from advisor.service.metrics import Metrics
-from advisor.service.server import Bound, make_server
+from advisor.service.server import Bound, Door, make_server
+from advisor.service.tls import TlsFiles, TlsRefused
 from advisor.store.opening import open_store
 from advisor.store.owners import is_owner_dead, this_owner
 
@@ -117,6 +120,7 @@ async def build_daemon(settings: Settings) -> Daemon:
 
     Raises:
         AddressRefused: It may not, or cannot, listen where it was told to.
+        TlsRefused: Its certificates cannot be used.
         StoreUnavailable: Its database cannot be opened.
     """
     clock = SystemClock()
@@ -146,6 +150,7 @@ async def build_daemon(settings: Settings) -> Daemon:
         owner=this_owner(),
         lease_s=settings.lease_s,
         is_private=settings.private,
+        policy=_policy_of(settings),
         keep=Keep(
             days=settings.keep_days,
             count=settings.keep_count,
@@ -153,13 +158,8 @@ async def build_daemon(settings: Settings) -> Daemon:
         ),
     )
     try:
-        bound = await make_server(
-            application,
-            metrics=metrics,
-            socket_path=settings.socket,
-            listen=settings.listen,
-        )
-    except AddressRefused:
+        bound = await make_server(application, door_of(settings), metrics=metrics)
+    except (AddressRefused, TlsRefused):
         await pool.close()
         await store.close()
         raise
@@ -171,6 +171,31 @@ async def build_daemon(settings: Settings) -> Daemon:
         store=store,
         pool=pool,
     )
+
+
+def door_of(settings: Settings) -> Door:
+    """Return where a daemon with these settings listens."""
+    tls = None
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        tls = TlsFiles(
+            cert=settings.tls_cert, key=settings.tls_key, client_ca=settings.tls_client_ca
+        )
+    return Door(
+        socket_path=settings.socket,
+        listen=settings.listen,
+        tls=tls,
+        trust_loopback=settings.trust_loopback,
+        reflection=settings.reflection,
+    )
+
+
+def _policy_of(settings: Settings) -> SharingPolicy:
+    limits = Limits(
+        max_queued=settings.max_queued,
+        device_s_per_day=settings.device_s_per_day,
+        upload_bytes_per_day=settings.upload_bytes_per_day,
+    )
+    return SharingPolicy(limits=limits, cache_is_shared=settings.cache_is_shared)
 
 
 def configure_logging(settings: Settings) -> None:

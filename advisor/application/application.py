@@ -8,12 +8,15 @@ from pathlib import Path
 
 from advisor.application.bundles import Unpack
 from advisor.application.estimates import Estimates
+from advisor.application.forecast import Forecasts
 from advisor.application.housekeeping import Housekeeping, Keep
 from advisor.application.hub import Hub
 from advisor.application.presence import Presence
 from advisor.application.recommendations import Recommendations
 from advisor.application.runner import Runner
+from advisor.application.sharing import InFlight, SharingPolicy
 from advisor.application.sources import Sources
+from advisor.application.tokens import Tokens
 from advisor.application.work_queue import WorkQueue
 from advisor.application.workspace import Workspace
 from advisor.planning.step import EstimatePlanner, Planner
@@ -25,6 +28,9 @@ from advisor.ports.worker_pool import WorkerPool
 
 _ESTIMATES_AT_ONCE = 2
 """An estimate keeps one processor busy and holds a model's worth of no memory but its own."""
+
+_ESTIMATES_WAITED_FOR = 16
+"""By one principal; a loop that asks for more keeps others from their turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +53,7 @@ class Application:
     recommendations: Recommendations
     estimates: Estimates
     sources: Sources
+    tokens: Tokens
     inventory: DeviceInventory
     queue: WorkQueue
     housekeeping: Housekeeping
@@ -63,6 +70,7 @@ def build_application(
     owner: str,
     lease_s: float,
     is_private: bool = False,
+    policy: SharingPolicy | None = None,
     keep: Keep | None = None,
 ) -> Application:
     """Return an application whose loop is not started.
@@ -74,8 +82,10 @@ def build_application(
         owner: This daemon's name on its leases.
         lease_s: Seconds of a lease.
         is_private: Whether the daemon serves one client and ends with it.
+        policy: How it is shared; None for no limits, and answers for their principals alone.
         keep: How much is kept of what has ended.
     """
+    policy = policy or SharingPolicy()
     hub = Hub()
     workspace = Workspace(state_dir, ports.store, unpack, ports.clock)
     runner = Runner(
@@ -100,16 +110,25 @@ def build_application(
             queue=queue,
             hub=hub,
             clock=ports.clock,
+            policy=policy,
+            forecasts=Forecasts(ports.store, ports.clock),
         ),
         estimates=Estimates(
             pool=ports.pool,
             inventory=ports.inventory,
             planner=ports.estimate_planner,
+            store=ports.store,
             workspace=workspace,
             clock=ports.clock,
             slots=asyncio.Semaphore(_ESTIMATES_AT_ONCE),
+            in_flight=InFlight(
+                "estimates_in_flight",
+                _ESTIMATES_WAITED_FOR,
+                "you wait for too many estimates already; ask for one after the other",
+            ),
         ),
-        sources=Sources(ports.store, unpack),
+        sources=Sources(ports.store, unpack, policy),
+        tokens=Tokens(store=ports.store, clock=ports.clock),
         inventory=ports.inventory,
         queue=queue,
         housekeeping=Housekeeping(

@@ -21,16 +21,22 @@ _BUDGET_GROWTH = 1.1
 memory of less moves from one minute to the next."""
 
 
-def fingerprint(request: AdviceRequest, device: Device) -> str:
+def fingerprint(request: AdviceRequest, device: Device, *, shared_by: str | None = None) -> str:
     """Return the key of an answer: equal for requests that must have equal answers.
 
-    A digest of everything that bears on the answer: the request but for the device's name and
-    the leave to use the cache; what the device is, but not which of several alike or what is
-    free on it; and the versions of what measures.
+    A digest of everything that bears on the answer: the request but for the device's name, its
+    priority and the leave to use the cache; what the device is, but not which of several alike
+    or what is free on it; and the versions of what measures.
+
+    Args:
+        request: The request.
+        device: Its device.
+        shared_by: The principal whose requests alone share the answer; None where all do.
     """
     asked = to_dict(request)
-    del asked["device"], asked["use_cache"]
+    del asked["device"], asked["use_cache"], asked["priority"]
     content = {
+        "shared_by": shared_by,
         "request": asked,
         "device": {
             "name": device.name,

@@ -7,8 +7,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from advisor.application.sharing import InFlight
+from advisor.application.sources import check_source
 from advisor.application.validation import resolve
 from advisor.application.workspace import Workspace
+from advisor.domain.access import Caller
 from advisor.domain.advice import MemoryEstimate, Refusal
 from advisor.domain.device import Device
 from advisor.domain.errors import NoAnswer
@@ -17,6 +20,7 @@ from advisor.domain.request import AdviceRequest
 from advisor.planning.step import EstimatePlanner
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
+from advisor.ports.store import Store
 from advisor.ports.worker_pool import WorkerPool, WorkerSession
 
 
@@ -28,28 +32,36 @@ class Estimates:
         pool: Where commands are carried out.
         inventory: Where devices are found.
         planner: What decides.
+        store: Where sources are kept.
         workspace: The directory shared with workers.
         clock: The time.
         slots: How many estimates may be made at a time.
+        in_flight: How many each principal may wait for.
     """
 
     pool: WorkerPool
     inventory: DeviceInventory
     planner: EstimatePlanner
+    store: Store
     workspace: Workspace
     clock: Clock
     slots: asyncio.Semaphore
+    in_flight: InFlight
 
-    async def estimate(self, request: AdviceRequest) -> MemoryEstimate:
+    async def estimate(self, caller: Caller, request: AdviceRequest) -> MemoryEstimate:
         """Return what fits. Cancelling the task that waits here ends the work.
 
         Raises:
             InvalidRequest: Something is wrong with the request; it names all that is.
             NotFound: The source was not uploaded.
             NoAnswer: There is none; most often the model file is at fault.
+            QuotaExceeded: The caller waits for too many already.
         """
         device = await resolve(request, self.inventory)
-        async with self.slots, AsyncExitStack() as stack:
+        await check_source(self.store, caller, request.source)
+        async with AsyncExitStack() as stack:
+            stack.enter_context(self.in_flight.hold(caller.principal)).add(1)
+            await stack.enter_async_context(self.slots)
             scratch = stack.enter_context(self.workspace.scratch_dir())
             job = await self.workspace.job(
                 request, planned=device, found=device, checkpoint_dir=Path(scratch)

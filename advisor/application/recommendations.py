@@ -5,16 +5,26 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from advisor.application.cache import find_cached_advice, fingerprint
+from advisor.application.forecast import Forecasts
 from advisor.application.hub import Hub, wait_for
+from advisor.application.sharing import SharingPolicy
+from advisor.application.sources import check_source
 from advisor.application.validation import check_request_id, resolve
 from advisor.application.work_queue import POLL_S, WorkQueue
 from advisor.application.workspace import Workspace
+from advisor.domain.access import Caller, Scope
 from advisor.domain.errors import Draining, FieldViolation, InvalidRequest, NotFound
 from advisor.domain.measurements import Log
-from advisor.domain.recommendation import Event, Recommendation, State, StateChanged
+from advisor.domain.recommendation import (
+    Event,
+    Recommendation,
+    State,
+    StateChanged,
+    Waiting,
+)
 from advisor.domain.request import AdviceRequest
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
@@ -35,6 +45,8 @@ class Recommendations:
         queue: What works on them.
         hub: What tells of their events.
         clock: The time.
+        policy: How the daemon is shared.
+        forecasts: What tells those who wait where they stand.
     """
 
     store: Store
@@ -43,9 +55,13 @@ class Recommendations:
     queue: WorkQueue
     hub: Hub
     clock: Clock
+    policy: SharingPolicy
+    forecasts: Forecasts
 
-    async def create(self, request_id: str, request: AdviceRequest) -> Recommendation:
-        """Create a recommendation, or return the one that was created with this id.
+    async def create(
+        self, caller: Caller, request_id: str, request: AdviceRequest
+    ) -> Recommendation:
+        """Create a recommendation, or return the one that the caller created with this id.
 
         One whose answer is remembered is SUCCEEDED from the start.
 
@@ -53,12 +69,14 @@ class Recommendations:
             InvalidRequest: Something is wrong with the request; it names all that is.
             NotFound: The source was not uploaded.
             RequestIdReused: The id was used for another request.
+            QuotaExceeded: The caller has had their share.
         """
         device = await resolve(request, self.inventory, *check_request_id(request_id))
-        key = fingerprint(request, device)
+        partition = self.policy.cache_partition(caller.principal)
+        key = fingerprint(request, device, shared_by=partition)
         cached = await find_cached_advice(self.store, key, request, device)
         if cached is None:
-            await self._check_source(request)
+            await self._check_source(caller, request)
         now_s = self.clock.now_s()
         created = await self.store.create(
             Recommendation(
@@ -71,17 +89,24 @@ class Recommendations:
                 created_at_s=now_s,
                 updated_at_s=now_s,
                 advice=cached,
-            )
+                principal=caller.principal,
+            ),
+            limits=self.policy.limits_of(caller),
         )
-        self.queue.wake()
+        if created.state is State.QUEUED:
+            created = replace(created, waiting=await self.forecasts.of(created))
+            self.queue.wake()
         return created
 
-    async def get(self, recommendation_id: str) -> Recommendation:
-        """Return a recommendation. Raises NotFound."""
-        return await self.store.get(recommendation_id)
+    async def get(self, caller: Caller, recommendation_id: str) -> Recommendation:
+        """Return a recommendation, and where it stands while it waits. Raises NotFound."""
+        found = await self._find(caller, recommendation_id)
+        return replace(found, waiting=await self.forecasts.of(found))
 
-    async def list_page(self, *, page_size: int, page_token: str) -> Page:
-        """Return a page of recommendations, newest first; 0 is a page of the usual size.
+    async def list_page(self, caller: Caller, *, page_size: int, page_token: str) -> Page:
+        """Return a page of the caller's recommendations, newest first.
+
+        Who may administer is given everybody's. A size of 0 is a page of the usual size.
 
         Raises:
             InvalidRequest: The size is out of range, or the token is not ours.
@@ -89,34 +114,51 @@ class Recommendations:
         if not 0 <= page_size <= MAX_PAGE_SIZE:
             raise InvalidRequest(FieldViolation("page_size", f"must be 0 to {MAX_PAGE_SIZE}"))
         return await self.store.list_page(
-            page_size=page_size or DEFAULT_PAGE_SIZE, page_token=page_token
+            page_size=page_size or DEFAULT_PAGE_SIZE,
+            page_token=page_token,
+            principal=None if caller.may(Scope.ADMIN) else caller.principal,
         )
 
-    async def cancel(self, recommendation_id: str) -> Recommendation:
+    async def cancel(self, caller: Caller, recommendation_id: str) -> Recommendation:
         """Ask for a recommendation to stop, and return it. Raises NotFound."""
+        await self._find(caller, recommendation_id)
         recommendation = await self.store.request_cancel(recommendation_id)
         self.queue.cancel(recommendation_id)
         self.hub.publish(recommendation_id)
         return recommendation
 
-    async def delete(self, recommendation_id: str) -> None:
+    async def delete(self, caller: Caller, recommendation_id: str) -> None:
         """Remove a recommendation and its log.
 
         Raises:
             NotFound: There is none.
             IllegalTransition: It is running.
         """
-        recommendation = await self.store.get(recommendation_id)
+        recommendation = await self._find(caller, recommendation_id)
         await self.store.delete(recommendation_id)
         await self._remove_checkpoints(recommendation)
         self.hub.publish(recommendation_id)
 
-    async def log(self, recommendation_id: str) -> Log:
+    async def log(self, caller: Caller, recommendation_id: str) -> Log:
         """Return the measurements of a recommendation. Raises NotFound."""
+        await self._find(caller, recommendation_id)
         return await self.store.log(recommendation_id)
 
-    async def watch(self, recommendation_id: str, *, after_sequence: int) -> AsyncIterator[Event]:
+    async def watch(
+        self,
+        caller: Caller,
+        recommendation_id: str,
+        *,
+        after_sequence: int,
+        tell_waiting: bool = False,
+    ) -> AsyncIterator[Event | Waiting]:
         """Yield the events after a sequence number, to the one with which it ends.
+
+        Args:
+            caller: Who watches.
+            recommendation_id: What.
+            after_sequence: The last event that is known; 0 for none.
+            tell_waiting: Whether to say in between, while it waits, where it stands.
 
         Raises:
             InvalidRequest: ``after_sequence`` is negative.
@@ -125,11 +167,13 @@ class Recommendations:
         """
         if after_sequence < 0:
             raise InvalidRequest(FieldViolation("after_sequence", "must be at least 0"))
+        told: Waiting | None = None
         with self.hub.subscribe(recommendation_id) as news:
             while True:
                 news.clear()
                 # The state is read first: what it ended with is then among the events.
-                has_ended = (await self.get(recommendation_id)).state.is_final
+                found = await self._find(caller, recommendation_id)
+                has_ended = found.state.is_final
                 events = await self.store.events(recommendation_id, after_sequence=after_sequence)
                 for event in events:
                     yield event
@@ -140,6 +184,9 @@ class Recommendations:
                     continue
                 if has_ended:
                     return
+                waiting = await self.forecasts.of(found) if tell_waiting else None
+                if waiting is not None and waiting != told:
+                    yield (told := waiting)
                 if self.hub.is_closed:
                     raise Draining("the daemon is stopping; watch again when it is back")
                 await wait_for(news, self.clock, limit_s=POLL_S)
@@ -150,10 +197,16 @@ class Recommendations:
         path = self.workspace.checkpoint_dir(recommendation)
         await asyncio.to_thread(self.workspace.sweep, (path,), in_use)
 
-    async def _check_source(self, request: AdviceRequest) -> None:
+    async def _find(self, caller: Caller, recommendation_id: str) -> Recommendation:
+        found = await self.store.get(recommendation_id)
+        if not caller.may_see(found.principal):
+            # In the store's own words: who may not see it must not know of it.
+            raise NotFound(f"there is no recommendation {recommendation_id}")
+        return found
+
+    async def _check_source(self, caller: Caller, request: AdviceRequest) -> None:
         source = request.source
-        if not await self.store.has_source(source.digest):
-            raise NotFound(f"there is no source {source.digest}; upload it first")
+        await check_source(self.store, caller, source)
         if not await self.workspace.has_file(source.digest, source.entry_path):
             raise InvalidRequest(
                 FieldViolation("request.source.entry_path", "is not a file in the bundle")

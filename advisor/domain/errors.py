@@ -4,6 +4,10 @@ AdvisorError
 ├── InvalidRequest       a field is wrong; every wrong field at once
 ├── NotFound             no such recommendation, source or device
 ├── RequestIdReused      the same request id with other content
+├── Unauthenticated      the caller is not known
+├── PermissionDenied     the caller is known, and may not do this
+├── QuotaExceeded        the caller has had their share of this daemon
+├── UploadStalled        an upload that came to a standstill
 ├── SourceRejected       an upload that is too large, damaged or unsafe
 ├── IllegalTransition    a change of state that cannot be; a defect, or a lost race
 ├── LeaseLost            another daemon has taken the work over
@@ -46,6 +50,39 @@ class NotFound(AdvisorError):
 
 class RequestIdReused(AdvisorError):
     """A request id has come back with other content."""
+
+    def __init__(self, request_id: str, recommendation_id: str) -> None:
+        super().__init__(f"request id {request_id} was used before, for another request")
+        self.request_id = request_id
+        self.recommendation_id = recommendation_id
+
+
+class Unauthenticated(AdvisorError):
+    """Nobody is known by what the caller has shown."""
+
+
+class PermissionDenied(AdvisorError):
+    """The caller may not do this."""
+
+
+class QuotaExceeded(AdvisorError):
+    """A principal has had their share of the daemon.
+
+    Attributes:
+        principal: Who.
+        quota: Name of the quota, as in the daemon's settings.
+        limit: What they may have.
+    """
+
+    def __init__(self, principal: str, quota: str, limit: float, message: str) -> None:
+        super().__init__(message)
+        self.principal = principal
+        self.quota = quota
+        self.limit = limit
+
+
+class UploadStalled(AdvisorError):
+    """Nothing more came of an upload for too long."""
 
 
 class SourceRejected(AdvisorError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from advisor.domain.access import LOCAL
 from advisor.domain.advice import Advice, Refusal
 from advisor.domain.commands import Command
 from advisor.domain.device import Device
@@ -51,6 +52,19 @@ def check_transition(old: State, new: State) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Where a queued recommendation stands, as far as can be told now.
+
+    Attributes:
+        position: 1 for the next that its device is given to.
+        expected_start_at_s: Unix time, if all that comes before takes its whole budget.
+    """
+
+    position: int
+    expected_start_at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation:
     """One recommendation, as stored.
 
@@ -66,6 +80,8 @@ class Recommendation:
         cancel_requested: Whether its client has asked for it to stop.
         advice: The answer; on a cancelled one the best so far, where there is any.
         refusal: Why there is none.
+        principal: Whom it is for.
+        waiting: Where it stands while it is QUEUED; told when it is read alone, never stored.
     """
 
     recommendation_id: str
@@ -79,6 +95,8 @@ class Recommendation:
     cancel_requested: bool = False
     advice: Advice | None = None
     refusal: Refusal | None = None
+    principal: str = LOCAL
+    waiting: Waiting | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,20 @@ class Objective(StrEnum):
     """Peak bytes."""
 
 
+class Priority(StrEnum):
+    """Which of a principal's recommendations comes first.
+
+    Nobody goes before others by it; with LOW one steps back behind everybody's other work.
+    """
+
+    LOW = "low"
+    """When nothing else waits for the device."""
+    NORMAL = "normal"
+    """In order of creation."""
+    HIGH = "high"
+    """Before the principal's own other work."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """The user's code: an uploaded bundle and the file in it that builds the task.
@@ -59,6 +73,7 @@ class AdviceRequest:
         seed: Seed of the weights, of the data order and of the search.
         use_cache: Whether an earlier answer to the same request may be given.
         build_kwargs: Keyword arguments of the user's ``build_model``, as text.
+        priority: Its place among what waits for the same device.
     """
 
     source: Source
@@ -74,6 +89,7 @@ class AdviceRequest:
     seed: int = 0
     use_cache: bool = True
     build_kwargs: Mapping[str, str] = field(default_factory=dict)
+    priority: Priority = Priority.NORMAL
 
     def __post_init__(self) -> None:
         above("memory_limit_bytes", self.memory_limit_bytes, 0)

@@ -6,8 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from advisor.domain.access import NO_LIMITS, Limits
 from advisor.domain.measurements import Log
 from advisor.domain.recommendation import Event, Happening, Recommendation, State, StateChanged
+from advisor.domain.request import Priority
+from advisor.ports.token_store import TokenStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,53 @@ class Claim:
 
     recommendation: Recommendation
     is_takeover: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueEntry:
+    """One recommendation that waits for a device.
+
+    Attributes:
+        recommendation_id: Which.
+        principal: Whom it is for.
+        priority: Its place among the principal's own.
+        budget_s: How long it may take.
+    """
+
+    recommendation_id: str
+    principal: str
+    priority: Priority
+    budget_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What a principal has of the devices.
+
+    Attributes:
+        device_count: Devices that work for it now.
+        device_s: Seconds of devices that it has used within 24 hours, to the hour.
+    """
+
+    device_count: int
+    device_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceQueue:
+    """What runs and what waits on one device.
+
+    Attributes:
+        busy_for: The principal that it works for; None when it does not.
+        busy_until_s: Unix time at which what runs has spent its budget; None when nothing does.
+        entries: What waits, oldest first.
+        shares: The share of each principal in it.
+    """
+
+    busy_for: str | None
+    busy_until_s: float | None
+    entries: tuple[QueueEntry, ...]
+    shares: Mapping[str, Share]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +128,7 @@ class InUse:
     digests: frozenset[str]
 
 
-class Store(ABC):
+class Store(TokenStore, ABC):
     """Keeps everything that must outlive a daemon.
 
     Safe for concurrent use by tasks of one event loop, and by several daemons on one database.
@@ -88,14 +138,17 @@ class Store(ABC):
     """
 
     @abstractmethod
-    async def create(self, recommendation: Recommendation) -> Recommendation:
+    async def create(
+        self, recommendation: Recommendation, *, limits: Limits = NO_LIMITS
+    ) -> Recommendation:
         """Add a recommendation, and return it as stored; its state becomes its first event.
 
-        If there is one with the same ``request_id`` and an equal ``request``, that one is
-        returned and nothing is added.
+        If its principal has one with the same ``request_id`` and an equal ``request``, that one
+        is returned and nothing is added.
 
         Raises:
             RequestIdReused: There is one with the same id and another request.
+            QuotaExceeded: It would be QUEUED, and its principal has had their share.
         """
 
     @abstractmethod
@@ -103,8 +156,10 @@ class Store(ABC):
         """Return a recommendation. Raises NotFound."""
 
     @abstractmethod
-    async def list_page(self, *, page_size: int, page_token: str = "") -> Page:
-        """Return a page of recommendations, newest first.
+    async def list_page(
+        self, *, page_size: int, page_token: str = "", principal: str | None = None
+    ) -> Page:
+        """Return a page of recommendations, newest first; all, or those of one principal.
 
         Raises:
             InvalidRequest: ``page_token`` was not made by this method.
@@ -129,12 +184,17 @@ class Store(ABC):
 
     @abstractmethod
     async def claim(self, owner: str, *, lease_s: float) -> Claim | None:
-        """Lease the oldest recommendation that may be worked on; None when there is none.
+        """Lease the recommendation whose turn it is; None when there is none.
 
         That is one which is QUEUED, or RUNNING under a lease that has run out or whose owner
-        is known to be dead, and whose device no live lease holds; the latter kind first. It
-        becomes RUNNING; a change from QUEUED is an event. A daemon may so be given what it
-        still works on, where its own lease has run out (the machine slept, the clock jumped).
+        is known to be dead, and whose device no live lease holds; the latter kind first, the
+        oldest of it. It becomes RUNNING; a change from QUEUED is an event. A daemon may so be
+        given what it still works on, where its own lease has run out (the machine slept, the
+        clock jumped).
+
+        What is QUEUED takes turns: what is not LOW first; then the principal for whom the
+        fewest devices work; then the one that has used the least within a day; then by
+        priority; then by age. The time of a lease is charged as it is renewed and ended.
         """
 
     @abstractmethod
@@ -180,16 +240,26 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def put_source(self, digest: str, bundle: bytes) -> None:
-        """Keep a bundle under its digest. Idempotent."""
+    async def queue(self, device_id: str) -> DeviceQueue:
+        """Return what runs and what waits on a device."""
+
+    @abstractmethod
+    async def put_source(
+        self, digest: str, bundle: bytes, *, principal: str, limits: Limits = NO_LIMITS
+    ) -> None:
+        """Keep a bundle under its digest, for a principal. Idempotent.
+
+        Raises:
+            QuotaExceeded: It is new to the principal, and they have sent their share.
+        """
 
     @abstractmethod
     async def get_source(self, digest: str) -> bytes:
         """Return a bundle. Raises NotFound."""
 
     @abstractmethod
-    async def has_source(self, digest: str) -> bool:
-        """Return whether a bundle is kept."""
+    async def has_source(self, digest: str, *, principal: str) -> bool:
+        """Return whether a principal has sent a bundle that is kept."""
 
     @abstractmethod
     async def count_unfinished(self) -> Mapping[State, int]:

@@ -1,4 +1,7 @@
-"""Where the daemon listens: a unix socket of its owner's alone, or TCP on loopback."""
+"""Where the daemon listens: a unix socket of its owner's alone, or TCP with TLS.
+
+In plain text it listens on loopback alone.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +21,20 @@ class AddressRefused(Exception):
     """The daemon will not, or cannot, listen there."""
 
 
-def check_tcp(address: str) -> str:
+def check_tcp(address: str, *, has_tls: bool = False) -> str:
     """Return ``host:port`` if it may be listened on.
 
     Raises:
-        AddressRefused: It is malformed, or reaches beyond this machine: what is said there is
-            neither encrypted nor authenticated.
+        AddressRefused: It is malformed, or reaches beyond this machine without TLS: tokens and
+            code would then go over the wire for all to read.
     """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise AddressRefused(f"{address!r} is not HOST:PORT")
-    if not _is_loopback(host.strip("[]")):
+    if not has_tls and not _is_loopback(host.strip("[]")):
         raise AddressRefused(
             f"{address!r} is not on loopback: without TLS the daemon listens only on "
-            "127.0.0.1, [::1] and localhost; reach it from elsewhere through an SSH tunnel"
+            "127.0.0.1, [::1] and localhost; give it --tls-cert and --tls-key"
         )
     return address
 

@@ -6,15 +6,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from typing import Any
 
-from bsadvise.v1 import recommendation_pb2, source_service_pb2
+from bsadvise.v1 import recommendation_pb2, source_service_pb2, token_service_pb2
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
+from advisor.domain.access import Scope, Token
 from advisor.domain.errors import FieldViolation, InvalidRequest, SourceRejected
-from advisor.domain.recommendation import Recommendation
+from advisor.domain.recommendation import Recommendation, Waiting
 from advisor.domain.request import AdviceRequest, Source
 from advisor.messages import to_message
 from advisor.serialization import from_dict
+
+_SCOPES = {
+    Scope.READ: token_service_pb2.SCOPE_READ,
+    Scope.RUN: token_service_pb2.SCOPE_RUN,
+    Scope.ADMIN: token_service_pb2.SCOPE_ADMIN,
+}
 
 _ANY_SOURCE = {"digest": "0" * 64, "entry_path": "any.py"}
 
@@ -35,6 +42,33 @@ def advice_request(message: recommendation_pb2.AdviceRequest) -> AdviceRequest:
 def recommendation_message(value: Recommendation) -> recommendation_pb2.Recommendation:
     """Return the message of a recommendation."""
     return to_message(value, recommendation_pb2.Recommendation())
+
+
+def waiting_message(value: Waiting) -> recommendation_pb2.Waiting:
+    """Return the message that says where a recommendation stands."""
+    return to_message(value, recommendation_pb2.Waiting())
+
+
+def token_message(value: Token) -> token_service_pb2.Token:
+    """Return the message of a token: all but its digest."""
+    return token_service_pb2.Token(
+        token_id=value.token_id,
+        principal=value.principal,
+        scope=_SCOPES[value.scope],
+        created_at_s=value.created_at_s,
+        expires_at_s=value.expires_at_s,
+        revoked_at_s=value.revoked_at_s,
+    )
+
+
+def scope(message: token_service_pb2.Scope.ValueType) -> Scope:
+    """Return the scope that a message names. Raises InvalidRequest."""
+    found = {wire: value for value, wire in _SCOPES.items()}.get(message)
+    if found is None:
+        raise InvalidRequest(
+            FieldViolation("scope", "must be SCOPE_READ, SCOPE_RUN or SCOPE_ADMIN")
+        )
+    return found
 
 
 def unpack_bundle(bundle: bytes) -> Iterable[tuple[str, bytes]]:

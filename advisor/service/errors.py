@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,10 +23,14 @@ from advisor.domain.errors import (
     LeaseLost,
     NoAnswer,
     NotFound,
+    PermissionDenied,
+    QuotaExceeded,
     RequestIdReused,
     SourceRejected,
     StoreFull,
     StoreUnavailable,
+    Unauthenticated,
+    UploadStalled,
 )
 from advisor.service.interception import Handler, wrap
 
@@ -58,6 +62,10 @@ CATALOGUE: dict[type[AdvisorError], PublicError] = {
         "REQUEST_ID_REUSED",
         "The request id was used for another request; choose a new one.",
     ),
+    Unauthenticated: PublicError(code_pb2.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    PermissionDenied: PublicError(code_pb2.PERMISSION_DENIED, "PERMISSION_DENIED"),
+    QuotaExceeded: PublicError(code_pb2.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED"),
+    UploadStalled: PublicError(code_pb2.DEADLINE_EXCEEDED, "UPLOAD_STALLED"),
     SourceRejected: PublicError(code_pb2.INVALID_ARGUMENT, "SOURCE_REJECTED"),
     IllegalTransition: PublicError(
         code_pb2.FAILED_PRECONDITION,
@@ -96,14 +104,33 @@ def to_status(error: Exception) -> status_pb2.Status:
     code, sentence = public.code, public.sentence or str(error)
     if isinstance(error, NoAnswer):
         code, sentence = _describe_refusal(error.refusal, info)
-    if isinstance(error, InvalidRequest):
-        bad_request = error_details_pb2.BadRequest()
-        for violation in error.violations:
-            bad_request.field_violations.add(
-                field=violation.field, description=violation.description
-            )
-        details.append(bad_request)
+    details += _further_details(error, info)
     return status_pb2.Status(code=code, message=sentence, details=[_pack(d) for d in details])
+
+
+def _further_details(error: Exception, info: error_details_pb2.ErrorInfo) -> Iterator[Message]:
+    match error:
+        case InvalidRequest():
+            yield error_details_pb2.BadRequest(
+                field_violations=[
+                    error_details_pb2.BadRequest.FieldViolation(
+                        field=violation.field, description=violation.description
+                    )
+                    for violation in error.violations
+                ]
+            )
+        case RequestIdReused():
+            info.metadata["request_id"] = error.request_id
+            yield error_details_pb2.ResourceInfo(
+                resource_type="bsadvise.v1.Recommendation", resource_name=error.recommendation_id
+            )
+        case QuotaExceeded():
+            info.metadata["quota"] = error.quota
+            info.metadata["limit"] = f"{error.limit:g}"
+            violation = error_details_pb2.QuotaFailure.Violation(
+                subject=error.principal, description=str(error)
+            )
+            yield error_details_pb2.QuotaFailure(violations=[violation])
 
 
 def _describe_refusal(refusal: Refusal, info: error_details_pb2.ErrorInfo) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from bsadvise.v1.memory_service_pb2_grpc import MemoryServiceServicer
 
 from advisor.application.estimates import Estimates
 from advisor.messages import to_message
+from advisor.service.access import current_caller
 from advisor.service.context import Context
 from advisor.service.converters import advice_request
 
@@ -22,5 +23,5 @@ class MemoryServicer(MemoryServiceServicer):
         self, request: pb.EstimateMemoryRequest, context: Context
     ) -> pb.EstimateMemoryResponse:
         """Predict the largest micro-batch that fits."""
-        estimate = await self._estimates.estimate(advice_request(request.request))
+        estimate = await self._estimates.estimate(current_caller(), advice_request(request.request))
         return pb.EstimateMemoryResponse(estimate=to_message(estimate, advice_pb2.MemoryEstimate()))

@@ -9,9 +9,11 @@ from bsadvise.v1 import recommendation_service_pb2 as pb
 from bsadvise.v1.recommendation_service_pb2_grpc import RecommendationServiceServicer
 
 from advisor.application.recommendations import Recommendations
+from advisor.domain.recommendation import Waiting
 from advisor.messages import to_message
+from advisor.service.access import current_caller
 from advisor.service.context import Context
-from advisor.service.converters import advice_request, recommendation_message
+from advisor.service.converters import advice_request, recommendation_message, waiting_message
 
 
 class RecommendationServicer(RecommendationServiceServicer):
@@ -25,7 +27,7 @@ class RecommendationServicer(RecommendationServiceServicer):
     ) -> pb.CreateRecommendationResponse:
         """Create a recommendation."""
         created = await self._recommendations.create(
-            request.request_id, advice_request(request.request)
+            current_caller(), request.request_id, advice_request(request.request)
         )
         return pb.CreateRecommendationResponse(recommendation=recommendation_message(created))
 
@@ -33,7 +35,7 @@ class RecommendationServicer(RecommendationServiceServicer):
         self, request: pb.GetRecommendationRequest, context: Context
     ) -> pb.GetRecommendationResponse:
         """Return a recommendation."""
-        found = await self._recommendations.get(request.recommendation_id)
+        found = await self._recommendations.get(current_caller(), request.recommendation_id)
         return pb.GetRecommendationResponse(recommendation=recommendation_message(found))
 
     async def ListRecommendations(
@@ -41,7 +43,7 @@ class RecommendationServicer(RecommendationServiceServicer):
     ) -> pb.ListRecommendationsResponse:
         """Return a page of recommendations."""
         page = await self._recommendations.list_page(
-            page_size=request.page_size, page_token=request.page_token
+            current_caller(), page_size=request.page_size, page_token=request.page_token
         )
         return pb.ListRecommendationsResponse(
             recommendations=[recommendation_message(found) for found in page.recommendations],
@@ -52,14 +54,14 @@ class RecommendationServicer(RecommendationServiceServicer):
         self, request: pb.CancelRecommendationRequest, context: Context
     ) -> pb.CancelRecommendationResponse:
         """Ask for a recommendation to stop."""
-        found = await self._recommendations.cancel(request.recommendation_id)
+        found = await self._recommendations.cancel(current_caller(), request.recommendation_id)
         return pb.CancelRecommendationResponse(recommendation=recommendation_message(found))
 
     async def DeleteRecommendation(
         self, request: pb.DeleteRecommendationRequest, context: Context
     ) -> pb.DeleteRecommendationResponse:
         """Remove a recommendation."""
-        await self._recommendations.delete(request.recommendation_id)
+        await self._recommendations.delete(current_caller(), request.recommendation_id)
         return pb.DeleteRecommendationResponse()
 
     async def WatchRecommendation(
@@ -67,17 +69,23 @@ class RecommendationServicer(RecommendationServiceServicer):
     ) -> AsyncIterator[pb.WatchRecommendationResponse]:
         """Stream a recommendation's events."""
         events = self._recommendations.watch(
-            request.recommendation_id, after_sequence=request.after_sequence
+            current_caller(),
+            request.recommendation_id,
+            after_sequence=request.after_sequence,
+            tell_waiting=request.include_waiting,
         )
         async for event in events:
-            message = to_message(event, recommendation_pb2.Event())
-            yield pb.WatchRecommendationResponse(event=message)
+            if isinstance(event, Waiting):
+                yield pb.WatchRecommendationResponse(waiting=waiting_message(event))
+            else:
+                message = to_message(event, recommendation_pb2.Event())
+                yield pb.WatchRecommendationResponse(event=message)
 
     async def ListMeasurements(
         self, request: pb.ListMeasurementsRequest, context: Context
     ) -> pb.ListMeasurementsResponse:
         """Return a recommendation's log."""
-        log = await self._recommendations.log(request.recommendation_id)
+        log = await self._recommendations.log(current_caller(), request.recommendation_id)
         return pb.ListMeasurementsResponse(
             measurements=[to_message(entry, measurement_pb2.Measurement()) for entry in log]
         )

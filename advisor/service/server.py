@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,14 @@ from bsadvise.v1 import (
     recommendation_service_pb2_grpc,
     source_service_pb2,
     source_service_pb2_grpc,
+    token_service_pb2,
+    token_service_pb2_grpc,
 )
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from advisor.application.application import Application
+from advisor.service.access import Guard
 from advisor.service.address import AddressRefused, check_tcp, owner_only, prepare_socket
 from advisor.service.call_log import CallLog
 from advisor.service.device_servicer import DeviceServicer
@@ -29,6 +33,8 @@ from advisor.service.metrics import Metrics
 from advisor.service.pulse import Pulse
 from advisor.service.recommendation_servicer import RecommendationServicer
 from advisor.service.source_servicer import SourceServicer
+from advisor.service.tls import TlsFiles, check_files, server_credentials
+from advisor.service.token_servicer import TokenServicer
 
 SERVICE_NAMES = tuple(
     service.full_name
@@ -37,6 +43,7 @@ SERVICE_NAMES = tuple(
         memory_service_pb2,
         recommendation_service_pb2,
         source_service_pb2,
+        token_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -53,12 +60,33 @@ _OPTIONS = (
     ("grpc.max_metadata_size", 16 << 10),
     # A second daemon on a port must fail, not take half of the calls.
     ("grpc.so_reuseport", 0),
+    # Who connects and says nothing holds a descriptor; 120 s is gRPC's own limit.
+    ("grpc.server_handshake_timeout_ms", 10_000),
     # A watcher may wait for long in silence; routers forget connections after some minutes.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Where a server is reached, and by whom.
+
+    Attributes:
+        socket_path: A unix socket to make, its owner's alone.
+        listen: ``host:port``; port 0 takes a free one.
+        tls: Certificates for ``listen``; None for plain text, on loopback alone.
+        trust_loopback: Whether whoever comes in plain text needs no token.
+        reflection: Whether the contract may be asked for.
+    """
+
+    socket_path: Path | None = None
+    listen: str | None = None
+    tls: TlsFiles | None = None
+    trust_loopback: bool = False
+    reflection: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,27 +104,32 @@ class Bound:
     pulse: Pulse
 
 
+def check_door(door: Door) -> None:
+    """Raise AddressRefused or TlsRefused where it is clear that a server cannot be bound."""
+    if door.listen is not None:
+        check_tcp(door.listen, has_tls=door.tls is not None)
+    if door.tls is not None:
+        check_files(door.tls)
+
+
 async def make_server(
-    application: Application,
-    *,
-    metrics: Metrics | None = None,
-    socket_path: Path | None = None,
-    listen: str | None = None,
+    application: Application, door: Door, *, metrics: Metrics | None = None
 ) -> Bound:
     """Build a server, and bind it without starting it.
 
     Args:
         application: What it serves.
+        door: Where.
         metrics: Where calls are counted; None for nowhere that anyone sees.
-        socket_path: A unix socket to make, its owner's alone.
-        listen: ``host:port`` on loopback; port 0 takes a free one.
 
     Raises:
         AddressRefused: It may not, or cannot, listen there.
+        TlsRefused: Its certificates cannot be used.
     """
     monotonic_s = application.clock.monotonic_s
     metrics = metrics or Metrics(monotonic_s)
-    interceptors = (CallLog(metrics, monotonic_s), ErrorTranslator())
+    guard = Guard(application.tokens, trust_loopback=door.trust_loopback)
+    interceptors = (CallLog(metrics, monotonic_s), ErrorTranslator(), guard)
     server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS)
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
         RecommendationServicer(application.recommendations), server
@@ -110,25 +143,31 @@ async def make_server(
     device_service_pb2_grpc.add_DeviceServiceServicer_to_server(
         DeviceServicer(application.inventory), server
     )
+    token_service_pb2_grpc.add_TokenServiceServicer_to_server(
+        TokenServicer(application.tokens), server
+    )
     pulse = Pulse(application, metrics, service_names=SERVICE_NAMES, without_store=_WITHOUT_STORE)
     await pulse.look()
     health_pb2_grpc.add_HealthServicer_to_server(pulse.servicer, server)
-    reflection.enable_server_reflection((*SERVICE_NAMES, reflection.SERVICE_NAME), server)
-    addresses = tuple(_bind(server, socket_path, listen))
-    return Bound(server=server, addresses=addresses, pulse=pulse)
+    if door.reflection:
+        reflection.enable_server_reflection((*SERVICE_NAMES, reflection.SERVICE_NAME), server)
+    return Bound(server=server, addresses=tuple(_bind(server, door)), pulse=pulse)
 
 
-def _bind(server: grpc.aio.Server, socket_path: Path | None, listen: str | None) -> list[str]:
-    addresses = []
+def _bind(server: grpc.aio.Server, door: Door) -> Iterator[str]:
     try:
-        if socket_path is not None:
-            prepare_socket(socket_path)
+        if door.socket_path is not None:
+            prepare_socket(door.socket_path)
             with owner_only():
-                server.add_insecure_port(f"unix:{socket_path}")
-            addresses.append(f"unix:{socket_path}")
-        if listen is not None:
-            port = server.add_insecure_port(check_tcp(listen))
-            addresses.append(f"{listen.rpartition(':')[0]}:{port}")
+                server.add_insecure_port(f"unix:{door.socket_path}")
+            yield f"unix:{door.socket_path}"
+        if door.listen is not None:
+            address = check_tcp(door.listen, has_tls=door.tls is not None)
+            if door.tls is not None:
+                port = server.add_secure_port(address, server_credentials(door.tls))
+            else:
+                port = server.add_insecure_port(address)
+            yield f"{address.rpartition(':')[0]}:{port}"
     except (OSError, RuntimeError) as error:
-        raise AddressRefused(f"cannot listen on {socket_path or listen}: {error}") from error
-    return addresses
+        place = door.listen or door.socket_path
+        raise AddressRefused(f"cannot listen on {place}: {error}") from error

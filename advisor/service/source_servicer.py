@@ -9,6 +9,7 @@ from bsadvise.v1.source_service_pb2_grpc import SourceServiceServicer
 
 from advisor.application.sources import Sources
 from advisor.domain.errors import FieldViolation, InvalidRequest
+from advisor.service.access import current_caller
 from advisor.service.context import Context
 
 
@@ -22,16 +23,18 @@ class SourceServicer(SourceServiceServicer):
         self, request: pb.CheckSourceRequest, context: Context
     ) -> pb.CheckSourceResponse:
         """Return whether a bundle is here."""
-        return pb.CheckSourceResponse(exists=await self._sources.exists(request.digest))
+        exists = await self._sources.exists(current_caller(), request.digest)
+        return pb.CheckSourceResponse(exists=exists)
 
     async def UploadSource(
         self, request_iterator: AsyncIterator[pb.UploadSourceRequest], context: Context
     ) -> pb.UploadSourceResponse:
         """Take a bundle in."""
+        caller = current_caller()
         first = await anext(request_iterator, None)
         if first is None:
             raise InvalidRequest(FieldViolation("digest", "must be given in the first piece"))
-        await self._sources.put(first.digest, _chunks(first, request_iterator))
+        await self._sources.put(caller, first.digest, _chunks(first, request_iterator))
         return pb.UploadSourceResponse(digest=first.digest)
 
 

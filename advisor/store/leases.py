@@ -26,6 +26,7 @@ from advisor.domain.recommendation import (
 from advisor.ports.store import Claim
 from advisor.store.events import insert_event
 from advisor.store.recommendations import change_state, get
+from advisor.store.sharing import charge, fairest_first
 from advisor.store.tables import recommendations
 
 _COLUMNS = recommendations.c
@@ -40,8 +41,12 @@ def claim(
     is_owner_dead: Callable[[str], bool],
     host: str,
 ) -> Claim | None:
-    """Lease the oldest orphan, else the oldest queued one whose device is free."""
-    lease = {"lease_owner": owner, "lease_expires_at_s": now_s + lease_s}
+    """Lease the oldest orphan, else the queued one whose turn it is and whose device is free."""
+    lease = {
+        "lease_owner": owner,
+        "lease_expires_at_s": now_s + lease_s,
+        "charged_at_s": now_s,  # what an owner that died had left is nobody's to pay
+    }
     orphan_id = _take_over_orphan(connection, lease, now_s, is_owner_dead, host)
     if orphan_id is not None:
         return Claim(recommendation=get(connection, orphan_id), is_takeover=True)
@@ -86,17 +91,12 @@ def _begin_queued(
     connection: Connection, lease: dict[str, Any], now_s: float, host: str
 ) -> str | None:
     busy_devices = select(_COLUMNS.device_id).where(_IS_RUNNING, _COLUMNS.host == host)
-    queued_id = connection.scalar(
-        select(_COLUMNS.recommendation_id)
-        .where(
-            _COLUMNS.state == State.QUEUED.value,
-            _COLUMNS.host == host,
-            _COLUMNS.device_id.not_in(busy_devices),
-        )
-        .order_by(_COLUMNS.number)
+    queued_id: str | None = connection.scalar(
+        fairest_first(now_s)
+        .where(_COLUMNS.host == host, _COLUMNS.device_id.not_in(busy_devices))
         .limit(1)
         # SQLite has no row locks and drops this; there the transaction holds the write lock.
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=recommendations)
     )
     if queued_id is not None:
         is_it = _COLUMNS.recommendation_id == queued_id
@@ -104,13 +104,13 @@ def _begin_queued(
     return queued_id
 
 
-def renew(connection: Connection, recommendation_id: str, owner: str, expires_at_s: float) -> bool:
+def renew(
+    connection: Connection, recommendation_id: str, owner: str, lease_s: float, now_s: float
+) -> bool:
     """Extend a lease, and return whether a cancel was asked for. Raises LeaseLost."""
-    return bool(
-        _update_held(
-            connection, recommendation_id, owner, lease_expires_at_s=expires_at_s
-        ).cancel_requested
-    )
+    _charge(connection, recommendation_id, owner, now_s)
+    lease = {"lease_expires_at_s": now_s + lease_s, "charged_at_s": now_s}
+    return bool(_update_held(connection, recommendation_id, owner, **lease).cancel_requested)
 
 
 def append(
@@ -138,12 +138,25 @@ def finish(
 ) -> Event:
     """Move a leased recommendation on and end its lease. Raises LeaseLost, IllegalTransition."""
     condition = _held_by(recommendation_id, owner)
-    no_lease = {"lease_owner": None, "lease_expires_at_s": None}
+    _charge(connection, recommendation_id, owner, now_s)
+    no_lease = {"lease_owner": None, "lease_expires_at_s": None, "charged_at_s": None}
     event = change_state(connection, condition, change, now_s, **no_lease)
     if event is None:
         raise _lease_lost(recommendation_id, owner)
     check_transition(State.RUNNING, change.state)  # undoes the change when it raises
     return event
+
+
+def _charge(connection: Connection, recommendation_id: str, owner: str, now_s: float) -> None:
+    held = connection.execute(
+        select(_COLUMNS.principal, _COLUMNS.charged_at_s, _COLUMNS.lease_expires_at_s).where(
+            _held_by(recommendation_id, owner)
+        )
+    ).one_or_none()
+    if held is not None and held.charged_at_s is not None:
+        # No longer than the lease: a clock that jumps is not the principal's to pay.
+        until_s = min(now_s, held.lease_expires_at_s)
+        charge(connection, held.principal, until_s - held.charged_at_s, now_s)
 
 
 def _update_held(

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
+from advisor.domain.access import Limits
 from advisor.domain.advice import RefusalCode
 from advisor.domain.errors import IllegalTransition, NotFound, RequestIdReused
 from advisor.domain.measurements import Log
@@ -13,10 +14,12 @@ from advisor.domain.recommendation import Event, Recommendation, State, StateCha
 from advisor.ports.store import Page
 from advisor.store.events import insert_event, read_log
 from advisor.store.page_tokens import make_page_token, read_page_token
+from advisor.store.quotas import check_queue
 from advisor.store.rows import (
     change_values,
     first_change,
     recommendation_values,
+    request_key,
     to_recommendation,
 )
 from advisor.store.tables import recommendations
@@ -24,29 +27,32 @@ from advisor.store.tables import recommendations
 _COLUMNS = recommendations.c
 
 
-def insert_new(connection: Connection, recommendation: Recommendation, host: str) -> Recommendation:
-    """Add a recommendation and its first event."""
+def insert_new(
+    connection: Connection, recommendation: Recommendation, host: str, limits: Limits
+) -> Recommendation:
+    """Add a recommendation and its first event. Raises QuotaExceeded."""
     values = recommendation_values(recommendation, host)
     connection.execute(insert(recommendations).values(last_sequence=1, **values))
     first = Event(
         sequence=1, at_s=recommendation.updated_at_s, happening=first_change(recommendation)
     )
     insert_event(connection, recommendation.recommendation_id, first)
+    if recommendation.state is State.QUEUED:
+        # Last, so that one that was created before is found and not refused.
+        check_queue(connection, recommendation.principal, limits, recommendation.created_at_s)
     return recommendation
 
 
 def find_repeated(connection: Connection, recommendation: Recommendation) -> Recommendation | None:
     """Return the recommendation that was made with the same request id. Raises RequestIdReused."""
     row = connection.execute(
-        select(recommendations).where(_COLUMNS.request_id == recommendation.request_id)
+        select(recommendations).where(_COLUMNS.request_key == request_key(recommendation))
     ).one_or_none()
     if row is None:
         return None
     stored = to_recommendation(row)
     if stored.request != recommendation.request:
-        raise RequestIdReused(
-            f"request id {stored.request_id} was used before, for another request"
-        )
+        raise RequestIdReused(stored.request_id, stored.recommendation_id)
     return stored
 
 
@@ -60,9 +66,13 @@ def get(connection: Connection, recommendation_id: str) -> Recommendation:
     return to_recommendation(row)
 
 
-def list_page(connection: Connection, page_size: int, page_token: str) -> Page:
+def list_page(
+    connection: Connection, page_size: int, page_token: str, principal: str | None
+) -> Page:
     """Return a page, newest first. Raises InvalidRequest."""
     query = select(recommendations).order_by(_COLUMNS.number.desc()).limit(page_size + 1)
+    if principal is not None:
+        query = query.where(_COLUMNS.principal == principal)
     if page_token:
         query = query.where(_COLUMNS.number < read_page_token(page_token))
     rows = connection.execute(query).all()

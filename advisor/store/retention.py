@@ -20,7 +20,7 @@ from sqlalchemy import (
 from advisor.domain.advice import RefusalCode
 from advisor.domain.recommendation import State
 from advisor.ports.store import InUse, Retention
-from advisor.store.tables import recommendations, sources
+from advisor.store.tables import recommendations, sources, uploads
 
 BATCH_SIZE = 100
 """Recommendations that one transaction removes: others wait for it to end."""
@@ -78,7 +78,12 @@ def _removable_sources(connection: Connection, unused_since_s: float) -> list[Ro
         .group_by(_COLUMNS.source_digest)
         .subquery()
     )
-    uploaded_at_s = sources.c.created_at_s
+    newest_upload = (
+        select(func.max(uploads.c.uploaded_at_s))
+        .where(uploads.c.digest == sources.c.digest)
+        .scalar_subquery()
+    )
+    uploaded_at_s = func.coalesce(newest_upload, sources.c.created_at_s)
     used_at_s = case(
         (uses.c.used_at_s > uploaded_at_s, uses.c.used_at_s), else_=uploaded_at_s
     ).label("used_at_s")

@@ -12,10 +12,12 @@ from advisor.domain.advice import Advice, Refusal
 from advisor.domain.device import Device
 from advisor.domain.errors import StoreUnavailable
 from advisor.domain.recommendation import Event, Happening, Recommendation, State, StateChanged
-from advisor.domain.request import AdviceRequest
+from advisor.domain.request import AdviceRequest, Priority
 from advisor.serialization import from_dict, snake_case, to_dict, union_to_dict
 
 T = TypeVar("T")
+
+PRIORITY_RANKS = {Priority.LOW: 0, Priority.NORMAL: 1, Priority.HIGH: 2}
 
 
 def recommendation_values(recommendation: Recommendation, host: str) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def recommendation_values(recommendation: Recommendation, host: str) -> dict[str
         "host": host,
         "source_digest": recommendation.request.source.digest,
         "recommendation_id": recommendation.recommendation_id,
-        "request_id": recommendation.request_id,
+        "request_key": request_key(recommendation),
         "request": _to_json(to_dict(recommendation.request)),
         "device_id": recommendation.device.device_id,
         "device": _to_json(to_dict(recommendation.device)),
@@ -32,7 +34,15 @@ def recommendation_values(recommendation: Recommendation, host: str) -> dict[str
         "created_at_s": recommendation.created_at_s,
         "updated_at_s": recommendation.updated_at_s,
         "cancel_requested": recommendation.cancel_requested,
+        "principal": recommendation.principal,
+        "priority_rank": PRIORITY_RANKS[recommendation.request.priority],
+        "budget_s": recommendation.request.budget_s,
     } | change_values(first_change(recommendation))
+
+
+def request_key(recommendation: Recommendation) -> str:
+    """Return what is unique about a request: neither part holds a space."""
+    return f"{recommendation.principal} {recommendation.request_id}"
 
 
 def first_change(recommendation: Recommendation) -> StateChanged:
@@ -56,7 +66,7 @@ def to_recommendation(row: Row[Any]) -> Recommendation:
     """Return the recommendation of a whole row. Raises StoreUnavailable."""
     return Recommendation(
         recommendation_id=row.recommendation_id,
-        request_id=row.request_id,
+        request_id=row.request_key.partition(" ")[2],
         request=_from_json(row.request, AdviceRequest),
         device=_from_json(row.device, Device),
         fingerprint=row.fingerprint,
@@ -66,6 +76,7 @@ def to_recommendation(row: Row[Any]) -> Recommendation:
         cancel_requested=row.cancel_requested,
         advice=_from_json(row.advice, Advice) if row.advice else None,
         refusal=_from_json(row.refusal, Refusal) if row.refusal else None,
+        principal=row.principal,
     )
 
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from advisor.domain.access import NO_LIMITS, Limits, Token
 from advisor.domain.measurements import Log
 from advisor.domain.recommendation import Event, Happening, Recommendation, State, StateChanged
 from advisor.ports.clock import Clock
-from advisor.ports.store import Claim, InUse, Page, Removed, Retention, Store
-from advisor.store import events, leases, recommendations, retention, sources
+from advisor.ports.store import Claim, DeviceQueue, InUse, Page, Removed, Retention, Store
+from advisor.store import events, leases, recommendations, retention, sharing, sources, tokens
 from advisor.store.database import Database
 
 
@@ -42,10 +44,12 @@ class SqlStore(Store):
         self._is_owner_dead = is_owner_dead
         self._host = host
 
-    async def create(self, recommendation: Recommendation) -> Recommendation:
+    async def create(
+        self, recommendation: Recommendation, *, limits: Limits = NO_LIMITS
+    ) -> Recommendation:
         try:
             return await self._database.write(
-                lambda c: recommendations.insert_new(c, recommendation, self._host)
+                lambda c: recommendations.insert_new(c, recommendation, self._host, limits)
             )
         except IntegrityError:
             repeated = await self._database.read(
@@ -58,9 +62,11 @@ class SqlStore(Store):
     async def get(self, recommendation_id: str) -> Recommendation:
         return await self._database.read(lambda c: recommendations.get(c, recommendation_id))
 
-    async def list_page(self, *, page_size: int, page_token: str = "") -> Page:
+    async def list_page(
+        self, *, page_size: int, page_token: str = "", principal: str | None = None
+    ) -> Page:
         return await self._database.read(
-            lambda c: recommendations.list_page(c, page_size, page_token)
+            lambda c: recommendations.list_page(c, page_size, page_token, principal)
         )
 
     async def delete(self, recommendation_id: str) -> None:
@@ -84,7 +90,7 @@ class SqlStore(Store):
 
     async def renew(self, recommendation_id: str, owner: str, *, lease_s: float) -> bool:
         return await self._database.write(
-            lambda c: leases.renew(c, recommendation_id, owner, self._clock.now_s() + lease_s)
+            lambda c: leases.renew(c, recommendation_id, owner, lease_s, self._clock.now_s())
         )
 
     async def append(self, recommendation_id: str, owner: str, happening: Happening) -> Event:
@@ -115,18 +121,41 @@ class SqlStore(Store):
             lambda c: recommendations.find_interrupted_log(c, fingerprint)
         )
 
-    async def put_source(self, digest: str, bundle: bytes) -> None:
-        # Fails only where another daemon has put the same bundle in the same instant.
-        with suppress(IntegrityError):
-            await self._database.write(
-                lambda c: sources.put(c, digest, bundle, self._clock.now_s())
-            )
+    async def queue(self, device_id: str) -> DeviceQueue:
+        return await self._database.read(
+            lambda c: sharing.read_queue(c, device_id, self._clock.now_s())
+        )
+
+    async def put_source(
+        self, digest: str, bundle: bytes, *, principal: str, limits: Limits = NO_LIMITS
+    ) -> None:
+        def put(connection: Connection) -> None:
+            now_s = self._clock.now_s()
+            sources.put(connection, digest, bundle, now_s, principal=principal, limits=limits)
+
+        try:
+            await self._database.write(put)
+        except IntegrityError:
+            # Another daemon has put the same bundle in the same instant: now it is there.
+            await self._database.write(put)
 
     async def get_source(self, digest: str) -> bytes:
         return await self._database.read(lambda c: sources.get(c, digest))
 
-    async def has_source(self, digest: str) -> bool:
-        return await self._database.read(lambda c: sources.has(c, digest))
+    async def has_source(self, digest: str, *, principal: str) -> bool:
+        return await self._database.read(lambda c: sources.has(c, digest, principal))
+
+    async def add_token(self, token: Token) -> None:
+        await self._database.write(lambda c: tokens.add(c, token))
+
+    async def find_token(self, token_id: str) -> Token | None:
+        return await self._database.read(lambda c: tokens.find(c, token_id))
+
+    async def list_tokens(self) -> tuple[Token, ...]:
+        return await self._database.read(tokens.list_all)
+
+    async def revoke_token(self, token_id: str) -> Token:
+        return await self._database.write(lambda c: tokens.revoke(c, token_id, self._clock.now_s()))
 
     async def count_unfinished(self) -> Mapping[State, int]:
         return await self._database.read(retention.count_unfinished)

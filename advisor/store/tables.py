@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
 )
 
+from advisor.domain.access import LOCAL
 from advisor.domain.recommendation import State
 
 SCHEMA_REVISION = "0003"
@@ -37,7 +38,8 @@ recommendations = Table(
     # The order of creation. Clocks jump and tie; this does neither.
     Column("number", Integer, primary_key=True),
     Column("recommendation_id", String, nullable=False, unique=True),
-    Column("request_id", String, nullable=False, unique=True),
+    # Whose, a space, and their own id: two principals may choose the same one.
+    Column("request_key", String, nullable=False, unique=True),
     Column("request", Text, nullable=False),
     Column("device_id", String, nullable=False),
     Column("device", Text, nullable=False),
@@ -52,6 +54,12 @@ recommendations = Table(
     Column("lease_owner", String),
     Column("lease_expires_at_s", Double),
     Column("last_sequence", Integer, nullable=False),
+    Column("principal", String, nullable=False, server_default=LOCAL),
+    # What a queue is ordered by, and how long it takes at most.
+    Column("priority_rank", Integer, nullable=False, server_default="1"),
+    Column("budget_s", Double, nullable=False, server_default="60.0"),
+    # Up to when the device's time of the present lease has been charged.
+    Column("charged_at_s", Double),
     # Whose devices it is for: "cpu" is a name on every machine. Empty in a database that
     # serves one machine alone.
     Column("host", String, nullable=False, server_default=""),
@@ -64,6 +72,12 @@ Index("ix_recommendations_state_number", recommendations.c.state, recommendation
 Index(
     "ix_recommendations_fingerprint_number",
     recommendations.c.fingerprint,
+    recommendations.c.number,
+)
+
+Index(
+    "ix_recommendations_principal_number",
+    recommendations.c.principal,
     recommendations.c.number,
 )
 
@@ -106,4 +120,35 @@ sources = Table(
     Column("bundle", LargeBinary, nullable=False),
     Column("size_bytes", Integer, nullable=False),
     Column("created_at_s", Double, nullable=False),
+)
+
+# Who has sent which source, and may use it.
+uploads = Table(
+    "uploads",
+    METADATA,
+    Column("principal", String, primary_key=True),
+    Column("digest", ForeignKey(sources.c.digest, ondelete="CASCADE"), primary_key=True),
+    Column("size_bytes", Integer, nullable=False),
+    Column("uploaded_at_s", Double, nullable=False),
+)
+
+# Seconds of devices, by the hour in which they were charged; it outlives the recommendations.
+usage = Table(
+    "usage",
+    METADATA,
+    Column("principal", String, primary_key=True),
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("device_s", Double, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    METADATA,
+    Column("token_id", String, primary_key=True),
+    Column("digest", String, nullable=False),
+    Column("principal", String, nullable=False),
+    Column("scope", String, nullable=False),
+    Column("created_at_s", Double, nullable=False),
+    Column("expires_at_s", Double, nullable=False),
+    Column("revoked_at_s", Double),
 )

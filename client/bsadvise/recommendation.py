@@ -37,6 +37,19 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting(Value):
+    """Where a queued recommendation stands, as far as can be told now.
+
+    Attributes:
+        position: 1 for the next that its device is given to.
+        expected_start_at_s: Unix time, if all that comes before takes its whole budget.
+    """
+
+    position: int
+    expected_start_at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation(Value):
     """One recommendation, as stored.
 
@@ -52,6 +65,8 @@ class Recommendation(Value):
         cancel_requested: Whether its client has asked for it to stop.
         advice: The answer; on a cancelled one the best so far, where there is any.
         refusal: Why there is none.
+        principal: Whom it is for; "local" for who comes through the daemon's own socket.
+        waiting: Where it stands while it is QUEUED; not told in lists.
     """
 
     recommendation_id: str
@@ -65,6 +80,8 @@ class Recommendation(Value):
     cancel_requested: bool = False
     advice: Advice | None = None
     refusal: Refusal | None = None
+    principal: str = ""
+    waiting: Waiting | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,17 @@ class Objective(StrEnum):
     """Peak bytes."""
 
 
+class Priority(StrEnum):
+    """Which of a principal's recommendations comes first; nobody goes before others by it."""
+
+    LOW = "low"
+    """When nothing else waits for the device, be it others' work."""
+    NORMAL = "normal"
+    """In order of creation."""
+    HIGH = "high"
+    """Before the principal's own other work."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source(Value):
     """The user's code: an uploaded bundle and the file in it that builds the task.
@@ -55,6 +66,7 @@ class AdviceRequest(Value):
         seed: Seed of the weights, of the data order and of the search.
         use_cache: Whether an earlier answer to the same request may be given.
         build_kwargs: Keyword arguments of the user's ``build_model``, as text.
+        priority: Its place among what waits for the same device.
     """
 
     source: Source
@@ -70,6 +82,7 @@ class AdviceRequest(Value):
     seed: int | None = None
     use_cache: bool | None = None
     build_kwargs: Mapping[str, str] = field(default_factory=dict)
+    priority: Priority | None = None
 
 
 class AdviceOptions(TypedDict, total=False):
@@ -90,6 +103,7 @@ class AdviceOptions(TypedDict, total=False):
     seed: int | None
     use_cache: bool | None
     build_kwargs: Mapping[str, str]
+    priority: Priority | str | None
 
 
 def make_request(source: Source, options: AdviceOptions) -> recommendation_pb2.AdviceRequest:
@@ -97,7 +111,7 @@ def make_request(source: Source, options: AdviceOptions) -> recommendation_pb2.A
 
     Raises:
         TypeError: There is no such option.
-        ValueError: There is no such objective.
+        ValueError: There is no such objective, or no such priority.
     """
     unknown = options.keys() - AdviceOptions.__annotations__.keys()
     if unknown:
@@ -105,6 +119,8 @@ def make_request(source: Source, options: AdviceOptions) -> recommendation_pb2.A
     fields: dict[str, Any] = dict(options)
     if fields.get("objective") is not None:
         fields["objective"] = f"OBJECTIVE_{Objective(fields['objective']).name}"
+    if fields.get("priority") is not None:
+        fields["priority"] = f"PRIORITY_{Priority(fields['priority']).name}"
     return recommendation_pb2.AdviceRequest(
         source=recommendation_pb2.Source(digest=source.digest, entry_path=source.entry_path),
         **fields,

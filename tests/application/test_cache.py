@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from advisor.application.cache import fingerprint, is_reusable
-from advisor.domain.request import AdviceRequest, Objective
+from advisor.domain.request import AdviceRequest, Objective, Priority
 from tests.support.builders import GIB, a_device, a_gpu, a_request, a_source, an_advice
 
 CHANGES: dict[str, Any] = {
@@ -24,7 +24,7 @@ CHANGES: dict[str, Any] = {
     "seed": 1,
     "build_kwargs": {"width": "2"},
 }
-NO_BEARING: dict[str, Any] = {"device": "auto", "use_cache": False}
+NO_BEARING: dict[str, Any] = {"device": "auto", "use_cache": False, "priority": Priority.HIGH}
 
 
 def test_every_field_is_said_to_bear_on_the_answer_or_not() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from advisor.application.brake import Brake, StopReason
+from advisor.domain.access import LOCAL_CALLER
 from advisor.domain.advice import RefusalCode
 from advisor.domain.device import Device
 from advisor.domain.errors import NotFound, StoreUnavailable
@@ -152,7 +153,7 @@ async def test_cancel_kills_the_command_and_gives_the_best_so_far(bench: Bench) 
     async with bench.running() as application:
         created = await create(application, await bench.request(), "one")
         await _hold_at(bench, 3)
-        await application.recommendations.cancel(created.recommendation_id)
+        await application.recommendations.cancel(LOCAL_CALLER, created.recommendation_id)
         ending = await end_of(application, created)
 
     assert ending.state is State.CANCELLED

@@ -9,6 +9,7 @@ import pytest
 
 from advisor.application.bundles import checked_files
 from advisor.application.workspace import Workspace
+from advisor.domain.access import LOCAL
 from advisor.domain.errors import NotFound, SourceRejected
 from advisor.service.converters import unpack_bundle
 from tests.support.bench import Bench
@@ -30,7 +31,7 @@ async def test_a_bundle_is_laid_out_once_however_many_ask(
 ) -> None:
     bundle = make_bundle(model="x = 1", package__inner="y = 2")
     digest = digest_of(bundle)
-    await bench.store.put_source(digest, bundle)
+    await bench.store.put_source(digest, bundle, principal=LOCAL)
     found = await asyncio.gather(
         *(workspace.has_file(digest, "package/inner.py") for _ in range(8))
     )
@@ -52,7 +53,7 @@ async def test_a_bad_bundle_in_the_store_leaves_nothing_behind(
     bench: Bench, workspace: Workspace
 ) -> None:
     bundle = raw_bundle(("../escaped.py", b""))
-    await bench.store.put_source("0", bundle)
+    await bench.store.put_source("0", bundle, principal=LOCAL)
     with pytest.raises(SourceRejected):
         await workspace.has_file("0", "escaped.py")
     assert not list(bench.state_dir.rglob("*.py"))

@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from advisor.application import bundles
+from advisor.domain.access import LOCAL
 from advisor.domain.measurements import Failed, FaultCode
 from advisor.service.server import SERVICE_NAMES
 from tests.support.bench import BUNDLE, Bench, until
@@ -61,7 +62,7 @@ async def test_an_upload_under_another_digest_is_refused(client: Client, bench: 
         await client.upload(digest=digest)
     assert Refused(caught.value).code is grpc.StatusCode.INVALID_ARGUMENT
     assert Refused(caught.value).info.reason == "SOURCE_REJECTED"
-    assert not await bench.store.has_source(digest)
+    assert not await bench.store.has_source(digest, principal=LOCAL)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ async def test_a_bad_bundle_is_refused(client: Client, bench: Bench, bundle: byt
         await client.upload(bundle)
     assert Refused(caught.value).code is grpc.StatusCode.INVALID_ARGUMENT
     assert Refused(caught.value).info.reason == "SOURCE_REJECTED"
-    assert not await bench.store.has_source(digest_of(bundle))
+    assert not await bench.store.has_source(digest_of(bundle), principal=LOCAL)
 
 
 async def test_a_bundle_that_is_too_large_is_refused(

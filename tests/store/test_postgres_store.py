@@ -22,7 +22,7 @@ from advisor.store.sql import SqlStore
 from advisor.store.tables import METADATA, VERSION_TABLE
 from tests.support.builders import a_gpu, a_recommendation
 from tests.support.fake_clock import FakeClock
-from tests.support.postgres import MakeDatabase
+from tests.support.postgres import MakeDatabase, empty
 from tests.support.store_contract import StoreContract
 from tests.support.store_contract_base import LEASE_S, running
 from tests.support.store_processes import open_shared
@@ -30,17 +30,20 @@ from tests.support.store_processes import open_shared
 REPOSITORY = Path(__file__).parents[2]
 
 
-@pytest.mark.xdist_group("postgres")
+@pytest.fixture(scope="module")
+def shared_url(make_postgres_database: MakeDatabase) -> str:
+    return make_postgres_database()
+
+
 class TestPostgresStore(StoreContract):
     @pytest.fixture
     async def store(
-        self, make_postgres_database: MakeDatabase, clock: FakeClock, dead_owners: set[str]
+        self, shared_url: str, clock: FakeClock, dead_owners: set[str]
     ) -> AsyncIterator[Store]:
-        store = open_store(
-            make_postgres_database(), clock=clock, is_owner_dead=dead_owners.__contains__
-        )
+        store = open_store(shared_url, clock=clock, is_owner_dead=dead_owners.__contains__)
         yield store
         await store.close()
+        empty(shared_url)
 
 
 @pytest.fixture

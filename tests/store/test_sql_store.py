@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from advisor.domain.access import LOCAL
 from advisor.domain.errors import StoreUnavailable
 from advisor.domain.recommendation import Measured
 from advisor.ports.store import Store
@@ -42,7 +43,7 @@ async def test_everything_outlives_the_store(tmp_path: Path) -> None:
     await first.append(done, "one", Measured(measurement=a_measurement()))
     await first.finish(done, "one", SUCCEEDED)
     held = await running(first, device=a_gpu())
-    await first.put_source("ab" * 32, b"bundle")
+    await first.put_source("ab" * 32, b"bundle", principal=LOCAL)
     before = (await first.list_page(page_size=10), await first.events(done))
     await first.close()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from advisor.domain.access import LOCAL
 from advisor.domain.errors import StoreFull, StoreUnavailable
 from advisor.ports.store import Retention
 from advisor.store.opening import open_store
@@ -133,12 +134,12 @@ async def test_a_full_disk_refuses_new_work_and_recovers(path: Path) -> None:
     await set_pragma(store, "max_page_count = 1")
 
     with pytest.raises(StoreUnavailable, match=r"the disk that holds .*store\.db is full"):
-        await store.put_source("ab" * 32, bundle)
+        await store.put_source("ab" * 32, bundle, principal=LOCAL)
 
     assert await store.get(created.recommendation_id) == created
     await set_pragma(store, "max_page_count = 1000000")
-    assert not await store.has_source("ab" * 32)
-    await store.put_source("ab" * 32, bundle)
+    assert not await store.has_source("ab" * 32, principal=LOCAL)
+    await store.put_source("ab" * 32, bundle, principal=LOCAL)
     assert await store.get_source("ab" * 32) == bundle
     await store.close()
 
@@ -188,12 +189,12 @@ async def test_a_full_disk_is_told_apart_and_found_free_again(path: Path) -> Non
     await store.create(a_recommendation())
     await set_pragma(store, "max_page_count = 1")
     with pytest.raises(StoreFull):
-        await store.put_source("ab" * 32, b"x" * 1_000_000)
+        await store.put_source("ab" * 32, b"x" * 1_000_000, principal=LOCAL)
     await set_pragma(store, "max_page_count = 1000000")
 
     await store.check()
 
-    await store.put_source("ab" * 32, b"x" * 1_000_000)
+    await store.put_source("ab" * 32, b"x" * 1_000_000, principal=LOCAL)
     await store.close()
 
 
@@ -214,6 +215,7 @@ async def test_a_check_finds_what_may_only_be_read(path: Path) -> None:
 
 WRITE_UNTIL_FULL = """
 import asyncio, resource, signal, sys
+from advisor.domain.access import LOCAL
 from advisor.domain.errors import StoreFull
 from advisor.store.opening import open_store
 from tests.support.fake_clock import FakeClock
@@ -227,14 +229,15 @@ async def main():
     kept = []
     try:
         for number in range(100):
-            await store.put_source(f"{number:064x}", bytes(50_000))
+            await store.put_source(f"{number:064x}", bytes(50_000), principal=LOCAL)
             kept.append(number)
     except Exception as error:
         print(type(error).__name__)
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     await store.check()
-    await store.put_source("f" * 64, bytes(5_000_000))
-    print(all([await store.has_source(f"{number:064x}") for number in kept]), len(kept) > 5)
+    await store.put_source("f" * 64, bytes(5_000_000), principal=LOCAL)
+    there = [await store.has_source(f"{number:064x}", principal=LOCAL) for number in kept]
+    print(all(there), len(kept) > 5)
     await store.close()
 
 asyncio.run(main())
@@ -256,7 +259,7 @@ async def test_a_database_that_has_shrunk_gives_its_space_back(path: Path) -> No
     clock = FakeClock()
     store = open_store(path, clock=clock, is_owner_dead=lambda _: False)
     for number in range(20):
-        await store.put_source(f"{number:064x}", b"x" * 500_000)
+        await store.put_source(f"{number:064x}", b"x" * 500_000, principal=LOCAL)
     clock.advance(1)
     await store.prune(
         Retention(

@@ -11,6 +11,8 @@ from typing import Any
 
 from advisor.application.application import Application, Ports, build_application
 from advisor.application.housekeeping import Keep
+from advisor.application.sharing import SharingPolicy
+from advisor.domain.access import LOCAL, LOCAL_CALLER
 from advisor.domain.recommendation import Event, Recommendation, StateChanged
 from advisor.domain.request import AdviceRequest
 from advisor.planning.step import Planner
@@ -48,6 +50,7 @@ class Bench:
     pool: FakeWorkerPool = field(default_factory=lambda: FakeWorkerPool(answer))
     dead_owners: set[str] = field(default_factory=set)
     is_private: bool = False
+    policy: SharingPolicy = field(default_factory=SharingPolicy)
     keep: Keep | None = None
     telemetry: Metrics = field(init=False)
     store: Store = field(init=False)
@@ -74,6 +77,7 @@ class Bench:
             owner=self.owner,
             lease_s=LEASE_S,
             is_private=self.is_private,
+            policy=self.policy,
             keep=self.keep,
         )
 
@@ -90,13 +94,13 @@ class Bench:
 
     async def request(self, **changes: Any) -> AdviceRequest:
         """Return a request whose source is in the store."""
-        await self.store.put_source(digest_of(BUNDLE), BUNDLE)
+        await self.store.put_source(digest_of(BUNDLE), BUNDLE, principal=LOCAL)
         return a_request(source=a_source(digest=digest_of(BUNDLE)), **changes)
 
 
 async def create(application: Application, request: AdviceRequest, name: str) -> Recommendation:
     """Create a recommendation under a request id."""
-    return await application.recommendations.create(name, request)
+    return await application.recommendations.create(LOCAL_CALLER, name, request)
 
 
 async def end_of(application: Application, recommendation: Recommendation) -> StateChanged:
@@ -112,9 +116,9 @@ async def watch(
 ) -> list[Event]:
     """Return all events after a sequence number, once the recommendation has ended."""
     watched = application.recommendations.watch(
-        recommendation.recommendation_id, after_sequence=after_sequence
+        LOCAL_CALLER, recommendation.recommendation_id, after_sequence=after_sequence
     )
-    return [event async for event in watched]
+    return [event async for event in watched if isinstance(event, Event)]
 
 
 async def until(is_true: Callable[[], object]) -> None:

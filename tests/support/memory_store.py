@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from advisor.domain.access import NO_LIMITS, Limits, Token
 from advisor.domain.advice import RefusalCode
-from advisor.domain.errors import IllegalTransition, LeaseLost, NotFound, RequestIdReused
+from advisor.domain.errors import (
+    IllegalTransition,
+    LeaseLost,
+    NotFound,
+    QuotaExceeded,
+    RequestIdReused,
+)
 from advisor.domain.measurements import Log
 from advisor.domain.recommendation import (
     Event,
@@ -19,8 +27,19 @@ from advisor.domain.recommendation import (
     StateChanged,
     check_transition,
 )
+from advisor.domain.request import Priority
 from advisor.ports.clock import Clock
-from advisor.ports.store import Claim, InUse, Page, Removed, Retention, Store
+from advisor.ports.store import (
+    Claim,
+    DeviceQueue,
+    InUse,
+    Page,
+    QueueEntry,
+    Removed,
+    Retention,
+    Share,
+    Store,
+)
 from advisor.store.page_tokens import make_page_token, read_page_token
 
 
@@ -31,12 +50,26 @@ class _Entry:
     events: list[Event] = dataclasses.field(default_factory=list)
     owner: str | None = None
     expires_at_s: float = 0.0
+    charged_at_s: float = 0.0
+
+    @property
+    def principal(self) -> str:
+        return self.recommendation.principal
 
     @property
     def log(self) -> Log:
         return tuple(
             e.happening.measurement for e in self.events if isinstance(e.happening, Measured)
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Upload:
+    size_bytes: int
+    at_s: float
+
+
+_DAY_S = 86_400.0
 
 
 class MemoryStore(Store):
@@ -51,13 +84,24 @@ class MemoryStore(Store):
         self._sources: dict[str, bytes] = {}
         self._put_at_s: dict[str, float] = {}
         self._numbers = itertools.count(1)
+        self._uploads: dict[tuple[str, str], _Upload] = {}
+        self._usage: dict[tuple[str, int], float] = defaultdict(float)
+        self._tokens: dict[str, Token] = {}
 
-    async def create(self, recommendation: Recommendation) -> Recommendation:
+    async def create(
+        self, recommendation: Recommendation, *, limits: Limits = NO_LIMITS
+    ) -> Recommendation:
         for entry in self._entries.values():
-            if entry.recommendation.request_id == recommendation.request_id:
-                if entry.recommendation.request != recommendation.request:
-                    raise RequestIdReused(recommendation.request_id)
-                return entry.recommendation
+            known = entry.recommendation
+            if (known.principal, known.request_id) == (
+                recommendation.principal,
+                recommendation.request_id,
+            ):
+                if known.request != recommendation.request:
+                    raise RequestIdReused(known.request_id, known.recommendation_id)
+                return known
+        if recommendation.state is State.QUEUED:
+            self._check_queue(recommendation, limits)
         entry = _Entry(next(self._numbers), recommendation)
         change = StateChanged(
             state=recommendation.state,
@@ -71,9 +115,15 @@ class MemoryStore(Store):
     async def get(self, recommendation_id: str) -> Recommendation:
         return self._entry(recommendation_id).recommendation
 
-    async def list_page(self, *, page_size: int, page_token: str = "") -> Page:
+    async def list_page(
+        self, *, page_size: int, page_token: str = "", principal: str | None = None
+    ) -> Page:
         before = read_page_token(page_token) if page_token else float("inf")
-        rest = [entry for entry in self._newest_first() if entry.number < before]
+        rest = [
+            entry
+            for entry in self._newest_first()
+            if entry.number < before and principal in (None, entry.principal)
+        ]
         page = rest[:page_size]
         return Page(
             recommendations=tuple(entry.recommendation for entry in page),
@@ -97,22 +147,27 @@ class MemoryStore(Store):
         running = self._in_state(State.RUNNING)
         held = {entry.recommendation.device.device_id for entry in running}
         orphans = [entry for entry in running if not self._is_live(entry)]
-        waiting = [
-            entry
-            for entry in self._in_state(State.QUEUED)
-            if entry.recommendation.device.device_id not in held
-        ]
+        waiting = sorted(
+            (
+                entry
+                for entry in self._in_state(State.QUEUED)
+                if entry.recommendation.device.device_id not in held
+            ),
+            key=self._turn,
+        )
         if not orphans and not waiting:
             return None
         entry = (orphans or waiting)[0]
         if not orphans:
             self._change(entry, StateChanged(state=State.RUNNING))
         entry.owner = owner
+        entry.charged_at_s = self._clock.now_s()
         entry.expires_at_s = self._clock.now_s() + lease_s
         return Claim(recommendation=entry.recommendation, is_takeover=bool(orphans))
 
     async def renew(self, recommendation_id: str, owner: str, *, lease_s: float) -> bool:
         entry = self._leased(recommendation_id, owner)
+        self._charge(entry)
         entry.expires_at_s = self._clock.now_s() + lease_s
         return entry.recommendation.cancel_requested
 
@@ -122,6 +177,7 @@ class MemoryStore(Store):
     async def finish(self, recommendation_id: str, owner: str, change: StateChanged) -> Event:
         entry = self._leased(recommendation_id, owner)
         check_transition(State.RUNNING, change.state)
+        self._charge(entry)
         entry.owner = None
         return self._change(entry, change)
 
@@ -157,8 +213,47 @@ class MemoryStore(Store):
                 return entry.log
         return ()
 
-    async def put_source(self, digest: str, bundle: bytes) -> None:
+    async def queue(self, device_id: str) -> DeviceQueue:
+        running = [
+            e.recommendation
+            for e in self._in_state(State.RUNNING)
+            if e.recommendation.device.device_id == device_id
+        ]
+        waiting = [
+            e.recommendation
+            for e in self._in_state(State.QUEUED)
+            if e.recommendation.device.device_id == device_id
+        ]
+        return DeviceQueue(
+            busy_for=running[0].principal if running else None,
+            busy_until_s=(
+                running[0].updated_at_s + running[0].request.budget_s if running else None
+            ),
+            entries=tuple(
+                QueueEntry(
+                    recommendation_id=r.recommendation_id,
+                    principal=r.principal,
+                    priority=r.request.priority,
+                    budget_s=r.request.budget_s,
+                )
+                for r in waiting
+            ),
+            shares={r.principal: self._share(r.principal) for r in waiting},
+        )
+
+    async def put_source(
+        self, digest: str, bundle: bytes, *, principal: str, limits: Limits = NO_LIMITS
+    ) -> None:
+        if (principal, digest) in self._uploads:
+            return
+        limit_bytes = limits.upload_bytes_per_day
+        now_s = self._clock.now_s()
+        sent = [u for (whose, _), u in self._uploads.items() if whose == principal]
+        sent_bytes = sum(u.size_bytes for u in sent if u.at_s > now_s - _DAY_S)
+        if limit_bytes is not None and sent_bytes + len(bundle) > limit_bytes:
+            raise QuotaExceeded(principal, "upload_bytes_per_day", limit_bytes, "too much")
         self._sources.setdefault(digest, bundle)
+        self._uploads[principal, digest] = _Upload(len(bundle), now_s)
         self._put_at_s.setdefault(digest, self._clock.now_s())
 
     async def get_source(self, digest: str) -> bytes:
@@ -166,8 +261,26 @@ class MemoryStore(Store):
             raise NotFound(f"there is no source {digest}")
         return self._sources[digest]
 
-    async def has_source(self, digest: str) -> bool:
-        return digest in self._sources
+    async def has_source(self, digest: str, *, principal: str) -> bool:
+        return (principal, digest) in self._uploads
+
+    async def add_token(self, token: Token) -> None:
+        self._tokens[token.token_id] = token
+
+    async def find_token(self, token_id: str) -> Token | None:
+        return self._tokens.get(token_id)
+
+    async def list_tokens(self) -> tuple[Token, ...]:
+        return tuple(sorted(self._tokens.values(), key=lambda t: (-t.created_at_s, t.token_id)))
+
+    async def revoke_token(self, token_id: str) -> Token:
+        if token_id not in self._tokens:
+            raise NotFound(f"there is no token {token_id}")
+        token = self._tokens[token_id]
+        if token.revoked_at_s is None:
+            token = dataclasses.replace(token, revoked_at_s=self._clock.now_s())
+            self._tokens[token_id] = token
+        return token
 
     async def count_unfinished(self) -> Mapping[State, int]:
         return {state: len(self._in_state(state)) for state in (State.QUEUED, State.RUNNING)}
@@ -203,7 +316,11 @@ class MemoryStore(Store):
         ]
         for recommendation_id in old:
             del self._entries[recommendation_id]
-        sizes = [len(self._sources.pop(digest)) for digest in self._unwanted_sources(keep)]
+        unwanted = self._unwanted_sources(keep)
+        sizes = [len(self._sources.pop(digest)) for digest in unwanted]
+        for digest in unwanted:
+            del self._put_at_s[digest]
+        self._uploads = {key: u for key, u in self._uploads.items() if key[1] not in unwanted}
         return Removed(
             recommendation_count=len(old), source_count=len(sizes), source_bytes=sum(sizes)
         )
@@ -235,7 +352,8 @@ class MemoryStore(Store):
             for entry in self._entries.values()
             if entry.recommendation.request.source.digest == digest
         ]
-        return max([self._put_at_s[digest], *uses])
+        uploads = [each.at_s for (_, sent), each in self._uploads.items() if sent == digest]
+        return max([self._put_at_s[digest], *uses, *uploads])
 
     def _unfinished(self) -> list[_Entry]:
         return [e for e in self._entries.values() if not e.recommendation.state.is_final]
@@ -244,6 +362,36 @@ class MemoryStore(Store):
         if recommendation_id not in self._entries:
             raise NotFound(f"there is no recommendation {recommendation_id}")
         return self._entries[recommendation_id]
+
+    def _check_queue(self, recommendation: Recommendation, limits: Limits) -> None:
+        principal = recommendation.principal
+        queued = sum(e.principal == principal for e in self._in_state(State.QUEUED))
+        if limits.max_queued is not None and queued >= limits.max_queued:
+            raise QuotaExceeded(principal, "max_queued", limits.max_queued, "too many")
+        limit_s = limits.device_s_per_day
+        if limit_s is not None and self._share(principal).device_s >= limit_s:
+            raise QuotaExceeded(principal, "device_s_per_day", limit_s, "too much")
+
+    def _turn(self, entry: _Entry) -> tuple[Any, ...]:
+        priority, share = entry.recommendation.request.priority, self._share(entry.principal)
+        rank = [Priority.HIGH, Priority.NORMAL, Priority.LOW].index(priority)
+        return priority is Priority.LOW, share.device_count, share.device_s, rank, entry.number
+
+    def _share(self, principal: str) -> Share:
+        first_hour = int((self._clock.now_s() - _DAY_S) // 3600)
+        used = [
+            device_s
+            for (whose, hour), device_s in self._usage.items()
+            if whose == principal and hour > first_hour
+        ]
+        running = sum(e.principal == principal for e in self._in_state(State.RUNNING))
+        return Share(device_count=running, device_s=sum(used))
+
+    def _charge(self, entry: _Entry) -> None:
+        now_s = self._clock.now_s()
+        device_s = min(now_s, entry.expires_at_s) - entry.charged_at_s
+        self._usage[entry.principal, int(now_s // 3600)] += max(0.0, device_s)
+        entry.charged_at_s = now_s
 
     def _newest_first(self) -> Iterator[_Entry]:
         return reversed(self._entries.values())

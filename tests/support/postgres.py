@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from advisor.store.tables import METADATA
+
 _numbers = itertools.count(1)
 
 MakeDatabase = Callable[[], str]
@@ -31,6 +33,12 @@ def postgres_server(directory: Path) -> Iterator[MakeDatabase]:
     url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
 
+    with engine.connect() as connection:
+        # What these databases hold need not outlive the tests, and the disk is slow.
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+
     def make_database() -> str:
         name = f"test_{os.getpid()}_{next(_numbers)}"
         with engine.connect() as connection:
@@ -42,6 +50,15 @@ def postgres_server(directory: Path) -> Iterator[MakeDatabase]:
     finally:
         engine.dispose()
         server.cleanup()
+
+
+def empty(url: str) -> None:
+    """Remove every row of a database that has the store's tables."""
+    engine = create_engine(url)
+    names = ", ".join(METADATA.tables)
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {names} CASCADE"))
+    engine.dispose()
 
 
 def _start(pgserver: Any, directory: Path) -> Any:

@@ -14,11 +14,12 @@ from bsadvise.v1.memory_service_pb2_grpc import MemoryServiceStub
 from bsadvise.v1.recommendation_pb2 import AdviceRequest, Source
 from bsadvise.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from bsadvise.v1.source_service_pb2_grpc import SourceServiceStub
+from bsadvise.v1.token_service_pb2_grpc import TokenServiceStub
 from google.rpc import error_details_pb2, status_pb2
 
 from advisor.application.application import Application
 from advisor.service.pulse import Pulse
-from advisor.service.server import make_server
+from advisor.service.server import Door, make_server
 from tests.support.bench import BUNDLE, Bench
 from tests.support.bundles import digest_of
 
@@ -37,6 +38,7 @@ class Client:
         self.sources = SourceServiceStub(channel)
         self.memory = MemoryServiceStub(channel)
         self.devices = DeviceServiceStub(channel)
+        self.tokens = TokenServiceStub(channel)
 
     async def upload(self, bundle: bytes = BUNDLE, digest: str | None = None) -> str:
         """Upload a bundle in small pieces, and return the digest under which it is kept."""
@@ -56,13 +58,13 @@ class Client:
 async def serving(bench: Bench, socket_path: Path | None = None) -> AsyncIterator[Client]:
     """Serve a bench on a unix socket, or on a free port of loopback, its queue running."""
     async with bench.running() as application:
-        listen = None if socket_path else "127.0.0.1:0"
-        bound = await make_server(
-            application,
-            metrics=bench.telemetry,
+        door = Door(
             socket_path=socket_path,
-            listen=listen,
+            listen=None if socket_path else "127.0.0.1:0",
+            trust_loopback=True,
+            reflection=True,
         )
+        bound = await make_server(application, door, metrics=bench.telemetry)
         (address,) = bound.addresses
         await bound.server.start()
         try:

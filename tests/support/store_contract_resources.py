@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from advisor.domain.access import LOCAL
 from advisor.domain.errors import IllegalTransition, InvalidRequest, NotFound, RequestIdReused
 from advisor.domain.recommendation import Recommendation, State, StateChanged
 from advisor.ports.store import Store
@@ -181,15 +182,17 @@ class ResourceContract(StoreFixtures):
 
     async def test_keeps_a_source_once(self, store: Store) -> None:
         digest = "cd" * 32
-        assert not await store.has_source(digest)
+        assert not await store.has_source(digest, principal=LOCAL)
 
-        await store.put_source(digest, b"\x00bundle")
-        await asyncio.gather(*(store.put_source(digest, b"\x00bundle") for _ in range(4)))
+        await store.put_source(digest, b"\x00bundle", principal=LOCAL)
+        await asyncio.gather(
+            *(store.put_source(digest, b"\x00bundle", principal=LOCAL) for _ in range(4))
+        )
 
-        assert await store.has_source(digest)
+        assert await store.has_source(digest, principal=LOCAL)
         assert await store.get_source(digest) == b"\x00bundle"
 
     async def test_keeps_an_empty_source(self, store: Store) -> None:
-        await store.put_source("00" * 32, b"")
+        await store.put_source("00" * 32, b"", principal=LOCAL)
 
         assert await store.get_source("00" * 32) == b""

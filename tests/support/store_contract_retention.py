@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from advisor.domain.access import LOCAL
 from advisor.domain.errors import NotFound
 from advisor.domain.recommendation import Measured, Recommendation, State
 from advisor.ports.store import InUse, Removed, Retention, Store
@@ -56,7 +57,7 @@ class RetentionContract(StoreFixtures):
     async def test_nothing_is_removed_without_a_reason(
         self, store: Store, clock: FakeClock
     ) -> None:
-        await store.put_source(DIGESTS[0], b"x")
+        await store.put_source(DIGESTS[0], b"x", principal=LOCAL)
         recommendation_id = await finished(store, clock)
 
         assert await store.prune(EVERYTHING) == Removed(
@@ -64,7 +65,7 @@ class RetentionContract(StoreFixtures):
         )
 
         assert await store.log(recommendation_id) == (a_measurement(),)
-        assert await store.has_source(DIGESTS[0])
+        assert await store.has_source(DIGESTS[0], principal=LOCAL)
         await store.compact()
         await store.check()
 
@@ -111,7 +112,7 @@ class RetentionContract(StoreFixtures):
         self, store: Store, clock: FakeClock
     ) -> None:
         for digest in DIGESTS:
-            await store.put_source(digest, b"x" * 10)
+            await store.put_source(digest, b"x" * 10, principal=LOCAL)
             clock.advance(1)
         await finished(store, clock, **about(DIGESTS[0]))
         clock.advance(1)
@@ -121,43 +122,62 @@ class RetentionContract(StoreFixtures):
         )
 
         assert removed == Removed(recommendation_count=0, source_count=2, source_bytes=20)
-        assert [await store.has_source(digest) for digest in DIGESTS] == [True, False, False, True]
+        assert [await store.has_source(digest, principal=LOCAL) for digest in DIGESTS] == [
+            True,
+            False,
+            False,
+            True,
+        ]
 
     async def test_a_source_unused_for_long_goes_whatever_its_size(
         self, store: Store, clock: FakeClock
     ) -> None:
-        await store.put_source(DIGESTS[0], b"x")
+        await store.put_source(DIGESTS[0], b"x", principal=LOCAL)
         clock.advance(100)
-        await store.put_source(DIGESTS[1], b"x")
+        await store.put_source(DIGESTS[1], b"x", principal=LOCAL)
         now_s = clock.now_s()
         clock.advance(1)
 
         await store.prune(keep(finished_before_s=now_s, sources_unused_since_s=clock.now_s()))
 
-        assert [await store.has_source(digest) for digest in DIGESTS[:2]] == [False, True]
+        assert [await store.has_source(digest, principal=LOCAL) for digest in DIGESTS[:2]] == [
+            False,
+            True,
+        ]
+
+    async def test_a_source_that_another_has_sent_since_is_fresh(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        await store.put_source(DIGESTS[0], b"x", principal=LOCAL)
+        clock.advance(100)
+        await store.put_source(DIGESTS[0], b"x", principal="another")
+
+        await store.prune(keep(keep_source_bytes=0, sources_unused_since_s=clock.now_s()))
+
+        assert await store.has_source(DIGESTS[0], principal=LOCAL)
 
     async def test_a_source_is_kept_while_it_is_waited_for_or_fresh(
         self, store: Store, clock: FakeClock
     ) -> None:
-        await store.put_source(DIGESTS[0], b"x")
+        await store.put_source(DIGESTS[0], b"x", principal=LOCAL)
         await store.create(a_recommendation(**about(DIGESTS[0])))
         clock.advance(100)
-        await store.put_source(DIGESTS[1], b"x")
+        await store.put_source(DIGESTS[1], b"x", principal=LOCAL)
 
         await store.prune(keep(keep_source_bytes=0, sources_unused_since_s=clock.now_s()))
 
-        assert await store.has_source(DIGESTS[0])
-        assert await store.has_source(DIGESTS[1])
+        assert await store.has_source(DIGESTS[0], principal=LOCAL)
+        assert await store.has_source(DIGESTS[1], principal=LOCAL)
 
     async def test_a_source_that_was_removed_can_be_put_again(
         self, store: Store, clock: FakeClock
     ) -> None:
-        await store.put_source(DIGESTS[0], b"x")
+        await store.put_source(DIGESTS[0], b"x", principal=LOCAL)
         clock.advance(1)
         await store.prune(keep(keep_source_bytes=0, sources_unused_since_s=clock.now_s()))
-        assert not await store.has_source(DIGESTS[0])
+        assert not await store.has_source(DIGESTS[0], principal=LOCAL)
 
-        await store.put_source(DIGESTS[0], b"x")
+        await store.put_source(DIGESTS[0], b"x", principal=LOCAL)
 
         assert await store.get_source(DIGESTS[0]) == b"x"
 

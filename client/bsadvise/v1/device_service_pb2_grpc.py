@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class DeviceServiceStub(object):
-    """Devices.
+    """Devices. Takes the scope READ.
     """
 
     def __init__(self, channel):
@@ -43,7 +43,7 @@ class DeviceServiceStub(object):
 
 
 class DeviceServiceServicer(object):
-    """Devices.
+    """Devices. Takes the scope READ.
     """
 
     def ListDevices(self, request, context):
@@ -70,7 +70,7 @@ def add_DeviceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DeviceService(object):
-    """Devices.
+    """Devices. Takes the scope READ.
     """
 
     @staticmethod

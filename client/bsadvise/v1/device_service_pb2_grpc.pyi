@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DeviceServiceStub:
-    """Devices."""
+    """Devices. Takes the scope READ."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -38,14 +38,14 @@ class DeviceServiceStub:
 
 @_typing.type_check_only
 class DeviceServiceAsyncStub(DeviceServiceStub):
-    """Devices."""
+    """Devices. Takes the scope READ."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListDevices: _aio.UnaryUnaryMultiCallable[_device_service_pb2.ListDevicesRequest, _device_service_pb2.ListDevicesResponse]  # type: ignore[assignment]
     """Return the devices of the daemon's machine as they are now."""
 
 class DeviceServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Devices."""
+    """Devices. Takes the scope READ."""
 
     @_abc_1.abstractmethod
     def ListDevices(

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class MemoryServiceStub(object):
-    """Memory estimates.
+    """Memory estimates. Takes the scope RUN.
     """
 
     def __init__(self, channel):
@@ -43,7 +43,7 @@ class MemoryServiceStub(object):
 
 
 class MemoryServiceServicer(object):
-    """Memory estimates.
+    """Memory estimates. Takes the scope RUN.
     """
 
     def EstimateMemory(self, request, context):
@@ -51,7 +51,8 @@ class MemoryServiceServicer(object):
         seconds; give it a deadline.
 
         INVALID_ARGUMENT: a field is wrong. NOT_FOUND: the source was not uploaded.
-        FAILED_PRECONDITION: the model file is at fault; ErrorInfo says where.
+        FAILED_PRECONDITION: the model file is at fault; ErrorInfo says where. RESOURCE_EXHAUSTED:
+        the caller waits for too many already.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -74,7 +75,7 @@ def add_MemoryServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MemoryService(object):
-    """Memory estimates.
+    """Memory estimates. Takes the scope RUN.
     """
 
     @staticmethod

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MemoryServiceStub:
-    """Memory estimates."""
+    """Memory estimates. Takes the scope RUN."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -38,12 +38,13 @@ class MemoryServiceStub:
     seconds; give it a deadline.
 
     INVALID_ARGUMENT: a field is wrong. NOT_FOUND: the source was not uploaded.
-    FAILED_PRECONDITION: the model file is at fault; ErrorInfo says where.
+    FAILED_PRECONDITION: the model file is at fault; ErrorInfo says where. RESOURCE_EXHAUSTED:
+    the caller waits for too many already.
     """
 
 @_typing.type_check_only
 class MemoryServiceAsyncStub(MemoryServiceStub):
-    """Memory estimates."""
+    """Memory estimates. Takes the scope RUN."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     EstimateMemory: _aio.UnaryUnaryMultiCallable[_memory_service_pb2.EstimateMemoryRequest, _memory_service_pb2.EstimateMemoryResponse]  # type: ignore[assignment]
@@ -51,11 +52,12 @@ class MemoryServiceAsyncStub(MemoryServiceStub):
     seconds; give it a deadline.
 
     INVALID_ARGUMENT: a field is wrong. NOT_FOUND: the source was not uploaded.
-    FAILED_PRECONDITION: the model file is at fault; ErrorInfo says where.
+    FAILED_PRECONDITION: the model file is at fault; ErrorInfo says where. RESOURCE_EXHAUSTED:
+    the caller waits for too many already.
     """
 
 class MemoryServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Memory estimates."""
+    """Memory estimates. Takes the scope RUN."""
 
     @_abc_1.abstractmethod
     def EstimateMemory(
@@ -67,7 +69,8 @@ class MemoryServiceServicer(metaclass=_abc_1.ABCMeta):
         seconds; give it a deadline.
 
         INVALID_ARGUMENT: a field is wrong. NOT_FOUND: the source was not uploaded.
-        FAILED_PRECONDITION: the model file is at fault; ErrorInfo says where.
+        FAILED_PRECONDITION: the model file is at fault; ErrorInfo says where. RESOURCE_EXHAUSTED:
+        the caller waits for too many already.
         """
 
 def add_MemoryServiceServicer_to_server(servicer: MemoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -54,6 +54,34 @@ OBJECTIVE_MEMORY: Objective.ValueType  # 4
 """Peak bytes."""
 Global___Objective: _TypeAlias = Objective  # noqa: Y015
 
+class _Priority:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
+    """Not said; refused where a value is needed."""
+    PRIORITY_LOW: _Priority.ValueType  # 1
+    """When nothing else waits for the device, be it others' work."""
+    PRIORITY_NORMAL: _Priority.ValueType  # 2
+    """In order of creation."""
+    PRIORITY_HIGH: _Priority.ValueType  # 3
+    """Before the principal's own other work."""
+
+class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
+    """Which of a principal's recommendations comes first. Nobody goes before others by it."""
+
+PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
+"""Not said; refused where a value is needed."""
+PRIORITY_LOW: Priority.ValueType  # 1
+"""When nothing else waits for the device, be it others' work."""
+PRIORITY_NORMAL: Priority.ValueType  # 2
+"""In order of creation."""
+PRIORITY_HIGH: Priority.ValueType  # 3
+"""Before the principal's own other work."""
+Global___Priority: _TypeAlias = Priority  # noqa: Y015
+
 class _State:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -161,6 +189,7 @@ class AdviceRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     USE_CACHE_FIELD_NUMBER: _builtins.int
     BUILD_KWARGS_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """"auto", "cpu", "cuda:N", a device's UUID, or a name from the catalogue of cards."""
     memory_limit_bytes: _builtins.int
@@ -183,6 +212,8 @@ class AdviceRequest(_message.Message):
     """Seed of the weights, of the data order and of the search."""
     use_cache: _builtins.bool
     """Whether an earlier answer to the same request may be given."""
+    priority: Global___Priority.ValueType
+    """Its place among what waits for the same device; unset for NORMAL."""
     @_builtins.property
     def source(self) -> Global___Source:
         """The user's code."""
@@ -207,10 +238,11 @@ class AdviceRequest(_message.Message):
         seed: _builtins.int | None = ...,
         use_cache: _builtins.bool | None = ...,
         build_kwargs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        priority: Global___Priority.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "device", b"device", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_priority", b"_priority", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "device", b"device", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "priority", b"priority", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "build_kwargs", b"build_kwargs", "device", b"device", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_priority", b"_priority", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "build_kwargs", b"build_kwargs", "device", b"device", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "priority", b"priority", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_s: _TypeAlias = _typing.Literal["budget_s"]  # noqa: Y015
     _WhichOneofArgType__budget_s: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s"]  # noqa: Y015
@@ -226,6 +258,8 @@ class AdviceRequest(_message.Message):
     _WhichOneofArgType__memory_limit_bytes: _TypeAlias = _typing.Literal["_memory_limit_bytes", b"_memory_limit_bytes"]  # noqa: Y015
     _WhichOneofReturnType__objective: _TypeAlias = _typing.Literal["objective"]  # noqa: Y015
     _WhichOneofArgType__objective: _TypeAlias = _typing.Literal["_objective", b"_objective"]  # noqa: Y015
+    _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
+    _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
     _WhichOneofReturnType__target_loss: _TypeAlias = _typing.Literal["target_loss"]  # noqa: Y015
@@ -248,6 +282,8 @@ class AdviceRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_limit_bytes) -> _WhichOneofReturnType__memory_limit_bytes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__objective) -> _WhichOneofReturnType__objective | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
     @_typing.overload
@@ -276,6 +312,8 @@ class Recommendation(_message.Message):
     CANCEL_REQUESTED_FIELD_NUMBER: _builtins.int
     ADVICE_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
     recommendation_id: _builtins.str
     """Server-made id."""
     request_id: _builtins.str
@@ -290,6 +328,8 @@ class Recommendation(_message.Message):
     """Unix time of the last change of state."""
     cancel_requested: _builtins.bool
     """Whether its client has asked for it to stop."""
+    principal: _builtins.str
+    """Whom it is for: who comes through the daemon's own socket is "local"."""
     @_builtins.property
     def request(self) -> Global___AdviceRequest:
         """What was asked."""
@@ -306,6 +346,10 @@ class Recommendation(_message.Message):
     def refusal(self) -> _advice_pb2.Refusal:
         """Why there is none."""
 
+    @_builtins.property
+    def waiting(self) -> Global___Waiting:
+        """Where it stands while it is QUEUED; set when one is created or read, not in lists."""
+
     def __init__(
         self,
         *,
@@ -320,14 +364,42 @@ class Recommendation(_message.Message):
         cancel_requested: _builtins.bool = ...,
         advice: _advice_pb2.Advice | None = ...,
         refusal: _advice_pb2.Refusal | None = ...,
+        principal: _builtins.str = ...,
+        waiting: Global___Waiting | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "device", b"device", "refusal", b"refusal", "request", b"request"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "device", b"device", "refusal", b"refusal", "request", b"request", "waiting", b"waiting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "cancel_requested", b"cancel_requested", "created_at_s", b"created_at_s", "device", b"device", "fingerprint", b"fingerprint", "recommendation_id", b"recommendation_id", "refusal", b"refusal", "request", b"request", "request_id", b"request_id", "state", b"state", "updated_at_s", b"updated_at_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "cancel_requested", b"cancel_requested", "created_at_s", b"created_at_s", "device", b"device", "fingerprint", b"fingerprint", "principal", b"principal", "recommendation_id", b"recommendation_id", "refusal", b"refusal", "request", b"request", "request_id", b"request_id", "state", b"state", "updated_at_s", b"updated_at_s", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Recommendation: _TypeAlias = Recommendation  # noqa: Y015
+
+@_typing.final
+class Waiting(_message.Message):
+    """Where a queued recommendation stands, as far as can be told now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    EXPECTED_START_AT_S_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """1 for the next that its device is given to."""
+    expected_start_at_s: _builtins.float
+    """Unix time, if all that comes before takes its whole budget."""
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        expected_start_at_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_start_at_s", b"expected_start_at_s", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Waiting: _TypeAlias = Waiting  # noqa: Y015
 
 @_typing.final
 class StateChanged(_message.Message):

@@ -30,7 +30,7 @@ class CreateRecommendationRequest(_message.Message):
     REQUEST_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Client-made id, 1 to 128 characters of letters, digits, ".", "_" and "-". Creating twice
-    with the same id and request creates once.
+    with the same id and request creates once. Ids are a principal's own.
     """
     @_builtins.property
     def request(self) -> _recommendation_pb2.AdviceRequest:
@@ -267,19 +267,23 @@ class WatchRecommendationRequest(_message.Message):
 
     RECOMMENDATION_ID_FIELD_NUMBER: _builtins.int
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    INCLUDE_WAITING_FIELD_NUMBER: _builtins.int
     recommendation_id: _builtins.str
     """Id of the recommendation."""
     after_sequence: _builtins.int
     """Sequence number of the last event that is known; 0 for all from the first."""
+    include_waiting: _builtins.bool
+    """Whether to say, while the recommendation waits, where it stands."""
     def __init__(
         self,
         *,
         recommendation_id: _builtins.str = ...,
         after_sequence: _builtins.int = ...,
+        include_waiting: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "recommendation_id", b"recommendation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "include_waiting", b"include_waiting", "recommendation_id", b"recommendation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -292,18 +296,24 @@ class WatchRecommendationResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENT_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def event(self) -> _recommendation_pb2.Event:
-        """The next event."""
+        """The next event; unset where `waiting` is set."""
+
+    @_builtins.property
+    def waiting(self) -> _recommendation_pb2.Waiting:
+        """Where the recommendation stands, each time that changes; only if it was asked for."""
 
     def __init__(
         self,
         *,
         event: _recommendation_pb2.Event | None = ...,
+        waiting: _recommendation_pb2.Waiting | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "waiting", b"waiting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

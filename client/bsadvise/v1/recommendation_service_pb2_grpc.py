@@ -30,6 +30,9 @@ class RecommendationServiceStub(object):
 
     Errors carry google.rpc.ErrorInfo (reason, in domain "bsadvise") and, for a request that is
     wrong, google.rpc.BadRequest with every wrong field.
+
+    Reading takes the scope READ, all else RUN. Any method may answer UNAUTHENTICATED or
+    PERMISSION_DENIED. What is another principal's is NOT_FOUND, unless the caller has ADMIN.
     """
 
     def __init__(self, channel):
@@ -80,13 +83,17 @@ class RecommendationServiceServicer(object):
 
     Errors carry google.rpc.ErrorInfo (reason, in domain "bsadvise") and, for a request that is
     wrong, google.rpc.BadRequest with every wrong field.
+
+    Reading takes the scope READ, all else RUN. Any method may answer UNAUTHENTICATED or
+    PERMISSION_DENIED. What is another principal's is NOT_FOUND, unless the caller has ADMIN.
     """
 
     def CreateRecommendation(self, request, context):
         """Create a recommendation; it is worked on when its device is free.
 
         INVALID_ARGUMENT: a field is wrong. NOT_FOUND: the source was not uploaded.
-        ALREADY_EXISTS: the request id was used for another request.
+        ALREADY_EXISTS: the request id was used for another request; google.rpc.ResourceInfo names
+        it. RESOURCE_EXHAUSTED: the caller has had their share; google.rpc.QuotaFailure says of what.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -187,6 +194,9 @@ class RecommendationService(object):
 
     Errors carry google.rpc.ErrorInfo (reason, in domain "bsadvise") and, for a request that is
     wrong, google.rpc.BadRequest with every wrong field.
+
+    Reading takes the scope READ, all else RUN. Any method may answer UNAUTHENTICATED or
+    PERMISSION_DENIED. What is another principal's is NOT_FOUND, unless the caller has ADMIN.
     """
 
     @staticmethod

@@ -31,6 +31,9 @@ class RecommendationServiceStub:
 
     Errors carry google.rpc.ErrorInfo (reason, in domain "bsadvise") and, for a request that is
     wrong, google.rpc.BadRequest with every wrong field.
+
+    Reading takes the scope READ, all else RUN. Any method may answer UNAUTHENTICATED or
+    PERMISSION_DENIED. What is another principal's is NOT_FOUND, unless the caller has ADMIN.
     """
 
     @_typing.overload
@@ -41,7 +44,8 @@ class RecommendationServiceStub:
     """Create a recommendation; it is worked on when its device is free.
 
     INVALID_ARGUMENT: a field is wrong. NOT_FOUND: the source was not uploaded.
-    ALREADY_EXISTS: the request id was used for another request.
+    ALREADY_EXISTS: the request id was used for another request; google.rpc.ResourceInfo names
+    it. RESOURCE_EXHAUSTED: the caller has had their share; google.rpc.QuotaFailure says of what.
     """
     GetRecommendation: _grpc.UnaryUnaryMultiCallable[_recommendation_service_pb2.GetRecommendationRequest, _recommendation_service_pb2.GetRecommendationResponse]
     """Return a recommendation. NOT_FOUND."""
@@ -66,6 +70,9 @@ class RecommendationServiceAsyncStub(RecommendationServiceStub):
 
     Errors carry google.rpc.ErrorInfo (reason, in domain "bsadvise") and, for a request that is
     wrong, google.rpc.BadRequest with every wrong field.
+
+    Reading takes the scope READ, all else RUN. Any method may answer UNAUTHENTICATED or
+    PERMISSION_DENIED. What is another principal's is NOT_FOUND, unless the caller has ADMIN.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -73,7 +80,8 @@ class RecommendationServiceAsyncStub(RecommendationServiceStub):
     """Create a recommendation; it is worked on when its device is free.
 
     INVALID_ARGUMENT: a field is wrong. NOT_FOUND: the source was not uploaded.
-    ALREADY_EXISTS: the request id was used for another request.
+    ALREADY_EXISTS: the request id was used for another request; google.rpc.ResourceInfo names
+    it. RESOURCE_EXHAUSTED: the caller has had their share; google.rpc.QuotaFailure says of what.
     """
     GetRecommendation: _aio.UnaryUnaryMultiCallable[_recommendation_service_pb2.GetRecommendationRequest, _recommendation_service_pb2.GetRecommendationResponse]  # type: ignore[assignment]
     """Return a recommendation. NOT_FOUND."""
@@ -97,6 +105,9 @@ class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Errors carry google.rpc.ErrorInfo (reason, in domain "bsadvise") and, for a request that is
     wrong, google.rpc.BadRequest with every wrong field.
+
+    Reading takes the scope READ, all else RUN. Any method may answer UNAUTHENTICATED or
+    PERMISSION_DENIED. What is another principal's is NOT_FOUND, unless the caller has ADMIN.
     """
 
     @_abc_1.abstractmethod
@@ -108,7 +119,8 @@ class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Create a recommendation; it is worked on when its device is free.
 
         INVALID_ARGUMENT: a field is wrong. NOT_FOUND: the source was not uploaded.
-        ALREADY_EXISTS: the request id was used for another request.
+        ALREADY_EXISTS: the request id was used for another request; google.rpc.ResourceInfo names
+        it. RESOURCE_EXHAUSTED: the caller has had their share; google.rpc.QuotaFailure says of what.
         """
 
     @_abc_1.abstractmethod

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SourceServiceStub(object):
-    """Bundles of source files, kept under the SHA-256 of their bytes.
+    """Bundles of source files, kept under the SHA-256 of their bytes. Takes the scope RUN.
     """
 
     def __init__(self, channel):
@@ -48,11 +48,11 @@ class SourceServiceStub(object):
 
 
 class SourceServiceServicer(object):
-    """Bundles of source files, kept under the SHA-256 of their bytes.
+    """Bundles of source files, kept under the SHA-256 of their bytes. Takes the scope RUN.
     """
 
     def CheckSource(self, request, context):
-        """Return whether a bundle is here already, so that it need not be sent.
+        """Return whether the caller has sent a bundle already, so that it need not be sent again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -60,7 +60,8 @@ class SourceServiceServicer(object):
 
     def UploadSource(self, request_iterator, context):
         """Send a bundle in pieces. INVALID_ARGUMENT: damaged, too large, or names a path outside
-        itself.
+        itself. RESOURCE_EXHAUSTED: the caller has sent their share, or too much at once.
+        DEADLINE_EXCEEDED: nothing more came for 30 seconds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,7 +89,7 @@ def add_SourceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SourceService(object):
-    """Bundles of source files, kept under the SHA-256 of their bytes.
+    """Bundles of source files, kept under the SHA-256 of their bytes. Takes the scope RUN.
     """
 
     @staticmethod

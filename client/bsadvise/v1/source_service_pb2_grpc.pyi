@@ -27,33 +27,35 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SourceServiceStub:
-    """Bundles of source files, kept under the SHA-256 of their bytes."""
+    """Bundles of source files, kept under the SHA-256 of their bytes. Takes the scope RUN."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SourceServiceAsyncStub: ...
     CheckSource: _grpc.UnaryUnaryMultiCallable[_source_service_pb2.CheckSourceRequest, _source_service_pb2.CheckSourceResponse]
-    """Return whether a bundle is here already, so that it need not be sent."""
+    """Return whether the caller has sent a bundle already, so that it need not be sent again."""
     UploadSource: _grpc.StreamUnaryMultiCallable[_source_service_pb2.UploadSourceRequest, _source_service_pb2.UploadSourceResponse]
     """Send a bundle in pieces. INVALID_ARGUMENT: damaged, too large, or names a path outside
-    itself.
+    itself. RESOURCE_EXHAUSTED: the caller has sent their share, or too much at once.
+    DEADLINE_EXCEEDED: nothing more came for 30 seconds.
     """
 
 @_typing.type_check_only
 class SourceServiceAsyncStub(SourceServiceStub):
-    """Bundles of source files, kept under the SHA-256 of their bytes."""
+    """Bundles of source files, kept under the SHA-256 of their bytes. Takes the scope RUN."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CheckSource: _aio.UnaryUnaryMultiCallable[_source_service_pb2.CheckSourceRequest, _source_service_pb2.CheckSourceResponse]  # type: ignore[assignment]
-    """Return whether a bundle is here already, so that it need not be sent."""
+    """Return whether the caller has sent a bundle already, so that it need not be sent again."""
     UploadSource: _aio.StreamUnaryMultiCallable[_source_service_pb2.UploadSourceRequest, _source_service_pb2.UploadSourceResponse]  # type: ignore[assignment]
     """Send a bundle in pieces. INVALID_ARGUMENT: damaged, too large, or names a path outside
-    itself.
+    itself. RESOURCE_EXHAUSTED: the caller has sent their share, or too much at once.
+    DEADLINE_EXCEEDED: nothing more came for 30 seconds.
     """
 
 class SourceServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Bundles of source files, kept under the SHA-256 of their bytes."""
+    """Bundles of source files, kept under the SHA-256 of their bytes. Takes the scope RUN."""
 
     @_abc_1.abstractmethod
     def CheckSource(
@@ -61,7 +63,7 @@ class SourceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _source_service_pb2.CheckSourceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_source_service_pb2.CheckSourceResponse, _abc.Awaitable[_source_service_pb2.CheckSourceResponse]]:
-        """Return whether a bundle is here already, so that it need not be sent."""
+        """Return whether the caller has sent a bundle already, so that it need not be sent again."""
 
     @_abc_1.abstractmethod
     def UploadSource(
@@ -70,7 +72,8 @@ class SourceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_source_service_pb2.UploadSourceResponse, _abc.Awaitable[_source_service_pb2.UploadSourceResponse]]:
         """Send a bundle in pieces. INVALID_ARGUMENT: damaged, too large, or names a path outside
-        itself.
+        itself. RESOURCE_EXHAUSTED: the caller has sent their share, or too much at once.
+        DEADLINE_EXCEEDED: nothing more came for 30 seconds.
         """
 
 def add_SourceServiceServicer_to_server(servicer: SourceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
