@@ -51,7 +51,7 @@ class _Adviser:
         facts, choice = self.facts, self.choice
         profile, split = facts.profile, choice.split
         verification = verification_of(facts, choice)
-        noise = self.chooser.branches.noise_scale
+        noise = self.chooser.batches.noise_scale
         ratio, ratio_interval = self._speedup()
         step_time_s, rate_interval = self._pace()
         return Advice(

@@ -11,33 +11,23 @@ go on, and the reference with them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from advisor.domain.advice import Refusal
 from advisor.domain.commands import Evaluate, Train, TrialOrigin
-from advisor.domain.measurements import Evaluation, TrainRun
-from advisor.estimators.efficiency import fastest_batch_size
-from advisor.estimators.noise_scale import NoiseScale, estimate_noise_scale
+from advisor.domain.measurements import Evaluation
+from advisor.planning.batch_sizes import BatchSizes
 from advisor.planning.budget import hook_limit_s
 from advisor.planning.facts import Facts
-from advisor.planning.memory import LEAST_BATCHES_PER_EPOCH
+from advisor.planning.reference import reference_learning_rate
 from advisor.planning.refusals import refuse
 from advisor.planning.ridge import Bounds, next_on_ridge
 from advisor.planning.schedule import RUNG_COUNT, Schedule
 from advisor.planning.split import Split
 from advisor.planning.step_cost import StepCost
-from advisor.planning.throughput import reference_batch_size
-from advisor.planning.trials import (
-    REFERENCE_TRIAL,
-    Trials,
-    reference_learning_rate,
-)
+from advisor.planning.trials import REFERENCE_TRIAL, Trials
 from advisor.ports.proposer import Point, Proposer, Study
-
-_LEAST_STEPS = 4
-"""A batch is tried only if the first rung holds this many of its steps."""
 
 _SPREAD_SHARE = 0.5
 """Share of the time for trials after which no further one is begun."""
@@ -78,31 +68,15 @@ class Branches:
         return Schedule(self.facts)
 
     @cached_property
-    def noise_scale(self) -> NoiseScale | None:
-        """𝓑 as the trunk showed it; None when it was not measured."""
-        for _, run in self.facts.figures(Train, TrainRun):
-            norms = run.gradient_norms
-            if norms is not None:
-                return estimate_noise_scale(
-                    norms.small_batch_size,
-                    norms.big_batch_size,
-                    norms.small_squared_norms,
-                    norms.big_squared_norms,
-                )
-        return None
-
-    @cached_property
-    def reference_split(self) -> Split | None:
-        """The reference batch, split; None when it does not fit in any way."""
-        return self.cost.split(self._whole(reference_batch_size(self.facts)))
+    def batches(self) -> BatchSizes:
+        """The batches worth a thought."""
+        return BatchSizes(self.facts)
 
     @cached_property
     def bounds(self) -> Bounds:
         """Where settings may lie."""
-        fixed = self.facts.request.effective_batch_size
-        world_size = self.facts.request.world_size
+        sizes = self.batches.worth_trying()
         has_rate = self.facts.profile.reference_learning_rate is not None
-        sizes = [fixed] if fixed else list(self._batch_sizes())
         return Bounds(
             smallest_batch_size=min(sizes),
             largest_batch_size=max(sizes),
@@ -110,7 +84,7 @@ class Branches:
             largest_multiplier=_MULTIPLIERS[1],
             multiplier_factor=_MULTIPLIER_FACTOR[has_rate],
             batch_factor=_BATCH_FACTOR,
-            multiple=world_size,
+            multiple=self.facts.request.world_size,
         )
 
     def next_command(self, proposer: Proposer) -> Train | Evaluate | Refusal | None:
@@ -161,7 +135,7 @@ class Branches:
         if proposal is None:
             return None
         point, origin = proposal
-        split = self.cost.split(self._whole(point.effective_batch_size))
+        split = self.cost.split(self.batches.divisible(point.effective_batch_size))
         if split is None or self._is_known(point):
             return None
         stretch = self.schedule.stretch(
@@ -219,23 +193,14 @@ class Branches:
 
     def _next_point(self, proposer: Proposer) -> tuple[Point, TrialOrigin] | None:
         trials = self.trials.all
-        point = next_on_ridge(trials, self.bounds, self.predicted_batch_size())
+        point = next_on_ridge(trials, self.bounds, self.batches.predicted())
         if point is not None:
-            is_predicted = point.effective_batch_size == self.predicted_batch_size()
+            is_predicted = point.effective_batch_size == self.batches.predicted()
             return point, TrialOrigin.PREDICTION if is_predicted else TrialOrigin.RIDGE
         sampled = sum(trial.origin is TrialOrigin.SAMPLER for trial in trials)
         if sampled >= _SAMPLED_TRIALS:
             return None
         return proposer.propose(self.study(self._neighbourhood())), TrialOrigin.SAMPLER
-
-    def predicted_batch_size(self) -> int:
-        """Return the batch that noise scale and step times point to; B₀ without a noise scale."""
-        sizes = list(self._batch_sizes())
-        if self.facts.request.effective_batch_size:
-            return self.facts.request.effective_batch_size
-        if self.noise_scale is None:
-            return self._whole(reference_batch_size(self.facts))
-        return fastest_batch_size(sizes, self.noise_scale.value, self._step_time_s)
 
     def _is_known(self, point: Point) -> bool:
         return any(
@@ -250,11 +215,11 @@ class Branches:
             self.facts.device.present
             and not profile.is_synthetic
             and profile.evaluation_size > 0
-            and self.reference_split is not None
+            and self.cost.split(self.batches.reference) is not None
         )
 
     def _trunk(self) -> Train | None:
-        split = self.reference_split
+        split = self.cost.split(self.batches.reference)
         if split is None:
             return None
         micro, accumulation = split.micro_batch_size, split.accumulation_steps
@@ -270,28 +235,3 @@ class Branches:
             origin=None,
             measure_noise=accumulation * split.world_size > 1,
         )
-
-    def _step_time_s(self, batch_size: int) -> float:
-        split = self.cost.split(batch_size)
-        return float("inf") if split is None else self.cost.step_time_s(split)
-
-    def _batch_sizes(self) -> Iterable[int]:
-        """Yield the effective batches worth a thought: W times powers of two, and B₀."""
-        world_size = self.facts.request.world_size
-        reference = self._whole(reference_batch_size(self.facts))
-        data = self.facts.profile.dataset_size
-        largest = max(reference, (data or 1 << 20) // LEAST_BATCHES_PER_EPOCH)
-        least = 2 if self.facts.profile.batch_norm_layer_count else 1
-        size = least * world_size
-        yield reference
-        while size <= largest:
-            if self.schedule.steps_to(0, self._step_time_s(size)) >= _LEAST_STEPS:
-                yield size
-            size *= 2
-
-    def _whole(self, batch_size: int) -> int:
-        """Return the batch size nearest to ``batch_size`` that W divides."""
-        world_size = self.facts.request.world_size
-        if self.facts.request.effective_batch_size == batch_size:
-            return batch_size
-        return max(1, round(batch_size / world_size)) * world_size

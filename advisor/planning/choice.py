@@ -9,12 +9,13 @@ from functools import cached_property
 from advisor.domain.advice import Evidence
 from advisor.domain.request import Objective
 from advisor.estimators.scaling_rules import scale_learning_rate
+from advisor.planning.batch_sizes import BatchSizes
 from advisor.planning.branches import Branches
 from advisor.planning.facts import Facts
 from advisor.planning.memory import MemoryModel, friendly_size
+from advisor.planning.reference import reference_batch_size, reference_learning_rate
 from advisor.planning.split import Split
-from advisor.planning.throughput import reference_batch_size
-from advisor.planning.trials import Trial, Trials, reference_learning_rate
+from advisor.planning.trials import Trial, Trials
 
 _PROGRESS_SHARES = (0.002, 0.02)
 _LOSS_SHARE = 0.03
@@ -60,6 +61,11 @@ class Chooser:
     def branches(self) -> Branches:
         """What was trained."""
         return Branches(self.facts)
+
+    @cached_property
+    def batches(self) -> BatchSizes:
+        """The batches that were thought of."""
+        return BatchSizes(self.facts)
 
     @cached_property
     def trials(self) -> Trials:
@@ -190,10 +196,9 @@ class Chooser:
         if self.facts.step_times is not None:
             if self.facts.profile.is_synthetic and not self.facts.profile.reference_batch_size:
                 return self.facts.step_times.knee() * self.facts.request.world_size
-            if self.branches.noise_scale is not None:
-                return self.branches.predicted_batch_size()
-        world_size = self.facts.request.world_size
-        return max(1, round(reference_batch_size(self.facts) / world_size)) * world_size
+            if self.batches.noise_scale is not None:
+                return self.batches.predicted()
+        return self.batches.reference
 
     def _split(self, batch_size: int) -> Split | None:
         split = self.branches.cost.split(batch_size)

@@ -8,6 +8,7 @@ from advisor.domain.measurements import StepTimes
 from advisor.planning.budget import LADDER_SHARE, hook_limit_s
 from advisor.planning.facts import Facts
 from advisor.planning.memory import MemoryModel
+from advisor.planning.reference import reference_batch_size
 from advisor.planning.refusals import refuse
 
 _FIRST_SIZE = 8
@@ -20,12 +21,6 @@ _GAIN = 1.05
 """Going up ends when doubling the batch twice did not raise samples/s by this factor."""
 _SMALL_SHARE = 0.5
 """Going down goes on while samples/s are at least this share of the best."""
-
-
-def reference_batch_size(facts: Facts) -> int:
-    """Return B₀: the user's, or 32, or as much as the data set has."""
-    chosen = facts.profile.reference_batch_size or facts.request.effective_batch_size or 32
-    return min(chosen, facts.profile.dataset_size or chosen)
 
 
 def next_timing(facts: Facts) -> TimeSteps | TimeLoader | Refusal | None:

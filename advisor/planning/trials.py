@@ -11,9 +11,9 @@ from advisor.domain.measurements import Evaluation, Failed, Fault, OutOfMemory, 
 from advisor.estimators.learning_curve import LearningCurve
 from advisor.estimators.scaling_rules import scale_learning_rate
 from advisor.planning.facts import Facts
+from advisor.planning.reference import reference_batch_size, reference_learning_rate
 from advisor.planning.split import Split
 from advisor.planning.step_cost import StepCost
-from advisor.planning.throughput import reference_batch_size
 from advisor.ports.proposer import Point, TrialRecord
 
 REFERENCE_TRIAL = 0
@@ -185,9 +185,3 @@ def is_better(trial: Trial, other: Trial) -> bool:
     """Return whether ``trial`` has the lower loss at the deepest rung that both reached."""
     rung = min(trial.rung, other.rung)
     return trial.loss_at(rung) < other.loss_at(rung)
-
-
-def reference_learning_rate(facts: Facts) -> float:
-    """Return η₀: the user's, or the default of the optimizer's class, or 1e-3."""
-    profile = facts.profile
-    return profile.reference_learning_rate or profile.optimizer.default_learning_rate or 1e-3

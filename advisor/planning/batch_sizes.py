@@ -1,0 +1,85 @@
+"""Which effective batches are worth a thought, and which one the noise scale points to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from advisor.domain.commands import Train
+from advisor.domain.measurements import TrainRun
+from advisor.estimators.efficiency import fastest_batch_size
+from advisor.estimators.noise_scale import NoiseScale, estimate_noise_scale
+from advisor.planning.facts import Facts
+from advisor.planning.memory import LEAST_BATCHES_PER_EPOCH
+from advisor.planning.reference import reference_batch_size
+from advisor.planning.schedule import Schedule
+from advisor.planning.step_cost import StepCost
+
+_LEAST_STEPS = 4
+"""A batch is tried only if the first rung holds this many of its steps."""
+
+
+@dataclass(frozen=True)
+class BatchSizes:
+    """The effective batches of a recommendation.
+
+    Attributes:
+        facts: The log so far.
+    """
+
+    facts: Facts
+
+    @property
+    def reference(self) -> int:
+        """B₀, as near as W divides it."""
+        return self.divisible(reference_batch_size(self.facts))
+
+    @cached_property
+    def noise_scale(self) -> NoiseScale | None:
+        """𝓑 as the trunk showed it; None when it was not measured."""
+        for _, run in self.facts.figures(Train, TrainRun):
+            norms = run.gradient_norms
+            if norms is not None:
+                return estimate_noise_scale(
+                    norms.small_batch_size,
+                    norms.big_batch_size,
+                    norms.small_squared_norms,
+                    norms.big_squared_norms,
+                )
+        return None
+
+    def worth_trying(self) -> tuple[int, ...]:
+        """Return the batch that was asked for; else B₀ and W times the powers of two.
+
+        None makes too few steps an epoch, or in the first stretch of a trial.
+        """
+        request, profile = self.facts.request, self.facts.profile
+        if request.effective_batch_size:
+            return (request.effective_batch_size,)
+        largest = (profile.dataset_size or 1 << 20) // LEAST_BATCHES_PER_EPOCH
+        size = (2 if profile.batch_norm_layer_count else 1) * request.world_size
+        sizes = [self.reference]
+        while size <= largest:
+            if Schedule(self.facts).steps_to(0, self._step_time_s(size)) >= _LEAST_STEPS:
+                sizes.append(size)
+            size *= 2
+        return tuple(sizes)
+
+    def predicted(self) -> int:
+        """Return the batch with the least S(B)·t(B); B₀ where the noise is not known."""
+        if self.noise_scale is None and not self.facts.request.effective_batch_size:
+            return self.reference
+        noise = 0.0 if self.noise_scale is None else self.noise_scale.value
+        return fastest_batch_size(self.worth_trying(), noise, self._step_time_s)
+
+    def divisible(self, batch_size: int) -> int:
+        """Return the batch nearest to ``batch_size`` that W divides."""
+        request = self.facts.request
+        if request.effective_batch_size == batch_size:
+            return batch_size
+        return max(1, round(batch_size / request.world_size)) * request.world_size
+
+    def _step_time_s(self, batch_size: int) -> float:
+        cost = StepCost(self.facts)
+        split = cost.split(batch_size)
+        return float("inf") if split is None else cost.step_time_s(split)
