@@ -34,7 +34,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` (batch, time, width) with what attention and the network add to it."""
-        batch, time, width = x.shape
+        batch, time, _ = x.shape
         mixed = self.query_key_value(self.attention_norm(x))
         query, key, value = mixed.view(batch, time, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)

@@ -1,7 +1,8 @@
 """Counts the bytes of live tensors, fake or real, and refuses what would pass a limit.
 
 Each storage counts with its size rounded up to 512 bytes, the CUDA allocator's smallest block,
-from its birth in an operation to its death.
+from its birth in an operation to its death. Where the job's device is of CUDA, the allocator's
+rules are followed too.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from advisor.domain.measurements import MemoryParts
 from advisor.domain.units import format_bytes
+from advisor.estimators.cuda_allocator import BLOCK_BYTES, Block, CachingAllocator
 from advisor.worker.nesting import tensors_in
 from advisor.worker.step import Phase, StepObserver
 
-_BLOCK_BYTES = 512
+
+class NotCountable(Exception):
+    """A tensor does not show what it takes."""
 
 
 class Holds(IntEnum):
@@ -51,6 +56,7 @@ class _Entry:
     reference: weakref.ref[torch.UntypedStorage]
     size_bytes: int
     holds: Holds
+    block: Block | None = None
 
 
 class Accountant(StepObserver):
@@ -62,6 +68,7 @@ class Accountant(StepObserver):
         optimizer: torch.optim.Optimizer,
         device: torch.device,
         limit_bytes: int | None = None,
+        allocator: CachingAllocator | None = None,
     ) -> None:
         """Open an account with what the model holds already.
 
@@ -70,6 +77,7 @@ class Accountant(StepObserver):
             optimizer: Its optimizer.
             device: Storages elsewhere do not count.
             limit_bytes: The most live bytes allowed; None for any number.
+            allocator: Told of each storage's birth and death; None for nobody.
 
         Raises:
             torch.OutOfMemoryError: The model alone passes the limit.
@@ -79,6 +87,7 @@ class Accountant(StepObserver):
         self._model = model
         self._optimizer = optimizer
         self._limit_bytes = limit_bytes
+        self._allocator = allocator
         self._device_type = device.type
         self._phase = Phase.LOADING
         self._live: dict[int, _Entry] = {}
@@ -163,6 +172,8 @@ class Accountant(StepObserver):
         if tensor.device.type != self._device_type:
             return ()
         if tensor.layout is torch.sparse_coo:
+            if isinstance(tensor, FakeTensor):
+                raise NotCountable("fake tensors do not say how much a sparse one holds")
             return (
                 tensor._indices().untyped_storage(),  # noqa: SLF001 - torch's name for them
                 tensor._values().untyped_storage(),  # noqa: SLF001
@@ -173,7 +184,7 @@ class Accountant(StepObserver):
         # The address of the storage itself, which fake tensors have as well; their data have
         # none. Unique while the storage lives, and no longer than that is it a key.
         key = storage._cdata  # noqa: SLF001 - torch has no public name for it
-        size_bytes = -(-storage.nbytes() // _BLOCK_BYTES) * _BLOCK_BYTES
+        size_bytes = -(-storage.nbytes() // BLOCK_BYTES) * BLOCK_BYTES
         entry = self._live.get(key)
         if entry is None:
             reference = weakref.ref(storage, lambda _: self._strike_off(key))
@@ -182,6 +193,7 @@ class Accountant(StepObserver):
         if grown == 0:
             return
         entry.size_bytes = size_bytes
+        self._move_block(entry)
         self._live_by_kind[entry.holds] += grown
         self.live_bytes += grown
         if self.live_bytes >= self.peak_bytes:
@@ -190,8 +202,20 @@ class Accountant(StepObserver):
 
     def _strike_off(self, key: int) -> None:
         entry = self._live.pop(key)
+        if self._allocator is not None and entry.block is not None:
+            self._allocator.free(entry.block)
         self.live_bytes -= entry.size_bytes
         self._live_by_kind[entry.holds] -= entry.size_bytes
+
+    def _move_block(self, entry: _Entry) -> None:
+        """Give a storage that is new, or of a new size, its block."""
+        if self._allocator is None:
+            return
+        # One that grows needs the new block before it lets go of the old one.
+        block = self._allocator.allocate(entry.size_bytes) if entry.size_bytes else None
+        if entry.block is not None:
+            self._allocator.free(entry.block)
+        entry.block = block
 
     def _is_over_limit(self) -> bool:
         return self._limit_bytes is not None and self.live_bytes > self._limit_bytes

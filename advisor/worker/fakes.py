@@ -29,8 +29,18 @@ def fake_batch(
     try:
         return _extrapolate(data.longest_batch(2), data.longest_batch(3), batch_size, device, mode)
     except NotUnderstood:
-        batch = data.longest_batch(batch_size)
-        return map_tensors(batch, lambda tensor: _empty(tensor, tensor.shape, device, mode))
+        return _imitate(data.longest_batch(batch_size), device, mode)
+
+
+def fake_typical_batch(
+    data: DataSource, batch_size: int, device: torch.device, mode: FakeTensorMode
+) -> Any:  # noqa: ANN401 - a batch
+    """Return a batch of fake tensors, with samples as they come."""
+    return _imitate(data.typical_batch(batch_size), device, mode)
+
+
+def _imitate(batch: Any, device: torch.device, mode: FakeTensorMode) -> Any:  # noqa: ANN401
+    return map_tensors(batch, lambda tensor: _empty(tensor, tensor.shape, device, mode))
 
 
 def _extrapolate(

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from advisor.domain.task import TaskProfile
 from advisor.worker.compiling import is_compiled
+from advisor.worker.levers import repeated_blocks
 from advisor.worker.nesting import describe_shapes
 from advisor.worker.oom import out_of_memory
 from advisor.worker.optimizers import profile_of
@@ -56,6 +57,7 @@ def inspect_task(workshop: Workshop) -> TaskProfile:
         reference_learning_rate=file.reference_learning_rate,
         device_free_bytes=workshop.placement.free_bytes(),
         caveats=tuple(caveats),
+        repeated_block_count=len(repeated_blocks(model)),
     )
 
 

@@ -20,7 +20,7 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 
 _CALLABLES = (
     "build_model", "build_dataset", "make_batch", "loss_fn", "build_optimizer",
-    "build_eval_dataset", "evaluate", "collate_fn",
+    "build_eval_dataset", "evaluate", "collate_fn", "build_longest_sample",
 )  # fmt: skip
 _BUILD_MODEL_FIX = "Add:\n    def build_model():\n        return MyModel()"
 _DATA_FIX = (
@@ -42,6 +42,7 @@ class ModelFile:
         build_eval_dataset: Returns the held-out data.
         evaluate: Returns the held-out measure, lower being better.
         collate_fn: Makes a batch of a list of samples.
+        build_longest_sample: Returns the largest sample that training will meet.
         reference_batch_size: REFERENCE_BATCH_SIZE.
         reference_learning_rate: REFERENCE_LR.
         precision: PRECISION.
@@ -56,6 +57,7 @@ class ModelFile:
     build_eval_dataset: Callable[[], Any] | None = None
     evaluate: Callable[[Any, Any], Any] | None = None
     collate_fn: Callable[[list[Any]], Any] | None = None
+    build_longest_sample: Callable[[], Any] | None = None
     reference_batch_size: int | None = None
     reference_learning_rate: float | None = None
     precision: str = "fp32"

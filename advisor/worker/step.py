@@ -47,6 +47,7 @@ class TrainingStep:
         device: torch.device,
         *,
         can_skip_steps: bool = True,
+        precision: str | None = None,
     ) -> None:
         """Take a model and its optimizer over.
 
@@ -57,12 +58,13 @@ class TrainingStep:
             device: Where batches are moved to.
             can_skip_steps: Whether float16 gradients that overflow skip a step. They are looked
                 at for that, which fake tensors do not allow.
+            precision: In place of the file's.
         """
         self.task = task
         self.model = model
         self.optimizer = optimizer
         self.device = device
-        self._dtype = _AUTOCAST_DTYPES.get(task.file.precision)
+        self._dtype = _AUTOCAST_DTYPES.get(precision or task.file.precision)
         is_scaled = self._dtype is torch.float16 and can_skip_steps
         self.scaler = torch.amp.GradScaler(device.type) if is_scaled else None
 

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any
 
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from advisor.domain.commands import TraceMemory
+from advisor.domain.commands import Lever, TraceMemory
+from advisor.domain.device import Device
 from advisor.domain.measurements import MemoryTrace
+from advisor.estimators.cuda_allocator import CachingAllocator
 from advisor.worker.accountant import Accountant
 from advisor.worker.compiling import is_compiled
-from advisor.worker.fakes import fake_batch, make_fake
+from advisor.worker.fakes import fake_batch, fake_typical_batch, make_fake
 from advisor.worker.hooks import UserCodeFailed
+from advisor.worker.levers import change_model, change_optimizer
 from advisor.worker.oom import out_of_memory
 from advisor.worker.step import TrainingStep
 from advisor.worker.task import ANY_LEARNING_RATE, Task
 from advisor.worker.workshop import Workshop, entered
 
 _STEPS = 2
+
+# Matrix products keep a workspace in each of the two threads that a step runs in; its default
+# size in PyTorch depends on the card's generation.
+_WORKSPACE_COUNT = 2
+_WORKSPACE_BYTES = 8_519_680
+_HOPPER = re.compile(r"\bG?[HB][1-9]00\b")
+_HOPPER_WORKSPACE_BYTES = 32 << 20
+
 _COMPILED_CAVEAT = "Memory is predicted for the model without torch.compile."
 
 
@@ -31,14 +43,15 @@ class _NotFollowed(Exception):
 def trace_memory(workshop: Workshop, command: TraceMemory) -> MemoryTrace:
     """Return the memory of two optimizer steps and one evaluation batch, without taking it.
 
-    Where fake tensors cannot follow the model, real steps are run and counted.
+    Where fake tensors cannot follow the model, real steps are run and counted; but none of a
+    training that the user did not ask for.
     """
     caveats: list[str] = []
     for device in _devices(workshop):
         try:
             return _follow(workshop, command, device)
         except Exception as error:
-            if out_of_memory(error) is not None:
+            if out_of_memory(error) is not None or command.lever is not None:
                 raise
             caveats = [_why_run(error)]
     return _run(workshop, command, tuple(caveats))
@@ -58,17 +71,23 @@ def _follow(workshop: Workshop, command: TraceMemory, device: torch.device) -> M
     # User code may hold tensors of its own, such as class weights; they count as fake ones.
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     try:
-        batch = fake_batch(task.data, command.micro_batch_size, device, mode)
+        make_batch = fake_typical_batch if command.is_typical else fake_batch
+        batch = make_batch(task.data, command.micro_batch_size, device, mode)
         model = _build_fake_model(task, device, mode)
+        change_model(command.lever, model)
         if not workshop.placement.is_cuda and any(isinstance(m, nn.LSTM) for m in model.modules()):
             # A CPU runs it in oneDNN, which takes a workspace that fake tensors know nothing of.
             raise _NotFollowed("an LSTM on a CPU takes memory that shapes do not tell")
         with mode:
             optimizer = task.build_optimizer(model, ANY_LEARNING_RATE)
+            optimizer = change_optimizer(command.lever, optimizer)
             if workshop.placement.is_cuda:
                 _update_as_on_cuda(optimizer)
-            step = TrainingStep(task, model, optimizer, device, can_skip_steps=False)
-            return _count(step, batch, command.accumulation_steps)
+            precision = "bf16" if command.lever is Lever.BF16 else None
+            step = TrainingStep(
+                task, model, optimizer, device, can_skip_steps=False, precision=precision
+            )
+            return _count(step, batch, command.accumulation_steps, _allocator(workshop))
     finally:
         # A tensor that the user's code has kept, in a cache say, must not turn real ones that
         # it meets later into fakes: it is to raise, and Worker then loads the file anew.
@@ -99,25 +118,48 @@ def _update_as_on_cuda(optimizer: torch.optim.Optimizer) -> None:
 
 def _run(workshop: Workshop, command: TraceMemory, caveats: tuple[str, ...]) -> MemoryTrace:
     workshop.placement.limit_allocator()
-    batch = workshop.task.data.longest_batch(command.micro_batch_size)
+    data = workshop.task.data
+    make_batch = data.typical_batch if command.is_typical else data.longest_batch
+    batch = make_batch(command.micro_batch_size)
     step = workshop.build_step(can_skip_steps=False)
     limit_bytes = workshop.placement.accounted_limit_bytes
     return _count(
-        step, batch, command.accumulation_steps, limit_bytes, was_run=True, caveats=caveats
+        step,
+        batch,
+        command.accumulation_steps,
+        _allocator(workshop),
+        limit_bytes,
+        was_run=True,
+        caveats=caveats,
     )
+
+
+def _allocator(workshop: Workshop) -> CachingAllocator | None:
+    """Return what follows the device's allocator, its libraries' workspaces reserved."""
+    if not workshop.placement.is_cuda:
+        return None
+    allocator = CachingAllocator()
+    for _ in range(_WORKSPACE_COUNT):
+        allocator.allocate(_workspace_bytes(workshop.placement.device))
+    return allocator
+
+
+def _workspace_bytes(device: Device) -> int:
+    return _HOPPER_WORKSPACE_BYTES if _HOPPER.search(device.name) else _WORKSPACE_BYTES
 
 
 def _count(
     step: TrainingStep,
     batch: Any,  # noqa: ANN401 - the user's batch
     accumulation_steps: int,
+    allocator: CachingAllocator | None,
     limit_bytes: int | None = None,
     *,
     was_run: bool = False,
     caveats: tuple[str, ...] = (),
 ) -> MemoryTrace:
     """Take the steps under an accountant, and return what it counted."""
-    accountant = Accountant(step.model, step.optimizer, step.device, limit_bytes)
+    accountant = Accountant(step.model, step.optimizer, step.device, limit_bytes, allocator)
     with entered(accountant):
         for _ in range(_STEPS):
             step.run(
@@ -136,6 +178,7 @@ def _count(
         parts=parts,
         was_run=was_run,
         caveats=caveats,
+        reserved_bytes=None if allocator is None else allocator.reserved_bytes,
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+import torch
 
 from advisor.domain.commands import RunStep, TimeSteps, TraceMemory
-from advisor.domain.measurements import MemoryTrace, StepRun, StepTimes
-from tests.support.worker_bench import ABSENT_CARD, LIMIT_S, Bench, outcome_of
+from advisor.domain.measurements import Failed, MemoryTrace, StepRun, StepTimes
+from tests.support.worker_bench import ABSENT_CARD, LIMIT_S, MODELS_DIR, Bench, outcome_of
 
 
 def trace(size: int, accumulation_steps: int = 1) -> TraceMemory:
@@ -57,6 +58,10 @@ FILE = """
         def forward(self, x):
             {forward}
 
+    def _frozen(model):
+        model.layers[1].requires_grad_(False)
+        return model
+
     def build_model():
         return {build}
 
@@ -79,6 +84,16 @@ GRU = {
     "forward": "return self.head(self.rnn(x)[0][:, -1])",
 }
 LSTM = GRU | {"init": GRU["init"].replace("GRU", "LSTM")}
+SPARSE = {
+    "init": "self.table = nn.Embedding(5000, 32, sparse=True); self.head = nn.Linear(32, 1)",
+    "forward": "i = (x[:, :, 0] > 0).long(); return self.head(self.table(i).mean(1))",
+    "optimizer": "torch.optim.SGD(params, lr=lr)",
+}
+SPARSE_BAG = {
+    "init": "self.table = nn.EmbeddingBag(5000, 32, sparse=True, mode='mean')",
+    "forward": "return self.table((x[:, :, 0] > 0).long()).mean(1, keepdim=True)",
+    "optimizer": "torch.optim.SparseAdam(params, lr=lr)",
+}
 BRANCHING = {"forward": "x = self.layers(x); return x * 2 if x.mean() > 0 else x * 3"}
 
 
@@ -96,6 +111,18 @@ BRANCHING = {"forward": "x = self.layers(x); return x * 2 if x.mean() > 0 else x
         # Holds a tensor that is neither parameter nor buffer.
         {"init": DEFAULTS["init"] + "; self.scale = torch.ones(1) * 2",
          "forward": "return self.layers(x * self.scale)"},
+        # The rest: recomputing in the backward pass, tied weights, buffers, work in place.
+        {"forward": "from torch.utils.checkpoint import checkpoint; "
+                    "return checkpoint(self.layers, x, use_reentrant=False)"},
+        {"init": "self.a = nn.Linear(40, 40); self.b = nn.Linear(40, 40); "
+                 "self.b.weight = self.a.weight",
+         "forward": "return self.b(self.a(x.flatten(1)).relu()).mean(1, keepdim=True)"},
+        {"init": DEFAULTS["init"] + "; self.register_buffer('table', torch.zeros(300, 40))",
+         "forward": "return self.layers(x) + (x.flatten(1) @ self.table.T).mean(1, keepdim=True)"},
+        {"forward": "return self.layers[2](self.layers[1](self.layers[0](x)).mul_(2).relu_())"},
+        # Parameters that are frozen, and groups of their own rates.
+        {"build": "_frozen(Model())", "optimizer": "torch.optim.AdamW([{'params': params[:1], "
+         "'lr': lr}, {'params': params[1:], 'lr': 2 * lr}])"},
     ],
     ids=lambda changes: ",".join(f"{k}={v[:40]}" for k, v in changes.items()),
 )  # fmt: skip
@@ -106,6 +133,41 @@ def test_models_of_many_kinds_are_followed(bench: Bench, changes: dict[str, str]
     real = outcome_of(worker, run(40, 2), StepRun)
     assert not predicted.was_run, predicted.caveats
     assert peaks(predicted) == pytest.approx(real.peak_bytes, rel=0.01)
+
+
+def test_a_model_that_asks_for_a_card_by_name_is_told_so(bench: Bench) -> None:
+    bench.write(FILE.format(**(DEFAULTS | {"build": "Model().to('cuda')"})))
+    outcome = bench.worker().execute(trace(8))
+    if torch.cuda.is_available():
+        assert isinstance(outcome, MemoryTrace)
+        return
+    assert isinstance(outcome, Failed)
+    assert outcome.fault.hook == "build_model"
+    assert "device" in (outcome.fault.fix or "")
+
+
+def test_the_longest_sample_may_be_named(bench: Bench) -> None:
+    source = (MODELS_DIR / "ragged.py").read_text()
+    bench.write(source + "\n\ndef build_longest_sample():\n    return {'tokens': torch.ones(90, "
+                "dtype=torch.long), 'label': torch.tensor(1)}\n")  # fmt: skip
+    worker = bench.worker()
+    predicted = outcome_of(worker, trace(16), MemoryTrace)
+    assert predicted.parts.input_bytes == -(-16 * 90 * 8 // 512) * 512 + 512
+    real = outcome_of(worker, run(16), StepRun)
+    assert peaks(predicted) == pytest.approx(real.peak_bytes, rel=0.01)
+
+
+@pytest.mark.parametrize("model", ["ragged", "streamed"])
+def test_samples_as_they_come_take_no_more_than_the_longest(bench: Bench, model: str) -> None:
+    worker = bench.worker(model)
+    typical = dataclasses.replace(trace(16), is_typical=True)
+    longest = outcome_of(worker, trace(16), MemoryTrace)
+    usual = outcome_of(worker, typical, MemoryTrace)
+    assert not usual.was_run
+    assert usual.peak_bytes <= longest.peak_bytes
+    if model == "ragged":
+        assert usual.parts.input_bytes < longest.parts.input_bytes
+    assert usual == outcome_of(worker, typical, MemoryTrace)
 
 
 def test_a_trace_takes_neither_memory_nor_time_for_its_size(bench: Bench) -> None:
@@ -168,7 +230,14 @@ def test_the_longest_sample_is_what_counts(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [BRANCHING, LSTM, {"optimizer": "torch.optim.Adafactor(params, lr=lr)"}]
+    "changes",
+    [
+        BRANCHING,
+        LSTM,
+        SPARSE,
+        SPARSE_BAG,
+        {"optimizer": "torch.optim.Adafactor(params, lr=lr)"},
+    ],
 )
 def test_what_fakes_cannot_follow_is_run_instead(bench: Bench, changes: dict[str, str]) -> None:
     bench.write(FILE.format(**(DEFAULTS | changes)))

@@ -45,20 +45,19 @@ class IndexedData(DataSource):
         self.evaluation_size = len(held_out)
 
     @cached_property
-    def _longest(self) -> tuple[int, bool]:
-        """Index of the largest sample looked at, and whether the others are as large."""
+    def _sizes_by_index(self) -> dict[int, int]:
+        """Elements of each sample looked at."""
         sizes = self._sizes(thin_out(len(self._dataset), _FIRST_LOOK))
         if len(set(sizes.values())) > 1:
             # Only where sizes differ is it worth while to read hundreds of samples.
             sizes = self._sizes(thin_out(len(self._dataset), _MOST_LOOKED_AT))
-        longest = max(sizes, key=lambda index: sizes[index])
-        return longest, len(set(sizes.values())) == 1
+        return sizes
 
     @property
     def longest_sample(self) -> int | None:
         """Index of the largest sample looked at; None when all are alike."""
-        index, are_alike = self._longest
-        return None if are_alike else index
+        sizes = self._sizes_by_index
+        return max(sizes, key=sizes.__getitem__) if len(set(sizes.values())) > 1 else None
 
     def _sizes(self, indices: list[int]) -> dict[int, int]:
         return {index: count_elements(self._sample(index)) for index in indices}
@@ -84,8 +83,17 @@ class IndexedData(DataSource):
 
     def longest_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
         """Return a batch with the largest sample in every place."""
-        return self._loading.repeat(self._sample(self._longest[0]), batch_size)
+        return self._loading.repeat(self.one_sample(), batch_size)
+
+    def typical_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
+        """Return a batch of samples as they come, of those looked at."""
+        indices = list(self._sizes_by_index)
+        return self._loading.draw([self._sample(index) for index in indices], batch_size)
 
     def one_sample(self) -> Any:  # noqa: ANN401 - a sample
-        """Return the largest sample looked at."""
-        return self._sample(self._longest[0])
+        """Return the largest sample: the one that the user names, else of those looked at."""
+        named = self._loading.named_longest()
+        if named is not None:
+            return named
+        sizes = self._sizes_by_index
+        return self._sample(max(sizes, key=sizes.__getitem__))

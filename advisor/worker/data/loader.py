@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +25,28 @@ class Loading:
         collate_fn: Makes a batch of a list of samples.
         num_workers: Processes of the loader.
         seed: Seed of what the loader's processes draw at random.
+        build_longest_sample: Returns the largest sample that training will meet, where the
+            user names it.
     """
 
     hooks: Hooks
     collate_fn: Callable[[list[Any]], Any] | None
     num_workers: int
     seed: int
+    build_longest_sample: Callable[[], Any] | None = None
+
+    def named_longest(self) -> Any | None:  # noqa: ANN401 - a sample
+        """Return the largest sample that the user names; None where none is named."""
+        if self.build_longest_sample is None:
+            return None
+        return self.hooks.call("build_longest_sample", self.build_longest_sample)
+
+    def draw(self, samples: Sequence[Any], count: int) -> Any:  # noqa: ANN401 - a batch
+        """Return the batch of ``count`` of some samples, drawn at random."""
+        drawn = torch.randint(
+            len(samples), (count,), generator=torch.Generator().manual_seed(self.seed)
+        )
+        return self.collate([samples[index] for index in drawn.tolist()])
 
     def collate(self, samples: list[Any]) -> Any:  # noqa: ANN401 - a batch
         """Return the batch of some samples."""

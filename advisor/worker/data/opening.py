@@ -27,7 +27,11 @@ def open_data(file: ModelFile, hooks: Hooks, seed: int) -> DataSource:
             raise AssertionError("a model file has data or makes it up")
         return SyntheticData(file.make_batch, hooks)
     loading = Loading(
-        hooks=hooks, collate_fn=file.collate_fn, num_workers=file.num_workers, seed=seed
+        hooks=hooks,
+        collate_fn=file.collate_fn,
+        num_workers=file.num_workers,
+        seed=seed,
+        build_longest_sample=file.build_longest_sample,
     )
     dataset = _build(hooks, "build_dataset", file.build_dataset)
     evaluation = None

@@ -59,6 +59,10 @@ class DataSource(ABC):
     def longest_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
         """Return a training batch with the largest sample in every place."""
 
+    def typical_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
+        """Return a training batch of samples as they come, of those looked at."""
+        return self.longest_batch(batch_size)
+
     @abstractmethod
     def one_sample(self) -> Any:  # noqa: ANN401 - a sample
         """Return one training sample; of synthetic data, a batch of one."""

@@ -77,7 +77,8 @@ class StreamedData(DataSource):
 
     @cached_property
     def _longest(self) -> Any:  # noqa: ANN401 - a sample
-        return max(self._head, key=count_elements)
+        named = self._loading.named_longest()
+        return max(self._head, key=count_elements) if named is None else named
 
     def training_batches(
         self, batch_size: int, *, first_sample: int = 0
