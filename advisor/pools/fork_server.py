@@ -8,8 +8,10 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
@@ -19,6 +21,8 @@ from advisor.pipe.v1 import pipe_pb2
 from advisor.pools.deaths import ending
 from advisor.pools.environment import worker_environment
 from advisor.pools.output import Output
+
+T = TypeVar("T")
 
 START_LIMIT_S = 120.0
 """A cold import of torch from a network disk takes a minute."""
@@ -51,11 +55,13 @@ class ForkedProcess:
 
     Attributes:
         pid: Its process id, and that of its process group.
+        scratch_dir: Its directory for temporary files.
         exit_code: Set when it has ended: its exit code, negative for a signal, or None when
             the fork server ended first.
     """
 
     pid: int
+    scratch_dir: Path
     exit_code: asyncio.Future[int | None]
 
 
@@ -82,8 +88,9 @@ class ForkServer:
         self._output = output
         self._epitaph = "The machine has no room for another process."
         self._last_worker_id = 0
-        # Process ids (None: it could not be forked) and exit codes, by worker id.
-        self._births: dict[int, asyncio.Future[int | None]] = {}
+        # By worker id. The birth of one that could not be forked is None, as is the death of
+        # one that the fork server did not live to see.
+        self._births: dict[int, asyncio.Future[pipe_pb2.Forked | None]] = {}
         self._deaths: dict[int, asyncio.Future[int | None]] = {}
         self._listening = asyncio.create_task(self._listen())
 
@@ -145,14 +152,25 @@ class ForkServer:
                 self._control, request, (pipe.fileno(), output.fileno(), output.fileno())
             )
             async with asyncio.timeout(START_LIMIT_S):
-                pid = await birth
+                forked = await birth
         except OSError:  # TimeoutError is one too.
             self.kill()
             await asyncio.shield(self._listening)
-            pid = None
-        if pid is None:
+            forked = None
+        if forked is None:
             raise _lost(self._epitaph)
-        return ForkedProcess(pid=pid, exit_code=death)
+        return ForkedProcess(pid=forked.pid, scratch_dir=Path(forked.scratch_dir), exit_code=death)
+
+    def worker_pids(self) -> Collection[int] | None:
+        """Return the process ids of all workers; None while one is being forked.
+
+        May be called from any thread.
+        """
+        births = list(self._births.values())
+        if not all(birth.done() for birth in births):
+            return None
+        results = [None if birth.cancelled() else birth.result() for birth in births]
+        return {forked.pid for forked in results if forked is not None}
 
     def kill(self) -> None:
         """End it at once, because it does not do its work. Its workers end a little later."""
@@ -184,12 +202,14 @@ class ForkServer:
         self._epitaph = f"The process that starts workers ended {ending(exit_code)}. {last_words}"
         if exit_code != 0:  # Else it has ended everything itself.
             await asyncio.to_thread(end_marked, self._mark)
-        for future in (*self._births.values(), *self._deaths.values()):
-            _settle(future, None)
+        for birth in self._births.values():
+            _settle(birth, None)
+        for death in self._deaths.values():
+            _settle(death, None)
 
     def _note(self, message: pipe_pb2.FromForkServer) -> None:
         if message.WhichOneof("message") == "forked":
-            _settle(self._births[message.forked.worker_id], message.forked.pid)
+            _settle(self._births[message.forked.worker_id], message.forked)
             return
         worker_id = message.exited.worker_id
         _settle(self._births.pop(worker_id), None)
@@ -229,6 +249,6 @@ def _lost(message: str) -> ForkServerLost:
     return ForkServerLost(Fault(code=FaultCode.WORKER, message=message))
 
 
-def _settle(future: asyncio.Future[int | None], value: int | None) -> None:
+def _settle(future: asyncio.Future[T | None], value: T | None) -> None:
     if not future.done():  # Nor cancelled, with the task that waited for it.
         future.set_result(value)

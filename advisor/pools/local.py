@@ -16,6 +16,7 @@ from advisor.domain.measurements import (
     OutOfMemory,
     TimedOut,
 )
+from advisor.pools.box import Box
 from advisor.pools.fork_server import ForkServer, ForkServerLost
 from advisor.pools.worker_process import WorkerProcess
 from advisor.ports.worker_pool import WorkerJob, WorkerPool, WorkerSession
@@ -33,13 +34,17 @@ class LocalPool(WorkerPool):
     However this process ends, its workers end with it.
     """
 
-    def __init__(self, fork_server_command: Sequence[str] = DEFAULT_COMMAND) -> None:
+    def __init__(
+        self, fork_server_command: Sequence[str] = DEFAULT_COMMAND, box: Box | None = None
+    ) -> None:
         """Make a pool that has no process yet.
 
         Args:
             fork_server_command: What to run as the fork server.
+            box: What its workers may take and reach; None for the usual limits and no sandbox.
         """
         self._command = fork_server_command
+        self._box = box or Box()
         self._fork_server: ForkServer | None = None
         self._starting = asyncio.Lock()
         self._is_closed = False
@@ -49,7 +54,7 @@ class LocalPool(WorkerPool):
         """Open a session; its first worker is started by its first command."""
 
         async def start_worker() -> WorkerProcess:
-            return await WorkerProcess.start(await self._live_fork_server(), job)
+            return await WorkerProcess.start(await self._live_fork_server(), job, self._box)
 
         session = _LocalSession(start_worker)
         try:

@@ -9,6 +9,9 @@ import tempfile
 
 TAIL_BYTES = 4096
 
+MOST_BYTES = 64 << 20
+"""What the file may hold before all but its end is let go."""
+
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
 _UNPRINTABLE = re.compile(r"[^\n\t -~\u00a0-\uffff\U00010000-\U0010ffff]")
 
@@ -28,6 +31,14 @@ class Output:
     def clear(self) -> None:
         """Forget what was printed so far."""
         self._file.truncate(0)
+
+    def trim(self) -> None:
+        """Let go of all but the end of a file that has grown too large. May lose a line."""
+        size_bytes = os.fstat(self._file.fileno()).st_size
+        if size_bytes > MOST_BYTES:
+            end = os.pread(self._file.fileno(), TAIL_BYTES, size_bytes - TAIL_BYTES)
+            self._file.truncate(0)
+            self._file.write(end)
 
     def tail(self) -> str | None:
         """Return the end of what was printed, as plain text; None when that is nothing."""

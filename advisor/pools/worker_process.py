@@ -7,12 +7,13 @@ import dataclasses
 import socket
 
 from advisor.domain.commands import Command
-from advisor.domain.measurements import Failed, Fault, FaultCode, Outcome
+from advisor.domain.measurements import Failed, Fault, FaultCode, Outcome, OutOfMemory
 from advisor.messages import to_message
 from advisor.pipe.framing import BadFrame, PipeClosed, frame, read
 from advisor.pipe.unions import command_message, outcome_of
 from advisor.pipe.v1 import pipe_pb2
 from advisor.pools.answers import is_possible
+from advisor.pools.box import Box
 from advisor.pools.deaths import outcome_of_death, pipe_lost
 from advisor.pools.fork_server import (
     CLOSE_LIMIT_S,
@@ -22,6 +23,7 @@ from advisor.pools.fork_server import (
     kill_group,
 )
 from advisor.pools.output import Output, plain_text
+from advisor.pools.watchdog import Watchdog
 from advisor.ports.worker_pool import WorkerJob
 
 EXIT_WAIT_S = 5.0
@@ -43,16 +45,19 @@ class WorkerProcess:
         process: ForkedProcess,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         output: Output,
+        watchdog: Watchdog,
     ) -> None:
         self.hook: str | None = None
         self._fork_server = fork_server
         self._process = process
         self._reader, self._writer = streams
         self._output = output
+        self._watchdog = watchdog
+        self._watching = asyncio.create_task(watchdog.watch())
         self._last_command_id = 0
 
     @classmethod
-    async def start(cls, fork_server: ForkServer, job: WorkerJob) -> WorkerProcess:
+    async def start(cls, fork_server: ForkServer, job: WorkerJob, box: Box) -> WorkerProcess:
         """Start a worker and tell it its job.
 
         Raises:
@@ -68,8 +73,11 @@ class WorkerProcess:
             streams[1].close()
             output.close()
             raise
-        streams[1].write(frame(pipe_pb2.ToWorker(job=_job_message(job))))
-        return cls(fork_server, process, streams, output)
+        streams[1].write(frame(pipe_pb2.ToWorker(job=_job_message(job, box))))
+        watchdog = Watchdog(
+            process.pid, process.scratch_dir, box.limits, fork_server.worker_pids, output
+        )
+        return cls(fork_server, process, streams, output, watchdog)
 
     @property
     def has_run(self) -> bool:
@@ -105,6 +113,7 @@ class WorkerProcess:
 
     async def end(self) -> None:
         """Kill the process and what it started; return when they are gone. Idempotent."""
+        self._watching.cancel()
         if not self.has_ended:
             kill_group(self._process.pid)
         self._writer.close()
@@ -134,6 +143,9 @@ class WorkerProcess:
         if not exited.done():  # User code has closed every descriptor, and goes on.
             return pipe_lost(hook=self.hook, output=output)
         exit_code = exited.result()
+        verdict = self._watchdog.verdict
+        if verdict is not None:
+            return _at(verdict, self.hook, output)
         if exit_code is None:
             fault = Fault(
                 code=FaultCode.PROCESS_DIED,
@@ -146,7 +158,18 @@ class WorkerProcess:
         return outcome_of_death(exit_code, hook=self.hook, output=output)
 
 
-def _job_message(job: WorkerJob) -> pipe_pb2.Job:
+def _at(
+    verdict: Failed | OutOfMemory, hook: str | None, output: str | None
+) -> Failed | OutOfMemory:
+    """Return a verdict with the place where it fell."""
+    if isinstance(verdict, Failed):
+        fault = dataclasses.replace(verdict.fault, hook=hook, output=output)
+        return Failed(fault=fault)
+    place = f"In {hook}: " if hook else ""
+    return dataclasses.replace(verdict, message=place + verdict.message)
+
+
+def _job_message(job: WorkerJob, box: Box) -> pipe_pb2.Job:
     message = pipe_pb2.Job(
         source_dir=str(job.source_dir),
         entry_path=job.entry_path,
@@ -154,6 +177,7 @@ def _job_message(job: WorkerJob) -> pipe_pb2.Job:
         memory_limit_bytes=job.memory_limit_bytes,
         seed=job.seed,
         build_kwargs=job.build_kwargs,
+        confinement=box.confinement(job),
     )
     to_message(job.device, message.device)
     return message

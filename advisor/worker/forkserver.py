@@ -21,6 +21,7 @@ import selectors
 import signal
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -28,6 +29,7 @@ from advisor.pipe.framing import PipeClosed, frame, receive_fork_request
 from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.limits import adopt_orphans
 from advisor.worker.main import ExecutorFactory, run_worker
+from advisor.worker.scratch import make_scratch, remove_scratch
 
 _KILL_WAIT_S = 5.0
 """How long to wait for killed processes; a driver can hold one in the kernel."""
@@ -38,6 +40,7 @@ class _Worker:
     worker_id: int
     pid: int
     pidfd: int
+    scratch_dir: Path
 
 
 class ForkServer:
@@ -70,28 +73,44 @@ class ForkServer:
         except (PipeClosed, ConnectionError):
             return
         finally:
-            for worker in self._workers.values():
+            workers = list(self._workers.values())
+            for worker in workers:
                 _kill_group(worker.pid)
             self._workers.clear()
             self._end_orphans()
+            for worker in workers:
+                remove_scratch(worker.scratch_dir)
 
     def _fork(self) -> None:
         request, fds = receive_fork_request(self._control)
         server_pid = os.getpid()
+        scratch_dir: Path | None = None
         try:
+            scratch_dir = make_scratch()
             pid = os.fork()
             if pid == 0:
-                run_worker(self._make_executor, fds, server_pid)
-        except OSError:  # No more processes, or no memory for one: said, and survived.
+                run_worker(self._make_executor, fds, server_pid, scratch_dir)
+        except OSError:  # No more processes, memory or disk for one: said, and survived.
+            if scratch_dir is not None:
+                remove_scratch(scratch_dir)
             self._report(exited=pipe_pb2.Exited(worker_id=request.worker_id, exit_code=1))
             return
         finally:
             for fd in fds:
                 os.close(fd)
-        worker = _Worker(worker_id=request.worker_id, pid=pid, pidfd=os.pidfd_open(pid))
+        worker = _Worker(
+            worker_id=request.worker_id,
+            pid=pid,
+            pidfd=os.pidfd_open(pid),
+            scratch_dir=scratch_dir,
+        )
         self._workers[pid] = worker
         self._selector.register(worker.pidfd, selectors.EVENT_READ, worker)
-        self._report(forked=pipe_pb2.Forked(worker_id=worker.worker_id, pid=pid))
+        self._report(
+            forked=pipe_pb2.Forked(
+                worker_id=worker.worker_id, pid=pid, scratch_dir=str(scratch_dir)
+            )
+        )
 
     def _reap(self, worker: _Worker) -> None:
         # Until the leader is waited for, its number cannot become another process's.
@@ -101,6 +120,7 @@ class ForkServer:
         os.close(worker.pidfd)
         del self._workers[worker.pid]
         self._end_orphans()
+        remove_scratch(worker.scratch_dir)
         exit_code = os.waitstatus_to_exitcode(status)
         self._report(exited=pipe_pb2.Exited(worker_id=worker.worker_id, exit_code=exit_code))
 

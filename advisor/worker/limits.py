@@ -12,10 +12,12 @@ import resource
 import signal
 from pathlib import Path
 
+from advisor.kernel.seccomp import forbid_new_privileges
+from advisor.pipe.v1 import pipe_pb2
+
 # From linux/prctl.h.
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_PR_SET_NO_NEW_PRIVS = 38
 
 MAX_OPEN_FILES = 65536
 """DataLoader workers pass each tensor as a file, so that the usual soft limit of 1024 is low."""
@@ -39,14 +41,31 @@ def confine_worker(parent_pid: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:  # It ended before the line above.
         os._exit(1)
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    forbid_new_privileges()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _, most_open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most_open_files == resource.RLIM_INFINITY or most_open_files > MAX_OPEN_FILES:
-        most_open_files = MAX_OPEN_FILES
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most_open_files, most_open_files))
+    _limit(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
     with contextlib.suppress(OSError):  # Some containers forbid it.
         Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE_ADJ), encoding="ascii")
+
+
+def limit_resources(confinement: pipe_pb2.Confinement) -> None:
+    """Set the limits of a job upon this process and what it starts."""
+    for number, field in (
+        (resource.RLIMIT_FSIZE, "file_bytes"),
+        # Not the address space: data sets that are mapped are larger than any memory.
+        (resource.RLIMIT_DATA, "data_bytes"),
+        (resource.RLIMIT_CPU, "cpu_s"),
+        (resource.RLIMIT_NPROC, "thread_count"),
+    ):
+        if confinement.HasField(field):  # type: ignore[arg-type] # each is one
+            _limit(number, getattr(confinement, field))
+
+
+def _limit(number: int, most: int) -> None:
+    _, hard = resource.getrlimit(number)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(number, (most, most))
 
 
 def adopt_orphans() -> None:

@@ -24,7 +24,9 @@ from advisor.messages import from_message
 from advisor.pipe.framing import PIPE_LOST_EXIT_CODE, PipeClosed, frame, receive
 from advisor.pipe.unions import command_of, outcome_message
 from advisor.pipe.v1 import pipe_pb2
-from advisor.worker.limits import confine_worker
+from advisor.worker.limits import confine_worker, limit_resources
+from advisor.worker.sandbox import enter_sandbox
+from advisor.worker.scratch import use_scratch
 
 _PIPE_FD = 3
 _MAX_TEXT_CHARACTERS = 8192
@@ -41,19 +43,22 @@ ExecutorFactory = Callable[[pipe_pb2.Job, Callable[[str], None]], Executor]
 """Makes an executor from its job and from what it is to call when it enters a hook."""
 
 
-def run_worker(make_executor: ExecutorFactory, fds: list[int], parent_pid: int) -> NoReturn:
+def run_worker(
+    make_executor: ExecutorFactory, fds: list[int], parent_pid: int, scratch_dir: Path
+) -> NoReturn:
     """Be a worker until the pipe closes; to be called in the child of a fork.
 
     Args:
         make_executor: Makes what carries out the commands.
         fds: The pipe, and where standard output and standard error go.
         parent_pid: The fork server's process id.
+        scratch_dir: Where temporary files go.
     """
     exit_code = 1
     try:
         confine_worker(parent_pid)
         _arrange_descriptors(*fds)
-        serve(socket.socket(fileno=_PIPE_FD), make_executor)
+        serve(socket.socket(fileno=_PIPE_FD), make_executor, scratch_dir)
         exit_code = 0
     except SystemExit as error:
         exit_code = _exit_code(error)
@@ -66,13 +71,17 @@ def run_worker(make_executor: ExecutorFactory, fds: list[int], parent_pid: int) 
         os._exit(exit_code)
 
 
-def serve(sock: socket.socket, make_executor: ExecutorFactory) -> None:
+def serve(sock: socket.socket, make_executor: ExecutorFactory, scratch_dir: Path) -> None:
     """Answer commands from a pipe until it closes."""
     pipe = _Pipe(sock)
     try:
         job = pipe.receive().job
-        _prepare(job)
-        executor = make_executor(job, pipe.enter_hook)
+        try:
+            _prepare(job, scratch_dir)
+        except OSError as error:
+            executor: Executor = _Refusing(error)
+        else:
+            executor = make_executor(job, pipe.enter_hook)
         while True:
             pipe.send(_carry_out(executor, pipe.receive().command))
     except PipeClosed:
@@ -102,6 +111,17 @@ class _Pipe:
             os._exit(PIPE_LOST_EXIT_CODE)
 
 
+class _Refusing:
+    """Stands in for an executor where user code cannot be confined as it should be."""
+
+    def __init__(self, error: OSError) -> None:
+        self._message = f"The model file was not run, since it could not be confined: {error}."
+
+    def execute(self, _: Command) -> Outcome:
+        fix = "Start the daemon with another --sandbox, or look into its kernel."
+        return Failed(fault=Fault(code=FaultCode.WORKER, message=self._message, fix=fix))
+
+
 def _carry_out(executor: Executor, numbered: pipe_pb2.NumberedCommand) -> pipe_pb2.FromWorker:
     command_id = numbered.command_id
     try:
@@ -123,14 +143,26 @@ def _plain(text: str) -> str:
     return text[-_MAX_TEXT_CHARACTERS:].encode(errors="backslashreplace").decode()
 
 
-def _prepare(job: pipe_pb2.Job) -> None:
-    """Set what user code finds around it, before anything touches CUDA."""
+def _prepare(job: pipe_pb2.Job, scratch_dir: Path) -> None:
+    """Set what user code finds around it, before anything touches CUDA.
+
+    Raises:
+        OSError: The process cannot be confined.
+    """
     device = from_message(job.device, Device)
     is_gpu = device.present and device.kind is DeviceKind.CUDA
     # A UUID stays the same card whatever the order; empty hides every card.
     os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     os.environ["CUDA_VISIBLE_DEVICES"] = device.device_id if is_gpu else ""
     sys.argv = [job.entry_path]
+    use_scratch(scratch_dir)
+    limit_resources(job.confinement)
+    if job.confinement.HasField("sandbox"):
+        sandbox = job.confinement.sandbox
+        if sandbox.replace_home:
+            os.environ["HOME"] = str(scratch_dir)
+        writable = (scratch_dir, Path(job.checkpoint_dir))
+        enter_sandbox(sandbox, writable, Path(job.source_dir))
 
 
 def _arrange_descriptors(pipe_fd: int, stdout_fd: int, stderr_fd: int) -> None:

@@ -55,6 +55,7 @@ class Job(_message.Message):
     MEMORY_LIMIT_BYTES_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     BUILD_KWARGS_FIELD_NUMBER: _builtins.int
+    CONFINEMENT_FIELD_NUMBER: _builtins.int
     source_dir: _builtins.str
     """Directory that holds the user's unpacked bundle."""
     entry_path: _builtins.str
@@ -73,6 +74,10 @@ class Job(_message.Message):
     def build_kwargs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Keyword arguments of the user's build_model, as text."""
 
+    @_builtins.property
+    def confinement(self) -> Global___Confinement:
+        """What the worker takes upon itself before it runs user code."""
+
     def __init__(
         self,
         *,
@@ -83,16 +88,112 @@ class Job(_message.Message):
         memory_limit_bytes: _builtins.int | None = ...,
         seed: _builtins.int = ...,
         build_kwargs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        confinement: Global___Confinement | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_memory_limit_bytes", b"_memory_limit_bytes", "device", b"device", "memory_limit_bytes", b"memory_limit_bytes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_memory_limit_bytes", b"_memory_limit_bytes", "confinement", b"confinement", "device", b"device", "memory_limit_bytes", b"memory_limit_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_memory_limit_bytes", b"_memory_limit_bytes", "build_kwargs", b"build_kwargs", "checkpoint_dir", b"checkpoint_dir", "device", b"device", "entry_path", b"entry_path", "memory_limit_bytes", b"memory_limit_bytes", "seed", b"seed", "source_dir", b"source_dir"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_memory_limit_bytes", b"_memory_limit_bytes", "build_kwargs", b"build_kwargs", "checkpoint_dir", b"checkpoint_dir", "confinement", b"confinement", "device", b"device", "entry_path", b"entry_path", "memory_limit_bytes", b"memory_limit_bytes", "seed", b"seed", "source_dir", b"source_dir"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__memory_limit_bytes: _TypeAlias = _typing.Literal["memory_limit_bytes"]  # noqa: Y015
     _WhichOneofArgType__memory_limit_bytes: _TypeAlias = _typing.Literal["_memory_limit_bytes", b"_memory_limit_bytes"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_limit_bytes) -> _WhichOneofReturnType__memory_limit_bytes | None: ...
 
 Global___Job: _TypeAlias = Job  # noqa: Y015
+
+@_typing.final
+class Confinement(_message.Message):
+    """Limits that a process sets for itself and all that it starts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_BYTES_FIELD_NUMBER: _builtins.int
+    DATA_BYTES_FIELD_NUMBER: _builtins.int
+    CPU_S_FIELD_NUMBER: _builtins.int
+    THREAD_COUNT_FIELD_NUMBER: _builtins.int
+    SANDBOX_FIELD_NUMBER: _builtins.int
+    file_bytes: _builtins.int
+    """The largest that a file may grow, bytes; unset for no limit."""
+    data_bytes: _builtins.int
+    """Memory of its own that one process may ask for, bytes; unset for no limit."""
+    cpu_s: _builtins.int
+    """Processor seconds of one process; unset for no limit."""
+    thread_count: _builtins.int
+    """Processes and threads of the user on the whole machine; unset for no limit."""
+    @_builtins.property
+    def sandbox(self) -> Global___Sandbox:
+        """Unset to leave files and network open."""
+
+    def __init__(
+        self,
+        *,
+        file_bytes: _builtins.int | None = ...,
+        data_bytes: _builtins.int | None = ...,
+        cpu_s: _builtins.int | None = ...,
+        thread_count: _builtins.int | None = ...,
+        sandbox: Global___Sandbox | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cpu_s", b"_cpu_s", "_data_bytes", b"_data_bytes", "_file_bytes", b"_file_bytes", "_thread_count", b"_thread_count", "cpu_s", b"cpu_s", "data_bytes", b"data_bytes", "file_bytes", b"file_bytes", "sandbox", b"sandbox", "thread_count", b"thread_count"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cpu_s", b"_cpu_s", "_data_bytes", b"_data_bytes", "_file_bytes", b"_file_bytes", "_thread_count", b"_thread_count", "cpu_s", b"cpu_s", "data_bytes", b"data_bytes", "file_bytes", b"file_bytes", "sandbox", b"sandbox", "thread_count", b"thread_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cpu_s: _TypeAlias = _typing.Literal["cpu_s"]  # noqa: Y015
+    _WhichOneofArgType__cpu_s: _TypeAlias = _typing.Literal["_cpu_s", b"_cpu_s"]  # noqa: Y015
+    _WhichOneofReturnType__data_bytes: _TypeAlias = _typing.Literal["data_bytes"]  # noqa: Y015
+    _WhichOneofArgType__data_bytes: _TypeAlias = _typing.Literal["_data_bytes", b"_data_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__file_bytes: _TypeAlias = _typing.Literal["file_bytes"]  # noqa: Y015
+    _WhichOneofArgType__file_bytes: _TypeAlias = _typing.Literal["_file_bytes", b"_file_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__thread_count: _TypeAlias = _typing.Literal["thread_count"]  # noqa: Y015
+    _WhichOneofArgType__thread_count: _TypeAlias = _typing.Literal["_thread_count", b"_thread_count"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cpu_s) -> _WhichOneofReturnType__cpu_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__data_bytes) -> _WhichOneofReturnType__data_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__file_bytes) -> _WhichOneofReturnType__file_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__thread_count) -> _WhichOneofReturnType__thread_count | None: ...
+
+Global___Confinement: _TypeAlias = Confinement  # noqa: Y015
+
+@_typing.final
+class Sandbox(_message.Message):
+    """Which files and whether the network may be reached. What Python, torch and the device need,
+    the bundle, the checkpoints and the scratch directory are always within reach.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    READABLE_PATHS_FIELD_NUMBER: _builtins.int
+    HIDDEN_PATHS_FIELD_NUMBER: _builtins.int
+    ALLOW_NETWORK_FIELD_NUMBER: _builtins.int
+    REPLACE_HOME_FIELD_NUMBER: _builtins.int
+    allow_network: _builtins.bool
+    """Whether sockets may be opened beyond this machine's own."""
+    replace_home: _builtins.bool
+    """Whether the home directory is to be a place in the scratch directory."""
+    @_builtins.property
+    def readable_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Files and directories that may be read, with all that is below."""
+
+    @_builtins.property
+    def hidden_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What may not be read, though it lies below one that may."""
+
+    def __init__(
+        self,
+        *,
+        readable_paths: _abc.Iterable[_builtins.str] | None = ...,
+        hidden_paths: _abc.Iterable[_builtins.str] | None = ...,
+        allow_network: _builtins.bool = ...,
+        replace_home: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_network", b"allow_network", "hidden_paths", b"hidden_paths", "readable_paths", b"readable_paths", "replace_home", b"replace_home"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Sandbox: _TypeAlias = Sandbox  # noqa: Y015
 
 @_typing.final
 class NumberedCommand(_message.Message):
@@ -268,19 +369,23 @@ class Forked(_message.Message):
 
     WORKER_ID_FIELD_NUMBER: _builtins.int
     PID_FIELD_NUMBER: _builtins.int
+    SCRATCH_DIR_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.int
     """Number of the worker."""
     pid: _builtins.int
     """Its process id, which is also that of its process group."""
+    scratch_dir: _builtins.str
+    """Directory of its own for temporary files, removed when it has ended."""
     def __init__(
         self,
         *,
         worker_id: _builtins.int = ...,
         pid: _builtins.int = ...,
+        scratch_dir: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pid", b"pid", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pid", b"pid", "scratch_dir", b"scratch_dir", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,166 @@
+"""What the processes of a worker take together is bounded, and passing it has an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import textwrap
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from advisor.domain.commands import Evaluate
+from advisor.domain.measurements import Evaluation, Failed, FaultCode, OutOfMemory
+from advisor.pools import output
+from advisor.pools.box import Box, Limits
+from advisor.pools.local import LocalPool
+from tests.support import scripted_worker
+from tests.support.worker_jobs import WriteJob, write_job
+
+EVALUATE = Evaluate(time_limit_s=60, evaluation_batch_size=1)
+HEALTHY = Evaluation(held_out_loss=1.0)
+LIMITS = Limits(memory_bytes=400 << 20, process_count=24, scratch_bytes=32 << 20)
+
+MISBEHAVE = """
+def answer(command, enter):
+    enter("build_dataset")
+    misbehave()
+    signal.pause()
+def misbehave():
+"""
+
+# Doubles eight times at the most, should nobody end it: 256 processes that only wait.
+BOMB = "[os.fork() for _ in range(8)]"
+LOOSE_BOMB = "[os.fork() or os.setsid() for _ in range(8)]"
+ORPHANS = "[subprocess.Popen(['setsid', '-f', 'sleep', '1000']) for _ in range(40)]"
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[LocalPool]:
+    pool = LocalPool(scripted_worker.COMMAND, Box(limits=LIMITS))
+    yield pool
+    await pool.close()
+
+
+def left_behind() -> list[psutil.Process]:
+    """Return what stems from this process but for the fork server."""
+    this = psutil.Process()
+    servers = this.children()
+    return [process for process in this.children(recursive=True) if process not in servers]
+
+
+@pytest.mark.parametrize("bomb", [BOMB, LOOSE_BOMB, ORPHANS])
+async def test_processes_are_counted(pool: LocalPool, write: WriteJob, bomb: str) -> None:
+    async with pool.open(write(MISBEHAVE + f"    {bomb}\n")) as session:
+        outcome = await session.run(EVALUATE)
+    assert isinstance(outcome, Failed)
+    assert outcome.fault.code is FaultCode.PROCESS_DIED
+    assert outcome.fault.hook == "build_dataset"
+    assert outcome.fault.message == "The code started more than 24 processes."
+    assert left_behind() == []
+
+
+async def test_memory_is_counted(pool: LocalPool, write: WriteJob) -> None:
+    hoard = "[os.fork() for _ in range(2)]; hoard = bytearray(os.urandom(1 << 20)) * 150"
+    source = MISBEHAVE + f"    {hoard}\n    signal.pause()\n"
+    async with pool.open(write(source)) as session:
+        outcome = await session.run(EVALUATE)
+    assert isinstance(outcome, OutOfMemory)
+    assert outcome.is_host
+    assert outcome.message.startswith("In build_dataset: The code took ")
+    assert left_behind() == []
+
+
+async def test_one_process_is_refused_more_than_all_may_have(
+    pool: LocalPool, write: WriteJob
+) -> None:
+    source = """
+    def answer(command, enter):
+        try:
+            bytearray(1 << 30)
+        except MemoryError:
+            return Evaluation(held_out_loss=1.0)
+    """
+    async with pool.open(write(source)) as session:
+        assert await session.run(EVALUATE) == HEALTHY
+
+
+async def test_pages_that_processes_share_count_once(pool: LocalPool, write: WriteJob) -> None:
+    source = """
+    import threading
+    def answer(command, enter):
+        hoard = bytearray(os.urandom(1 << 20)) * 150
+        children = [os.fork() for _ in range(3)]
+        if 0 in children:
+            signal.pause()
+        threading.Event().wait(1)
+        return Evaluation(held_out_loss=1.0)
+    """
+    async with pool.open(write(source)) as session:
+        assert await session.run(EVALUATE) == HEALTHY
+
+
+def is_there(note: Path) -> bool:
+    """Return whether the directory whose path a note holds still exists."""
+    return Path(note.read_text(encoding="utf-8")).exists()
+
+
+@pytest.mark.parametrize(
+    "misdeed",
+    [
+        "open(tempfile.gettempdir() + '/big', 'wb').write(bytes(48 << 20))",
+        "[open(f'{tempfile.gettempdir()}/{i}', 'wb').write(bytes(1 << 20)) for i in range(48)]",
+        "os.umask(0o777); open(tempfile.mkdtemp() + '/big', 'wb').write(bytes(48 << 20))",
+    ],
+    ids=["one file", "many files", "closed directories"],
+)
+async def test_scratch_is_counted_and_removed(
+    pool: LocalPool, write: WriteJob, tmp_path: Path, misdeed: str
+) -> None:
+    source = f"import tempfile\nopen('where', 'w').write(tempfile.gettempdir()){MISBEHAVE}"
+    async with pool.open(write(f"{source}    {misdeed}\n")) as session:
+        outcome = await session.run(EVALUATE)
+    assert isinstance(outcome, Failed)
+    assert outcome.fault.message == "The code wrote over 32 MiB of temporary files."
+    assert not is_there(tmp_path / "where")
+
+
+async def test_endless_output_does_not_fill_the_disk(
+    pool: LocalPool, write: WriteJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "MOST_BYTES", 1 << 20)
+    source = """
+    def answer(command, enter):
+        size_bytes = 0
+        while os.fstat(1).st_size >= size_bytes:
+            size_bytes = os.fstat(1).st_size
+            os.write(1, b"x" * 4095 + b"\\n")
+        return Evaluation(held_out_loss=1.0)
+    """
+    async with pool.open(write(source)) as session:
+        assert await session.run(EVALUATE) == HEALTHY
+
+
+async def test_another_session_goes_on(pool: LocalPool, write: WriteJob, tmp_path: Path) -> None:
+    (tmp_path / "calm").mkdir()
+    calm = """
+    import os, time
+    from advisor.domain.measurements import Evaluation
+    def answer(command, enter):
+        time.sleep(1)
+        return Evaluation(held_out_loss=os.getpid())
+    """
+    async with pool.open(write_job(tmp_path / "calm", calm)) as calm_session:
+        first = await calm_session.run(EVALUATE)
+        for number, bomb in enumerate((BOMB, LOOSE_BOMB, ORPHANS)):
+            directory = tmp_path / str(number)
+            directory.mkdir()
+            source = textwrap.dedent(MISBEHAVE) + f"    {bomb}\n"
+            job = write_job(directory, source, preamble="import os, signal, subprocess\n")
+            limit = Evaluate(time_limit_s=3, evaluation_batch_size=1)
+            async with pool.open(job) as session:
+                misbehaving = asyncio.create_task(session.run(limit))
+                assert await calm_session.run(EVALUATE) == first  # Of the same process.
+                await misbehaving
+    assert left_behind() == []
