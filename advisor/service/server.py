@@ -26,6 +26,7 @@ from advisor.application.application import Application
 from advisor.service.access import Guard
 from advisor.service.address import AddressRefused, check_tcp, owner_only, prepare_socket
 from advisor.service.call_log import CallLog
+from advisor.service.decoding import Decoder
 from advisor.service.device_servicer import DeviceServicer
 from advisor.service.errors import ErrorTranslator
 from advisor.service.memory_servicer import MemoryServicer
@@ -129,7 +130,7 @@ async def make_server(
     monotonic_s = application.clock.monotonic_s
     metrics = metrics or Metrics(monotonic_s)
     guard = Guard(application.tokens, trust_loopback=door.trust_loopback)
-    interceptors = (CallLog(metrics, monotonic_s), ErrorTranslator(), guard)
+    interceptors = (CallLog(metrics, monotonic_s), ErrorTranslator(), guard, Decoder())
     server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS)
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
         RecommendationServicer(application.recommendations), server

@@ -92,6 +92,16 @@ class Bench:
             application.queue.drain()
             await serving
 
+    @asynccontextmanager
+    async def housekept(self, application: Application) -> AsyncIterator[None]:
+        """Keep an application's house, until leaving."""
+        keeping = asyncio.create_task(application.housekeeping.serve())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
     async def request(self, **changes: Any) -> AdviceRequest:
         """Return a request whose source is in the store."""
         await self.store.put_source(digest_of(BUNDLE), BUNDLE, principal=LOCAL)
