@@ -6,7 +6,8 @@ measured, is the reference recipe's first stretch; the reference is trial 0.
 
 First the trials are spread: settings along the ridge, then a few from the sampler, each to the
 first rung alone. Then they are deepened: rung by rung, those that the proposer does not prune
-go on, and the reference with them.
+go on, and the reference with them. What the deeper rungs show moves the ridge, and what time
+is left goes to settings along it, and again deeper.
 """
 
 from __future__ import annotations
@@ -22,19 +23,22 @@ from advisor.planning.budget import hook_limit_s
 from advisor.planning.facts import Facts
 from advisor.planning.reference import reference_learning_rate
 from advisor.planning.refusals import refuse
-from advisor.planning.ridge import Bounds, next_on_ridge
+from advisor.planning.ridge import Bounds, next_at_rate, next_on_ridge
 from advisor.planning.schedule import RUNG_COUNT, Schedule
 from advisor.planning.split import Split
 from advisor.planning.step_cost import StepCost
 from advisor.planning.trials import REFERENCE_TRIAL, Trials
 from advisor.ports.proposer import Point, Proposer, Study
 
-_SPREAD_SHARE = 0.5
-"""Share of the time for trials after which no further one is begun."""
-_SAMPLED_TRIALS = 4
+_SPREAD_SHARE = 0.4
+"""Share of the time for trials after which those that there are go deeper first."""
+_SAMPLED_TRIALS = 6
 """How many settings the sampler adds to those along the ridge."""
 _NEIGHBOURHOOD = 4.0
 """The sampler looks within this factor of the best setting, in batch and in multiplier."""
+
+_CHEAP = 2.0
+"""A larger batch at the same rate is tried if its step takes at most this many times as long."""
 
 _MULTIPLIERS = (1 / 64, 64.0)
 _MULTIPLIER_FACTOR = {True: 3.0, False: 4.0}
@@ -122,14 +126,17 @@ class Branches:
             return refuse(command, entry.outcome)
         if self.facts.request.max_trials == 0:
             return None
-        return self._spread(proposer) or self._deepen(proposer)
+        is_early = self.schedule.spent_on_trials_s <= _SPREAD_SHARE * self.schedule.trials_s
+        return (
+            (self._spread(proposer) if is_early else None)
+            or self._deepen(proposer)
+            or self._spread(proposer)
+        )
 
     def _spread(self, proposer: Proposer) -> Train | None:
         """Return the first stretch of another trial; None when there are enough."""
         trials, most = self.trials.all, self.facts.request.max_trials
         if most is not None and len(trials) >= most:
-            return None
-        if self.schedule.spent_on_trials_s > _SPREAD_SHARE * self.schedule.trials_s:
             return None
         proposal = self._next_point(proposer)
         if proposal is None:
@@ -197,10 +204,21 @@ class Branches:
         if point is not None:
             is_predicted = point.effective_batch_size == self.batches.predicted()
             return point, TrialOrigin.PREDICTION if is_predicted else TrialOrigin.RIDGE
+        point = next_at_rate(trials, self.bounds, self.trials.scaled_rate)
+        if point is not None and self._is_cheap(point):
+            return point, TrialOrigin.RIDGE
         sampled = sum(trial.origin is TrialOrigin.SAMPLER for trial in trials)
         if sampled >= _SAMPLED_TRIALS:
             return None
         return proposer.propose(self.study(self._neighbourhood())), TrialOrigin.SAMPLER
+
+    def _is_cheap(self, point: Point) -> bool:
+        """Return whether a step of ``point`` costs little more than one of the best trial."""
+        best = self.trials.best()
+        split = self.cost.split(self.batches.divisible(point.effective_batch_size))
+        if best is None or split is None:
+            return False
+        return self.cost.step_time_s(split) <= _CHEAP * self.cost.step_time_s(best.split)
 
     def _is_known(self, point: Point) -> bool:
         return any(

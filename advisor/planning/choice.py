@@ -8,14 +8,13 @@ from functools import cached_property
 
 from advisor.domain.advice import Evidence
 from advisor.domain.request import Objective
-from advisor.estimators.scaling_rules import scale_learning_rate
 from advisor.planning.batch_sizes import BatchSizes
 from advisor.planning.branches import Branches
 from advisor.planning.facts import Facts
 from advisor.planning.memory import MemoryModel, friendly_size
-from advisor.planning.reference import reference_batch_size, reference_learning_rate
 from advisor.planning.split import Split
 from advisor.planning.trials import Trial, Trials
+from advisor.ports.proposer import Point
 
 _PROGRESS_SHARES = (0.002, 0.02)
 _LOSS_SHARE = 0.03
@@ -215,11 +214,8 @@ class Chooser:
         return best.point.lr_multiplier if best is not None else 1.0
 
     def _rule_rate(self, split: Split, multiplier: float) -> float:
-        ratio = split.effective_batch_size / reference_batch_size(self.facts)
-        rate = scale_learning_rate(
-            self.facts.profile.optimizer.family, reference_learning_rate(self.facts), ratio
-        )
-        return multiplier * rate
+        point = Point(effective_batch_size=split.effective_batch_size, lr_multiplier=multiplier)
+        return self.trials.learning_rate(point)
 
 
 def _batch_size(trial: Trial) -> int:

@@ -92,6 +92,30 @@ def next_on_ridge(
     return Point(effective_batch_size=bounds.round_batch_size(batch_size), lr_multiplier=best)
 
 
+def next_at_rate(
+    trials: Sequence[Trial], bounds: Bounds, scaled_rate: Callable[[int], float]
+) -> Point | None:
+    """Return a larger batch at the best trial's own rate; None when it was tried.
+
+    The rule ends where the rate becomes too large for the loss's curvature. A larger batch at
+    the same rate still averages noise away.
+
+    Args:
+        trials: Every trial so far.
+        bounds: Where proposals may lie.
+        scaled_rate: What the rule gives for a batch, at multiplier 1.
+    """
+    best = _best(trials)
+    size = bounds.round_batch_size(best.point.effective_batch_size * bounds.batch_factor)
+    point = Point(effective_batch_size=size, lr_multiplier=best.learning_rate / scaled_rate(size))
+    is_tried = any(
+        _near(t.point.effective_batch_size, size)
+        and _near(t.point.lr_multiplier, point.lr_multiplier)
+        for t in trials
+    )
+    return None if is_tried or _near(size, best.point.effective_batch_size) else point
+
+
 def _next_in_bracket(
     trials: Sequence[Trial],
     value: Callable[[Trial], float],

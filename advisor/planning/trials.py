@@ -129,13 +129,20 @@ class Trials:
         return best
 
     def learning_rate(self, point: Point) -> float:
-        """Return η of a point: its multiplier times what the rule gives for its batch."""
-        rule = scale_learning_rate(
+        """Return η of a point: its multiplier times what the rule gives for its batch.
+
+        Rounded to what a person would copy; what is trained is what is recommended.
+        """
+        rate = point.lr_multiplier * self.scaled_rate(point.effective_batch_size)
+        return float(f"{rate:.3g}")
+
+    def scaled_rate(self, batch_size: int) -> float:
+        """Return what the rule makes of the reference's learning rate at a batch size."""
+        return scale_learning_rate(
             self.facts.profile.optimizer.family,
             reference_learning_rate(self.facts),
-            point.effective_batch_size / reference_batch_size(self.facts),
+            batch_size / reference_batch_size(self.facts),
         )
-        return point.lr_multiplier * rule
 
     def _trial(self, number: int, stretches: Sequence[tuple[Train, object]]) -> Trial:
         commands = tuple(command for command, _ in stretches)
@@ -147,13 +154,13 @@ class Trials:
         )
         runs = [(c, outcome) for c, outcome in stretches if isinstance(outcome, TrainRun)]
         batch_size = first.effective_batch_size
-        rule = self.learning_rate(Point(effective_batch_size=batch_size, lr_multiplier=1.0))
+        multiplier = first.learning_rate / self.scaled_rate(batch_size)
         return Trial(
             number=number,
             origin=first.origin or TrialOrigin.REFERENCE,
             split=split,
             learning_rate=first.learning_rate,
-            point=Point(effective_batch_size=batch_size, lr_multiplier=first.learning_rate / rule),
+            point=Point(effective_batch_size=batch_size, lr_multiplier=multiplier),
             curve=self._curve(split, runs),
             commands=commands,
             runs=tuple(run for _, run in runs),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
+
 import pytest
 
 from advisor.domain.advice import Advice, Confidence, Evidence, Refusal, RefusalCode
@@ -53,31 +56,30 @@ def test_the_answer_is_verified_exact_and_within_the_budget(recommend: Recommend
     )
 
 
-@pytest.mark.parametrize("learning_rate", [0.003, 0.05, 0.3])
-@pytest.mark.parametrize("noise", [1.0, 20.0])
-@pytest.mark.parametrize("times_s", [(0.06, 1e-4), (0.01, 4e-3)])
-def test_the_answer_is_near_the_planted_optimum(
-    recommend: Recommend, learning_rate: float, noise: float, times_s: tuple[float, float]
-) -> None:
-    simulated = _simulated(
-        learning_rate=learning_rate,
-        gradient_noise=noise,
-        fixed_time_s=times_s[0],
-        sample_time_s=times_s[1],
-    )
-    advice = _advice(recommend(simulated)[0])
-    target = 0.3
-    rates = [2.0**-k for k in range(9)]
-    best_s = min(
-        simulated.time_to_loss_s(2**k, rate, target, most_s=60)
-        for k in range(2, 11)
-        for rate in rates
-    )
-    ours_s = simulated.time_to_loss_s(
-        advice.effective_batch_size, advice.learning_rate, target, most_s=200
-    )
-    # The first rung is over a second long here: what is faster cannot be told apart.
-    assert ours_s <= 2.5 * max(best_s, 0.5)
+def test_answers_come_near_the_planted_optima(recommend: Recommend) -> None:
+    horizon_s = 8.0  # About the last rung: what lies beyond it, short trials cannot tell.
+    ratios = []
+    for learning_rate, noise, (fixed_s, sample_s) in itertools.product(
+        (0.003, 0.05, 0.3), (1.0, 20.0), ((0.06, 1e-4), (0.01, 4e-3))
+    ):
+        simulated = _simulated(
+            learning_rate=learning_rate,
+            gradient_noise=noise,
+            fixed_time_s=fixed_s,
+            sample_time_s=sample_s,
+        )
+        advice = _advice(recommend(simulated)[0])
+        grid = [(2**b, 2.0**-r) for b in range(2, 11) for r in range(9)]
+        target = 1.2 * min(simulated.loss_after_s(b, rate, horizon_s) for b, rate in grid)
+        best_s = min(
+            simulated.time_to_loss_s(b, rate, target, most_s=horizon_s) for b, rate in grid
+        )
+        ours_s = simulated.time_to_loss_s(
+            advice.effective_batch_size, advice.learning_rate, target, most_s=10 * horizon_s
+        )
+        ratios.append(ours_s / best_s)
+    assert max(ratios) <= 4
+    assert statistics.geometric_mean(ratios) <= 1.35
 
 
 def test_a_good_reference_is_not_made_worse(recommend: Recommend) -> None:
@@ -96,7 +98,7 @@ def test_a_plan_made_again_from_any_part_of_its_log_goes_on_the_same(
     recommend: Recommend,
 ) -> None:
     answer, log = recommend(_simulated())
-    for length in range(len(log)):
+    for length in (*range(0, len(log), 4), len(log)):
         simulated = _simulated()
         for entry in log[:length]:
             simulated.measure(entry.command)  # Checkpoints outlive a daemon.

@@ -15,6 +15,7 @@ from advisor.domain.commands import (
     Command,
     Evaluate,
     InspectTask,
+    Lever,
     RunStep,
     TimeLoader,
     TimeSteps,
@@ -53,6 +54,7 @@ class SimulatedDevice:
         sample_bytes: Memory a sample.
         optimizer_bytes: Height of the other line, the optimizer step's peak.
         hidden_factor: Real over traced memory: above 1, tracing is too optimistic.
+        segment_bytes: Traces tell reserved bytes in steps of so many; 0 for none.
         fixed_time_s: Seconds a step.
         sample_time_s: Seconds a sample.
         gradient_noise: c in each direction.
@@ -67,6 +69,7 @@ class SimulatedDevice:
     sample_bytes: int = 1 << 20
     optimizer_bytes: int = 80 << 20
     hidden_factor: float = 1.0
+    segment_bytes: int = 0
     fixed_time_s: float = 2e-3
     sample_time_s: float = 2e-5
     gradient_noise: float = 4.0
@@ -126,16 +129,20 @@ class SimulatedDevice:
                 break
         return float("inf")
 
+    def loss_after_s(self, batch_size: int, learning_rate: float, duration_s: float) -> float:
+        """Return the loss after some modelled seconds of training."""
+        steps = int(duration_s / self.step_time_s(batch_size))
+        errors = self.train(
+            fresh_errors(), batch_size=batch_size, learning_rate=learning_rate, steps=steps
+        )
+        return self.loss(errors)
+
     def _outcome(self, command: Command) -> Outcome:
         match command:
             case InspectTask():
                 return self.profile
-            case TraceMemory(micro_batch_size=b):
-                return MemoryTrace(
-                    peak_bytes=self.peak_bytes(b),
-                    evaluation_peak_bytes=self.peak_bytes(b) // 2,
-                    parts=MemoryParts(activation_bytes=b * self.sample_bytes),
-                )
+            case TraceMemory():
+                return self._trace(command)
             case RunStep(micro_batch_size=b):
                 return self._too_large(b) or StepRun(peak_bytes=self._real_bytes(b))
             case TimeSteps(micro_batch_size=b):
@@ -156,6 +163,23 @@ class SimulatedDevice:
                     step_times_s=(a * self.step_time_s(b),) * (steps - 1),
                     final_loss=1.0,
                 )
+
+    def _trace(self, command: TraceMemory) -> MemoryTrace:
+        b = command.micro_batch_size
+        peak_bytes = self.peak_bytes(b)
+        if command.is_typical or command.lever is Lever.BF16:
+            peak_bytes -= b * self.sample_bytes // 2
+        elif command.lever is Lever.SGD:
+            peak_bytes -= self.fixed_bytes // 4
+        return MemoryTrace(
+            peak_bytes=peak_bytes,
+            evaluation_peak_bytes=peak_bytes // 2,
+            parts=MemoryParts(activation_bytes=b * self.sample_bytes),
+            # In steps, as an allocator takes its segments.
+            reserved_bytes=-(-peak_bytes // self.segment_bytes) * self.segment_bytes
+            if self.segment_bytes
+            else None,
+        )
 
     def _train(self, command: Train) -> TrainRun:
         start = command.start_checkpoint
