@@ -29,20 +29,25 @@ if TYPE_CHECKING:
     )
     from bsadvise.aio import AsyncClient
     from bsadvise.client import Client
+    from bsadvise.credentials import Credentials
     from bsadvise.device import Device
     from bsadvise.errors import (
+        AccessDenied,
         BsadviseError,
         Cancelled,
         DaemonUnreachable,
         InvalidRequest,
         ModelFileError,
         NoFitError,
+        NotAuthenticated,
         NotFound,
+        QuotaExceeded,
         TimedOut,
     )
     from bsadvise.measurements import Measurement
-    from bsadvise.recommendation import Event, Recommendation, State
-    from bsadvise.request import AdviceOptions, Objective
+    from bsadvise.recommendation import Event, Recommendation, State, Waiting
+    from bsadvise.request import AdviceOptions, Objective, Priority
+    from bsadvise.token import Scope, Token
 
 _MODULES = {
     "advice": (
@@ -51,18 +56,22 @@ _MODULES = {
     ),
     "aio": ("AsyncClient",),
     "client": ("Client",),
+    "credentials": ("Credentials",),
     "device": ("Device",),
     "errors": (
-        "BsadviseError", "Cancelled", "DaemonUnreachable", "InvalidRequest", "ModelFileError",
-        "NoFitError", "NotFound", "TimedOut",
+        "AccessDenied", "BsadviseError", "Cancelled", "DaemonUnreachable", "InvalidRequest",
+        "ModelFileError", "NoFitError", "NotAuthenticated", "NotFound", "QuotaExceeded",
+        "TimedOut",
     ),
     "measurements": ("Measurement",),
-    "recommendation": ("Event", "Recommendation", "State"),
-    "request": ("AdviceOptions", "Objective"),
+    "recommendation": ("Event", "Recommendation", "State", "Waiting"),
+    "request": ("AdviceOptions", "Objective", "Priority"),
+    "token": ("Scope", "Token"),
 }  # fmt: skip
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "AccessDenied",
     "Advice",
     "AdviceOptions",
     "Alternative",
@@ -72,6 +81,7 @@ __all__ = [
     "Cancelled",
     "Client",
     "Confidence",
+    "Credentials",
     "DaemonUnreachable",
     "Device",
     "Event",
@@ -82,13 +92,19 @@ __all__ = [
     "MemoryEstimate",
     "ModelFileError",
     "NoFitError",
+    "NotAuthenticated",
     "NotFound",
     "Objective",
+    "Priority",
+    "QuotaExceeded",
     "Recommendation",
     "Refusal",
+    "Scope",
     "Search",
     "State",
     "TimedOut",
+    "Token",
+    "Waiting",
 ]
 
 

@@ -14,13 +14,27 @@ import grpc
 
 from bsadvise import calls
 from bsadvise.advice import Advice, MemoryEstimate
-from bsadvise.channel import channel_options
+from bsadvise.channel import open_aio_channel
+from bsadvise.credentials import Credentials
 from bsadvise.device import Device
-from bsadvise.flows import Effect, Emit, Flow, Open, Pause, Progress, Read, Send, Unary, Work
+from bsadvise.flows import (
+    Effect,
+    Emit,
+    Flow,
+    OnWaiting,
+    Open,
+    Pause,
+    Progress,
+    Read,
+    Send,
+    Unary,
+    Work,
+)
 from bsadvise.launcher import Connection, connect
 from bsadvise.measurements import Measurement
 from bsadvise.recommendation import Event, Recommendation
 from bsadvise.request import AdviceOptions, Source
+from bsadvise.token import Scope, Token
 
 T = TypeVar("T")
 
@@ -29,9 +43,14 @@ class AsyncClient:
     """``Client`` for asyncio. Every method has the same arguments and does the same."""
 
     def __init__(
-        self, address: str | None = None, *, reconnect_s: float = calls.RECONNECT_S
+        self,
+        address: str | None = None,
+        *,
+        credentials: Credentials | None = None,
+        reconnect_s: float = calls.RECONNECT_S,
     ) -> None:
         self._address = address
+        self._credentials = credentials
         self._reconnect_s = reconnect_s
         self._lock = asyncio.Lock()
         self._connection: Connection | None = None
@@ -96,11 +115,37 @@ class AsyncClient:
         """Remove a recommendation that does not run."""
         await self._run(calls.delete(recommendation_id))
 
-    def watch(self, recommendation_id: str, after_sequence: int = 0) -> AsyncIterator[Event]:
+    def watch(
+        self,
+        recommendation_id: str,
+        after_sequence: int = 0,
+        *,
+        on_waiting: OnWaiting | None = None,
+    ) -> AsyncIterator[Event]:
         """Yield a recommendation's events until it has ended; see ``Client.watch``."""
         return self._events(
-            Progress(calls.follow(recommendation_id, after_sequence, self._reconnect_s))
+            Progress(calls.follow(recommendation_id, after_sequence, self._reconnect_s, on_waiting))
         )
+
+    async def create_token(
+        self, principal: str, scope: Scope = Scope.RUN, *, life_s: float | None = None
+    ) -> tuple[Token, str]:
+        """Make a token, and return it with its text, which is shown this once.
+
+        Args:
+            principal: Who comes with it.
+            scope: What they may do.
+            life_s: Seconds until it expires; None for 90 days.
+        """
+        return await self._run(calls.create_token(principal, scope, life_s))
+
+    async def list_tokens(self) -> tuple[Token, ...]:
+        """Return all tokens, newest first."""
+        return await self._run(calls.list_tokens())
+
+    async def revoke_token(self, token_id: str) -> Token:
+        """Let a token open nothing from now on."""
+        return await self._run(calls.revoke_token(token_id))
 
     async def measurements(self, recommendation_id: str) -> tuple[Measurement, ...]:
         """Return what the advice rests on, oldest first."""
@@ -167,17 +212,20 @@ class AsyncClient:
             case Work():
                 return await asyncio.to_thread(effect.function)
         connection, channel = await self._connect()
+        metadata = connection.target.metadata
         try:
             match effect:
                 case Unary():
                     call = channel.unary_unary(effect.rpc.path, **effect.rpc.codec())
-                    return await call(effect.request, timeout=effect.limit_s)
+                    return await call(effect.request, timeout=effect.limit_s, metadata=metadata)
                 case Send():
                     send = channel.stream_unary(effect.rpc.path, **effect.rpc.codec())
-                    return await send(iter(effect.requests), timeout=effect.limit_s)
+                    return await send(
+                        iter(effect.requests), timeout=effect.limit_s, metadata=metadata
+                    )
                 case Open():
                     return channel.unary_stream(effect.rpc.path, **effect.rpc.codec())(
-                        effect.request
+                        effect.request, metadata=metadata
                     )
                 case Read():
                     stream: Any = effect.stream
@@ -190,8 +238,8 @@ class AsyncClient:
     async def _connect(self) -> tuple[Connection, grpc.aio.Channel]:
         async with self._lock:
             if self._connection is None or self._channel is None:
-                self._connection = await asyncio.to_thread(connect, self._address)
-                self._channel = grpc.aio.insecure_channel(
-                    self._connection.address, options=channel_options()
+                self._connection = await asyncio.to_thread(
+                    connect, self._address, self._credentials
                 )
+                self._channel = open_aio_channel(self._connection.target)
             return self._connection, self._channel

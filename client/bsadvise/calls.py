@@ -25,15 +25,17 @@ from bsadvise.errors import (
     DaemonUnreachable,
     error_of_refusal,
 )
-from bsadvise.flows import Emit, Flow, Open, Pause, Read, Rpc, Send, Stream, Unary, Work
+from bsadvise.flows import Emit, Flow, OnWaiting, Open, Pause, Read, Rpc, Send, Stream, Unary, Work
 from bsadvise.measurements import Measurement
-from bsadvise.recommendation import Event, Recommendation
+from bsadvise.recommendation import Event, Recommendation, Waiting
 from bsadvise.request import AdviceOptions, Source, make_request
+from bsadvise.token import Scope, Token
 from bsadvise.v1 import (
     device_service_pb2,
     memory_service_pb2,
     recommendation_service_pb2,
     source_service_pb2,
+    token_service_pb2,
 )
 from bsadvise.values import from_message
 
@@ -84,6 +86,9 @@ UPLOAD_SOURCE = Rpc(
 ESTIMATE = Rpc(
     f"{_SERVICES}MemoryService/EstimateMemory", memory_service_pb2.EstimateMemoryResponse
 )
+CREATE_TOKEN = Rpc(f"{_SERVICES}TokenService/CreateToken", token_service_pb2.CreateTokenResponse)
+LIST_TOKENS = Rpc(f"{_SERVICES}TokenService/ListTokens", token_service_pb2.ListTokensResponse)
+REVOKE_TOKEN = Rpc(f"{_SERVICES}TokenService/RevokeToken", token_service_pb2.RevokeTokenResponse)
 DEVICES = Rpc(f"{_SERVICES}DeviceService/ListDevices", device_service_pb2.ListDevicesResponse)
 
 
@@ -181,23 +186,35 @@ def delete(recommendation_id: str) -> Flow[None]:
     )
 
 
-def follow(recommendation_id: str, after_sequence: int, reconnect_s: float) -> Flow[None]:
+def follow(
+    recommendation_id: str,
+    after_sequence: int,
+    reconnect_s: float,
+    on_waiting: OnWaiting | None = None,
+) -> Flow[None]:
     """Emit a recommendation's events until it has ended, each once, over lost connections.
 
     Args:
         recommendation_id: Which.
         after_sequence: Sequence number of the last event that is known.
         reconnect_s: Seconds of waiting for a daemon to come back before giving up.
+        on_waiting: Called with its place in the queue each time that it changes.
     """
     pauses = _pauses(reconnect_s)
     while True:
         request = _recommendations.WatchRecommendationRequest(
-            recommendation_id=recommendation_id, after_sequence=after_sequence
+            recommendation_id=recommendation_id,
+            after_sequence=after_sequence,
+            include_waiting=on_waiting is not None,
         )
         stream: Stream = yield Open(WATCH, request)
         try:
             while (reply := (yield Read(stream))) is not None:
                 pauses = _pauses(reconnect_s)
+                if reply.HasField("waiting"):
+                    if on_waiting is not None:
+                        on_waiting(from_message(reply.waiting, Waiting))
+                    continue
                 event = from_message(reply.event, Event)
                 if event.sequence > after_sequence:
                     after_sequence = event.sequence
@@ -229,6 +246,30 @@ def devices() -> Flow[tuple[Device, ...]]:
     """Read the devices of the daemon's machine."""
     reply = yield from _retry(Unary(DEVICES, device_service_pb2.ListDevicesRequest()))
     return tuple(from_message(message, Device) for message in reply.devices)
+
+
+def create_token(principal: str, scope: Scope, life_s: float | None) -> Flow[tuple[Token, str]]:
+    """Make a token. Not retried: it may have been made although no reply came."""
+    request = token_service_pb2.CreateTokenRequest(
+        principal=principal,
+        scope=token_service_pb2.Scope.Value(f"SCOPE_{scope.name}"),
+        life_s=life_s,
+    )
+    reply: token_service_pb2.CreateTokenResponse = yield Unary(CREATE_TOKEN, request)
+    return from_message(reply.token, Token), reply.text
+
+
+def list_tokens() -> Flow[tuple[Token, ...]]:
+    """Read all tokens."""
+    reply = yield from _retry(Unary(LIST_TOKENS, token_service_pb2.ListTokensRequest()))
+    return tuple(from_message(message, Token) for message in reply.tokens)
+
+
+def revoke_token(token_id: str) -> Flow[Token]:
+    """Revoke a token."""
+    request = token_service_pb2.RevokeTokenRequest(token_id=token_id)
+    reply = yield from _retry(Unary(REVOKE_TOKEN, request))
+    return from_message(reply.token, Token)
 
 
 def _retry(effect: Unary[R] | Send[R]) -> Flow[R]:

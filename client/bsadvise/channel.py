@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import grpc
+
+from bsadvise.credentials import Target
+
 _MAX_REPLY_BYTES = 64 << 20  # a long log of measurements; grpc's own limit is 4 MiB
 
 
@@ -15,3 +19,17 @@ def channel_options() -> list[tuple[str, int]]:
         # Channels in one process would else share a connection, and its backing off.
         ("grpc.use_local_subchannel_pool", 1),
     ]
+
+
+def open_channel(target: Target) -> grpc.Channel:
+    """Return a channel that blocks."""
+    if target.tls is None:
+        return grpc.insecure_channel(target.address, options=channel_options())
+    return grpc.secure_channel(target.address, target.tls, options=channel_options())
+
+
+def open_aio_channel(target: Target) -> grpc.aio.Channel:
+    """Return a channel for asyncio."""
+    if target.tls is None:
+        return grpc.aio.insecure_channel(target.address, options=channel_options())
+    return grpc.aio.secure_channel(target.address, target.tls, options=channel_options())

@@ -14,13 +14,27 @@ import grpc
 
 from bsadvise import calls
 from bsadvise.advice import Advice, MemoryEstimate
-from bsadvise.channel import channel_options
+from bsadvise.channel import open_channel
+from bsadvise.credentials import Credentials
 from bsadvise.device import Device
-from bsadvise.flows import Effect, Emit, Flow, Open, Pause, Progress, Read, Send, Unary, Work
+from bsadvise.flows import (
+    Effect,
+    Emit,
+    Flow,
+    OnWaiting,
+    Open,
+    Pause,
+    Progress,
+    Read,
+    Send,
+    Unary,
+    Work,
+)
 from bsadvise.launcher import Connection, connect
 from bsadvise.measurements import Measurement
 from bsadvise.recommendation import Event, Recommendation
 from bsadvise.request import AdviceOptions, Source
+from bsadvise.token import Scope, Token
 
 T = TypeVar("T")
 
@@ -33,16 +47,23 @@ class Client:
     """
 
     def __init__(
-        self, address: str | None = None, *, reconnect_s: float = calls.RECONNECT_S
+        self,
+        address: str | None = None,
+        *,
+        credentials: Credentials | None = None,
+        reconnect_s: float = calls.RECONNECT_S,
     ) -> None:
         """Make a client.
 
         Args:
-            address: A gRPC target ("host:port", "unix:/path") or a socket's path; None for
-                ``BSADVISE_ADDRESS``, else the default socket, else a private daemon.
+            address: "host:port" (TLS, but for loopback), "unix:/path" or a socket's path; None
+                for ``BSADVISE_ADDRESS``, else the default socket, else a private daemon.
+            credentials: Token and certificates for a daemon elsewhere; None for what
+                ``BSADVISE_TOKEN``, ``BSADVISE_CA_FILE`` and so on say.
             reconnect_s: Seconds for which ``watch`` and ``recommend`` wait for a lost daemon.
         """
         self._address = address
+        self._credentials = credentials
         self._reconnect_s = reconnect_s
         self._lock = threading.Lock()
         self._connection: Connection | None = None
@@ -118,7 +139,13 @@ class Client:
         """Remove a recommendation that does not run."""
         self._run(calls.delete(recommendation_id))
 
-    def watch(self, recommendation_id: str, after_sequence: int = 0) -> Iterator[Event]:
+    def watch(
+        self,
+        recommendation_id: str,
+        after_sequence: int = 0,
+        *,
+        on_waiting: OnWaiting | None = None,
+    ) -> Iterator[Event]:
         """Yield a recommendation's events until it has ended, each once.
 
         A daemon that goes away is waited for; the events go on where they were.
@@ -126,10 +153,31 @@ class Client:
         Args:
             recommendation_id: Which.
             after_sequence: Sequence number of the last event that is known; 0 for none.
+            on_waiting: Called, while it waits, each time that its place in the queue changes.
         """
         return self._events(
-            Progress(calls.follow(recommendation_id, after_sequence, self._reconnect_s))
+            Progress(calls.follow(recommendation_id, after_sequence, self._reconnect_s, on_waiting))
         )
+
+    def create_token(
+        self, principal: str, scope: Scope = Scope.RUN, *, life_s: float | None = None
+    ) -> tuple[Token, str]:
+        """Make a token, and return it with its text, which is shown this once.
+
+        Args:
+            principal: Who comes with it.
+            scope: What they may do.
+            life_s: Seconds until it expires; None for 90 days.
+        """
+        return self._run(calls.create_token(principal, scope, life_s))
+
+    def list_tokens(self) -> tuple[Token, ...]:
+        """Return all tokens, newest first."""
+        return self._run(calls.list_tokens())
+
+    def revoke_token(self, token_id: str) -> Token:
+        """Let a token open nothing from now on."""
+        return self._run(calls.revoke_token(token_id))
 
     def measurements(self, recommendation_id: str) -> tuple[Measurement, ...]:
         """Return what the advice rests on, oldest first."""
@@ -199,17 +247,18 @@ class Client:
             case Work():
                 return effect.function()
         connection, channel = self._connect()
+        metadata = connection.target.metadata
         try:
             match effect:
                 case Unary():
                     call = channel.unary_unary(effect.rpc.path, **effect.rpc.codec())
-                    return call(effect.request, timeout=effect.limit_s)
+                    return call(effect.request, timeout=effect.limit_s, metadata=metadata)
                 case Send():
                     send = channel.stream_unary(effect.rpc.path, **effect.rpc.codec())
-                    return send(iter(effect.requests), timeout=effect.limit_s)
+                    return send(iter(effect.requests), timeout=effect.limit_s, metadata=metadata)
                 case Open():
                     return channel.unary_stream(effect.rpc.path, **effect.rpc.codec())(
-                        effect.request
+                        effect.request, metadata=metadata
                     )
                 case Read():
                     stream: Any = effect.stream
@@ -221,8 +270,6 @@ class Client:
     def _connect(self) -> tuple[Connection, grpc.Channel]:
         with self._lock:
             if self._connection is None or self._channel is None:
-                self._connection = connect(self._address)
-                self._channel = grpc.insecure_channel(
-                    self._connection.address, options=channel_options()
-                )
+                self._connection = connect(self._address, self._credentials)
+                self._channel = open_channel(self._connection.target)
             return self._connection, self._channel

@@ -13,7 +13,10 @@ BsadviseError                 1
 ├── NotFound                  1   no such recommendation, source or device
 ├── RequestIdReused           1   the request id stands for another request
 ├── StillRunning              1   a recommendation that runs cannot be removed
-├── AccessDenied              1   the daemon does not know the caller, or does not let them
+├── AddressUnusable           2   the address, or a file of credentials, cannot be used
+├── AccessDenied              7   the daemon does not let the caller do this
+│   └── NotAuthenticated      7   it does not know the caller: no token, or one that is no good
+├── QuotaExceeded             8   the caller has had their share of the daemon
 ├── DeviceUnavailable         1   the device cannot be had, or was lost
 ├── Interrupted               1   its daemon died; the same request goes on from its log
 ├── ServerMissing             1   the [server] extra is not installed
@@ -113,8 +116,26 @@ class StillRunning(BsadviseError):
     """What was asked for cannot be done to a recommendation that runs."""
 
 
+class AddressUnusable(BsadviseError):
+    """The address asks for what is not safe, or a file of credentials cannot be read."""
+
+    exit_code = 2
+
+
 class AccessDenied(BsadviseError):
-    """The daemon does not know the caller, or does not let them."""
+    """The daemon does not let the caller do this."""
+
+    exit_code = 7
+
+
+class NotAuthenticated(AccessDenied):
+    """The daemon does not know the caller: no token was shown, or one that is no good."""
+
+
+class QuotaExceeded(BsadviseError):
+    """The caller has had their share of the daemon; the message says of what."""
+
+    exit_code = 8
 
 
 class DeviceUnavailable(BsadviseError):

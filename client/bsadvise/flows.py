@@ -13,10 +13,12 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
-from bsadvise.recommendation import Event
+from bsadvise.recommendation import Event, Waiting
 
 R = TypeVar("R")
 T = TypeVar("T")
+
+OnWaiting = Callable[[Waiting], object]
 
 CALL_LIMIT_S = 20.0
 UPLOAD_LIMIT_S = 600.0

@@ -22,6 +22,7 @@ from typing import IO
 import grpc
 
 from bsadvise.channel import channel_options
+from bsadvise.credentials import Credentials, Target, target_of
 from bsadvise.errors import BsadviseError, DaemonFailed, ServerMissing
 from bsadvise.status import error_of_rpc
 
@@ -42,13 +43,13 @@ _SERVING = b"\x08\x01"
 class Connection:
     """Where the daemon is, and the private daemon if it is one."""
 
-    address: str
+    target: Target
     daemon: PrivateDaemon | None = None
 
     def error_of(self, error: grpc.RpcError) -> BsadviseError:
         """Return what a failed call means; the death of a private daemon explains all."""
         dead = self.daemon.error_if_dead() if self.daemon is not None else None
-        return dead or error_of_rpc(error, self.address)
+        return dead or error_of_rpc(error, self.target.address)
 
     def close(self, *, wait: bool = True) -> None:
         """End the private daemon, if there is one; see ``PrivateDaemon.close``."""
@@ -56,26 +57,28 @@ class Connection:
             self.daemon.close(wait=wait)
 
 
-def connect(address: str | None = None) -> Connection:
+def connect(address: str | None = None, credentials: Credentials | None = None) -> Connection:
     """Return a connection to a daemon, started if need be.
 
     Args:
         address: A gRPC target or the path of a unix socket; None for ``BSADVISE_ADDRESS``, else
             the default socket, else a private daemon.
+        credentials: What to show to a daemon elsewhere; None for what the environment says.
 
     Raises:
+        AddressUnusable: The address is not safe to use, or credentials cannot be read.
         ServerMissing: A daemon was to be started, but the [server] extra is not installed.
         DaemonFailed: The private daemon did not start.
     """
     address = address or os.environ.get("BSADVISE_ADDRESS")
     if address:
-        return Connection(f"unix:{address}" if address.startswith("/") else address)
+        return Connection(target_of(address, credentials or Credentials.from_environment()))
     default = default_socket()
     if default.exists() and is_serving(f"unix:{default}"):
-        return Connection(f"unix:{default}")
+        return Connection(Target(f"unix:{default}"))
     check_server_installed()
     daemon = PrivateDaemon()
-    return Connection(daemon.address, daemon)
+    return Connection(Target(daemon.address), daemon)
 
 
 def default_socket() -> Path:
@@ -200,6 +203,8 @@ def _start(command: Sequence[str], stderr: IO[bytes]) -> subprocess.Popen[bytes]
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=stderr,
+        # The user's code runs below it, and has no business with the token.
+        env={name: value for name, value in os.environ.items() if name != "BSADVISE_TOKEN"},
         start_new_session=True,  # Ctrl-C is for us to handle, not for the daemon
     )
 

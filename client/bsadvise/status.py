@@ -23,7 +23,9 @@ from bsadvise.errors import (
     InvalidRequest,
     ModelFileError,
     NoFitError,
+    NotAuthenticated,
     NotFound,
+    QuotaExceeded,
     RequestIdReused,
     SourceUnusable,
     StillRunning,
@@ -42,6 +44,8 @@ _BY_REASON: dict[str, Callable[[str], BsadviseError]] = {
     "INTERRUPTED": Interrupted,
     "REQUEST_ID_REUSED": RequestIdReused,
     "SOURCE_REJECTED": SourceUnusable,
+    "QUOTA_EXCEEDED": QuotaExceeded,
+    "UPLOAD_STALLED": TimedOut,
 }
 
 _BY_CODE: dict[grpc.StatusCode, Callable[[str], BsadviseError]] = {
@@ -53,7 +57,7 @@ _BY_CODE: dict[grpc.StatusCode, Callable[[str], BsadviseError]] = {
     grpc.StatusCode.UNAVAILABLE: DaemonUnreachable,
     grpc.StatusCode.CANCELLED: Cancelled,
     grpc.StatusCode.DEADLINE_EXCEEDED: TimedOut,
-    grpc.StatusCode.UNAUTHENTICATED: AccessDenied,
+    grpc.StatusCode.UNAUTHENTICATED: NotAuthenticated,
     grpc.StatusCode.PERMISSION_DENIED: AccessDenied,
     grpc.StatusCode.UNIMPLEMENTED: UnexpectedReply,
 }

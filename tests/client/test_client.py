@@ -20,6 +20,7 @@ from bsadvise.v1 import (
     recommendation_pb2,
     recommendation_service_pb2,
     source_service_pb2,
+    token_service_pb2,
 )
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
@@ -449,6 +450,7 @@ def test_each_call_is_a_method_of_the_contract() -> None:
         f"/{service.full_name}/{method.name}": method.output_type
         for module in (
             recommendation_service_pb2, source_service_pb2, memory_service_pb2, device_service_pb2,
+            token_service_pb2,
         )
         for service in module.DESCRIPTOR.services_by_name.values()
         for method in service.methods

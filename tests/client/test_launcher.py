@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from bsadvise import Client, launcher
+from bsadvise.credentials import Target
 from bsadvise.errors import DaemonFailed, DaemonUnreachable, ServerMissing
 from bsadvise.launcher import PrivateDaemon, connect, is_serving
 
@@ -27,11 +28,11 @@ def _surroundings(
 
 
 def test_an_address_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert connect("host:1").address == "host:1"
-    assert connect("/run/d.sock").address == "unix:/run/d.sock"
+    assert connect("host:1").target.address == "host:1"
+    assert connect("/run/d.sock").target.address == "unix:/run/d.sock"
     monkeypatch.setenv("BSADVISE_ADDRESS", "other:2")
-    assert connect().address == "other:2"
-    assert connect("host:1").address == "host:1"
+    assert connect().target.address == "other:2"
+    assert connect("host:1").target.address == "host:1"
 
 
 @pytest.mark.parametrize("variable", ["XDG_RUNTIME_DIR", "XDG_STATE_HOME"])
@@ -45,7 +46,7 @@ def test_a_daemon_on_the_default_socket_is_used(
     socket.parent.mkdir()
     with FakeDaemon(socket) as daemon, Client() as client:
         assert client.devices()
-        assert connect() == launcher.Connection(f"unix:{socket}")
+        assert connect() == launcher.Connection(Target(f"unix:{socket}"))
         assert daemon.requests
 
 
@@ -85,7 +86,7 @@ def test_the_death_of_a_private_daemon_explains_the_failed_call(
 ) -> None:
     daemon = PrivateDaemon(FAKE_COMMAND)
     monkeypatch.setattr(
-        "bsadvise.client.connect", lambda _: launcher.Connection(daemon.address, daemon)
+        "bsadvise.client.connect", lambda *_: launcher.Connection(Target(daemon.address), daemon)
     )
     with Client() as client:
         assert client.devices()

@@ -19,7 +19,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from advisor.application.application import Application
 from advisor.service.pulse import Pulse
-from advisor.service.server import Door, make_server
+from advisor.service.server import Bound, Door, make_server
 from tests.support.bench import BUNDLE, Bench
 from tests.support.bundles import digest_of
 
@@ -57,19 +57,26 @@ class Client:
 @asynccontextmanager
 async def serving(bench: Bench, socket_path: Path | None = None) -> AsyncIterator[Client]:
     """Serve a bench on a unix socket, or on a free port of loopback, its queue running."""
-    async with bench.running() as application:
-        door = Door(
-            socket_path=socket_path,
-            listen=None if socket_path else "127.0.0.1:0",
-            trust_loopback=True,
-            reflection=True,
-        )
-        bound = await make_server(application, door, metrics=bench.telemetry)
+    door = Door(
+        socket_path=socket_path,
+        listen=None if socket_path else "127.0.0.1:0",
+        trust_loopback=True,
+        reflection=True,
+    )
+    async with serving_at(bench, door) as (application, bound):
         (address,) = bound.addresses
+        async with grpc.aio.insecure_channel(address) as channel:
+            yield Client(address, channel, application, bound.pulse)
+
+
+@asynccontextmanager
+async def serving_at(bench: Bench, door: Door) -> AsyncIterator[tuple[Application, Bound]]:
+    """Serve a bench behind a door, its queue running."""
+    async with bench.running() as application:
+        bound = await make_server(application, door, metrics=bench.telemetry)
         await bound.server.start()
         try:
-            async with grpc.aio.insecure_channel(address) as channel:
-                yield Client(address, channel, application, bound.pulse)
+            yield application, bound
         finally:
             await bound.server.stop(grace=None)
 

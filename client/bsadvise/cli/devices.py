@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from bsadvise.cli.options import address_option, output_option
+from bsadvise.cli.options import address_option, open_client, output_option
 from bsadvise.cli.output import print_answer
 from bsadvise.cli.views import devices_view
-from bsadvise.client import Client
 
 
 @click.command()
@@ -15,6 +14,6 @@ from bsadvise.client import Client
 @address_option
 def devices(output: str, address: str | None) -> None:
     """List the devices of the daemon's machine, as they are now."""
-    with Client(address) as client:
+    with open_client(address) as client:
         found = client.devices()
     print_answer({"devices": [one.to_dict() for one in found]}, devices_view(found), output)

@@ -14,9 +14,8 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from bsadvise.cli.options import address_option
+from bsadvise.cli.options import address_option, open_client
 from bsadvise.cli.output import print_view
-from bsadvise.client import Client
 from bsadvise.device import Device, DeviceKind
 from bsadvise.errors import BsadviseError
 from bsadvise.launcher import default_socket, is_serving, missing_server_packages, state_dir
@@ -105,7 +104,7 @@ def _check_cache() -> Check:
 
 def _check_daemon(address: str | None) -> Iterator[Check]:
     try:
-        with Client(address) as client:
+        with open_client(address) as client:
             devices = client.devices()
     except BsadviseError as error:
         yield Check("daemon", Verdict.WRONG, str(error))

@@ -10,6 +10,7 @@ import click
 from bsadvise.cli.options import (
     address_option,
     model_argument,
+    open_client,
     output_option,
     save_option,
     task_options,
@@ -17,7 +18,6 @@ from bsadvise.cli.options import (
 )
 from bsadvise.cli.output import print_answer
 from bsadvise.cli.views import estimate_view
-from bsadvise.client import Client
 from bsadvise.errors import NoFitError
 from bsadvise.units import format_bytes
 
@@ -30,7 +30,7 @@ from bsadvise.units import format_bytes
 @address_option
 def estimate(model: Path, **flags: Any) -> None:  # noqa: ANN401 - click's flags
     """Predict the largest micro-batch of MODEL that fits, without running it."""
-    with Client(flags["address"]) as client:
+    with open_client(flags["address"]) as client:
         found = client.estimate_memory(model, include=flags["include"], **task_request(flags))
     print_answer(found.to_dict(), estimate_view(found, model.name), flags["output"], flags["save"])
     if found.max_micro_batch_size == 0:

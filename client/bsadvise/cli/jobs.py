@@ -8,6 +8,7 @@ import click
 
 from bsadvise.cli.options import (
     address_option,
+    open_client,
     option,
     output_option,
     quiet_option,
@@ -16,7 +17,6 @@ from bsadvise.cli.options import (
 from bsadvise.cli.output import print_answer
 from bsadvise.cli.recommend import follow_to_answer
 from bsadvise.cli.views import advice_view, job_view, jobs_view
-from bsadvise.client import Client
 
 job_argument = click.argument("job_id", metavar="ID")
 
@@ -32,7 +32,7 @@ def jobs() -> None:
 @address_option
 def list_jobs(limit: int, output: str, address: str | None) -> None:
     """List recommendations, newest first."""
-    with Client(address) as client:
+    with open_client(address) as client:
         found = client.list(limit)
     print_answer({"recommendations": [one.to_dict() for one in found]}, jobs_view(found), output)
 
@@ -45,7 +45,7 @@ def list_jobs(limit: int, output: str, address: str | None) -> None:
 @address_option
 def show(job_id: str, *, log: bool, output: str, save: Path | None, address: str | None) -> None:
     """Show a recommendation."""
-    with Client(address) as client:
+    with open_client(address) as client:
         found = client.get(job_id)
         measured = client.measurements(job_id) if log else None
     document = found.to_dict()
@@ -62,7 +62,7 @@ def show(job_id: str, *, log: bool, output: str, save: Path | None, address: str
 @address_option
 def watch(job_id: str, *, output: str, save: Path | None, quiet: bool, address: str | None) -> None:
     """Follow a recommendation from its first event to its answer; Ctrl-C leaves it running."""
-    with Client(address) as client:
+    with open_client(address) as client:
         found = client.get(job_id)
         advice = follow_to_answer(client, found, quiet=quiet)
     print_answer(
@@ -75,7 +75,7 @@ def watch(job_id: str, *, output: str, save: Path | None, quiet: bool, address: 
 @address_option
 def cancel(job_id: str, address: str | None) -> None:
     """Ask a recommendation to stop; it keeps its best answer so far."""
-    with Client(address) as client:
+    with open_client(address) as client:
         found = client.cancel(job_id)
     ended = found.state.is_final
     click.echo(f"{job_id} had ended: {found.state}" if ended else f"{job_id} is stopping")
@@ -86,6 +86,6 @@ def cancel(job_id: str, address: str | None) -> None:
 @address_option
 def delete(job_id: str, address: str | None) -> None:
     """Remove a recommendation that does not run."""
-    with Client(address) as client:
+    with open_client(address) as client:
         client.delete(job_id)
     click.echo(f"{job_id} is removed")

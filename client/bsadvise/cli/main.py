@@ -13,6 +13,7 @@ from bsadvise.cli.estimate import estimate
 from bsadvise.cli.jobs import jobs
 from bsadvise.cli.recommend import recommend
 from bsadvise.cli.serve import serve
+from bsadvise.cli.token import token
 from bsadvise.config import CONFIG_NAME, load_defaults
 from bsadvise.errors import BsadviseError, ModelFileError, NothingToSay
 
@@ -66,7 +67,7 @@ def cli(ctx: click.Context, config: Path | None) -> None:
         ctx.default_map = load_defaults(path, cli)
 
 
-for _command in (recommend, estimate, devices, doctor, serve, jobs):
+for _command in (recommend, estimate, devices, doctor, serve, jobs, token):
     cli.add_command(_command)
 
 

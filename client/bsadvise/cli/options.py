@@ -6,12 +6,15 @@ Every flag can also be given as a variable: ``--memory-limit`` is ``BSADVISE_MEM
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bsadvise.request import AdviceOptions, Objective
+from bsadvise.client import Client
+from bsadvise.credentials import Credentials, read_token
+from bsadvise.request import AdviceOptions, Objective, Priority
 from bsadvise.units import parse_bytes, parse_seconds
 
 Function = Callable[..., Any]
@@ -92,11 +95,41 @@ def together(*decorators: Decorator) -> Decorator:
 model_argument = click.argument(
     "model", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
-address_option = option(
-    "--address",
-    metavar="TARGET",
-    help="The daemon: HOST:PORT or a socket's path. "
-    "[default: one that runs here, else a private one]",
+
+_CREDENTIALS = "bsadvise.credentials"
+
+
+def _keep(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
+    if path is not None:
+        ctx.meta.setdefault(_CREDENTIALS, {})[param.name] = path
+
+
+def _credential(flag: str, text: str) -> Decorator:
+    path = click.Path(exists=True, dir_okay=False, path_type=Path)
+    return option(flag, type=path, expose_value=False, callback=_keep, help=text)
+
+
+def open_client(address: str | None) -> Client:
+    """Return a client with the credentials that the flags of ``address_option`` name."""
+    files: dict[str, Any] = dict(click.get_current_context().meta.get(_CREDENTIALS, {}))
+    token_file = files.pop("token_file", None)
+    credentials = replace(Credentials.from_environment(), **files)
+    if token_file is not None:
+        credentials = replace(credentials, token=read_token(token_file))
+    return Client(address, credentials=credentials)
+
+
+address_option = together(
+    option(
+        "--address",
+        metavar="TARGET",
+        help="The daemon: HOST:PORT or a socket's path. "
+        "[default: one that runs here, else a private one]",
+    ),
+    _credential("--token-file", "Holds the token; else BSADVISE_TOKEN does."),
+    _credential("--ca-file", "Authority of the daemon's certificate, PEM."),
+    _credential("--cert-file", "Own certificate, PEM, if the daemon asks for one."),
+    _credential("--key-file", "Its key, PEM."),
 )
 output_option = option(
     "--output", "-o", type=click.Choice(FORMATS), default="text", show_default=True,
@@ -128,6 +161,10 @@ task_options = together(
         "--include", type=click.Path(exists=True, path_type=Path), multiple=True,
         help="File or folder to send along with the model file.",
     ),
+    option(
+        "--python", type=click.Path(path_type=Path), metavar="PATH",
+        help="Interpreter whose packages the model file needs. [default: the daemon's]",
+    ),
 )  # fmt: skip
 
 advice_options = together(
@@ -142,6 +179,10 @@ advice_options = together(
     option("--trials", type=click.IntRange(0), help="The most trials. [default: as time allows]"),
     option("--no-trials", is_flag=True, help="Choose the learning rate by rule, without trials."),
     option("--seed", type=click.IntRange(0), help="Seed of everything random. [default: 0]"),
+    option(
+        "--priority", type=click.Choice([priority.value for priority in Priority]),
+        help="low steps back behind all others, high before one's own. [default: normal]",
+    ),
     option("--no-cache", is_flag=True, help="Measure again, whatever was found before."),
 )  # fmt: skip
 
@@ -153,6 +194,8 @@ def task_request(flags: dict[str, Any]) -> AdviceOptions:
         memory_limit_bytes=flags["memory_limit"],
         margin_bytes=flags["margin"],
         build_kwargs=dict(flags["settings"]),
+        # Not resolved: it is its place, not the program, that makes a virtual environment.
+        python=str(flags["python"].absolute()) if flags["python"] else None,
     )
 
 
@@ -170,4 +213,5 @@ def advice_request(flags: dict[str, Any]) -> AdviceOptions:
         max_trials=0 if flags["no_trials"] else flags["trials"],
         seed=flags["seed"],
         use_cache=False if flags["no_cache"] else None,
+        priority=flags["priority"],
     )

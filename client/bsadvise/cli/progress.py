@@ -15,11 +15,24 @@ from rich.text import Text
 
 from bsadvise.advice import Advice
 from bsadvise.cli.output import make_console
-from bsadvise.cli.words import describe_advice, describe_command, describe_outcome, stage_of
-from bsadvise.recommendation import CommandStarted, Event, Measured, State, StateChanged
+from bsadvise.cli.words import (
+    describe_advice,
+    describe_command,
+    describe_outcome,
+    describe_waiting,
+    stage_of,
+)
+from bsadvise.recommendation import (
+    CommandStarted,
+    Event,
+    Measured,
+    State,
+    StateChanged,
+    Waiting,
+)
 from bsadvise.units import format_seconds
 
-Show = Callable[[Event], None]
+Show = Callable[[Event | Waiting], None]
 
 
 @contextmanager
@@ -49,8 +62,11 @@ class Standing:
     remaining_s: float | None = None
     measurement_count: int = 0
 
-    def take(self, event: Event) -> None:
-        """Take the next event in."""
+    def take(self, event: Event | Waiting) -> None:
+        """Take the next event in, or a new place in the queue."""
+        if isinstance(event, Waiting):
+            self.doing = describe_waiting(event, time.time())
+            return
         match event.happening:
             case StateChanged(state=state):
                 self.state = state
@@ -82,9 +98,15 @@ class Lines:
         self._console = console
         self._standing = Standing()
         self._first_at_s: float | None = None
+        self._position: int | None = None
 
-    def show(self, event: Event) -> None:
-        """Print what an event tells, where it tells of a result."""
+    def show(self, event: Event | Waiting) -> None:
+        """Print what an event tells, where it tells of a result, and a new place in the queue."""
+        if isinstance(event, Waiting):
+            if event.position != self._position:
+                self._console.print(describe_waiting(event, time.time()), soft_wrap=True)
+            self._position = event.position
+            return
         if self._first_at_s is None:
             self._first_at_s = event.at_s
         best_before = self._standing.best_words()
@@ -115,10 +137,10 @@ class Board:
         self._deadline_s: float | None = None
         self._spinner = Spinner("dots")
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event | Waiting) -> None:
         """Take an event in; the next drawing shows it."""
         self._standing.take(event)
-        if isinstance(event.happening, Measured):
+        if isinstance(event, Event) and isinstance(event.happening, Measured):
             self._deadline_s = self._clock() + event.happening.remaining_s
 
     def __rich__(self) -> RenderableType:

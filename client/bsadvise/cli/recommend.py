@@ -15,6 +15,7 @@ from bsadvise.cli.options import (
     advice_options,
     advice_request,
     model_argument,
+    open_client,
     option,
     output_option,
     quiet_option,
@@ -46,7 +47,7 @@ def recommend(model: Path, **flags: Any) -> None:  # noqa: ANN401 - click's flag
     daemon answers, 6 cancelled or timed out with nothing to say, 1 anything else.
     """
     options = advice_request(flags)
-    with Client(flags["address"]) as client, Interrupts() as interrupts:
+    with open_client(flags["address"]) as client, Interrupts() as interrupts:
         created = client.create_recommendation(
             model, include=flags["include"], request_id=flags["request_id"], **options
         )
@@ -63,7 +64,7 @@ def follow_to_answer(client: Client, recommendation: Recommendation, *, quiet: b
     """
     if not recommendation.state.is_final:
         with show_progress(quiet=quiet) as show:
-            for event in client.watch(recommendation.recommendation_id):
+            for event in client.watch(recommendation.recommendation_id, on_waiting=show):
                 show(event)
         recommendation = client.get(recommendation.recommendation_id)
     return advice_of(recommendation)

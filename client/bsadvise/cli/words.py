@@ -30,6 +30,7 @@ from bsadvise.measurements import (
     TrainRun,
     Verification,
 )
+from bsadvise.recommendation import Waiting
 from bsadvise.task import TaskProfile
 from bsadvise.units import format_bytes, format_number, format_rate, format_seconds
 
@@ -57,6 +58,13 @@ def describe_advice(advice: Advice) -> str:
         (advice.micro_batch_size, advice.accumulation_steps, advice.world_size),
         advice.learning_rate,
     )
+
+
+def describe_waiting(waiting: Waiting, now_s: float) -> str:
+    """Return a place in the queue: "waiting for the device: number 3, about 2 min"."""
+    wait_s = max(0.0, waiting.expected_start_at_s - now_s)
+    when = f", at most about {format_seconds(round(wait_s))}" if wait_s >= 1 else ""
+    return f"waiting for the device: number {waiting.position}{when}"
 
 
 def describe_command(command: Command) -> str:
