@@ -9,6 +9,9 @@ the forward pass, of the backward pass and of the optimizer step), so it is conv
 gives two bounds from points that are known: a chord between two of them lies above the curve,
 and a line through two of them, drawn on to the right, lies below it. The walk to the budget
 needs no more than that, and knows when it has arrived.
+
+What CUDA's allocator reserves for those bytes follows them in steps, a segment at a time: there
+the lines say where to look, and once close only a known point is trusted to fit.
 """
 
 from __future__ import annotations
@@ -33,9 +36,11 @@ class MemoryCurve:
 
     Attributes:
         points: Peak bytes by micro-batch size; at least one.
+        is_convex: Whether chords lie above the curve; not where segments are reserved.
     """
 
     points: Mapping[int, int]
+    is_convex: bool = True
 
     def peak_bytes(self, size: int) -> int:
         """Return f at ``size``: known, on the chord between neighbours, or on the last line.
@@ -49,17 +54,18 @@ class MemoryCurve:
         return max(0, math.ceil(value))
 
     def largest_fit(self, budget_bytes: float) -> int:
-        """Return the largest b known to have f(b) <= M; 0 when none is.
+        """Return the largest b that fits, f(b) <= M; 0 when none is known to.
 
         Between the largest known size that fits and the smallest that does not, the chord is
-        trusted: it errs on the safe side.
+        trusted, which errs on the safe side where the curve is convex. Where it is not, and
+        the two are close, only the known size is.
         """
         fitting = [size for size, peak in self.points.items() if peak <= budget_bytes]
         if not fitting:
             return 0
         low = max(fitting)
         high = self._smallest_misfit(budget_bytes)
-        if high is None:
+        if high is None or high < low or not (self.is_convex or high - low > _bracket(low)):
             return low
         room = budget_bytes - self.points[low]
         return min(high - 1, low + int(room / self._slope(low, high)))
@@ -75,7 +81,7 @@ class MemoryCurve:
         if not fitting:
             return None if high == 1 else max(1, min(self.points) // 4)
         low = fitting[-1]
-        if high is not None and high - low <= max(1, _TOLERANCE * low):
+        if high is not None and high - low <= _bracket(low):
             return None
         if low >= LARGEST_SIZE:
             return None
@@ -107,3 +113,7 @@ class MemoryCurve:
             # One point: all of it may grow with b, which is the safe thing to think.
             return self.points[left] / left
         return (self.points[right] - self.points[left]) / (right - left)
+
+
+def _bracket(size: int) -> float:
+    return max(1, _TOLERANCE * size)

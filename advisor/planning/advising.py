@@ -18,6 +18,7 @@ from advisor.planning.caveats import caveats
 from advisor.planning.choice import Choice, Chooser
 from advisor.planning.effort import search
 from advisor.planning.facts import Facts
+from advisor.planning.levers import lever_gains
 from advisor.planning.memory import MemoryModel
 from advisor.planning.schedule import RUNG_COUNT
 from advisor.planning.verification import verification_of
@@ -88,7 +89,13 @@ class _Adviser:
             caveats=caveats(facts, choice, self.chooser),
             alternatives=tuple(self._alternatives()),
             search=search(facts),
+            levers=lever_gains(facts),
+            max_micro_batch_size_interval=self._max_size_interval(),
         )
+
+    def _max_size_interval(self) -> Interval | None:
+        found = self.memory.max_size_interval
+        return None if found is None else Interval(low=found[0], high=found[1])
 
     def _pace(self) -> tuple[float | None, Interval | None]:
         """Return seconds a step and the interval of samples/s, as timed before.

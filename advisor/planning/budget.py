@@ -12,6 +12,9 @@ MARGIN_SHARE = 0.03
 CUDA_CONTEXT_BYTES = 512 << 20
 """What CUDA and its libraries take on a card that is not here to be measured."""
 
+NCCL_BYTES = 384 << 20
+"""What NCCL keeps on each card to exchange gradients; a rule of thumb."""
+
 TRACING_SHARE = 0.25
 """Share of the seconds after which no further memory trace is begun."""
 LADDER_SHARE = 0.35
@@ -39,9 +42,25 @@ def memory_budget(request: AdviceRequest, device: Device) -> MemoryBudget:
 
 
 def overhead_bytes(request: AdviceRequest, device: Device, profile: TaskProfile) -> int:
-    """Return what the device's libraries take out of the budget before any tensor does."""
+    """Return what a step takes beside its tensors: libraries, and exchanging gradients."""
     if device.kind is DeviceKind.CPU or request.memory_limit_bytes is not None:
-        return 0
+        return bucket_bytes(request, profile)
+    exchange_bytes = NCCL_BYTES if request.world_size > 1 else 0
+    return _context_bytes(device, profile) + exchange_bytes + bucket_bytes(request, profile)
+
+
+def bucket_bytes(request: AdviceRequest, profile: TaskProfile) -> int:
+    """Return what DistributedDataParallel keeps gradients in to exchange them: one copy."""
+    return 0 if request.world_size == 1 else gradient_bytes(profile)
+
+
+def gradient_bytes(profile: TaskProfile) -> int:
+    """Return what the gradients of all trainable parameters take."""
+    share = profile.trainable_parameter_count / max(1, profile.parameter_count)
+    return int(profile.parameter_bytes * share)
+
+
+def _context_bytes(device: Device, profile: TaskProfile) -> int:
     if profile.device_free_bytes is None or device.free_bytes is None:
         return CUDA_CONTEXT_BYTES
     return max(0, device.free_bytes - profile.device_free_bytes)

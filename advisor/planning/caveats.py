@@ -18,7 +18,9 @@ from advisor.domain.task import OptimizerFamily
 from advisor.domain.units import format_bytes, format_seconds
 from advisor.estimators.memory_curve import LARGEST_SIZE
 from advisor.planning.choice import Choice, Chooser
+from advisor.planning.drift import is_spoilt
 from advisor.planning.facts import Facts
+from advisor.planning.levers import shown_size, typical_peak_bytes
 from advisor.planning.memory import MemoryModel
 from advisor.planning.schedule import RUNG_COUNT
 from advisor.planning.trials import Trial
@@ -128,7 +130,7 @@ def _about_memory(facts: Facts) -> Iterator[str]:
     model = MemoryModel(facts)
     largest = model.max_micro_batch_size
     ran = any(command.micro_batch_size == largest for command, _ in facts.figures(RunStep, StepRun))
-    if model.curve.next_size(model.budget_bytes) is not None and largest < LARGEST_SIZE:
+    if model.curve.next_size(model.traced_budget_bytes) is not None and largest < LARGEST_SIZE:
         yield f"The search for the largest micro-batch ended early: more than {largest:,} may fit."
     if largest >= LARGEST_SIZE:
         yield f"Memory was not followed beyond {LARGEST_SIZE:,} samples a micro-batch."
@@ -136,6 +138,17 @@ def _about_memory(facts: Facts) -> Iterator[str]:
         yield (
             f"max_micro_batch_size is predicted, not run: a step of {largest:,} samples takes "
             f"{format_bytes(model.predicted_peak_bytes(largest))}."
+        )
+    typical_bytes = typical_peak_bytes(facts, shown_size(facts))
+    if typical_bytes is not None:
+        yield (
+            f"Samples are of unlike sizes, and the longest decides what fits: a usual batch of "
+            f"{shown_size(facts):,} takes {format_bytes(typical_bytes)}."
+        )
+    if any(map(is_spoilt, facts.log)):
+        yield (
+            "Other processes took or gave back memory of the device while it was measured; "
+            "what they spoilt was measured again."
         )
     if facts.device.processes:
         names = ", ".join(

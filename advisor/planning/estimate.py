@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from advisor.domain.advice import MemoryEstimate, MemoryPoint
+from advisor.domain.commands import TraceMemory
 from advisor.domain.device import Device
 from advisor.domain.measurements import Log
 from advisor.domain.request import AdviceRequest
-from advisor.planning.budget import memory_budget
+from advisor.planning.budget import hook_limit_s, memory_budget
 from advisor.planning.effort import search
 from advisor.planning.facts import Facts
 from advisor.planning.inspection import next_inspection
-from advisor.planning.memory import MemoryModel, next_trace
+from advisor.planning.levers import (
+    asked_size,
+    lever_gains,
+    next_lever,
+    next_typical,
+    shown_size,
+    typical_peak_bytes,
+)
+from advisor.planning.memory import MemoryModel, is_plain, next_trace
 from advisor.planning.step import EstimateStep
 
 
@@ -20,15 +29,31 @@ class MemoryPlanner:
     def next_step(self, request: AdviceRequest, device: Device, log: Log) -> EstimateStep:
         """Return what to trace next, the estimate, or why there is none."""
         facts = Facts(request, device, log)
-        step = next_inspection(facts) or next_trace(facts)
+        step = (
+            next_inspection(facts)
+            or next_trace(facts)
+            or _next_asked(facts)
+            or next_typical(facts)
+            or next_lever(facts)
+        )
         return _estimate(facts) if step is None else step
+
+
+def _next_asked(facts: Facts) -> TraceMemory | None:
+    """Return the trace of the size that was asked about; None when there is one or none is."""
+    size = asked_size(facts)
+    if size is None or any(
+        is_plain(command) and command.micro_batch_size == size
+        for command, _ in facts.entries(TraceMemory)
+    ):
+        return None
+    return TraceMemory(micro_batch_size=size, time_limit_s=hook_limit_s(facts.request))
 
 
 def _estimate(facts: Facts) -> MemoryEstimate:
     model = MemoryModel(facts)
     largest = model.max_micro_batch_size
-    fitting = [size for size in model.traces if size <= largest]
-    shown = max(fitting, default=min(model.traces))
+    shown = shown_size(facts)
     notes = [note for trace in model.traces.values() for note in trace.caveats]
     return MemoryEstimate(
         device=facts.device.name,
@@ -44,4 +69,6 @@ def _estimate(facts: Facts) -> MemoryEstimate:
         precision=facts.profile.precision,
         caveats=tuple(dict.fromkeys((*notes, *facts.profile.caveats))),
         search=search(facts),
+        levers=lever_gains(facts),
+        typical_peak_bytes=typical_peak_bytes(facts, shown),
     )

@@ -20,6 +20,7 @@ from advisor.domain.measurements import (
 from advisor.domain.request import AdviceRequest
 from advisor.domain.task import TaskProfile
 from advisor.estimators.timing import StepTimeCurve, typical_time_s
+from advisor.planning.drift import sound_measurements
 
 C = TypeVar("C", bound=Command)
 O = TypeVar("O", bound=Outcome)  # noqa: E741 - the outcome beside the command
@@ -39,6 +40,11 @@ class Facts:
     device: Device
     log: Log
 
+    @cached_property
+    def sound(self) -> Log:
+        """The log without what other processes on the device have spoilt."""
+        return tuple(sound_measurements(self.log))
+
     @property
     def elapsed_s(self) -> float:
         """Seconds of measurement so far."""
@@ -55,7 +61,7 @@ class Facts:
 
     def entries(self, command_class: type[C]) -> Iterator[tuple[C, Measurement]]:
         """Yield the measurements of one kind of command, oldest first."""
-        for entry in self.log:
+        for entry in self.sound:
             if isinstance(entry.command, command_class):
                 yield entry.command, entry
 
@@ -99,7 +105,7 @@ class Facts:
         return min(
             (
                 entry.command.micro_batch_size
-                for entry in self.log
+                for entry in self.sound
                 if isinstance(entry.outcome, OutOfMemory)
                 and isinstance(entry.command, TimeSteps | Train | Verify)
             ),

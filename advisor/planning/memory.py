@@ -1,30 +1,42 @@
-"""The memory stage: from traces to the largest micro-batch, then one real run of it."""
+"""The memory stage: from traces to the largest micro-batch, and the real runs that check it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from advisor.domain.advice import Refusal
 from advisor.domain.commands import RunStep, TimeSteps, TraceMemory, Train, Verify
 from advisor.domain.device import DeviceKind
-from advisor.domain.measurements import MemoryTrace, OutOfMemory, StepRun
+from advisor.domain.measurements import MemoryTrace, OutOfMemory, StepRun, Verification
 from advisor.estimators.memory_curve import FIRST_SIZES, LARGEST_SIZE, MemoryCurve
-from advisor.planning.budget import TRACING_SHARE, hook_limit_s, memory_budget, overhead_bytes
+from advisor.planning.budget import (
+    TRACING_SHARE,
+    gradient_bytes,
+    hook_limit_s,
+    memory_budget,
+    overhead_bytes,
+)
 from advisor.planning.facts import Facts
 from advisor.planning.refusals import refuse, refuse_no_fit
 from advisor.planning.split import Split
 
 _LEAST_TRACES = 4
 _MOST_TRACES = 12
-_MOST_RUNS = 4
+_MOST_RUNS = 5
 _REAL_COMMANDS = RunStep | TimeSteps | Train | Verify
 
 LEAST_BATCHES_PER_EPOCH = 4
 """No effective batch is thought of that makes fewer steps an epoch."""
 _MISS_FACTOR = 1.03
 """How much larger than predicted memory is taken to be after a run that did not fit."""
+
+_CALIBRATION_SHARE = 4
+"""A card is first tried with this part of what is predicted to fit."""
+
+_AGREEMENT = 0.01
+"""Runs and predictions that differ by less than this agree."""
 
 _RUN_SHARE = 0.15
 """The most of the budget that running the largest size may take."""
@@ -51,12 +63,12 @@ class MemoryModel:
     @cached_property
     def curve(self) -> MemoryCurve:
         """Predicted peak of training and of evaluation, whichever is higher."""
-        return _curve(self.traces)
+        return self.curve_of(self.traces)
 
     @cached_property
     def accumulating_curve(self) -> MemoryCurve:
         """The same for steps of several micro-batches; of no points where it was not traced."""
-        return _curve(self._traces(accumulating=True))
+        return self.curve_of(self._traces(accumulating=True))
 
     @cached_property
     def overhead_bytes(self) -> int:
@@ -70,25 +82,52 @@ class MemoryModel:
         return max(0, budget.budget_bytes - self.overhead_bytes)
 
     @cached_property
+    def traced_budget_bytes(self) -> float:
+        """What a trace may come to, by what runs have taught."""
+        return self.budget_bytes / self.correction
+
+    @cached_property
     def correction(self) -> float:
         """Measured over predicted memory, at least 1.
 
-        A run that did not fit shows that it is more than the budget over the prediction; how
-        much more is not known, so a miss adds _MISS_FACTOR.
+        Of the runs that fitted, that of the largest size says most: what is fixed weighs more
+        in small ones. A run that did not fit, or took more than the budget, shows that it is
+        more than the budget over the prediction; how much more is not known, so a miss adds
+        _MISS_FACTOR.
         """
-        factor = 1.0
-        for entry in self.facts.log:
+        ratios = self._run_ratios
+        return max(1.0, ratios[max(ratios)] if ratios else 1.0, *self._miss_factors())
+
+    @cached_property
+    def _run_ratios(self) -> dict[int, float]:
+        """Measured over predicted memory of the runs of a size that fitted."""
+        return {
+            command.micro_batch_size: run.peak_bytes / self._traced_by(command)
+            for command, run in self.facts.figures(RunStep, StepRun)
+        }
+
+    def _miss_factors(self) -> Iterator[float]:
+        proven = max(self._run_ratios, default=0)
+        for entry in self.facts.sound:
             command, outcome = entry.command, entry.outcome
             if not isinstance(command, _REAL_COMMANDS):
                 continue
-            predicted = self._traced_bytes(
-                command.micro_batch_size, accumulating=_accumulates(command)
-            )
-            if isinstance(outcome, OutOfMemory):
-                factor = max(factor, _MISS_FACTOR * self.budget_bytes / predicted)
-            elif isinstance(outcome, StepRun):
-                factor = max(factor, outcome.peak_bytes / predicted)
-        return factor
+            # Where a larger size has run, it was not the prediction that failed.
+            if isinstance(outcome, OutOfMemory) and command.micro_batch_size > proven:
+                yield _MISS_FACTOR * self.budget_bytes / self._traced_by(command)
+            elif isinstance(outcome, Verification) and outcome.peak_bytes > self.budget_bytes:
+                yield outcome.peak_bytes / self._traced_by(command)
+
+    @cached_property
+    def max_size_interval(self) -> tuple[int, int] | None:
+        """What was seen to fit, and what may; None where runs agree with the prediction."""
+        ratios, misses = self._run_ratios, list(self._miss_factors())
+        if not ratios or (not misses and abs(ratios[max(ratios)] - 1) <= _AGREEMENT):
+            return None
+        likely = self.curve.largest_fit(self.budget_bytes / min(ratios.values()))
+        crashed = self.facts.smallest_out_of_memory
+        high = likely if crashed is None else min(likely, crashed - 1)
+        return max(ratios), max(*ratios, self.max_micro_batch_size, high)
 
     @cached_property
     def max_micro_batch_size(self) -> int:
@@ -111,33 +150,45 @@ class MemoryModel:
             split.micro_batch_size, accumulating=split.accumulation_steps > 1
         )
 
+    def curve_of(self, traces: Mapping[int, MemoryTrace]) -> MemoryCurve:
+        """Return the curve through some traces: reserved bytes on CUDA, else live ones."""
+        points = {b: peak_bytes_of(trace) for b, trace in traces.items()}
+        return MemoryCurve(points, is_convex=self.facts.device.kind is DeviceKind.CPU)
+
+    def _traced_by(self, command: RunStep | TimeSteps | Train | Verify) -> int:
+        return self._traced_bytes(command.micro_batch_size, accumulating=_accumulates(command))
+
     def _traced_bytes(self, size: int, *, accumulating: bool) -> int:
         if not accumulating:
             return self.curve.peak_bytes(size)
         if self.accumulating_curve.points:
             return self.accumulating_curve.peak_bytes(size)
         # Gradients that are there from the first micro-batch on add no more than themselves.
-        profile = self.facts.profile
-        share = profile.trainable_parameter_count / max(1, profile.parameter_count)
-        return self.curve.peak_bytes(size) + int(profile.parameter_bytes * share)
+        return self.curve.peak_bytes(size) + gradient_bytes(self.facts.profile)
 
     def _traces(self, *, accumulating: bool) -> dict[int, MemoryTrace]:
         return {
             command.micro_batch_size: trace
             for command, trace in self.facts.figures(TraceMemory, MemoryTrace)
-            if (command.accumulation_steps > 1) is accumulating
+            if is_plain(command) and (command.accumulation_steps > 1) is accumulating
         }
 
     def _largest(self, curve: MemoryCurve) -> int:
-        size = curve.largest_fit(self.budget_bytes / self.correction)
+        size = curve.largest_fit(self.traced_budget_bytes)
         crashed = self.facts.smallest_out_of_memory
         return size if crashed is None else min(size, crashed - 1)
 
 
-def _curve(traces: Mapping[int, MemoryTrace]) -> MemoryCurve:
-    return MemoryCurve(
-        {b: max(trace.peak_bytes, trace.evaluation_peak_bytes) for b, trace in traces.items()}
-    )
+def peak_bytes_of(trace: MemoryTrace) -> int:
+    """Return what a trace says would be taken: reserved bytes where they are known."""
+    if trace.reserved_bytes is not None:
+        return trace.reserved_bytes
+    return max(trace.peak_bytes, trace.evaluation_peak_bytes)
+
+
+def is_plain(command: TraceMemory) -> bool:
+    """Return whether a trace is of the user's training as it is, with the longest sample."""
+    return command.lever is None and not command.is_typical
 
 
 def _accumulates(command: RunStep | TimeSteps | Train | Verify) -> bool:
@@ -156,7 +207,7 @@ def next_trace(facts: Facts) -> TraceMemory | Refusal | None:
     Where memory, not the data, bounds the batch, steps that accumulate are followed too.
     """
     for command, entry in facts.entries(TraceMemory):
-        if not isinstance(entry.outcome, MemoryTrace):
+        if is_plain(command) and not isinstance(entry.outcome, MemoryTrace):
             traced = MemoryModel(facts).traces
             return None if traced else refuse(command, entry.outcome)
     model = MemoryModel(facts)
@@ -167,7 +218,7 @@ def next_trace(facts: Facts) -> TraceMemory | Refusal | None:
     if fits == 0:
         needed = model.curve.peak_bytes(min(model.traces))
         return refuse_no_fit(needed, model.budget_bytes, facts.device.name)
-    if fits < _largest_thinkable(facts):
+    if memory_bounds_the_batch(facts, fits):
         size = _next_size(facts, model.accumulating_curve, (1, fits))
         if size is not None:
             return _trace(facts, size, accumulation_steps=2)
@@ -175,7 +226,7 @@ def next_trace(facts: Facts) -> TraceMemory | Refusal | None:
 
 
 def _next_size(facts: Facts, curve: MemoryCurve, first: tuple[int, int]) -> int | None:
-    budget_bytes = MemoryModel(facts).budget_bytes
+    budget_bytes = MemoryModel(facts).traced_budget_bytes
     if not curve.points:
         return first[0]
     if len(curve.points) == 1 and curve.largest_fit(budget_bytes) and first[1] not in curve.points:
@@ -186,6 +237,11 @@ def _next_size(facts: Facts, curve: MemoryCurve, first: tuple[int, int]) -> int 
     return curve.next_size(budget_bytes)
 
 
+def memory_bounds_the_batch(facts: Facts, fits: int) -> bool:
+    """Return whether a batch may be wanted that needs more than ``fits`` samples at a time."""
+    return fits < _largest_thinkable(facts)
+
+
 def _largest_thinkable(facts: Facts) -> int:
     """Return the largest share of an effective batch that one device may come to hold."""
     profile, request = facts.profile, facts.request
@@ -193,6 +249,20 @@ def _largest_thinkable(facts: Facts) -> int:
     if request.effective_batch_size is None and profile.dataset_size is not None:
         wanted = max(wanted, profile.dataset_size // LEAST_BATCHES_PER_EPOCH)
     return wanted // request.world_size
+
+
+def next_calibration(facts: Facts) -> RunStep | None:
+    """Return the small run that shows how a card differs from the prediction; None if none.
+
+    Before anything larger is run: what its libraries take beside PyTorch's tensors is in no
+    trace, and the largest size must not be the first to meet it.
+    """
+    if not facts.device.present or facts.device.kind is DeviceKind.CPU:
+        return None
+    if list(facts.entries(RunStep)):
+        return None
+    size = max(1, MemoryModel(facts).max_micro_batch_size // _CALIBRATION_SHARE)
+    return RunStep(micro_batch_size=size, time_limit_s=hook_limit_s(facts.request))
 
 
 def next_run(facts: Facts) -> RunStep | None:
@@ -206,12 +276,9 @@ def next_run(facts: Facts) -> RunStep | None:
     is_limited = facts.request.memory_limit_bytes is not None
     if facts.device.kind is DeviceKind.CPU and not is_limited:
         return None
-    model = MemoryModel(facts)
-    size = model.max_micro_batch_size
-    runs = list(facts.entries(RunStep))
-    if size == 0 or size >= LARGEST_SIZE or len(runs) >= _MOST_RUNS:
-        return None
-    if any(command.micro_batch_size == size for command, _ in runs):
+    size = MemoryModel(facts).max_micro_batch_size
+    runs = [command.micro_batch_size for command, _ in facts.entries(RunStep)]
+    if size == 0 or size >= LARGEST_SIZE or size in runs or len(runs) >= _MOST_RUNS:
         return None
     # Two steps and an evaluation batch, each of them accounted, which costs about as much again.
     expected_s = 5 * facts.step_times.step_time_s(size) + facts.loading_s()

@@ -12,7 +12,14 @@ from advisor.planning.branches import Branches
 from advisor.planning.choice import Chooser
 from advisor.planning.facts import Facts
 from advisor.planning.inspection import next_inspection
-from advisor.planning.memory import MemoryModel, next_run, next_trace
+from advisor.planning.levers import next_lever, next_typical
+from advisor.planning.memory import (
+    MemoryModel,
+    memory_bounds_the_batch,
+    next_calibration,
+    next_run,
+    next_trace,
+)
 from advisor.planning.refusals import refuse_no_fit, refuse_no_split
 from advisor.planning.step import Step
 from advisor.planning.step_cost import StepCost
@@ -38,11 +45,15 @@ class RecommendationPlanner:
         step: Command | Refusal | None = next_inspection(facts) or next_trace(facts)
         if step is None and device.present:
             step = (
-                next_timing(facts)
+                next_calibration(facts)
+                or next_timing(facts)
                 or next_run(facts)
                 or _refuse_misfit(facts)
+                or _look_round(facts)
                 or Branches(facts).next_command(self._proposer)
             )
+        if step is None and not device.present:
+            step = _look_round(facts)
         if step is not None:
             return step
         choice = Chooser(facts).choose()
@@ -63,6 +74,13 @@ class RecommendationPlanner:
     def remaining_s(self, request: AdviceRequest, log: Log) -> float:
         """Return the seconds of the request's budget that are left, at least 0."""
         return max(0.0, request.budget_s - sum(entry.wall_s for entry in log))
+
+
+def _look_round(facts: Facts) -> Command | None:
+    """Return a trace of what is to be said beside the answer; None when there is none left."""
+    largest = MemoryModel(facts).max_micro_batch_size
+    lever = next_lever(facts) if memory_bounds_the_batch(facts, largest) else None
+    return lever or next_typical(facts)
 
 
 def _refuse_misfit(facts: Facts) -> Refusal | None:
