@@ -11,6 +11,7 @@ import structlog
 from advisor.application.brake import Brake, Stopped, StopReason, run_until_stopped
 from advisor.application.cache import find_cached_advice
 from advisor.application.hub import Hub
+from advisor.application.neighbours import DeviceLost, Neighbours
 from advisor.application.run import Run
 from advisor.application.workspace import Workspace
 from advisor.domain.advice import Advice, Refusal, RefusalCode
@@ -158,6 +159,8 @@ class Runner:
             return await self._search(run)
         except Stopped as stopped:
             return await self._stop(run, stopped.reason)
+        except DeviceLost as lost:
+            return _refused(RefusalCode.DEVICE, str(lost))
 
     async def _search(self, run: Run) -> StateChanged:
         recommendation, request = run.recommendation, run.recommendation.request
@@ -180,6 +183,7 @@ class Runner:
         request, planned = run.recommendation.request, run.recommendation.device
         async with AsyncExitStack() as stack:
             session: WorkerSession | None = None
+            neighbours = Neighbours(self.inventory, device)
             while True:
                 run.brake.check()
                 step = await asyncio.to_thread(self.planner.next_step, request, planned, log)
@@ -191,7 +195,10 @@ class Runner:
                 if session is None:
                     session = await self._open_session(stack, run.recommendation, device)
                 await run.append(CommandStarted(command=step))
+                await neighbours.look()
                 measurement = await self._measure(session, step, run)
+                drift_bytes = await neighbours.drift_bytes()
+                measurement = replace(measurement, drift_bytes=drift_bytes)
                 log = await self._record(run, log, measurement)
 
     async def _open_session(

@@ -101,6 +101,7 @@ def _parts(handle: Handle) -> list[Handle]:
 
 def _read(handle: Handle, index: int, driver_version: str | None) -> Device:
     memory = _read_memory(handle)
+    rates = _ask(pynvml.nvmlDeviceGetUtilizationRates, handle)
     return Device(
         device_id=pynvml.nvmlDeviceGetUUID(handle),
         name=pynvml.nvmlDeviceGetName(handle),
@@ -112,7 +113,14 @@ def _read(handle: Handle, index: int, driver_version: str | None) -> Device:
         index=index,
         driver_version=driver_version,
         processes=_read_processes(handle),
+        power_w=_watts(_ask(pynvml.nvmlDeviceGetPowerUsage, handle)),
+        power_limit_w=_watts(_ask(pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)),
+        utilisation=None if rates is None else rates.gpu / 100,
     )
+
+
+def _watts(milliwatts: int | None) -> float | None:
+    return None if milliwatts is None else milliwatts / 1000
 
 
 def _read_memory(handle: Handle) -> _Memory:
@@ -138,12 +146,22 @@ def _read_processes(handle: Handle) -> tuple[DeviceProcess, ...]:
         )
         for process in _ask(ask, handle) or ()
     }
+    own = _own_pids() if found else set()
     return tuple(
         DeviceProcess(
-            pid=pid, process_name=_read_process_name(pid), used_bytes=process.usedGpuMemory
+            pid=pid,
+            process_name=_read_process_name(pid),
+            used_bytes=process.usedGpuMemory,
+            is_own=pid in own,
         )
         for pid, process in sorted(found.items())
     )
+
+
+def _own_pids() -> set[int]:
+    """Return the numbers of this process and of all that it has started: its workers."""
+    this = psutil.Process()
+    return {this.pid, *(child.pid for child in this.children(recursive=True))}
 
 
 def _read_process_name(pid: int) -> str | None:

@@ -23,11 +23,13 @@ class DeviceProcess:
         pid: Process id.
         process_name: Its executable's name, None when it cannot be read.
         used_bytes: Memory that it holds on the device, None when the driver does not say.
+        is_own: Whether it is one of the daemon's own, a worker.
     """
 
     pid: int
     process_name: str | None = None
     used_bytes: int | None = None
+    is_own: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

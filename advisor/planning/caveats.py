@@ -150,10 +150,9 @@ def _about_memory(facts: Facts) -> Iterator[str]:
             "Other processes took or gave back memory of the device while it was measured; "
             "what they spoilt was measured again."
         )
-    if facts.device.processes:
-        names = ", ".join(
-            f"{p.process_name or 'process'} ({p.pid})" for p in facts.device.processes
-        )
+    others = [process for process in facts.device.processes if not process.is_own]
+    if others:
+        names = ", ".join(f"{p.process_name or 'process'} ({p.pid})" for p in others)
         yield f"Other processes held memory on the device: {names}."
 
 

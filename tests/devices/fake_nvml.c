@@ -1,11 +1,13 @@
 /* A stand-in for libnvidia-ml.so.1 with the few functions that the inventory asks for.
  *
  * FAKE_NVML_SCENARIO chooses the machine: "no_driver", "eight", "mig", "busy", "old",
- * "unified", "lost" or "mismatch". Structures and codes follow NVML's public header.
+ * "unified", "lost", "falling" or "mismatch". GPU 0 of the "falling" machine is lost as soon as
+ * there is a file at FAKE_NVML_FALLEN. Structures and codes follow NVML's public header.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     SUCCESS = 0,
@@ -50,7 +52,11 @@ static long number(device_t device) { return (long)device - 1; }
 static int is_mig_device(device_t device) { return number(device) >= 100; }
 
 /* GPU 1 of the "lost" machine falls off the bus after its handle has been given out. */
-static int is_lost(device_t device) { return is("lost") && number(device) == 1; }
+static int is_lost(device_t device) {
+    const char *sign = getenv("FAKE_NVML_FALLEN");
+    if (is("falling")) return sign != NULL && access(sign, F_OK) == 0;
+    return is("lost") && number(device) == 1;
+}
 
 int nvmlInitWithFlags(unsigned flags) {
     (void)flags;
@@ -178,4 +184,26 @@ int nvmlDeviceGetGraphicsRunningProcesses_v3(device_t device, unsigned *count, p
     (void)device;
     if (is("unified")) return NOT_SUPPORTED;
     return fill(all, is("busy") ? 2 : 0, count, out);
+}
+
+/* Milliwatts; an old driver does not say, nor does a part of a GPU. */
+int nvmlDeviceGetPowerUsage(device_t device, unsigned *power) {
+    if (is("old") || is("unified") || is_mig_device(device)) return NOT_SUPPORTED;
+    *power = 123456;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetEnforcedPowerLimit(device_t device, unsigned *limit) {
+    if (is("old") || is("unified") || is_mig_device(device)) return NOT_SUPPORTED;
+    *limit = 700000;
+    return SUCCESS;
+}
+
+typedef struct { unsigned gpu, memory; } utilization_t;
+
+int nvmlDeviceGetUtilizationRates(device_t device, utilization_t *rates) {
+    if (is("old") || is("unified") || is_mig_device(device)) return NOT_SUPPORTED;
+    rates->gpu = is("busy") ? 87 : 0;
+    rates->memory = 40;
+    return SUCCESS;
 }

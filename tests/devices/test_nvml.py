@@ -147,3 +147,58 @@ def test_a_card_lost_while_it_is_looked_at_is_left_out(library_dir: Path) -> Non
     sight = look("lost", library_dir)
     assert [(gpu.index, gpu.device_id) for gpu in sight.gpus] == [(0, _uuid(0)), (2, _uuid(2))]
     assert "GPU 1 does not answer" in sight.log
+
+
+def test_power_and_utilisation_are_told_where_the_driver_tells(library_dir: Path) -> None:
+    (gpu,) = look("busy", library_dir).gpus
+    assert (gpu.power_w, gpu.power_limit_w, gpu.utilisation) == (123.456, 700.0, 0.87)
+    (old,) = look("old", library_dir).gpus
+    assert (old.power_w, old.power_limit_w, old.utilisation) == (None, None, None)
+    parts = look("mig", library_dir).gpus
+    assert [gpu.power_w for gpu in parts] == [None, None, 123.456]
+
+
+_FALLING = """
+import asyncio, os, sys
+from pathlib import Path
+from advisor.application.neighbours import DeviceLost, Neighbours
+from advisor.devices.inventory import LocalInventory
+
+async def main():
+    inventory = LocalInventory()
+    neighbours = Neighbours(inventory, inventory.find("cuda:0"))
+    await neighbours.look()
+    assert await neighbours.drift_bytes() == 0
+    Path(os.environ["FAKE_NVML_FALLEN"]).touch()
+    try:
+        await neighbours.drift_bytes()
+    except DeviceLost as lost:
+        print(lost)
+
+asyncio.run(main())
+"""
+
+
+def test_a_card_lost_in_mid_measurement_is_named(library_dir: Path, tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "FAKE_NVML_SCENARIO": "falling",
+        "FAKE_NVML_FALLEN": str(tmp_path / "fallen"),
+        "LD_LIBRARY_PATH": str(library_dir),
+    }
+    command = [sys.executable, "-W", "error", "-c", _FALLING]
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert f"Fake GPU ({_uuid(0)}) was lost" in finished.stdout
+
+
+def test_of_the_processes_on_a_card_ours_are_known(library_dir: Path) -> None:
+    (gpu,) = look("busy", library_dir).gpus
+    assert not any(process.is_own for process in gpu.processes)
+    program = "import os; os.environ['FAKE_NVML_PID'] = str(os.getpid())" + _PROGRAM
+    environment = {**os.environ, "FAKE_NVML_SCENARIO": "busy", "LD_LIBRARY_PATH": str(library_dir)}
+    finished = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    (seen,) = json.loads(finished.stdout)["gpus"]
+    assert [process["is_own"] for process in seen["processes"]] == [True, False, False]

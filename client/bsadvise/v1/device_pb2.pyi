@@ -52,22 +52,26 @@ class DeviceProcess(_message.Message):
     PID_FIELD_NUMBER: _builtins.int
     PROCESS_NAME_FIELD_NUMBER: _builtins.int
     USED_BYTES_FIELD_NUMBER: _builtins.int
+    IS_OWN_FIELD_NUMBER: _builtins.int
     pid: _builtins.int
     """Process id."""
     process_name: _builtins.str
     """Its executable's name, unset when it cannot be read."""
     used_bytes: _builtins.int
     """Memory that it holds on the device, unset when the driver does not say."""
+    is_own: _builtins.bool
+    """Whether it is one of the daemon's own, a worker."""
     def __init__(
         self,
         *,
         pid: _builtins.int = ...,
         process_name: _builtins.str | None = ...,
         used_bytes: _builtins.int | None = ...,
+        is_own: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_process_name", b"_process_name", "_used_bytes", b"_used_bytes", "process_name", b"process_name", "used_bytes", b"used_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_process_name", b"_process_name", "_used_bytes", b"_used_bytes", "pid", b"pid", "process_name", b"process_name", "used_bytes", b"used_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_process_name", b"_process_name", "_used_bytes", b"_used_bytes", "is_own", b"is_own", "pid", b"pid", "process_name", b"process_name", "used_bytes", b"used_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__process_name: _TypeAlias = _typing.Literal["process_name"]  # noqa: Y015
     _WhichOneofArgType__process_name: _TypeAlias = _typing.Literal["_process_name", b"_process_name"]  # noqa: Y015
