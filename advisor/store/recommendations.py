@@ -28,7 +28,11 @@ _COLUMNS = recommendations.c
 
 
 def insert_new(
-    connection: Connection, recommendation: Recommendation, host: str, limits: Limits
+    connection: Connection,
+    recommendation: Recommendation,
+    host: str,
+    limits: Limits,
+    now_s: float,
 ) -> Recommendation:
     """Add a recommendation and its first event. Raises QuotaExceeded."""
     values = recommendation_values(recommendation, host)
@@ -39,7 +43,7 @@ def insert_new(
     insert_event(connection, recommendation.recommendation_id, first)
     if recommendation.state is State.QUEUED:
         # Last, so that one that was created before is found and not refused.
-        check_queue(connection, recommendation.principal, limits, recommendation.created_at_s)
+        check_queue(connection, recommendation.principal, limits, now_s)
     return recommendation
 
 

@@ -49,7 +49,9 @@ class SqlStore(Store):
     ) -> Recommendation:
         try:
             return await self._database.write(
-                lambda c: recommendations.insert_new(c, recommendation, self._host, limits)
+                lambda c: recommendations.insert_new(
+                    c, recommendation, self._host, limits, self._clock.now_s()
+                )
             )
         except IntegrityError:
             repeated = await self._database.read(

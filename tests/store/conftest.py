@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.postgres import MakeDatabase, postgres_server
 
-for part in ("", "_base", "_events", "_leases", "_resources", "_retention"):
+for part in ("", "_base", "_events", "_leases", "_resources", "_retention", "_sharing"):
     pytest.register_assert_rewrite(f"tests.support.store_contract{part}")
 
 

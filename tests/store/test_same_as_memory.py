@@ -16,6 +16,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 from advisor.domain.advice import RefusalCode
 from advisor.domain.errors import AdvisorError
 from advisor.domain.recommendation import Measured, State, StateChanged
+from advisor.domain.request import Priority
 from advisor.ports.store import Page, Store
 from advisor.store.opening import open_store
 from tests.support.builders import (
@@ -30,6 +31,7 @@ from tests.support.fake_clock import FakeClock
 from tests.support.memory_store import MemoryStore
 
 OWNERS = st.sampled_from(["one", "two", "three"])
+PRINCIPALS = st.sampled_from(["alice", "bob"])
 FINGERPRINTS = st.sampled_from(["f", "g"])
 CHANGES = st.sampled_from(
     [
@@ -85,15 +87,26 @@ class BothStores(RuleBasedStateMachine):
         seed=st.integers(0, 1),
         device_number=st.integers(0, 2),
         fingerprint=FINGERPRINTS,
+        principal=PRINCIPALS,
+        priority=st.sampled_from(Priority),
     )
-    def create(self, request_number: int, seed: int, device_number: int, fingerprint: str) -> Any:
+    def create(
+        self,
+        request_number: int,
+        seed: int,
+        device_number: int,
+        fingerprint: str,
+        principal: str,
+        priority: Priority,
+    ) -> Any:
         self._created += 1
         recommendation = a_recommendation(
             recommendation_id=f"recommendation-{self._created}",
             request_id=f"request-{request_number}",
-            request=a_request(seed=seed),
+            request=a_request(seed=seed, priority=priority),
             device=a_gpu(device_number),
             fingerprint=fingerprint,
+            principal=principal,
         )
         self.both(lambda store: store.create(recommendation))
         return multiple(recommendation.recommendation_id)
@@ -148,6 +161,10 @@ class BothStores(RuleBasedStateMachine):
     def find(self, fingerprint: str) -> None:
         self.both(lambda store: store.find_answer(fingerprint))
         self.both(lambda store: store.find_interrupted_log(fingerprint))
+
+    @rule(device_number=st.integers(0, 2))
+    def look_at_the_queue(self, device_number: int) -> None:
+        self.both(lambda store: store.queue(a_gpu(device_number).device_id))
 
     @rule(duration_s=st.floats(0, 40))
     def wait(self, duration_s: float) -> None:

@@ -11,9 +11,12 @@ from tests.support.store_contract_events import EventContract
 from tests.support.store_contract_leases import LeaseContract
 from tests.support.store_contract_resources import ResourceContract
 from tests.support.store_contract_retention import RetentionContract
+from tests.support.store_contract_sharing import SharingContract
 
 
-class StoreContract(ResourceContract, LeaseContract, EventContract, RetentionContract):
+class StoreContract(
+    ResourceContract, LeaseContract, EventContract, RetentionContract, SharingContract
+):
     async def test_closes_twice(self, store: Store) -> None:
         await store.close()
         await store.close()
