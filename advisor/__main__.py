@@ -9,8 +9,16 @@ import signal
 import sys
 from pathlib import Path
 
-from advisor.config import LOG_FORMATS, LOG_LEVELS, ConfigError, Settings, load_settings
+from advisor.config import (
+    LOG_FORMATS,
+    LOG_LEVELS,
+    SANDBOXES,
+    ConfigError,
+    Settings,
+    load_settings,
+)
 from advisor.domain.errors import StoreUnavailable
+from advisor.pools.sandbox import SandboxMissing
 from advisor.service.address import AddressRefused
 from advisor.service.server import check_door
 from advisor.service.tls import TlsRefused
@@ -29,7 +37,7 @@ def main() -> int:
             return _say(str(settings), code=0)
         configure_logging(settings)
         asyncio.run(_serve(settings, until_stdin_closes=arguments.until_stdin_closes))
-    except (ConfigError, AddressRefused, TlsRefused, StoreUnavailable) as error:
+    except (ConfigError, AddressRefused, TlsRefused, SandboxMissing, StoreUnavailable) as error:
         return _say(f"bsadvise: {error}", code=1)
     return 0
 
@@ -94,6 +102,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep-days", metavar="DAYS", help="remove what ended before")
     parser.add_argument("--keep-count", metavar="N", help="remove all that ended but the last N")
     parser.add_argument("--keep-source-bytes", metavar="N", help="remove old sources beyond")
+    parser.add_argument("--sandbox", choices=SANDBOXES, help="what confines model files")
+    parser.add_argument(
+        "--data-path",
+        dest="data_paths",
+        action="append",
+        metavar="PATH",
+        help="model files may read this in a sandbox; may be given again",
+    )
+    parser.add_argument(
+        "--allow-network",
+        action="store_true",
+        default=None,
+        help="let model files open connections in a sandbox",
+    )
+    parser.add_argument(
+        "--python",
+        dest="pythons",
+        action="append",
+        metavar="PATH",
+        help="requests may name this interpreter; may be given again",
+    )
     parser.add_argument("--lease-s", metavar="SECONDS", help="take over a silent daemon after")
     parser.add_argument("--log-format", choices=LOG_FORMATS)
     parser.add_argument("--log-level", choices=LOG_LEVELS)

@@ -6,6 +6,7 @@ Every wrong value is reported with the place that it came from.
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -20,6 +21,7 @@ _OTHER_TABLES = ("client",)
 
 LOG_FORMATS = ("auto", "console", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+SANDBOXES = ("auto", "off", "landlock", "bwrap")
 
 SHORTEST_LEASE_S = 1.0
 
@@ -56,6 +58,17 @@ class Settings:
         keep_days: Days after which a recommendation that has ended is removed.
         keep_count: The most recommendations that have ended to keep.
         keep_source_bytes: The most bytes of uploaded sources to keep.
+        sandbox: What confines user code: "off", "landlock", "bwrap", or "auto" for the strongest
+            that works here.
+        data_paths: What strangers' model files may read in a sandbox. The user's own may read
+            all but keys and tokens.
+        allow_network: Whether user code in a sandbox may open connections.
+        pythons: The interpreters that requests may name; a private daemon's may name any.
+        worker_memory_bytes: The machine's memory that one request's processes may take; None for
+            most of it.
+        worker_scratch_bytes: The disk that their temporary files may take; None for half of what
+            is free.
+        worker_processes: How many there may be.
         lease_s: Seconds after which the work of a daemon that has fallen silent is taken over.
         log_format: "json", "console", or "auto": console on a terminal.
         log_level: The least severe messages to log.
@@ -80,6 +93,13 @@ class Settings:
     keep_days: float = 90.0
     keep_count: int = 10_000
     keep_source_bytes: int = 4 << 30
+    sandbox: str = "auto"
+    data_paths: tuple[Path, ...] = ()
+    allow_network: bool = False
+    pythons: tuple[Path, ...] = ()
+    worker_memory_bytes: int | None = None
+    worker_scratch_bytes: int | None = None
+    worker_processes: int = 512
     lease_s: float = 30.0
     log_format: str = "auto"
     log_level: str = "info"
@@ -189,6 +209,15 @@ def _path(content: object) -> Path:
     return Path(_text(content)).expanduser().absolute()
 
 
+def _paths(content: object) -> tuple[Path, ...]:
+    """Return paths out of a list, or out of one text as in PATH."""
+    if isinstance(content, str):
+        content = [part for part in content.split(os.pathsep) if part]
+    if not isinstance(content, list) or not all(content):
+        raise ValueError(f"must be a list of paths, not {content!r}")
+    return tuple(_path(part) for part in content)
+
+
 def _flag(content: object) -> bool:
     if isinstance(content, bool):
         return content
@@ -233,6 +262,10 @@ def _limit(content: object) -> int | None:
     return int(str(content))
 
 
+def _sandbox(content: object) -> str:
+    return _one_of(content, SANDBOXES)
+
+
 def _log_format(content: object) -> str:
     return _one_of(content, LOG_FORMATS)
 
@@ -274,6 +307,13 @@ _PARSERS = {
     "keep_days": _keep_days,
     "keep_count": _count,
     "keep_source_bytes": _count,
+    "sandbox": _sandbox,
+    "data_paths": _paths,
+    "allow_network": _flag,
+    "pythons": _paths,
+    "worker_memory_bytes": _limit,
+    "worker_scratch_bytes": _limit,
+    "worker_processes": _count,
     "lease_s": _lease_s,
     "log_format": _log_format,
     "log_level": _log_level,

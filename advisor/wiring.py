@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import socket
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -15,11 +18,15 @@ from advisor.application.application import Application, Ports, build_applicatio
 from advisor.application.housekeeping import Keep
 from advisor.application.sharing import SharingPolicy
 from advisor.config import Settings
+from advisor.devices.cpu import read_cpu
 from advisor.devices.inventory import LocalInventory
 from advisor.domain.access import Limits
 from advisor.planning.estimate import MemoryPlanner
 from advisor.planning.recommendation import RecommendationPlanner
+from advisor.pools.box import Box, private_reach, shared_reach
+from advisor.pools.box import Limits as WorkerLimits
 from advisor.pools.local import LocalPool
+from advisor.pools.sandbox import AUTO, OFF, choose_sandbox
 from advisor.ports.clock import Clock
 from advisor.ports.store import Store
 from advisor.ports.worker_pool import WorkerPool
@@ -34,6 +41,17 @@ from advisor.store.opening import open_store
 from advisor.store.owners import is_owner_dead, this_owner
 
 _DATABASE_NAME = "bsadvise.db"
+
+_MEMORY_SHARE = 0.8
+"""Of the machine's memory; the kernel ends whom it likes once there is none."""
+
+_SCRATCH_SHARE = 0.5
+"""Of what is free on the disk."""
+
+_CPU_S = 24 * 3600
+"""Processor time of one process: more than any request's budget, less than for ever."""
+
+_LOG = structlog.stdlib.get_logger(__name__)
 
 _STOP_GRACE_S = 2.0
 """How long calls under way may take to end once the daemon stops."""
@@ -121,9 +139,11 @@ async def build_daemon(settings: Settings) -> Daemon:
     Raises:
         AddressRefused: It may not, or cannot, listen where it was told to.
         TlsRefused: Its certificates cannot be used.
+        SandboxMissing: The sandbox that is asked for does not work here.
         StoreUnavailable: Its database cannot be opened.
     """
     clock = SystemClock()
+    box = await asyncio.to_thread(box_of, settings)
     store = await asyncio.to_thread(
         open_store,
         settings.database or settings.state_dir / _DATABASE_NAME,
@@ -132,7 +152,7 @@ async def build_daemon(settings: Settings) -> Daemon:
         # A file is one machine's, whatever that is called: a container's name changes.
         host=(settings.host_name or socket.gethostname()) if settings.database else "",
     )
-    pool = LocalPool()
+    pool = LocalPool(box=box)
     metrics = Metrics(clock.monotonic_s)
     ports = Ports(
         store=store,
@@ -151,6 +171,7 @@ async def build_daemon(settings: Settings) -> Daemon:
         lease_s=settings.lease_s,
         is_private=settings.private,
         policy=_policy_of(settings),
+        pythons=None if settings.private else settings.pythons,
         keep=Keep(
             days=settings.keep_days,
             count=settings.keep_count,
@@ -187,6 +208,44 @@ def door_of(settings: Settings) -> Door:
         trust_loopback=settings.trust_loopback,
         reflection=settings.reflection,
     )
+
+
+def box_of(settings: Settings) -> Box:
+    """Return the box around the model files that a daemon with these settings runs.
+
+    Raises:
+        SandboxMissing: The sandbox that is asked for does not work here.
+    """
+    sandbox = choose_sandbox(settings.sandbox)
+    if sandbox == OFF and settings.sandbox == AUTO:
+        _LOG.warning("model files run without a sandbox: this machine offers none")
+    else:
+        _LOG.info("model files are confined", sandbox=sandbox)
+    closed = (settings.socket, *([settings.tls_key] if settings.tls_key else []))
+    home, network = Path.home(), settings.allow_network
+    if settings.private:
+        reach = private_reach(settings.state_dir, home, allow_network=network, closed=closed)
+    else:
+        reach = shared_reach(
+            settings.state_dir,
+            home,
+            data_paths=settings.data_paths,
+            allow_network=network,
+            closed=closed,
+        )
+    memory_bytes = settings.worker_memory_bytes
+    if memory_bytes is None:
+        memory_bytes = int(_MEMORY_SHARE * read_cpu().total_bytes)
+    scratch_bytes = settings.worker_scratch_bytes
+    if scratch_bytes is None:
+        scratch_bytes = int(_SCRATCH_SHARE * shutil.disk_usage(tempfile.gettempdir()).free)
+    limits = WorkerLimits(
+        memory_bytes=memory_bytes,
+        process_count=settings.worker_processes,
+        scratch_bytes=scratch_bytes,
+        cpu_s=_CPU_S,
+    )
+    return Box(limits=limits, sandbox=sandbox, reach=reach)
 
 
 def _policy_of(settings: Settings) -> SharingPolicy:

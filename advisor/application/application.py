@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +73,7 @@ def build_application(
     is_private: bool = False,
     policy: SharingPolicy | None = None,
     keep: Keep | None = None,
+    pythons: Collection[Path] | None = None,
 ) -> Application:
     """Return an application whose loop is not started.
 
@@ -84,6 +86,7 @@ def build_application(
         is_private: Whether the daemon serves one client and ends with it.
         policy: How it is shared; None for no limits, and answers for their principals alone.
         keep: How much is kept of what has ended.
+        pythons: The interpreters that requests may name; None for any.
     """
     policy = policy or SharingPolicy()
     hub = Hub()
@@ -112,6 +115,7 @@ def build_application(
             clock=ports.clock,
             policy=policy,
             forecasts=Forecasts(ports.store, ports.clock),
+            pythons=pythons,
         ),
         estimates=Estimates(
             pool=ports.pool,
@@ -120,6 +124,7 @@ def build_application(
             store=ports.store,
             workspace=workspace,
             clock=ports.clock,
+            pythons=pythons,
             slots=asyncio.Semaphore(_ESTIMATES_AT_ONCE),
             in_flight=InFlight(
                 "estimates_in_flight",

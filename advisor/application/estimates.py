@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from advisor.application.sharing import InFlight
 from advisor.application.sources import check_source
-from advisor.application.validation import resolve
+from advisor.application.validation import check_python, resolve
 from advisor.application.workspace import Workspace
 from advisor.domain.access import Caller
 from advisor.domain.advice import MemoryEstimate, Refusal
@@ -37,6 +38,7 @@ class Estimates:
         clock: The time.
         slots: How many estimates may be made at a time.
         in_flight: How many each principal may wait for.
+        pythons: The interpreters that requests may name; None for any.
     """
 
     pool: WorkerPool
@@ -47,6 +49,7 @@ class Estimates:
     clock: Clock
     slots: asyncio.Semaphore
     in_flight: InFlight
+    pythons: Collection[Path] | None = None
 
     async def estimate(self, caller: Caller, request: AdviceRequest) -> MemoryEstimate:
         """Return what fits. Cancelling the task that waits here ends the work.
@@ -57,7 +60,7 @@ class Estimates:
             NoAnswer: There is none; most often the model file is at fault.
             QuotaExceeded: The caller waits for too many already.
         """
-        device = await resolve(request, self.inventory)
+        device = await resolve(request, self.inventory, *check_python(request, self.pythons))
         await check_source(self.store, caller, request.source)
         async with AsyncExitStack() as stack:
             stack.enter_context(self.in_flight.hold(caller.principal)).add(1)

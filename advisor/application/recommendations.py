@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from advisor.application.cache import find_cached_advice, fingerprint
 from advisor.application.forecast import Forecasts
 from advisor.application.hub import Hub, wait_for
 from advisor.application.sharing import SharingPolicy
 from advisor.application.sources import check_source
-from advisor.application.validation import check_request_id, resolve
+from advisor.application.validation import check_python, check_request_id, resolve
 from advisor.application.work_queue import POLL_S, WorkQueue
 from advisor.application.workspace import Workspace
 from advisor.domain.access import Caller, Scope
@@ -47,6 +48,7 @@ class Recommendations:
         clock: The time.
         policy: How the daemon is shared.
         forecasts: What tells those who wait where they stand.
+        pythons: The interpreters that requests may name; None for any.
     """
 
     store: Store
@@ -57,6 +59,7 @@ class Recommendations:
     clock: Clock
     policy: SharingPolicy
     forecasts: Forecasts
+    pythons: Collection[Path] | None = None
 
     async def create(
         self, caller: Caller, request_id: str, request: AdviceRequest
@@ -71,7 +74,12 @@ class Recommendations:
             RequestIdReused: The id was used for another request.
             QuotaExceeded: The caller has had their share.
         """
-        device = await resolve(request, self.inventory, *check_request_id(request_id))
+        device = await resolve(
+            request,
+            self.inventory,
+            *check_request_id(request_id),
+            *check_python(request, self.pythons),
+        )
         partition = self.policy.cache_partition(caller.principal)
         key = fingerprint(request, device, shared_by=partition)
         cached = await find_cached_advice(self.store, key, request, device)

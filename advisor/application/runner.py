@@ -26,6 +26,7 @@ from advisor.domain.recommendation import (
     State,
     StateChanged,
 )
+from advisor.domain.request import AdviceRequest
 from advisor.planning.step import Planner
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
@@ -34,6 +35,14 @@ from advisor.ports.telemetry import Telemetry
 from advisor.ports.worker_pool import WorkerPool, WorkerSession
 
 _LOG = structlog.stdlib.get_logger(__name__)
+
+_OVERTIME = 4.0
+_LEAST_WALL_LIMIT_S = 300.0
+"""Planners keep to the budget, but for a command or two; past this something is wrong."""
+
+_NO_SANDBOX = (
+    "The model file ran without a sandbox: it could read and change all that the daemon can."
+)
 
 RENEWALS_A_LEASE = 3
 """Two renewals in a row may fail before the lease runs out."""
@@ -188,10 +197,12 @@ class Runner:
                 run.brake.check()
                 step = await asyncio.to_thread(self.planner.next_step, request, planned, log)
                 if isinstance(step, Advice):
-                    advice = replace(step, fingerprint=run.recommendation.fingerprint)
+                    advice = self._signed(step, run.recommendation)
                     return StateChanged(state=State.SUCCEEDED, advice=advice)
                 if isinstance(step, Refusal):
                     return StateChanged(state=State.FAILED, refusal=step)
+                if sum(entry.wall_s for entry in log) > _wall_limit_s(request):
+                    return await self._end_late(run.recommendation, log)
                 if session is None:
                     session = await self._open_session(stack, run.recommendation, device)
                 await run.append(CommandStarted(command=step))
@@ -200,6 +211,16 @@ class Runner:
                 drift_bytes = await neighbours.drift_bytes()
                 measurement = replace(measurement, drift_bytes=drift_bytes)
                 log = await self._record(run, log, measurement)
+
+    async def _end_late(self, recommendation: Recommendation, log: Log) -> StateChanged:
+        best = await self._best_so_far(recommendation, log)
+        if best is not None:
+            return StateChanged(state=State.SUCCEEDED, advice=best)
+        return _refused(
+            RefusalCode.TIMED_OUT,
+            "Measuring took many times the budget, and there is nothing to say yet. "
+            "The model file or its data may hang; else allow a larger --budget.",
+        )
 
     async def _open_session(
         self, stack: AsyncExitStack, recommendation: Recommendation, device: Device
@@ -234,7 +255,15 @@ class Runner:
         best = await asyncio.to_thread(
             self.planner.best_so_far, recommendation.request, recommendation.device, log
         )
-        return best and replace(best, fingerprint=recommendation.fingerprint)
+        return best and self._signed(best, recommendation)
+
+    def _signed(self, advice: Advice, recommendation: Recommendation) -> Advice:
+        """Return advice with what the planner cannot know of how it came about."""
+        sandbox = self.pool.sandbox
+        caveats = (*advice.caveats, _NO_SANDBOX) if sandbox == "off" else advice.caveats
+        return replace(
+            advice, fingerprint=recommendation.fingerprint, sandbox=sandbox, caveats=caveats
+        )
 
     async def _adopt_interrupted_log(self, run: Run, log: Log) -> Log:
         """Begin with what a daemon that died has measured for the same answer.
@@ -269,6 +298,10 @@ class Runner:
             return StateChanged(state=State.QUEUED)
         best = await self._best_so_far(run.recommendation, await run.log())
         return StateChanged(state=State.CANCELLED, advice=best)
+
+
+def _wall_limit_s(request: AdviceRequest) -> float:
+    return max(_LEAST_WALL_LIMIT_S, _OVERTIME * request.budget_s)
 
 
 def _refused(code: RefusalCode, message: str) -> StateChanged:

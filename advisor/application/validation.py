@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from advisor.application.bundles import is_plain_path
 from advisor.domain.device import Device
@@ -41,6 +43,25 @@ def check_request(request: AdviceRequest) -> Iterator[FieldViolation]:
     for name in request.build_kwargs:
         if not name.isidentifier():
             yield FieldViolation("request.build_kwargs", f"{name!r} is not a name in Python")
+
+
+def check_python(
+    request: AdviceRequest, pythons: Collection[Path] | None
+) -> Iterator[FieldViolation]:
+    """Yield what is wrong with the interpreter that a request names.
+
+    Args:
+        request: The request.
+        pythons: Those that may be named; None for any.
+    """
+    if request.python is None:
+        return
+    path = Path(request.python)
+    if pythons is not None and path not in pythons:
+        allowed = ", ".join(map(str, pythons)) or "no other than its own"
+        yield FieldViolation("request.python", f"this daemon runs {allowed}, not {path}")
+    elif not path.is_absolute() or not path.is_file() or not os.access(path, os.X_OK):
+        yield FieldViolation("request.python", f"there is no program {path} on this machine")
 
 
 async def resolve(

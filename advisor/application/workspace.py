@@ -59,6 +59,7 @@ class Workspace:
             memory_limit_bytes=budget.limit_bytes if budget.is_user_limit else None,
             seed=request.seed,
             build_kwargs=request.build_kwargs,
+            python=Path(request.python) if request.python else None,
         )
 
     def checkpoint_dir(self, recommendation: Recommendation) -> Path:

@@ -163,6 +163,8 @@ class Advice:
             only where memory is what bounds the batch.
         max_micro_batch_size_interval: Where runs disagreed with the prediction, what is sure
             to fit and what may.
+        sandbox: What confined the model file while it was run: "off", "landlock" or "bwrap";
+            empty for answers from before there was one.
     """
 
     micro_batch_size: int
@@ -201,6 +203,7 @@ class Advice:
     fingerprint: str = ""
     levers: tuple[LeverGain, ...] = ()
     max_micro_batch_size_interval: Interval | None = None
+    sandbox: str = ""
 
     def __post_init__(self) -> None:
         at_least("micro_batch_size", self.micro_batch_size, 1)

@@ -74,6 +74,8 @@ class AdviceRequest:
         use_cache: Whether an earlier answer to the same request may be given.
         build_kwargs: Keyword arguments of the user's ``build_model``, as text.
         priority: Its place among what waits for the same device.
+        python: Absolute path of the interpreter whose packages the model file needs; None for
+            the daemon's own.
     """
 
     source: Source
@@ -90,6 +92,7 @@ class AdviceRequest:
     use_cache: bool = True
     build_kwargs: Mapping[str, str] = field(default_factory=dict)
     priority: Priority = Priority.NORMAL
+    python: str | None = None
 
     def __post_init__(self) -> None:
         above("memory_limit_bytes", self.memory_limit_bytes, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from advisor.domain.device import DeviceKind
@@ -41,15 +41,19 @@ class Reach:
 
     Attributes:
         readable_paths: Data and code that it may read.
-        hidden_paths: What it may not read, though it lies below one that it may.
+        hidden_paths: What it may not read, though it lies below one of these.
         allow_network: Whether it may open connections.
         replace_home: Whether its home directory is to be an empty one.
+        source_roots: Directories below which all bundles lie.
+        writable_roots: Directories below which all checkpoints lie.
     """
 
     readable_paths: tuple[Path, ...] = ()
     hidden_paths: tuple[Path, ...] = ()
     allow_network: bool = False
     replace_home: bool = True
+    source_roots: tuple[Path, ...] = ()
+    writable_roots: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +62,13 @@ class Box:
 
     Attributes:
         limits: How much they may take.
-        reach: What they may reach; None for everything, which is to have no sandbox.
+        sandbox: "off", "landlock" or "bwrap"; see advisor.pools.sandbox.
+        reach: What they may reach in a sandbox.
     """
 
     limits: Limits = field(default_factory=Limits)
-    reach: Reach | None = None
+    sandbox: str = "off"
+    reach: Reach = field(default_factory=Reach)
 
     def confinement(self, job: WorkerJob) -> pipe_pb2.Confinement:
         """Return what the worker of a job is to take upon itself."""
@@ -73,7 +79,7 @@ class Box:
             data_bytes=None if is_cuda else self.limits.memory_bytes,
             cpu_s=self.limits.cpu_s,
             thread_count=_threads_now() + _SPARE_THREADS,
-            sandbox=None if self.reach is None else _sandbox(self.reach),
+            sandbox=None if self.sandbox == "off" else _sandbox(self.reach),
         )
 
 
@@ -99,7 +105,7 @@ def _threads_now() -> int:
 
 _SYSTEM_SECRETS = (
     "/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssh", "/etc/sudoers",
-    "/etc/sudoers.d", "/etc/ssl/private", "/etc/bsadvise", "/root", "/run/secrets",
+    "/etc/sudoers.d", "/etc/ssl/private", "/etc/bsadvise", "/run/secrets",
 )  # fmt: skip
 _HOME_SECRETS = (
     ".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".config/gcloud", ".config/gh",
@@ -114,39 +120,44 @@ _HOME_SECRETS = (
 
 
 def shared_reach(
-    state_dir: Path, data_paths: tuple[Path, ...], home: Path, *, allow_network: bool
+    state_dir: Path,
+    home: Path,
+    *,
+    data_paths: tuple[Path, ...],
+    allow_network: bool,
+    closed: tuple[Path, ...] = (),
 ) -> Reach:
     """Return the reach of strangers' code: the data paths alone.
 
     Args:
         state_dir: The daemon's own directory.
-        data_paths: What model files may read.
         home: The home directory of the daemon's user.
+        data_paths: What model files may read.
         allow_network: Whether they may open connections.
+        closed: What else they may not read.
     """
     return Reach(
         readable_paths=data_paths,
-        hidden_paths=(state_dir, *_secrets(home)),
+        hidden_paths=(state_dir, *closed, *_secrets(home)),
         allow_network=allow_network,
+        source_roots=(state_dir / "sources",),
+        writable_roots=(state_dir / "checkpoints", state_dir / "scratch"),
     )
 
 
-def private_reach(state_dir: Path, home: Path, *, allow_network: bool) -> Reach:
+def private_reach(
+    state_dir: Path, home: Path, *, allow_network: bool, closed: tuple[Path, ...] = ()
+) -> Reach:
     """Return the reach of the user's own code: all that they have, but for what opens doors.
 
     Their data may lie anywhere; what a library from the network could do harm with are keys and
     tokens, and what it could change.
     """
-    return Reach(
-        readable_paths=(Path("/"),),
-        hidden_paths=(state_dir, *_secrets(home)),
-        allow_network=allow_network,
-        replace_home=False,
+    shared = shared_reach(
+        state_dir, home, data_paths=(Path("/"),), allow_network=allow_network, closed=closed
     )
+    return replace(shared, replace_home=False)
 
 
 def _secrets(home: Path) -> tuple[Path, ...]:
-    system = (Path(path) for path in _SYSTEM_SECRETS)
-    # Root's own home is not another user's.
-    own = (path for path in system if not home.is_relative_to(path))
-    return (*own, *(home / name for name in _HOME_SECRETS))
+    return (*map(Path, _SYSTEM_SECRETS), *(home / name for name in _HOME_SECRETS))

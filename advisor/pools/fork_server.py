@@ -8,7 +8,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -95,15 +95,20 @@ class ForkServer:
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def start(cls, command: Sequence[str]) -> ForkServer:
+    async def start(
+        cls, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> ForkServer:
         """Start a fork server. It takes requests at once, though it first has torch to import.
 
         Args:
             command: What to run; the control socket's number is added to it.
+            environment: Its environment; None for what workers may have of the daemon's.
 
         Raises:
             ForkServerLost: There is no such program, or no room for another process.
         """
+        if environment is None:
+            environment = worker_environment(os.environ)
         ours, theirs = socket.socketpair()
         output = Output()
         mark = secrets.token_hex(16)
@@ -119,7 +124,7 @@ class ForkServer:
                         stdout=output.fileno(),
                         stderr=output.fileno(),
                         pass_fds=[theirs.fileno()],
-                        env=worker_environment(os.environ) | {MARK: mark},
+                        env={**environment, MARK: mark},
                         start_new_session=True,
                     )
                 except OSError as error:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 from advisor.domain.commands import Command, needs_fresh_process
 from advisor.domain.measurements import (
@@ -18,8 +22,12 @@ from advisor.domain.measurements import (
 )
 from advisor.pools.box import Box
 from advisor.pools.fork_server import ForkServer, ForkServerLost
+from advisor.pools.interpreters import command_under, environment_under, lay_out_modules
+from advisor.pools.sandbox import BWRAP, bwrap_command
 from advisor.pools.worker_process import WorkerProcess
 from advisor.ports.worker_pool import WorkerJob, WorkerPool, WorkerSession
+
+_MODULES, _SCRATCH = "modules", "scratch"
 
 GRACE_S = 0.25
 """Added to each time limit, for the answer's way back."""
@@ -29,9 +37,10 @@ DEFAULT_COMMAND = (sys.executable, "-P", "-m", "advisor.worker")
 
 
 class LocalPool(WorkerPool):
-    """Workers that a fork server starts; one session has one worker at a time.
+    """Workers that fork servers start; one session has one worker at a time.
 
-    However this process ends, its workers end with it.
+    There is one fork server for each interpreter that was asked for. However this process ends,
+    its workers end with it.
     """
 
     def __init__(
@@ -40,53 +49,94 @@ class LocalPool(WorkerPool):
         """Make a pool that has no process yet.
 
         Args:
-            fork_server_command: What to run as the fork server.
+            fork_server_command: What to run as the fork server of the daemon's own interpreter.
             box: What its workers may take and reach; None for the usual limits and no sandbox.
         """
         self._command = fork_server_command
         self._box = box or Box()
-        self._fork_server: ForkServer | None = None
+        self._folder: Path | None = None
+        self._fork_servers: dict[Path | None, ForkServer] = {}
         self._starting = asyncio.Lock()
         self._is_closed = False
+
+    @property
+    def sandbox(self) -> str:
+        """What confines user code."""
+        return self._box.sandbox
 
     @asynccontextmanager
     async def open(self, job: WorkerJob) -> AsyncIterator[WorkerSession]:
         """Open a session; its first worker is started by its first command."""
 
         async def start_worker() -> WorkerProcess:
-            return await WorkerProcess.start(await self._live_fork_server(), job, self._box)
+            fork_server = await self._live_fork_server(job.python)
+            return await WorkerProcess.start(fork_server, job, self._box)
 
-        session = _LocalSession(start_worker)
+        session = _LocalSession(start_worker, uses_own_python=job.python is not None)
         try:
             yield session
         finally:
             await session.end_worker()
 
     async def close(self) -> None:
-        """End the fork server, and with it every worker."""
+        """End the fork servers, and with them every worker."""
         self._is_closed = True
         async with self._starting:
-            if self._fork_server is not None:
-                await self._fork_server.close()
+            for fork_server in self._fork_servers.values():
+                await fork_server.close()
+            if self._folder is not None:
+                await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+                self._folder = None
 
-    async def _live_fork_server(self) -> ForkServer:
+    async def _live_fork_server(self, python: Path | None) -> ForkServer:
         async with self._starting:
             if self._is_closed:
                 fault = Fault(code=FaultCode.WORKER, message="The pool of workers is closed.")
                 raise ForkServerLost(fault)
-            if self._fork_server is not None and not self._fork_server.is_alive:
-                await self._fork_server.close()
-                self._fork_server = None
-            if self._fork_server is None:
-                self._fork_server = await ForkServer.start(self._command)
-            return self._fork_server
+            fork_server = self._fork_servers.get(python)
+            if fork_server is not None and not fork_server.is_alive:
+                await fork_server.close()
+                fork_server = None
+            if fork_server is None:
+                fork_server = await self._start_fork_server(python)
+                self._fork_servers[python] = fork_server
+            return fork_server
+
+    async def _start_fork_server(self, python: Path | None) -> ForkServer:
+        command, environment = self._command, None
+        if self._folder is None and (python is not None or self._box.sandbox == BWRAP):
+            self._folder = await asyncio.to_thread(_make_folder)
+        if python is not None and self._folder is not None:
+            command = command_under(python)
+            environment = environment_under(self._folder / _MODULES)
+        if self._box.sandbox == BWRAP and self._folder is not None:
+            command = await asyncio.to_thread(
+                bwrap_command,
+                command,
+                self._box.reach,
+                modules_dir=self._folder / _MODULES,
+                scratch_root=self._folder / _SCRATCH,
+            )
+        return await ForkServer.start(command, environment)
+
+
+def _make_folder() -> Path:
+    """Return a new directory for what fork servers need beside their program."""
+    folder = Path(tempfile.mkdtemp(prefix="bsadvise-"))
+    for name in (_MODULES, _SCRATCH):
+        (folder / name).mkdir()
+    lay_out_modules(folder / _MODULES)
+    return folder
 
 
 class _LocalSession(WorkerSession):
     """Keeps a worker warm from one command to the next, unless something speaks against it."""
 
-    def __init__(self, start_worker: Callable[[], Awaitable[WorkerProcess]]) -> None:
+    def __init__(
+        self, start_worker: Callable[[], Awaitable[WorkerProcess]], *, uses_own_python: bool
+    ) -> None:
         self._start_worker = start_worker
+        self._uses_own_python = uses_own_python
         self._worker: WorkerProcess | None = None
 
     async def run(self, command: Command) -> Outcome:
@@ -98,6 +148,9 @@ class _LocalSession(WorkerSession):
         try:
             return await self._run_once(command)
         except ForkServerLost as error:
+            if self._uses_own_python and error.fault.code is FaultCode.WORKER:
+                # What is amiss is then theirs to mend: packages that their interpreter lacks.
+                return Failed(fault=replace(error.fault, code=FaultCode.MODEL_FILE))
             return Failed(fault=error.fault)
 
     async def end_worker(self) -> None:

@@ -107,7 +107,7 @@ class Watchdog:
         if limits.process_count is not None and len(pids) > limits.process_count:
             return _failed(
                 f"The code started more than {limits.process_count} processes.",
-                "Start fewer, or lower NUM_WORKERS; a daemon's worker_process_limit sets the most.",
+                "Start fewer, or lower NUM_WORKERS; a daemon's worker_processes sets the most.",
             )
         if limits.memory_bytes is not None:
             taken_bytes = resident_bytes(pids, limits.memory_bytes)
@@ -121,7 +121,7 @@ class Watchdog:
             return _failed(
                 f"The code wrote over {format_bytes(limits.scratch_bytes)} of temporary files.",
                 "Write less, or to a place that is not temporary before you ask; a daemon's "
-                "worker_scratch_limit sets the most.",
+                "worker_scratch_bytes sets the most.",
             )
         return None
 

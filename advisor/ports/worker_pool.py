@@ -26,6 +26,7 @@ class WorkerJob:
         memory_limit_bytes: Live bytes that the worker enforces; None to enforce nothing.
         seed: Seed of the weights and of the data order.
         build_kwargs: Keyword arguments of the user's ``build_model``, as text.
+        python: The interpreter to run under; None for the daemon's own.
     """
 
     source_dir: Path
@@ -35,6 +36,7 @@ class WorkerJob:
     memory_limit_bytes: int | None = None
     seed: int = 0
     build_kwargs: Mapping[str, str] = field(default_factory=dict)
+    python: Path | None = None
 
 
 class WorkerSession(ABC):
@@ -53,6 +55,11 @@ class WorkerSession(ABC):
 
 class WorkerPool(ABC):
     """Gives out sessions. Safe for concurrent use by tasks of one event loop."""
+
+    @property
+    def sandbox(self) -> str:
+        """What confines user code: "off" for nothing, or the name of a sandbox."""
+        return "off"
 
     @abstractmethod
     def open(self, job: WorkerJob) -> AbstractAsyncContextManager[WorkerSession]:

@@ -77,7 +77,7 @@ def _without(root: Path, hidden: list[Path], passed: list[Path]) -> Iterator[Pat
         hidden: Paths without links.
         passed: Takes the directories that gave way.
     """
-    if any(root.is_relative_to(path) for path in hidden):
+    if root in hidden:
         return
     if not any(path.is_relative_to(root) for path in hidden):
         yield root

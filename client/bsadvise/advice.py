@@ -159,6 +159,8 @@ class Advice(Value):
             only where memory is what bounds the batch.
         max_micro_batch_size_interval: Where runs disagreed with the prediction, what is sure
             to fit and what may.
+        sandbox: What confined the model file while it was run: "off", "landlock" or "bwrap";
+            empty for answers from before there was one.
     """
 
     micro_batch_size: int
@@ -197,6 +199,7 @@ class Advice(Value):
     fingerprint: str = ""
     levers: tuple[LeverGain, ...] = ()
     max_micro_batch_size_interval: Interval | None = None
+    sandbox: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

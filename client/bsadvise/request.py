@@ -67,6 +67,8 @@ class AdviceRequest(Value):
         use_cache: Whether an earlier answer to the same request may be given.
         build_kwargs: Keyword arguments of the user's ``build_model``, as text.
         priority: Its place among what waits for the same device.
+        python: Absolute path of the interpreter whose packages the model file needs; None for
+            the daemon's own.
     """
 
     source: Source
@@ -83,6 +85,7 @@ class AdviceRequest(Value):
     use_cache: bool | None = None
     build_kwargs: Mapping[str, str] = field(default_factory=dict)
     priority: Priority | None = None
+    python: str | None = None
 
 
 class AdviceOptions(TypedDict, total=False):
@@ -104,6 +107,7 @@ class AdviceOptions(TypedDict, total=False):
     use_cache: bool | None
     build_kwargs: Mapping[str, str]
     priority: Priority | str | None
+    python: str | None
 
 
 def make_request(source: Source, options: AdviceOptions) -> recommendation_pb2.AdviceRequest:

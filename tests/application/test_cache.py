@@ -23,6 +23,7 @@ CHANGES: dict[str, Any] = {
     "max_trials": 3,
     "seed": 1,
     "build_kwargs": {"width": "2"},
+    "python": "/opt/venv/bin/python",
 }
 NO_BEARING: dict[str, Any] = {"device": "auto", "use_cache": False, "priority": Priority.HIGH}
 

@@ -190,6 +190,7 @@ class AdviceRequest(_message.Message):
     USE_CACHE_FIELD_NUMBER: _builtins.int
     BUILD_KWARGS_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    PYTHON_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """"auto", "cpu", "cuda:N", a device's UUID, or a name from the catalogue of cards."""
     memory_limit_bytes: _builtins.int
@@ -214,6 +215,10 @@ class AdviceRequest(_message.Message):
     """Whether an earlier answer to the same request may be given."""
     priority: Global___Priority.ValueType
     """Its place among what waits for the same device; unset for NORMAL."""
+    python: _builtins.str
+    """Absolute path of the Python interpreter, on the daemon's machine, whose packages the model file
+    needs; unset for the daemon's own. A daemon that several share allows those that it lists.
+    """
     @_builtins.property
     def source(self) -> Global___Source:
         """The user's code."""
@@ -239,10 +244,11 @@ class AdviceRequest(_message.Message):
         use_cache: _builtins.bool | None = ...,
         build_kwargs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         priority: Global___Priority.ValueType | None = ...,
+        python: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_priority", b"_priority", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "device", b"device", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "priority", b"priority", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "device", b"device", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "priority", b"priority", "python", b"python", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_priority", b"_priority", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "build_kwargs", b"build_kwargs", "device", b"device", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "priority", b"priority", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "build_kwargs", b"build_kwargs", "device", b"device", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "priority", b"priority", "python", b"python", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_s: _TypeAlias = _typing.Literal["budget_s"]  # noqa: Y015
     _WhichOneofArgType__budget_s: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s"]  # noqa: Y015
@@ -260,6 +266,8 @@ class AdviceRequest(_message.Message):
     _WhichOneofArgType__objective: _TypeAlias = _typing.Literal["_objective", b"_objective"]  # noqa: Y015
     _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
     _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
+    _WhichOneofReturnType__python: _TypeAlias = _typing.Literal["python"]  # noqa: Y015
+    _WhichOneofArgType__python: _TypeAlias = _typing.Literal["_python", b"_python"]  # noqa: Y015
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
     _WhichOneofReturnType__target_loss: _TypeAlias = _typing.Literal["target_loss"]  # noqa: Y015
@@ -284,6 +292,8 @@ class AdviceRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__objective) -> _WhichOneofReturnType__objective | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__python) -> _WhichOneofReturnType__python | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
     @_typing.overload
