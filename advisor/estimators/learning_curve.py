@@ -33,6 +33,13 @@ class LearningCurve:
         """The lowest loss seen."""
         return min(self.losses)
 
+    def best_until(self, time_s: float) -> float:
+        """Return the lowest loss seen up to a modelled second."""
+        seen = [
+            loss for at_s, loss in zip(self.times_s, self.losses, strict=True) if at_s <= time_s
+        ]
+        return min(seen, default=self.losses[0])
+
     def time_to(self, target: float) -> float | None:
         """Return the modelled second at which L first comes to ``target``; None if never.
 

@@ -18,9 +18,6 @@ from advisor.ports.proposer import Point
 
 _PROGRESS_SHARES = (0.002, 0.02)
 _LOSS_SHARE = 0.03
-"""The target stays this far above the best loss seen, since the last bit of the way is noise
-and the time to it says little: 3 % of that loss, and of the way down to it no less than 0.2 %
-and no more than 2 %, so that losses near or below 0 make sense too."""
 
 _TIE = 1.1
 """Times to the target within this factor are the same, for all that a short trial can tell."""
@@ -88,7 +85,9 @@ class Chooser:
     def target_loss(self) -> float | None:
         """The loss by whose time trials are ranked; None without trials.
 
-        The user's where some trial came to it, else nearly the best that any came to.
+        The user's where some trial came to it. Else what the reference recipe has settled at:
+        what lies below is overfitting's luck as much as merit. Else, where it has not settled,
+        nearly the best that any trial came to.
         """
         if not self.sound:
             return None
@@ -96,10 +95,24 @@ class Chooser:
         best = min(trial.curve.best_loss for trial in self.sound)
         if asked is not None and best <= asked:
             return asked
+        reference = self.trials.reference
+        if reference is not None and reference.is_sound:
+            settled = reference.curve.best_loss
+            halfway = reference.curve.best_until(reference.curve.times_s[-1] / 2)
+            if halfway - settled <= self._tolerance(settled):
+                best = max(best, settled)
+        return best + self._tolerance(best)
+
+    def _tolerance(self, loss: float) -> float:
+        """Return how far from ``loss`` is still nearly there: the last bit of the way is noise.
+
+        3 % of the loss, and of the way down to it no less than 0.2 % and no more than 2 %, so
+        that losses near or below 0 make sense too.
+        """
         start = self.trials.initial_loss
         worst = max(trial.curve.best_loss for trial in self.sound) if start is None else start
-        least, most = (share * (worst - best) for share in _PROGRESS_SHARES)
-        return best + min(max(_LOSS_SHARE * abs(best), least), most)
+        least, most = (share * max(worst - loss, 0.0) for share in _PROGRESS_SHARES)
+        return min(max(_LOSS_SHARE * abs(loss), least), most)
 
     def choose(self) -> Choice | None:
         """Return the setting for the request's objective; None where nothing fits."""

@@ -36,6 +36,12 @@ def test_a_harder_target_takes_no_less_time(losses: list[float], left: float, ri
         assert easy_s <= hard_s * (1 + 1e-9)
 
 
+@given(losses=_losses, time_s=st.floats(0, 10))
+def test_the_best_so_far_only_falls(losses: list[float], time_s: float) -> None:
+    curve = _curve(losses)
+    assert curve.best_until(time_s) >= curve.best_until(time_s + 1) >= curve.best_loss
+
+
 @given(pace=st.floats(0.1, 10))
 def test_a_curve_at_another_pace_is_that_much_faster(pace: float) -> None:
     losses = [4.0, 2.0, 1.0, 0.5]
