@@ -47,7 +47,7 @@ class CallLog(grpc.aio.ServerInterceptor):
     @asynccontextmanager
     async def _noted(self, context: Context, method: str) -> AsyncIterator[None]:
         request_id = _request_id(context)
-        context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
+        await context.send_initial_metadata(((REQUEST_ID_KEY, request_id),))
         begun_s = self._monotonic_s()
         code = "CANCELLED"
         with structlog.contextvars.bound_contextvars(request_id=request_id, method=method):

@@ -1,0 +1,144 @@
+"""What Prometheus is told is true, and the alerts ask for nothing that it is not told."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import grpc
+import pytest
+import structlog
+import yaml
+from bsadvise.v1 import recommendation_service_pb2 as pb
+from prometheus_client.parser import text_string_to_metric_families
+
+from advisor.domain.measurements import OutOfMemory
+from advisor.domain.recommendation import State
+from advisor.service.address import AddressRefused
+from advisor.service.call_log import REQUEST_ID_KEY
+from advisor.service.exporter import Exporter
+from advisor.service.metrics import Metrics
+from tests.support.bench import Bench, create, end_of
+from tests.support.builders import a_measurement
+from tests.support.scripted_planner import SCRIPT
+from tests.support.server import serving
+
+RULES = Path(__file__).parents[2] / "deploy" / "prometheus-rules.yaml"
+METHOD = "/bsadvise.v1.RecommendationService/GetRecommendation"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "state")
+
+
+def value(bench: Bench, name: str, **labels: str) -> float | None:
+    return bench.telemetry.registry.get_sample_value(f"bsadvise_{name}", labels)
+
+
+async def test_a_run_is_counted(bench: Bench) -> None:
+    async with bench.running() as application:
+        created = await create(application, await bench.request(), "one")
+        bench.clock.advance(3)
+        await end_of(application, created)
+    assert value(bench, "runs_total", state="succeeded") == 1
+    assert value(bench, "measurements_total", command="train", outcome="train_run") == 1
+    assert value(bench, "command_duration_seconds_count", stage="trunk") == 1
+    assert value(bench, "queue_wait_seconds_count") == 1
+    assert value(bench, "device_busy", device="cpu") == 0
+    assert len(bench.pool.commands) == len(SCRIPT)
+
+
+async def test_a_device_is_busy_while_it_is_leased(bench: Bench) -> None:
+    bench.pool.gate.clear()
+    async with bench.running() as application:
+        created = await create(application, await bench.request(), "one")
+        await bench.pool.entered.wait()
+        bench.clock.advance(2)
+        assert value(bench, "device_busy", device="cpu") == 1
+        assert value(bench, "device_busy_seconds_total", device="cpu") == 2
+        bench.pool.gate.set()
+        await end_of(application, created)
+    bench.clock.advance(5)
+    assert value(bench, "device_busy_seconds_total", device="cpu") == 2
+
+
+@pytest.mark.parametrize(("is_host", "where"), [(True, "host"), (False, "device")])
+def test_out_of_memory_is_counted_by_where(bench: Bench, *, is_host: bool, where: str) -> None:
+    outcome = OutOfMemory(message="no room", is_host=is_host)
+    bench.telemetry.measured(a_measurement(outcome=outcome))
+    assert value(bench, "out_of_memory_total", where=where) == 1
+
+
+async def test_calls_are_counted_by_their_end_and_carry_an_id(bench: Bench) -> None:
+    async with serving(bench) as client:
+        request = pb.GetRecommendationRequest(recommendation_id="none")
+        with structlog.testing.capture_logs(
+            processors=[structlog.contextvars.merge_contextvars]
+        ) as lines:
+            call = client.recommendations.GetRecommendation(
+                request, metadata=((REQUEST_ID_KEY, "mine-1"),)
+            )
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call
+            forged = client.recommendations.GetRecommendation(
+                request, metadata=((REQUEST_ID_KEY, "not one of ours"),)
+            )
+            with pytest.raises(grpc.aio.AioRpcError):
+                await forged
+        listed = client.recommendations.ListRecommendations(pb.ListRecommendationsRequest())
+        await listed
+        assert dict(await call.initial_metadata() or ())[REQUEST_ID_KEY] == "mine-1"
+        assert len(str(dict(await listed.initial_metadata() or ())[REQUEST_ID_KEY])) == 32
+    mine = [line for line in lines if line.get("request_id") == "mine-1"]
+    assert {line["event"] for line in mine} == {"rpc refused", "rpc ended"}
+    assert {line["method"] for line in mine} == {METHOD}
+    assert not any("ours" in str(line) for line in lines)
+    assert value(bench, "rpcs_total", method=METHOD, code="NOT_FOUND") == 2
+    assert value(bench, "rpc_duration_seconds_count", method=METHOD) == 2
+
+
+def test_prometheus_is_answered_until_it_is_told_to_stop() -> None:
+    metrics = Metrics(lambda: 0.0)
+    exporter = Exporter(metrics, "127.0.0.1:0")
+    exporter.start()
+    with urllib.request.urlopen(f"http://127.0.0.1:{exporter.port}/metrics") as answer:
+        families = {f.name for f in text_string_to_metric_families(answer.read().decode())}
+    assert {"bsadvise_build_info", "bsadvise_rpcs"} <= families
+    with pytest.raises(AddressRefused, match="cannot listen"):
+        Exporter(metrics, f"127.0.0.1:{exporter.port}").start()
+    exporter.stop()
+    exporter.stop()
+
+
+def alert_rules() -> list[dict[str, str]]:
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def test_the_alerts_ask_for_metrics_that_there_are() -> None:
+    metrics = Metrics(lambda: 0.0)
+    metrics.leased("cpu", waited_s=1.0)
+    metrics.released("cpu", State.SUCCEEDED)
+    metrics.measured(a_measurement(outcome=OutOfMemory(message="no room")))
+    metrics.rpcs.labels("m", "OK").inc()
+    metrics.rpc_duration.labels("m").observe(1.0)
+    metrics.unfinished.labels("queued").set(1)
+    known = {sample.name for family in metrics.registry.collect() for sample in family.samples}
+    asked = {name for rule in alert_rules() for name in re.findall(r"bsadvise_\w+", rule["expr"])}
+    assert asked
+    assert asked <= known
+
+
+def test_every_alert_is_explained() -> None:
+    manual = (RULES.parents[1] / "docs" / "operations.md").read_text()
+    for rule in alert_rules():
+        assert f"`{rule['alert']}`" in manual
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_promtool_takes_the_alerts() -> None:
+    subprocess.run(["promtool", "check", "rules", str(RULES)], check=True)
