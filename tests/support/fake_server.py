@@ -21,13 +21,15 @@ from bsadvise.v1 import (
     recommendation_pb2,
     recommendation_service_pb2_grpc,
     source_service_pb2_grpc,
+    token_service_pb2,
+    token_service_pb2_grpc,
 )
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from tests.support.fake_servicers import Devices, Memory, Recommendations, Sources
+from tests.support.fake_servicers import Devices, Memory, Recommendations, Sources, Tokens
 from tests.support.wire_samples import (
     measured,
     state_changed,
@@ -89,6 +91,9 @@ class FakeDaemon:
         self.cancelling_takes_effect = True
         self.sources: dict[str, bytes] = {}
         self.requests: list[Message] = []
+        self.metadata: list[dict[str, Any]] = []
+        self.waiting: list[recommendation_pb2.Waiting] = []
+        self.tokens: list[token_service_pb2.Token] = []
         self.failures: dict[str, list[status_pb2.Status]] = {}
         self.on_hold: Callable[[], None] = lambda: None
         self.address = "127.0.0.1:0" if socket is None else f"unix:{socket}"
@@ -152,6 +157,7 @@ class FakeDaemon:
         )
         source_service_pb2_grpc.add_SourceServiceServicer_to_server(Sources(self), server)
         memory_service_pb2_grpc.add_MemoryServiceServicer_to_server(Memory(self), server)
+        token_service_pb2_grpc.add_TokenServiceServicer_to_server(Tokens(self), server)
         device_service_pb2_grpc.add_DeviceServiceServicer_to_server(Devices(self), server)
         healthy = health.aio.HealthServicer()
         await healthy.set("", health_pb2.HealthCheckResponse.SERVING)
@@ -269,6 +275,7 @@ class FakeDaemon:
     async def take(self, request: Message, context: Any) -> None:
         """Note a request, and fail as a test has asked for."""
         self.requests.append(request)
+        self.metadata.append(dict(context.invocation_metadata()))
         waiting = self.failures.get(type(request).__name__)
         if waiting:
             await context.abort_with_status(rpc_status.to_status(waiting.pop(0)))

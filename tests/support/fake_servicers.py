@@ -17,6 +17,8 @@ from bsadvise.v1 import (
     recommendation_service_pb2_grpc,
     source_service_pb2,
     source_service_pb2_grpc,
+    token_service_pb2,
+    token_service_pb2_grpc,
 )
 from bsadvise.v1 import recommendation_service_pb2 as wire
 
@@ -79,6 +81,8 @@ class Recommendations(recommendation_service_pb2_grpc.RecommendationServiceServi
     ) -> AsyncIterator[wire.WatchRecommendationResponse]:
         await self._daemon.take(request, context)
         job = await self._daemon.find(request.recommendation_id, context)
+        for place in self._daemon.waiting if request.include_waiting else ():
+            yield wire.WatchRecommendationResponse(waiting=place)
         async for event in self._daemon.events_after(job, request.after_sequence):
             yield wire.WatchRecommendationResponse(event=event)
 
@@ -139,3 +143,36 @@ class Devices(device_service_pb2_grpc.DeviceServiceServicer):
     ) -> device_service_pb2.ListDevicesResponse:
         await self._daemon.take(request, context)
         return device_service_pb2.ListDevicesResponse(devices=wire_devices())
+
+
+class Tokens(token_service_pb2_grpc.TokenServiceServicer):
+    """Fake of the daemon's TokenService."""
+
+    def __init__(self, daemon: FakeDaemon) -> None:
+        self._daemon = daemon
+
+    async def CreateToken(
+        self, request: Any, context: Any
+    ) -> token_service_pb2.CreateTokenResponse:
+        await self._daemon.take(request, context)
+        made = token_service_pb2.Token(
+            token_id=f"{len(self._daemon.tokens):016x}",
+            principal=request.principal,
+            scope=request.scope,
+            created_at_s=1_700_000_000.0,
+            expires_at_s=1_700_000_000.0 + request.life_s,
+        )
+        self._daemon.tokens.append(made)
+        return token_service_pb2.CreateTokenResponse(token=made, text="bsa_secret")
+
+    async def ListTokens(self, request: Any, context: Any) -> token_service_pb2.ListTokensResponse:
+        await self._daemon.take(request, context)
+        return token_service_pb2.ListTokensResponse(tokens=self._daemon.tokens)
+
+    async def RevokeToken(
+        self, request: Any, context: Any
+    ) -> token_service_pb2.RevokeTokenResponse:
+        await self._daemon.take(request, context)
+        (token,) = [one for one in self._daemon.tokens if one.token_id == request.token_id]
+        token.revoked_at_s = 1_700_000_001.0
+        return token_service_pb2.RevokeTokenResponse(token=token)
