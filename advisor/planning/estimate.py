@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from advisor.domain.advice import MemoryEstimate, MemoryPoint
+from advisor.domain.advice import MemoryEstimate, MemoryPoint, Refusal, RefusalCode
 from advisor.domain.commands import TraceMemory
 from advisor.domain.device import Device
 from advisor.domain.measurements import Log
@@ -22,6 +22,9 @@ from advisor.planning.levers import (
 from advisor.planning.memory import MemoryModel, is_plain, next_trace
 from advisor.planning.step import EstimateStep
 
+_LOOK_ROUND_SHARE = 0.5
+"""Share of the seconds after which no more levers are traced: an estimate needs no others."""
+
 
 class MemoryPlanner:
     """Turns a log into the next step of a memory estimate."""
@@ -31,12 +34,20 @@ class MemoryPlanner:
         facts = Facts(request, device, log)
         step = (
             next_inspection(facts)
-            or next_trace(facts)
+            or _next_trace(facts)
             or _next_asked(facts)
-            or next_typical(facts)
-            or next_lever(facts)
+            or next_typical(facts, _LOOK_ROUND_SHARE)
+            or next_lever(facts, _LOOK_ROUND_SHARE)
         )
         return _estimate(facts) if step is None else step
+
+
+def _next_trace(facts: Facts) -> TraceMemory | Refusal | None:
+    """Return what the memory stage says; that nothing fits is an answer here, not a refusal."""
+    step = next_trace(facts)
+    if isinstance(step, Refusal) and step.code is RefusalCode.NO_FIT and MemoryModel(facts).traces:
+        return None
+    return step
 
 
 def _next_asked(facts: Facts) -> TraceMemory | None:

@@ -24,25 +24,36 @@ _MOST_DRAWN = 4096
 """Of more samples than this, one is as long as the longest."""
 
 
-def next_typical(facts: Facts) -> TraceMemory | None:
-    """Return the trace of samples as they come; None where all are alike, or it was made."""
+def next_typical(facts: Facts, share: float = TRACING_SHARE) -> TraceMemory | None:
+    """Return the trace of samples as they come; None where all are alike, or it was made.
+
+    Args:
+        facts: What is known.
+        share: Of the seconds, after which nothing more is begun.
+    """
     size = shown_size(facts)
     if facts.profile.longest_sample is None or size > _MOST_DRAWN:
         return None
-    return _next(facts, [dataclasses.replace(_trace(facts, size), is_typical=True)])
+    wanted = dataclasses.replace(_trace(facts, size), is_typical=True)
+    return _next(facts, [wanted], share)
 
 
-def next_lever(facts: Facts) -> TraceMemory | None:
-    """Return the next trace of a lever; None when there is none left, or no time."""
+def next_lever(facts: Facts, share: float = TRACING_SHARE) -> TraceMemory | None:
+    """Return the next trace of a lever; None when there is none left, or no time.
+
+    Args:
+        facts: What is known.
+        share: Of the seconds, after which nothing more is begun.
+    """
     model = MemoryModel(facts)
     largest = model.max_micro_batch_size
     if largest == 0 or any(trace.was_run for trace in model.traces.values()):
         return None
-    return _next(facts, _lever_traces(facts, largest))
+    return _next(facts, _lever_traces(facts, largest), share)
 
 
-def _next(facts: Facts, wanted: Iterable[TraceMemory]) -> TraceMemory | None:
-    if facts.spent(TRACING_SHARE):
+def _next(facts: Facts, wanted: Iterable[TraceMemory], share: float) -> TraceMemory | None:
+    if facts.spent(share):
         return None
     made = {command for command, _ in facts.entries(TraceMemory)}
     return next((trace for trace in wanted if trace not in made), None)

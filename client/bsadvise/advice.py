@@ -244,6 +244,13 @@ class MemoryEstimate(Value):
     typical_peak_bytes: int | None = None
     search: Search = field(default_factory=Search)
 
+    def fits(self, micro_batch_size: int) -> bool:
+        """Return whether a size fits: as it was traced, else by the largest that does."""
+        for point in self.points:
+            if point.micro_batch_size == micro_batch_size:
+                return point.peak_bytes <= self.budget_bytes
+        return micro_batch_size <= self.max_micro_batch_size
+
 
 class RefusalCode(StrEnum):
     """Why there is no advice."""

@@ -47,8 +47,19 @@ def _defaults_of(
         else:
             flags = _flags(command)
             given = {**common, **_plain_keys(table)}
-            defaults[name] = {flags[key]: given[key] for key in given if key in flags}
+            found = {flags[key]: given[key] for key in given if key in flags}
+            defaults[name] = {**found, **_lists(found, command)}
     return defaults
+
+
+def _lists(defaults: Mapping[str, Any], command: click.Command) -> dict[str, Any]:
+    """Return what is given once of flags that may be given several times, as a list."""
+    several = {param.name for param in command.params if getattr(param, "multiple", False)}
+    return {
+        name: [item]
+        for name, item in defaults.items()
+        if name in several and not isinstance(item, list)
+    }
 
 
 def _check_keys(settings: Mapping[str, Any], command: click.Command, where: str) -> None:

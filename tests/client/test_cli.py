@@ -321,6 +321,56 @@ def test_an_estimate_by_which_nothing_fits_ends_with_4(
     assert "not even one sample" in result.stderr
 
 
+def test_estimates_of_several_devices_are_a_table(
+    run: Run, daemon: FakeDaemon, model_file: Path
+) -> None:
+    devices = ["--device", "l4", "--device", "a100-80gb", "--device", "l4"]
+    result = run("estimate", model_file, *devices, "--output", "json")
+
+    document = json.loads(result.stdout)
+    assert list(document) == ["l4", "a100-80gb"]
+    assert document["l4"]["max_micro_batch_size"] == 48
+    sent = [r for r in daemon.requests if isinstance(r, memory_service_pb2.EstimateMemoryRequest)]
+    assert [request.request.device for request in sent] == ["l4", "a100-80gb"]
+    text = run("estimate", model_file, *devices).stdout
+    assert "largest micro-batch" in text
+    assert text.count("A GPU") == 2
+
+
+def test_an_estimate_says_whether_a_batch_fits(
+    run: Run, daemon: FakeDaemon, model_file: Path
+) -> None:
+    fits = run("estimate", model_file, "--batch", "8", "--gpus", "4")
+    assert fits.exit_code == 0
+    assert "micro-batch 8 fits" in fits.stdout
+    sent = daemon.requests[-1]
+    assert isinstance(sent, memory_service_pb2.EstimateMemoryRequest)
+    assert (sent.request.effective_batch_size, sent.request.world_size) == (32, 4)
+    misfit = run("estimate", model_file, "--batch", "64")
+    assert misfit.exit_code == 4
+    assert "micro-batch 64 does not fit" in misfit.stdout
+    assert "micro-batch 64 does not fit in 16 GiB on A GPU" in misfit.stderr
+    several = run("estimate", model_file, "--batch", "64", "--device", "l4", "--device", "t4")
+    assert several.exit_code == 4
+    assert "20 GiB" in several.stdout
+
+
+def test_an_estimate_names_what_would_make_room(
+    run: Run, daemon: FakeDaemon, model_file: Path
+) -> None:
+    gain = advice_pb2.LeverGain(
+        lever=measurement_pb2.LEVER_CHECKPOINTING, max_micro_batch_size=160, saved_bytes=9 * GIB
+    )
+    daemon.estimate = wire_estimate(levers=[gain], typical_peak_bytes=3 * GIB)
+    text = run("estimate", model_file).stdout
+    assert "gradient checkpointing" in text
+    assert "160" in text
+    assert "9 GiB" in text
+    assert "usual samples" in text
+    document = json.loads(run("estimate", model_file, "--output", "json").stdout)
+    assert document["levers"][0]["lever"] == "checkpointing"
+
+
 def test_devices(run: Run) -> None:
     document = json.loads(run("devices", "--output", "json").stdout)
 

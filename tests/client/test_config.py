@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from bsadvise.cli.main import cli
+from bsadvise.v1.memory_service_pb2 import EstimateMemoryRequest
 from bsadvise.v1.recommendation_pb2 import AdviceRequest
 from bsadvise.v1.recommendation_service_pb2 import CreateRecommendationRequest
 from click.testing import CliRunner
@@ -84,3 +85,17 @@ def test_a_mistake_in_the_file_is_wrong_usage(model_file: Path, text: str, words
 
     assert result.exit_code == 2
     assert words in result.stderr
+
+
+def test_one_device_in_the_file_serves_a_flag_that_takes_several(
+    daemon: FakeDaemon, model_file: Path
+) -> None:
+    Path("bsadvise.toml").write_text("device = 'l4'\naddress = 'unused'")
+    environment = {"BSADVISE_ADDRESS": daemon.address}
+
+    result = CliRunner().invoke(cli, ["estimate", str(model_file)], env=environment)
+
+    assert result.exit_code == 0, result.stderr
+    sent = daemon.requests[-1]
+    assert isinstance(sent, EstimateMemoryRequest)
+    assert sent.request.device == "l4"

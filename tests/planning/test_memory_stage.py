@@ -110,6 +110,14 @@ def test_a_size_that_is_asked_about_is_taken_apart() -> None:
     assert 24 in {point.micro_batch_size for point in estimate.points}
 
 
+def test_that_nothing_fits_is_an_estimate_too() -> None:
+    simulated = SimulatedDevice(fixed_bytes=40 * GIB)
+    estimate, _ = _estimate(simulated, a_request(effective_batch_size=8))
+    assert estimate.max_micro_batch_size == 0
+    assert estimate.parts_micro_batch_size == 8
+    assert estimate.levers == ()
+
+
 def test_samples_as_they_come_are_told_of_where_sizes_differ() -> None:
     alike, _ = _estimate(SimulatedDevice(), a_request(effective_batch_size=64))
     assert alike.typical_peak_bytes is None

@@ -143,11 +143,14 @@ save_option = option(
 )
 quiet_option = option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
 
-task_options = together(
-    option(
-        "--device", metavar="NAME",
-        help="auto, cpu, cuda:N, a UUID, or a card's name such as a100-80gb. [default: auto]",
-    ),
+_DEVICE_HELP = "auto, cpu, cuda:N, a UUID, or a card's name such as a100-80gb. [default: auto]"
+
+gpus_option = option("--gpus", type=click.IntRange(1), help="Data-parallel replicas. [default: 1]")
+devices_option = option(
+    "--device", "devices", metavar="NAME", multiple=True,
+    help=f"{_DEVICE_HELP} Give it several times to compare devices.",
+)  # fmt: skip
+place_options = together(
     option(
         "--memory-limit", type=BYTES,
         help="The most memory to take, such as 16GiB. [default: what is free]",
@@ -167,8 +170,10 @@ task_options = together(
     ),
 )  # fmt: skip
 
+task_options = together(option("--device", metavar="NAME", help=_DEVICE_HELP), place_options)
+
 advice_options = together(
-    option("--gpus", type=click.IntRange(1), help="Data-parallel replicas. [default: 1]"),
+    gpus_option,
     option("--effective-batch-size", type=click.IntRange(1), help="Global batch to keep exactly."),
     option(
         "--objective", type=click.Choice([objective.value for objective in Objective]),

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from bsadvise.cli.views.advice import advice_view
 from bsadvise.cli.views.devices import devices_view
-from bsadvise.cli.views.estimate import estimate_view
+from bsadvise.cli.views.estimate import estimate_view, estimates_view
 from bsadvise.cli.views.jobs import job_view, jobs_view
 from bsadvise.cli.views.tokens import tokens_view
 
-__all__ = ["advice_view", "devices_view", "estimate_view", "job_view", "jobs_view", "tokens_view"]
+__all__ = [
+    "advice_view",
+    "devices_view",
+    "estimate_view",
+    "estimates_view",
+    "job_view",
+    "jobs_view",
+    "tokens_view",
+]

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from bsadvise.advice import Advice, Evidence, Interval
 from bsadvise.cli.views.layout import bullets, pairs, sections, table_of
+from bsadvise.cli.views.levers import levers_view
 from bsadvise.cli.words import describe_advice
 from bsadvise.units import format_bytes, format_number, format_rate, format_seconds
 
@@ -29,6 +30,7 @@ def advice_view(advice: Advice, model_name: str) -> RenderableType:
         ("", headline),
         ("Settings", pairs(_settings(advice))),
         ("Evidence", pairs(_evidence(advice))),
+        ("What would make room", levers_view(advice.levers) if advice.levers else None),
         ("Caveats", bullets(advice.caveats) if advice.caveats else None),
         ("Alternatives", _alternatives(advice) if advice.alternatives else None),
         ("Search", pairs(_search(advice))),
@@ -65,12 +67,20 @@ def _evidence(advice: Advice) -> list[tuple[str, str | Text]]:
         ("confidence", str(advice.confidence)),
         ("learning rate", _learning_rate(advice)),
         ("memory", _memory(advice)),
-        ("largest batch", f"{advice.max_micro_batch_size:,} samples fit in the budget"),
+        ("largest batch", _largest(advice)),
         ("throughput", _throughput(advice)),
         ("speedup", _speedup(advice)),
         ("noise scale", _noise_scale(advice)),
     ]
     return [(name, value) for name, value in rows if value is not None]
+
+
+def _largest(advice: Advice) -> str:
+    words = f"{advice.max_micro_batch_size:,} samples fit in the budget"
+    interval = advice.max_micro_batch_size_interval
+    if interval is None:
+        return words
+    return f"{words} ({interval.low:,.0f} were seen to, {interval.high:,.0f} may)"
 
 
 def _learning_rate(advice: Advice) -> str:

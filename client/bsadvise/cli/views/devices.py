@@ -20,12 +20,21 @@ def devices_view(devices: Sequence[Device]) -> RenderableType:
             format_bytes(device.total_bytes),
             "-" if device.free_bytes is None else format_bytes(device.free_bytes),
             str(len(device.processes)),
+            _power(device),
+            "-" if device.utilisation is None else f"{device.utilisation:.0%}",
             device.device_id,
         )
         for device in devices
     ]
-    head = ("device", "name", "memory", "free", "processes", "id")
-    return table_of(head, rows, figures=("memory", "free", "processes"))
+    head = ("device", "name", "memory", "free", "processes", "power", "busy", "id")
+    return table_of(head, rows, figures=head[2:-1])
+
+
+def _power(device: Device) -> str:
+    if device.power_w is None:
+        return "-"
+    limit = "" if device.power_limit_w is None else f" of {device.power_limit_w:.0f}"
+    return f"{device.power_w:.0f}{limit} W"
 
 
 def _selector(device: Device) -> str:
