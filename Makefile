@@ -25,6 +25,7 @@ check: $(VENV)/.dev ## Format, lint, types, import contracts, protobuf contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
+	$(BIN)/buf breaking --against protos/released.binpb
 	$(BIN)/buf format --diff --exit-code
 	PATH="$(CURDIR)/$(BIN):$$PATH" ./protos/generate.sh --check
 

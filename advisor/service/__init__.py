@@ -2,7 +2,8 @@
 
 A request's way through it:
 
-    client -> server (socket, limits) -> errors (translator around every RPC)
+    client -> server (sockets, TLS, limits) -> errors (translator around every RPC)
+           -> access (who calls, and may they)
            -> a servicer (convert, call the use case, convert) -> application
 
 Nothing is decided here: a servicer's method reads the message, calls one use case, and writes

@@ -60,6 +60,9 @@ def test_the_file_is_found_in_the_configuration_directory(tmp_path: Path) -> Non
         ("[daemon]\nlease_s = true\n", r"lease_s: must be a number"),
         ('[daemon]\nprivate = "perhaps"\n', r"private: must be true or false"),
         ("[daemon]\nlisten = 3\n", r"listen: must be text"),
+        ("[daemon]\nmax_queued = -1\n", "max_queued: must be a whole number"),
+        ("[daemon]\nmax_queued = true\n", "max_queued: must be a whole number"),
+        ('[daemon]\ntls_key = "k"\n', "go together"),
         ("daemon = 3\n", "daemon must be a table"),
         ("[daemon\n", "bsadvise.toml: "),
     ],
@@ -72,6 +75,13 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nothing\.toml"):
         load_settings({}, {}, tmp_path / "nothing.toml")
+
+
+def test_limits_may_be_lifted(tmp_path: Path) -> None:
+    path = _write(tmp_path, '[daemon]\nmax_queued = "none"\ndevice_s_per_day = 3600\n')
+    settings = load_settings({}, {"BSADVISE_UPLOAD_BYTES_PER_DAY": "7"}, path)
+    limits = (settings.max_queued, settings.device_s_per_day, settings.upload_bytes_per_day)
+    assert limits == (None, 3600, 7)
 
 
 def test_a_wrong_variable_is_named() -> None:

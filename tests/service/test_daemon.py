@@ -8,12 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import bsadvise
 import grpc
 import pytest
 from bsadvise.v1 import device_pb2, device_service_pb2
 from bsadvise.v1.device_service_pb2_grpc import DeviceServiceStub
 
-from tests.support.daemon_process import EXIT_LIMIT_S, start_daemon, wait_until_ready
+from tests.support.daemon_process import (
+    EXIT_LIMIT_S,
+    ready_addresses,
+    start_daemon,
+    wait_until_ready,
+)
 
 
 def _device_kinds(address: str) -> list[int]:
@@ -72,6 +78,51 @@ def test_refuses_to_listen_beyond_this_machine() -> None:
     ended = _run("-m", "advisor", "--listen", "0.0.0.0:50051")
     assert ended.returncode == 1
     assert "TLS" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--tls-cert", "c.pem"), "tls_cert and tls_key go together"),
+        (("--tls-cert", "c.pem", "--tls-key", "k.pem"), "for listen, which is missing"),
+        (
+            ("--listen", "0.0.0.0:1", "--tls-cert", "c.pem", "--tls-key", "k.pem"),
+            "c.pem cannot be read",
+        ),
+        (
+            ("--listen=[::1]:1", "--tls-cert=c", "--tls-key=k", "--trust-loopback"),
+            "trust_loopback is for plain text",
+        ),
+    ],
+)
+def test_check_names_what_keeps_it_from_listening(flags: tuple[str, ...], message: str) -> None:
+    ended = _run("-m", "advisor", "--check", *flags)
+    assert ended.returncode == 1
+    assert message in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_who_comes_by_the_socket_makes_tokens_for_those_who_come_by_tcp(tmp_path: Path) -> None:
+    with start_daemon(tmp_path, "--listen", "127.0.0.1:0") as daemon:
+        socket_address, tcp_address = ready_addresses(daemon)
+        with bsadvise.Client(socket_address) as owner:
+            token, text = owner.create_token("alice", bsadvise.Scope.READ)
+        nobody = bsadvise.Client(tcp_address, credentials=bsadvise.Credentials())
+        with nobody, pytest.raises(bsadvise.NotAuthenticated):
+            nobody.devices()
+        alice = bsadvise.Client(tcp_address, credentials=bsadvise.Credentials(token=text))
+        with alice:
+            assert alice.devices()
+        daemon.terminate()
+        _, errors = daemon.communicate(timeout=EXIT_LIMIT_S)
+    assert text not in errors
+    assert token.token_id not in text.rpartition("_")[2]
+
+
+def test_loopback_may_be_trusted(tmp_path: Path) -> None:
+    with start_daemon(tmp_path, "--listen", "127.0.0.1:0", "--trust-loopback") as daemon:
+        _, tcp_address = ready_addresses(daemon)
+        assert _device_kinds(tcp_address)
 
 
 def test_check_starts_nothing(tmp_path: Path) -> None:

@@ -32,8 +32,13 @@ def start_daemon(directory: Path, *flags: str) -> Iterator[subprocess.Popen[str]
 
 def wait_until_ready(daemon: subprocess.Popen[str]) -> str:
     """Return the first address of a daemon once it serves."""
+    return ready_addresses(daemon)[0]
+
+
+def ready_addresses(daemon: subprocess.Popen[str]) -> list[str]:
+    """Return all addresses of a daemon once it serves."""
     assert daemon.stderr is not None
     for line in daemon.stderr:
         if line.startswith("bsadvise daemon ready on "):
-            return line.split()[4]
+            return line.split()[4:]
     raise AssertionError("the daemon ended before it was ready")
