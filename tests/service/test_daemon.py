@@ -106,7 +106,7 @@ def test_who_comes_by_the_socket_makes_tokens_for_those_who_come_by_tcp(tmp_path
     with start_daemon(tmp_path, "--listen", "127.0.0.1:0") as daemon:
         socket_address, tcp_address = ready_addresses(daemon)
         with bsadvise.Client(socket_address) as owner:
-            token, text = owner.create_token("alice", bsadvise.Scope.READ)
+            _, text = owner.create_token("alice", bsadvise.Scope.READ)
         nobody = bsadvise.Client(tcp_address, credentials=bsadvise.Credentials())
         with nobody, pytest.raises(bsadvise.NotAuthenticated):
             nobody.devices()
@@ -115,8 +115,7 @@ def test_who_comes_by_the_socket_makes_tokens_for_those_who_come_by_tcp(tmp_path
             assert alice.devices()
         daemon.terminate()
         _, errors = daemon.communicate(timeout=EXIT_LIMIT_S)
-    assert text not in errors
-    assert token.token_id not in text.rpartition("_")[2]
+    assert text.split("_", 2)[2] not in errors
 
 
 def test_loopback_may_be_trusted(tmp_path: Path) -> None:
