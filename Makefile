@@ -8,7 +8,7 @@ CODE := advisor client examples tests
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help recommend test check fmt proto clean
+.PHONY: help recommend test nightly check fmt proto clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -18,6 +18,9 @@ recommend: $(VENV)/.installed ## Recommend a setting for a real model on real da
 
 test: $(VENV)/.dev ## Run every test
 	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+
+nightly: $(VENV)/.dev ## Kill the daemon a hundred times, and send it ten thousand malformed calls
+	BSADVISE_CHAOS_KILLS=100 BSADVISE_FUZZ_CALLS=10000 $(BIN)/pytest -n auto tests/chaos tests/fuzz
 
 check: $(VENV)/.dev ## Format, lint, types, import contracts, protobuf contract
 	$(BIN)/ruff format --check $(CODE)

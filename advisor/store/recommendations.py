@@ -62,9 +62,11 @@ def find_repeated(connection: Connection, recommendation: Recommendation) -> Rec
 
 def get(connection: Connection, recommendation_id: str) -> Recommendation:
     """Return a recommendation. Raises NotFound."""
-    row = connection.execute(
-        select(recommendations).where(_COLUMNS.recommendation_id == recommendation_id)
-    ).one_or_none()
+    row = None
+    if "\x00" not in recommendation_id:  # PostgreSQL's text cannot hold it, and says so
+        row = connection.execute(
+            select(recommendations).where(_COLUMNS.recommendation_id == recommendation_id)
+        ).one_or_none()
     if row is None:
         raise NotFound(f"there is no recommendation {recommendation_id}")
     return to_recommendation(row)

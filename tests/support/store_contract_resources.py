@@ -23,6 +23,11 @@ from tests.support.store_contract_base import (
 
 
 class ResourceContract(StoreFixtures):
+    @pytest.mark.parametrize("name", ["", "a\x00b", "'; --", "x" * 10_000, "\U0001f600"])
+    async def test_a_name_that_nothing_has_is_not_found(self, store: Store, name: str) -> None:
+        with pytest.raises(NotFound):
+            await store.get(name)
+
     async def test_returns_what_was_created(self, store: Store) -> None:
         created = a_recommendation(
             request=a_request(
