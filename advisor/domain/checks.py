@@ -4,6 +4,32 @@ from __future__ import annotations
 
 import math
 
+MOST_BYTES = 1 << 60
+MOST_SECONDS = 1e7
+"""More than any machine holds, and than any measurement takes: what passes them is no figure."""
+
+
+def finite(name: str, *values: float | None) -> None:
+    """Raise ValueError unless each value is None or finite."""
+    for value in values:
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"{name} must be finite, not {value}")
+
+
+def is_bytes(name: str, value: int | None) -> None:
+    """Raise ValueError unless ``value`` is None or an amount of memory that can be."""
+    at_least(name, value, 0)
+    if value is not None and value > MOST_BYTES:
+        raise ValueError(f"{name} is more than can be: {value}")
+
+
+def are_seconds(name: str, *values: float) -> None:
+    """Raise ValueError unless each value is a duration that can be."""
+    for value in values:
+        at_least(name, value, 0)
+        if value > MOST_SECONDS:
+            raise ValueError(f"{name} is longer than can be: {value}")
+
 
 def at_least(name: str, value: float | None, minimum: float) -> None:
     """Raise ValueError unless ``value`` is None or a finite number of at least ``minimum``."""

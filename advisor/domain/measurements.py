@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
-from advisor.domain.checks import at_least
+from advisor.domain.checks import are_seconds, at_least, finite, is_bytes
 from advisor.domain.commands import Command
 from advisor.domain.task import TaskProfile
 
@@ -21,6 +21,10 @@ class MemoryParts:
     activation_bytes: int = 0
     temporary_bytes: int = 0
     input_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        for part in fields(self):
+            is_bytes(part.name, getattr(self, part.name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +49,9 @@ class MemoryTrace:
     reserved_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        at_least("peak_bytes", self.peak_bytes, 0)
-        at_least("evaluation_peak_bytes", self.evaluation_peak_bytes, 0)
-        at_least("reserved_bytes", self.reserved_bytes, 0)
+        is_bytes("peak_bytes", self.peak_bytes)
+        is_bytes("evaluation_peak_bytes", self.evaluation_peak_bytes)
+        is_bytes("reserved_bytes", self.reserved_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +61,7 @@ class StepRun:
     peak_bytes: int
 
     def __post_init__(self) -> None:
-        at_least("peak_bytes", self.peak_bytes, 0)
+        is_bytes("peak_bytes", self.peak_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +79,7 @@ class StepTimes:
     def __post_init__(self) -> None:
         if not self.step_times_s or len(self.step_times_s) != len(self.optimizer_times_s):
             raise ValueError("step_times_s and optimizer_times_s must be of one length above 0")
-        for time_s in (*self.step_times_s, *self.optimizer_times_s):
-            at_least("step time", time_s, 0)
+        are_seconds("step time", *self.step_times_s, *self.optimizer_times_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +93,7 @@ class LoaderTimes:
         at_least("batch_size", self.batch_size, 1)
         if not self.batch_times_s:
             raise ValueError("batch_times_s must not be empty")
+        are_seconds("batch time", *self.batch_times_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +121,8 @@ class GradientNorms:
             raise ValueError("big_batch_size must exceed small_batch_size")
         if len(self.small_squared_norms) != len(self.big_squared_norms):
             raise ValueError("small_squared_norms and big_squared_norms must be of one length")
+        for norm in (*self.small_squared_norms, *self.big_squared_norms):
+            at_least("squared norm", norm, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +153,7 @@ class TrainRun:
     def __post_init__(self) -> None:
         at_least("step_count", self.step_count, 0)
         at_least("sample_count", self.sample_count, 0)
+        finite("held-out loss", self.held_out_loss, *self.earlier_losses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +161,9 @@ class Evaluation:
     """A held-out loss; None when it is not finite."""
 
     held_out_loss: float | None = None
+
+    def __post_init__(self) -> None:
+        finite("held_out_loss", self.held_out_loss)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +184,9 @@ class Verification:
 
     def __post_init__(self) -> None:
         at_least("step_count", self.step_count, 1)
-        at_least("peak_bytes", self.peak_bytes, 0)
+        is_bytes("peak_bytes", self.peak_bytes)
+        are_seconds("step time", *self.step_times_s)
+        finite("final_loss", self.final_loss)
 
 
 Figures = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from advisor.domain.checks import above, at_least
+from advisor.domain.checks import above, at_least, finite, is_bytes
 
 
 class OptimizerFamily(StrEnum):
@@ -41,6 +41,10 @@ class OptimizerProfile:
     momentum: float | None = None
     betas: tuple[float, ...] = ()
     epsilon: float | None = None
+
+    def __post_init__(self) -> None:
+        rates = (self.default_learning_rate, self.weight_decay, self.momentum, self.epsilon)
+        finite("optimizer's setting", *rates, *self.betas)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +98,12 @@ class TaskProfile:
 
     def __post_init__(self) -> None:
         at_least("parameter_count", self.parameter_count, 0)
+        at_least("trainable_parameter_count", self.trainable_parameter_count, 0)
+        is_bytes("parameter_bytes", self.parameter_bytes)
+        is_bytes("buffer_bytes", self.buffer_bytes)
+        is_bytes("device_free_bytes", self.device_free_bytes)
+        at_least("num_workers", self.num_workers, 0)
+        at_least("longest_sample", self.longest_sample, 0)
         at_least("dataset_size", self.dataset_size, 1)
         at_least("evaluation_size", self.evaluation_size, 0)
         at_least("reference_batch_size", self.reference_batch_size, 1)

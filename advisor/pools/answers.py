@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from enum import Enum
+from typing import TypeVar, cast
+
 from advisor.domain.commands import (
     Command,
     Evaluate,
@@ -26,6 +30,11 @@ from advisor.domain.measurements import (
     Verification,
 )
 from advisor.domain.task import TaskProfile
+from advisor.pools.output import plain_text
+
+T = TypeVar("T")
+
+MOST_CHARACTERS = 8192
 
 _FIGURES: dict[type, type] = {
     InspectTask: TaskProfile,
@@ -42,7 +51,32 @@ _FIGURES: dict[type, type] = {
 def is_possible(command: Command, outcome: Outcome) -> bool:
     """Return whether a worker may give ``outcome`` for ``command``.
 
-    Those are the command's own figures, a failure, and out of memory. That time ran out is
-    for the daemon to say.
+    Those are the command's own figures, as far as they can be true, a failure, and out of
+    memory. That time ran out is for the daemon to say.
     """
-    return isinstance(outcome, _FIGURES[type(command)] | Failed | OutOfMemory)
+    if isinstance(outcome, Failed | OutOfMemory):
+        return True
+    if not isinstance(outcome, _FIGURES[type(command)]):
+        return False
+    match command, outcome:
+        case ((Train() | Verify()), (TrainRun() | Verification())):
+            return outcome.step_count <= command.step_count
+        case TimeLoader(), LoaderTimes():
+            return sum(outcome.batch_times_s) <= command.time_limit_s
+        case TimeSteps(), StepTimes():
+            return sum(outcome.step_times_s) <= command.time_limit_s
+    return True
+
+
+def cleaned(value: T) -> T:
+    """Return an outcome whose texts are plain and of a length that a person would read."""
+    if isinstance(value, str) and not isinstance(value, Enum):
+        return cast(T, plain_text(value)[:MOST_CHARACTERS])
+    if isinstance(value, tuple):
+        return cast(T, tuple(cleaned(item) for item in value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {
+            field.name: cleaned(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+        return dataclasses.replace(value, **fields)
+    return value

@@ -12,7 +12,7 @@ from advisor.messages import to_message
 from advisor.pipe.framing import BadFrame, PipeClosed, frame, read
 from advisor.pipe.unions import command_message, outcome_of
 from advisor.pipe.v1 import pipe_pb2
-from advisor.pools.answers import is_possible
+from advisor.pools.answers import cleaned, is_possible
 from advisor.pools.box import Box
 from advisor.pools.deaths import outcome_of_death, pipe_lost
 from advisor.pools.fork_server import (
@@ -131,7 +131,7 @@ class WorkerProcess:
             self.hook = plain_text(message.entering_hook.hook)[:MAX_HOOK_CHARACTERS]
         if message.outcome.command_id != self._last_command_id:
             raise BadFrame(f"it answered command {message.outcome.command_id}")
-        outcome = outcome_of(message.outcome)
+        outcome = cleaned(outcome_of(message.outcome))
         if not is_possible(command, outcome):
             raise BadFrame(f"it answered {type(command).__name__} with {type(outcome).__name__}")
         return outcome

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from advisor.domain.commands import Command, Evaluate, RunStep
+from advisor.domain.commands import Command, Evaluate, RunStep, TimeSteps
 from advisor.domain.measurements import (
     Evaluation,
     Failed,
@@ -16,6 +16,7 @@ from advisor.domain.measurements import (
     TimedOut,
 )
 from advisor.pools import worker_process
+from advisor.pools.answers import MOST_CHARACTERS
 from advisor.pools.local import LocalPool
 from advisor.pools.output import TAIL_BYTES
 from tests.support.worker_jobs import WriteJob
@@ -133,15 +134,19 @@ LIES = {
     "figures of another command": "send(1, StepRun(peak_bytes=1))",
     "the daemon's own verdict": "send(1, TimedOut(limit_s=1.0))",
     "figures that cannot be": "send(1, Evaluation(held_out_loss=1.0), peak_bytes=-1)",
+    "more memory than there is": "send(1, Evaluation(held_out_loss=1.0), peak_bytes=2**62)",
+    "no number": "send(1, Evaluation(held_out_loss=1.0), loss=float('nan'))",
 }
 SEND = """
     from advisor.pipe.framing import frame
     from advisor.pipe.unions import outcome_message
     from advisor.pipe.v1.pipe_pb2 import FromWorker
-    def send(command_id, outcome, peak_bytes=None):
+    def send(command_id, outcome, peak_bytes=None, loss=None):
         message = FromWorker(outcome=outcome_message(command_id, outcome))
         if peak_bytes is not None:
             message.outcome.outcome.step_run.peak_bytes = peak_bytes
+        if loss is not None:
+            message.outcome.outcome.evaluation.held_out_loss = loss
         os.write(3, frame(message))
 """
 
@@ -206,3 +211,35 @@ async def test_user_code_that_always_kills_the_fork_server_is_at_fault(
         assert outcome.fault.hook == "build_model"
         healthy = Evaluate(time_limit_s=59, evaluation_batch_size=1)
         assert await session.run(healthy) == HEALTHY
+
+
+TIMED = TimeSteps(time_limit_s=50, micro_batch_size=1, measure_s=1)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "StepTimes(step_times_s=(30.0, 30.0), optimizer_times_s=(0.0, 0.0))",
+        "StepTimes(step_times_s=(1.0,), optimizer_times_s=())",
+    ],
+)
+async def test_more_time_than_there_was_is_not_believed(
+    pool: LocalPool, write: WriteJob, lie: str
+) -> None:
+    async with pool.open(write(f"def answer(command, enter):\n    return {lie}\n")) as session:
+        outcome = await session.run(TIMED)
+    assert isinstance(outcome, Failed)
+    assert outcome.fault.code is FaultCode.WORKER
+
+
+async def test_texts_are_plain_and_short(pool: LocalPool, write: WriteJob) -> None:
+    source = """
+    def answer(command, enter):
+        message = "\\x1b[2Jred\\x07" + "x" * 100_000
+        return Failed(fault=Fault(code=FaultCode.USER_EXCEPTION, message=message))
+    """
+    async with pool.open(write(source)) as session:
+        outcome = await session.run(EVALUATE)
+    assert isinstance(outcome, Failed)
+    assert outcome.fault.message.startswith("red\ufffdxxx")
+    assert len(outcome.fault.message) == MOST_CHARACTERS
