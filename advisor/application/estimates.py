@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from advisor.application.recall import Recall, is_lasting
 from advisor.application.sharing import InFlight
 from advisor.application.sources import check_source
 from advisor.application.validation import check_python, resolve
@@ -39,6 +40,7 @@ class Estimates:
         slots: How many estimates may be made at a time.
         in_flight: How many each principal may wait for.
         pythons: The interpreters that requests may name; None for any.
+        recall: What earlier estimates for cards elsewhere have measured.
     """
 
     pool: WorkerPool
@@ -50,6 +52,7 @@ class Estimates:
     slots: asyncio.Semaphore
     in_flight: InFlight
     pythons: Collection[Path] | None = None
+    recall: Recall = field(default_factory=Recall)
 
     async def estimate(self, caller: Caller, request: AdviceRequest) -> MemoryEstimate:
         """Return what fits. Cancelling the task that waits here ends the work.
@@ -76,6 +79,7 @@ class Estimates:
         self, session: WorkerSession, request: AdviceRequest, device: Device
     ) -> MemoryEstimate:
         log: Log = ()
+        known = self.recall.known(request, device)
         while True:
             step = await asyncio.to_thread(self.planner.next_step, request, device, log)
             if isinstance(step, MemoryEstimate):
@@ -83,6 +87,8 @@ class Estimates:
             if isinstance(step, Refusal):
                 raise NoAnswer(step)
             begun_s = self.clock.monotonic_s()
-            outcome = await session.run(step)
+            outcome = known.get(step) or await session.run(step)
+            if is_lasting(outcome):
+                known[step] = outcome
             wall_s = self.clock.monotonic_s() - begun_s
             log = (*log, Measurement(command=step, outcome=outcome, wall_s=wall_s))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from advisor.domain.device import Device, DeviceKind, MemoryBudget
 from advisor.domain.request import AdviceRequest
 from advisor.domain.task import TaskProfile
@@ -11,6 +13,10 @@ MARGIN_SHARE = 0.03
 
 CUDA_CONTEXT_BYTES = 512 << 20
 """What CUDA and its libraries take on a card that is not here to be measured."""
+
+_WORKSPACE_BYTES = 20 << 20
+_HOPPER = re.compile(r"\bG?[HB][1-9]00\b")
+_HOPPER_WORKSPACE_BYTES = 64 << 20
 
 NCCL_BYTES = 384 << 20
 """What NCCL keeps on each card to exchange gradients; a rule of thumb."""
@@ -47,6 +53,17 @@ def overhead_bytes(request: AdviceRequest, device: Device, profile: TaskProfile)
         return bucket_bytes(request, profile)
     exchange_bytes = NCCL_BYTES if request.world_size > 1 else 0
     return _context_bytes(device, profile) + exchange_bytes + bucket_bytes(request, profile)
+
+
+def workspace_bytes(device: Device) -> int:
+    """Return what PyTorch reserves for matrix products, beside what a trace follows.
+
+    One workspace in each of the two threads that a step runs in, of 8.1 MiB, from Hopper on of
+    32 MiB: its default sizes, in the allocator's segments.
+    """
+    if device.kind is DeviceKind.CPU:
+        return 0
+    return _HOPPER_WORKSPACE_BYTES if _HOPPER.search(device.name) else _WORKSPACE_BYTES
 
 
 def bucket_bytes(request: AdviceRequest, profile: TaskProfile) -> int:

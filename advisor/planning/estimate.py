@@ -22,7 +22,7 @@ from advisor.planning.levers import (
 from advisor.planning.memory import MemoryModel, is_plain, next_trace
 from advisor.planning.step import EstimateStep
 
-_LOOK_ROUND_SHARE = 0.5
+_LOOK_ROUND_SHARE = 0.2
 """Share of the seconds after which no more levers are traced: an estimate needs no others."""
 
 

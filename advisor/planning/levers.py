@@ -12,7 +12,7 @@ from advisor.domain.measurements import MemoryTrace
 from advisor.domain.task import OptimizerFamily
 from advisor.planning.budget import TRACING_SHARE, bucket_bytes, hook_limit_s
 from advisor.planning.facts import Facts
-from advisor.planning.memory import MemoryModel, peak_bytes_of
+from advisor.planning.memory import MemoryModel
 
 _OF_THE_MODEL = (Lever.BF16, Lever.CHECKPOINTING)
 """Levers that change what a sample takes, so that a second size must be traced."""
@@ -63,7 +63,8 @@ def typical_peak_bytes(facts: Facts, size: int) -> int | None:
     """Return what samples as they come take at ``size``, libraries included; None if unknown."""
     for command, trace in facts.figures(TraceMemory, MemoryTrace):
         if command.is_typical and command.micro_batch_size == size:
-            return peak_bytes_of(trace) + MemoryModel(facts).overhead_bytes
+            model = MemoryModel(facts)
+            return model.reserved_bytes_of(trace) + model.overhead_bytes
     return None
 
 
@@ -120,7 +121,7 @@ def _gain(facts: Facts, lever: Lever) -> LeverGain | None:
         size = _reach({}, model, largest, budget_bytes + saved_bytes)
     else:
         points = {
-            command.micro_batch_size: peak_bytes_of(trace)
+            command.micro_batch_size: model.reserved_bytes_of(trace)
             for command, trace in facts.figures(TraceMemory, MemoryTrace)
             if command.lever is lever
         }

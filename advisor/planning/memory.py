@@ -17,6 +17,7 @@ from advisor.planning.budget import (
     hook_limit_s,
     memory_budget,
     overhead_bytes,
+    workspace_bytes,
 )
 from advisor.planning.facts import Facts
 from advisor.planning.refusals import refuse, refuse_no_fit
@@ -152,8 +153,14 @@ class MemoryModel:
 
     def curve_of(self, traces: Mapping[int, MemoryTrace]) -> MemoryCurve:
         """Return the curve through some traces: reserved bytes on CUDA, else live ones."""
-        points = {b: peak_bytes_of(trace) for b, trace in traces.items()}
+        points = {b: self.reserved_bytes_of(trace) for b, trace in traces.items()}
         return MemoryCurve(points, is_convex=self.facts.device.kind is DeviceKind.CPU)
+
+    def reserved_bytes_of(self, trace: MemoryTrace) -> int:
+        """Return what a traced step would take of the device: reserved bytes on CUDA."""
+        if trace.reserved_bytes is not None:
+            return trace.reserved_bytes + workspace_bytes(self.facts.device)
+        return max(trace.peak_bytes, trace.evaluation_peak_bytes)
 
     def _traced_by(self, command: RunStep | TimeSteps | Train | Verify) -> int:
         return self._traced_bytes(command.micro_batch_size, accumulating=_accumulates(command))
@@ -177,13 +184,6 @@ class MemoryModel:
         size = curve.largest_fit(self.traced_budget_bytes)
         crashed = self.facts.smallest_out_of_memory
         return size if crashed is None else min(size, crashed - 1)
-
-
-def peak_bytes_of(trace: MemoryTrace) -> int:
-    """Return what a trace says would be taken: reserved bytes where they are known."""
-    if trace.reserved_bytes is not None:
-        return trace.reserved_bytes
-    return max(trace.peak_bytes, trace.evaluation_peak_bytes)
 
 
 def is_plain(command: TraceMemory) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from typing import Any
 
 import torch
@@ -11,7 +10,6 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from advisor.domain.commands import Lever, TraceMemory
-from advisor.domain.device import Device
 from advisor.domain.measurements import MemoryTrace
 from advisor.estimators.cuda_allocator import CachingAllocator
 from advisor.worker.accountant import Accountant
@@ -25,13 +23,6 @@ from advisor.worker.task import ANY_LEARNING_RATE, Task
 from advisor.worker.workshop import Workshop, entered
 
 _STEPS = 2
-
-# Matrix products keep a workspace in each of the two threads that a step runs in; its default
-# size in PyTorch depends on the card's generation.
-_WORKSPACE_COUNT = 2
-_WORKSPACE_BYTES = 8_519_680
-_HOPPER = re.compile(r"\bG?[HB][1-9]00\b")
-_HOPPER_WORKSPACE_BYTES = 32 << 20
 
 _COMPILED_CAVEAT = "Memory is predicted for the model without torch.compile."
 
@@ -135,17 +126,8 @@ def _run(workshop: Workshop, command: TraceMemory, caveats: tuple[str, ...]) -> 
 
 
 def _allocator(workshop: Workshop) -> CachingAllocator | None:
-    """Return what follows the device's allocator, its libraries' workspaces reserved."""
-    if not workshop.placement.is_cuda:
-        return None
-    allocator = CachingAllocator()
-    for _ in range(_WORKSPACE_COUNT):
-        allocator.allocate(_workspace_bytes(workshop.placement.device))
-    return allocator
-
-
-def _workspace_bytes(device: Device) -> int:
-    return _HOPPER_WORKSPACE_BYTES if _HOPPER.search(device.name) else _WORKSPACE_BYTES
+    """Return what is to follow the device's allocator; None where it has none."""
+    return CachingAllocator() if workshop.placement.is_cuda else None
 
 
 def _count(

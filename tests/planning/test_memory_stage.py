@@ -17,6 +17,7 @@ from advisor.planning.budget import (
     bucket_bytes,
     gradient_bytes,
     overhead_bytes,
+    workspace_bytes,
 )
 from advisor.planning.drift import sound_measurements
 from advisor.planning.estimate import MemoryPlanner
@@ -55,7 +56,7 @@ def test_what_is_reserved_decides_on_a_card(segment_mib: int, sample_mib: int) -
         segment_bytes=segment_mib * MIB, sample_bytes=sample_mib * MIB, fixed_bytes=700 * MIB
     )
     estimate, _ = _estimate(simulated, a_request())
-    room = estimate.budget_bytes - estimate.overhead_bytes
+    room = estimate.budget_bytes - estimate.overhead_bytes - workspace_bytes(CARD)
 
     def reserved(size: int) -> int:
         return -(-simulated.peak_bytes(size) // simulated.segment_bytes) * simulated.segment_bytes
@@ -73,6 +74,14 @@ def test_replicas_leave_room_to_exchange_gradients() -> None:
     assert overhead_bytes(alone, CARD, profile) == CUDA_CONTEXT_BYTES
     assert overhead_bytes(four, CARD, profile) == CUDA_CONTEXT_BYTES + NCCL_BYTES + 2_000_000
     assert overhead_bytes(four, a_device(), profile) == 2_000_000
+
+
+def test_workspaces_are_those_of_the_cards_generation() -> None:
+    assert workspace_bytes(a_device()) == 0
+    small = [workspace_bytes(a_gpu(name=name)) for name in ("Tesla T4", "NVIDIA A100-SXM4-80GB")]
+    assert small == [20 * MIB] * 2
+    for name in ("NVIDIA H100 80GB HBM3", "NVIDIA H200", "NVIDIA B200", "NVIDIA GH200 480GB"):
+        assert workspace_bytes(a_gpu(name=name)) == 64 * MIB
 
 
 def test_the_levers_name_what_they_would_do() -> None:

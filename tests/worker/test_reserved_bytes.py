@@ -8,10 +8,10 @@ import torch
 from advisor.domain.commands import RunStep, TraceMemory
 from advisor.domain.device import Device, DeviceKind
 from advisor.domain.measurements import MemoryTrace, StepRun
+from advisor.planning.budget import workspace_bytes
 from tests.support.worker_bench import ABSENT_CARD, LIMIT_S, Bench, outcome_of
 
 MODELS = ["tiny_mlp", "tiny_gpt", "tiny_cnn_bn", "ragged", "synthetic", "streamed"]
-WORKSPACE_BYTES = 20 << 20
 
 
 def _trace(size: int) -> TraceMemory:
@@ -29,7 +29,6 @@ def test_what_is_reserved_holds_what_is_live(bench: Bench, model: str) -> None:
         assert trace.reserved_bytes % (2 << 20) == 0
         reserved.append(trace.reserved_bytes)
     assert reserved == sorted(reserved)
-    assert reserved[0] >= WORKSPACE_BYTES
 
 
 def test_equal_traces_reserve_equally(bench: Bench) -> None:
@@ -80,5 +79,8 @@ def test_the_prediction_is_what_a_card_reserves(bench: Bench, model: str) -> Non
     worker = bench.worker(model, device=card)
     predicted = outcome_of(worker, _trace(8192), MemoryTrace)
     real = outcome_of(worker, RunStep(time_limit_s=LIMIT_S, micro_batch_size=8192), StepRun)
+    assert predicted.reserved_bytes is not None
     # These models are small: the bound is 5 %, or two of the allocator's shared segments.
-    assert predicted.reserved_bytes == pytest.approx(real.peak_bytes, rel=0.05, abs=40 << 20)
+    assert predicted.reserved_bytes + workspace_bytes(card) == pytest.approx(
+        real.peak_bytes, rel=0.05, abs=40 << 20
+    )

@@ -1,0 +1,49 @@
+"""Remembers what traces for cards that are elsewhere came to, so that the next card asks less."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+
+from advisor.domain.commands import Command
+from advisor.domain.device import Device
+from advisor.domain.measurements import MemoryTrace, Outcome
+from advisor.domain.request import AdviceRequest
+from advisor.domain.task import TaskProfile
+from advisor.serialization import to_dict
+
+_MOST_TASKS = 16
+_WITHOUT_BEARING = (
+    "device", "memory_limit_bytes", "margin_bytes", "world_size", "effective_batch_size",
+    "objective", "target_loss", "budget_s", "max_trials", "use_cache", "priority",
+)  # fmt: skip
+
+
+class Recall:
+    """Outcomes by task and command, of the tasks last asked about.
+
+    A trace for a card that is not here depends on nothing of the card but its kind, and a
+    command is complete in itself: of several cards, each needs only the sizes that no other did.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: OrderedDict[str, dict[Command, Outcome]] = OrderedDict()
+
+    def known(self, request: AdviceRequest, device: Device) -> dict[Command, Outcome]:
+        """Return what is known of a request's task, to be read and added to."""
+        if device.present:
+            return {}
+        asked = {k: v for k, v in to_dict(request).items() if k not in _WITHOUT_BEARING}
+        key = json.dumps([device.kind.value, asked], sort_keys=True)
+        known = self._tasks.setdefault(key, {})
+        self._tasks.move_to_end(key)
+        while len(self._tasks) > _MOST_TASKS:
+            self._tasks.popitem(last=False)
+        return known
+
+
+def is_lasting(outcome: Outcome) -> bool:
+    """Return whether an outcome would be the same again."""
+    if isinstance(outcome, MemoryTrace):
+        return not outcome.was_run
+    return isinstance(outcome, TaskProfile)

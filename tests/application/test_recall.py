@@ -1,0 +1,68 @@
+"""Of several cards that are elsewhere, each asks only what no other did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from advisor.application.recall import Recall, is_lasting
+from advisor.domain.access import LOCAL_CALLER
+from advisor.domain.commands import InspectTask
+from advisor.domain.errors import NoAnswer
+from advisor.domain.measurements import Failed, MemoryParts, MemoryTrace, OutOfMemory
+from tests.support.bench import Bench
+from tests.support.builders import a_device, a_fault, a_gpu, a_profile, a_request
+from tests.support.fake_worker_pool import FakeWorkerPool
+
+CARD = a_gpu(present=False, free_bytes=None)
+
+
+async def test_an_estimate_for_a_card_elsewhere_is_measured_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    application = bench.build()
+    for changes in ({}, {"margin_bytes": 1}, {"world_size": 2}):
+        request = await bench.request(device="a100-80gb", **changes)
+        await application.estimates.estimate(LOCAL_CALLER, request)
+    assert len(bench.pool.commands) == 1
+    other = await bench.request(device="a100-80gb", build_kwargs={"width": "3"})
+    await application.estimates.estimate(LOCAL_CALLER, other)
+    assert len(bench.pool.commands) == 2
+
+
+async def test_a_device_that_is_here_is_asked_each_time(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    application = bench.build()
+    for _ in range(2):
+        await application.estimates.estimate(LOCAL_CALLER, await bench.request())
+    assert len(bench.pool.commands) == 2
+
+
+async def test_a_failure_is_not_remembered(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.pool = FakeWorkerPool(lambda *_: Failed(fault=a_fault()))
+    application = bench.build()
+    for _ in range(2):
+        request = await bench.request(device="a100-80gb")
+        with pytest.raises(NoAnswer):
+            await application.estimates.estimate(LOCAL_CALLER, request)
+    assert len(bench.pool.commands) == 2
+
+
+def test_the_oldest_tasks_are_forgotten() -> None:
+    recall = Recall()
+    command = InspectTask(time_limit_s=1)
+    for seed in range(40):
+        recall.known(a_request(seed=seed), CARD)[command] = a_profile()
+    assert not recall.known(a_request(seed=0), CARD)
+    assert recall.known(a_request(seed=39), CARD)
+    assert not recall.known(a_request(seed=39), a_device())
+
+
+def test_what_was_really_run_does_not_last() -> None:
+    trace = MemoryTrace(peak_bytes=1, evaluation_peak_bytes=1, parts=MemoryParts())
+    run = MemoryTrace(peak_bytes=1, evaluation_peak_bytes=1, parts=MemoryParts(), was_run=True)
+    assert is_lasting(trace)
+    assert is_lasting(a_profile())
+    assert not is_lasting(run)
+    assert not is_lasting(OutOfMemory(message=""))
