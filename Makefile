@@ -4,14 +4,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := advisor client examples tests
+CODE := advisor client examples tests benchmarks
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help recommend test nightly check fmt proto clean
+.PHONY: help recommend test nightly check fmt proto bench-memory clean
 
 help: ## Say what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 recommend: $(VENV)/.installed ## Recommend a setting for a real model on real data
 	$(BIN)/bsadvise recommend examples/digits_mlp.py
@@ -40,9 +40,12 @@ fmt: $(VENV)/.dev ## Format the code and mend what the linter can
 proto: $(VENV)/.dev ## Generate the protobuf code
 	PATH="$(CURDIR)/$(BIN):$$PATH" ./protos/generate.sh
 
+bench-memory: $(VENV)/.benchmarks ## Compare our search for the largest batch with others
+	$(BIN)/python -m benchmarks.memory $(ARGS)
+
 clean: ## Remove the virtual environment and every cache
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
-	find advisor client examples tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -56,4 +59,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) --group dev
+	@touch $@
+
+$(VENV)/.benchmarks: $(VENV)/.installed
+	$(PIP) -e '.[server,benchmarks]'
 	@touch $@
