@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, Subquery, func, select
+from sqlalchemy import Connection, Select, Subquery, and_, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from advisor.domain.recommendation import State
@@ -67,12 +67,13 @@ def used_device_s(connection: Connection, principal: str, now_s: float) -> float
     return float(found or 0.0)
 
 
-def read_queue(connection: Connection, device_id: str, now_s: float) -> DeviceQueue:
-    """Return what runs and what waits on a device."""
+def read_queue(connection: Connection, host: str, device_id: str, now_s: float) -> DeviceQueue:
+    """Return what runs and what waits on a device of a host."""
+    is_here = and_(_COLUMNS.host == host, _COLUMNS.device_id == device_id)
     used, at_work = _used_since(now_s - DAY_S), _at_work()
     running = connection.execute(
         select(_COLUMNS.updated_at_s, _COLUMNS.budget_s, _COLUMNS.principal).where(
-            _IS_RUNNING, _COLUMNS.device_id == device_id
+            _IS_RUNNING, is_here
         )
     ).one_or_none()
     waiting = connection.execute(
@@ -86,7 +87,7 @@ def read_queue(connection: Connection, device_id: str, now_s: float) -> DeviceQu
         )
         .outerjoin(used, used.c.principal == _COLUMNS.principal)
         .outerjoin(at_work, at_work.c.principal == _COLUMNS.principal)
-        .where(_IS_QUEUED, _COLUMNS.device_id == device_id)
+        .where(_IS_QUEUED, is_here)
         .order_by(_COLUMNS.number)
     ).all()
     return DeviceQueue(

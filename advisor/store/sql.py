@@ -125,7 +125,7 @@ class SqlStore(Store):
 
     async def queue(self, device_id: str) -> DeviceQueue:
         return await self._database.read(
-            lambda c: sharing.read_queue(c, device_id, self._clock.now_s())
+            lambda c: sharing.read_queue(c, self._host, device_id, self._clock.now_s())
         )
 
     async def put_source(

@@ -95,3 +95,35 @@ async def test_uploads_of_one_principal_are_bounded_together(
             assert await alice.upload()
     assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert refused.info.metadata["quota"] == "upload_bytes_in_flight"
+
+
+async def test_a_watcher_may_ask_for_its_place_in_the_queue(house: House, bench: Bench) -> None:
+    bench.pool.gate.clear()
+    async with house.caller("alice") as alice:
+        await alice.upload()
+        created = [
+            (
+                await alice.recommendations.CreateRecommendation(
+                    pb.CreateRecommendationRequest(
+                        request_id=f"{seed}", request=advice_request(seed=seed)
+                    )
+                )
+            ).recommendation
+            for seed in range(2)
+        ]
+        await bench.pool.entered.wait()
+        watch = pb.WatchRecommendationRequest(
+            recommendation_id=created[1].recommendation_id, include_waiting=True
+        )
+        stream = alice.recommendations.WatchRecommendation(watch)
+        told = []
+        async for response in stream:
+            told.append(response)
+            if response.HasField("waiting"):
+                bench.pool.gate.set()
+    kinds = ["waiting" if response.HasField("waiting") else "event" for response in told]
+    assert kinds[:2] == ["event", "waiting"]
+    assert told[1].waiting.position == 1
+    assert told[1].waiting.expected_start_at_s > bench.clock.now_s()
+    assert set(kinds[2:]) == {"event"}
+    assert [r.event.sequence for r in told if r.HasField("event")] == list(range(1, len(told)))

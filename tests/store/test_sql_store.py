@@ -101,3 +101,24 @@ async def test_a_closed_store_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(StoreUnavailable, match=r"store\.db has been closed"):
         await store.list_page(page_size=1)
+
+
+async def test_a_queue_is_a_host_s_own(tmp_path: Path) -> None:
+    clock = FakeClock()
+    path = tmp_path / "store.db"
+    stores = [
+        open_store(path, clock=clock, is_owner_dead=lambda _: False, host=host)
+        for host in ("one", "two")
+    ]
+    waiting = []
+    for store in stores:
+        await running(store)
+        waiting.append((await store.create(a_recommendation())).recommendation_id)
+
+    queues = [await store.queue("cpu") for store in stores]
+
+    assert [[e.recommendation_id for e in queue.entries] for queue in queues] == [
+        [recommendation_id] for recommendation_id in waiting
+    ]
+    for store in stores:
+        await store.close()
