@@ -40,14 +40,20 @@ def descendants_of(pids: Iterable[int]) -> Iterator[int]:
         waiting += new
 
 
-def resident_bytes(pids: Iterable[int], limit_bytes: int) -> int:
-    """Return the memory that processes take together.
+def resident_bytes(pids: Iterable[int], limit_bytes: int, *, ancestor: int) -> int:
+    """Return the memory that processes take together, beside what they have from an ancestor.
 
     Pages that forked processes share count once; but to find that out is slow, so that it is
     done only when the limit would be passed otherwise.
+
+    Args:
+        pids: The processes.
+        limit_bytes: The limit.
+        ancestor: The process that all were forked from, with everything imported.
     """
     processes = list(_processes(pids))
-    resident = sum(_measure(process, is_exact=False) for process in processes)
+    inherited = sum(_measure(process, is_exact=False) for process in _processes([ancestor]))
+    resident = sum(max(0, _measure(process, is_exact=False) - inherited) for process in processes)
     if resident <= limit_bytes or len(processes) == 1:
         return resident
     return sum(_measure(process, is_exact=True) for process in processes)

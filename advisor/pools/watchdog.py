@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Collection, Iterator
+from functools import cached_property
 from pathlib import Path
 
 from advisor.domain.measurements import Failed, Fault, FaultCode, OutOfMemory
@@ -56,6 +57,11 @@ class Watchdog:
         self._output = output
         self._known: set[int] = {pid}
 
+    @cached_property
+    def _parent(self) -> int:
+        """The fork server, which is not the process that the daemon started where that wraps it."""
+        return _parent_of(self._pid) or self._pid
+
     async def watch(self) -> None:
         """Look again and again, until the worker has passed a limit and is killed."""
         while self.verdict is None:
@@ -78,8 +84,7 @@ class Watchdog:
         before, if they are in its session, or if there is no other worker. Else they are
         nobody's, and too many of them are ended.
         """
-        parent = _parent_of(self._pid)
-        adopted = children_of(parent) if parent else []
+        adopted = children_of(self._parent)
         workers = self._worker_pids()
         orphans = [] if workers is None else [pid for pid in adopted if pid not in workers]
         own = (
@@ -110,7 +115,7 @@ class Watchdog:
                 "Start fewer, or lower NUM_WORKERS; a daemon's worker_processes sets the most.",
             )
         if limits.memory_bytes is not None:
-            taken_bytes = resident_bytes(pids, limits.memory_bytes)
+            taken_bytes = resident_bytes(pids, limits.memory_bytes, ancestor=self._parent)
             if taken_bytes > limits.memory_bytes:
                 return OutOfMemory(
                     message=f"The code took {format_bytes(taken_bytes)} of the machine's memory, "

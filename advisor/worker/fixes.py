@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 
 
@@ -14,13 +15,29 @@ class _Remedy:
     fix: str
 
 
+_PACKAGES = {
+    "cv2": "opencv-python", "PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image",
+    "yaml": "PyYAML", "bs4": "beautifulsoup4", "dotenv": "python-dotenv", "fitz": "PyMuPDF",
+    "pytorch_lightning": "pytorch-lightning", "sentence_transformers": "sentence-transformers",
+}  # fmt: skip
+"""What installs a module, where that has another name."""
+
+
 def likely_fix(error: BaseException) -> str | None:
     """Return what to do about an exception; None when nothing is known of its kind."""
     if isinstance(error, ModuleNotFoundError) and error.name:
-        package = error.name.partition(".")[0]
+        module = error.name.partition(".")[0]
+        package = _PACKAGES.get(module, module)
         return (
-            f"Install it where the daemon runs (`pip install {package}`), or, if it is a module "
-            "of your own, keep it beside the model file so that it is uploaded too."
+            f"Install it (`{sys.executable} -m pip install {package}`), name an interpreter that "
+            "has it with --python, or, if it is a module of your own, keep it beside the model "
+            "file so that it is uploaded too."
+        )
+    if isinstance(error, PermissionError):
+        return (
+            "The sandbox lets a model file read what was uploaded with it and the daemon's data "
+            "paths, write temporary files, and open no connection: use --include, or have the "
+            "daemon started with --data-path or --allow-network."
         )
     if isinstance(error, FileNotFoundError):
         return (
@@ -46,6 +63,11 @@ _REMEDIES = (
     _Remedy(
         r"IndexError: index out of range in self|Assertion `?srcIndex < srcSelectDimSize",
         "An index given to an embedding is not below its `num_embeddings`; check the vocabulary.",
+    ),
+    _Remedy(
+        r"attempted relative import",
+        "A model file is no part of a package: import its neighbours by their names, such as "
+        "`from package import module`.",
     ),
     _Remedy(
         r"stack expects each tensor to be equal size|elements? in list of batch should be of equal",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -80,13 +81,26 @@ class Hooks:
             function: What stands under that name; its line is given.
         """
         code = getattr(function, "__code__", None)
+        line = code.co_firstlineno if code else self._line_of(hook)
         return UserCodeFailed(
             Fault(
                 code=FaultCode.MODEL_FILE,
                 message=message,
                 hook=hook,
                 file=self.entry_path,
-                line=code.co_firstlineno if code else None,
+                line=line,
                 fix=fix,
             )
         )
+
+    def _line_of(self, name: str | None) -> int | None:
+        """Return where the model file gives a value to a name; None when it nowhere does."""
+        try:
+            tree = ast.parse((self.source_dir / self.entry_path).read_bytes())
+        except (OSError, SyntaxError, ValueError):
+            return None
+        for statement in tree.body:
+            targets = statement.targets if isinstance(statement, ast.Assign) else []
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                return statement.lineno
+        return None

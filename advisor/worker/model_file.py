@@ -120,7 +120,8 @@ def forget_modules(source_dir: Path) -> None:
 
 
 def _missing(hooks: Hooks, name: str, names: Mapping[str, Any], fix: str) -> Exception:
-    alike = difflib.get_close_matches(name, [n for n in names if not n.startswith("__")], n=1)
+    others = [n for n in names if not n.startswith("__") and n not in _CALLABLES]
+    alike = difflib.get_close_matches(name, others, n=1)
     guess = f" It has `{alike[0]}`; is that a misspelling?" if alike else ""
     either = " and no `make_batch`" if name == "build_dataset" else ""
     return hooks.reject(name, f"{hooks.entry_path} has no `{name}`{either}.{guess}", fix)

@@ -1,0 +1,13 @@
+"""Has a model that is frozen."""
+
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+
+def build_model():
+    return nn.Linear(4, 3).requires_grad_(False)
+
+
+def build_dataset():
+    return TensorDataset(torch.randn(96, 4), torch.randint(3, (96,)))

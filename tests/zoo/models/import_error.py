@@ -1,0 +1,16 @@
+"""Needs a package that is not installed."""
+
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+
+import no_such_package_at_all
+
+
+def build_model():
+    return nn.Linear(4, 3)
+
+
+def build_dataset():
+    return TensorDataset(torch.randn(96, 4), torch.randint(3, (96,)))

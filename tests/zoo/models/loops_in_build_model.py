@@ -1,0 +1,14 @@
+"""Never ends in build_model."""
+
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+
+def build_model():
+    while True:
+        pass
+
+
+def build_dataset():
+    return TensorDataset(torch.randn(96, 4), torch.randint(3, (96,)))

@@ -1,0 +1,9 @@
+"""Has no data."""
+
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+
+def build_model():
+    return nn.Linear(4, 3)

@@ -1,0 +1,3 @@
+"""A number."""
+
+WIDTH = 4

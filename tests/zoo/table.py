@@ -1,0 +1,123 @@
+"""What must come of each model file of the zoo: what it does is said in its first line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from advisor.domain.measurements import Failed, OutOfMemory, TimedOut, TrainRun
+
+HANG_LIMIT_S = 8.0
+"""Loading a small file takes a fraction of a second, on a busy machine a few."""
+
+WORK_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """The outcome of a file.
+
+    Attributes:
+        kind: What the outcome is. TrainRun stands for a file that works.
+        words: What must be said of it.
+        hook: Which hook must be named.
+        line: Which line must be named; None for none.
+    """
+
+    kind: type
+    words: tuple[str, ...] = ()
+    hook: str | None = None
+    line: int | None = None
+
+    @property
+    def limit_s(self) -> float:
+        """The time limit of its commands."""
+        return HANG_LIMIT_S if self.kind is TimedOut else WORK_LIMIT_S
+
+
+def fails(hook: str, line: int | None, *words: str) -> Expected:
+    return Expected(kind=Failed, hook=hook, line=line, words=words)
+
+
+def hangs(hook: str) -> Expected:
+    return Expected(kind=TimedOut, hook=hook)
+
+
+def fills_memory(*words: str) -> Expected:
+    return Expected(kind=OutOfMemory, words=words)
+
+
+WORKS = Expected(kind=TrainRun)
+DIVERGES = Expected(kind=TrainRun, words=("diverged=True",))
+
+ZOO: dict[str, Expected] = {
+    # The file itself.
+    "syntax_error": fails("import", 8, "SyntaxError: '(' was never closed"),
+    "import_error": fails("import", 8, "no_such_package_at_all", "-m pip install no_such_package"),
+    "relative_import": fails("import", 8, "ImportError", "by their names"),
+    "missing_build_model": fails("build_model", None, "no `build_model`", "`bild_model`"),
+    "missing_data": fails("build_dataset", None, "no `build_dataset` and no `make_batch`"),
+    "wrong_types": fails("loss_fn", 8, "must be a function, not a int"),
+    "wrong_reference": fails("REFERENCE_BATCH_SIZE", 8, "whole number", "'64'"),
+    "uses_what_lies_beside": WORKS,
+    "huge_data_beside": WORKS,
+    "json": WORKS,
+    # What raises.
+    "raises_at_import": fails("import", 8, "RuntimeError: not today"),
+    "raises_in_build_model": fails("build_model", 9, "RuntimeError: no weights"),
+    "returns_no_model": fails("build_model", 8, "returns a type, not a torch.nn.Module"),
+    "raises_at_item": fails("build_dataset", 14, "ValueError: item 977 is damaged"),
+    "raises_in_loss": fails("loss_fn", 10, "ValueError: Expected input batch_size"),
+    "raises_in_backward": fails("loss_fn", 15, "RuntimeError: no way back"),
+    "raises_in_optimizer": fails("build_optimizer", 10, "RuntimeError: I will not"),
+    "recurses": fails("build_model", 9, "RecursionError"),
+    "interrupts": fails("build_model", 9, "KeyboardInterrupt"),
+    "shouts_exit": fails("import", 10, "sys.exit('usage: train.py DATA')", "__main__"),
+    "needs_cuda": fails("build_model", 9, "CUDA", "Leave `.cuda()`"),
+    # The task.
+    "nan_loss": DIVERGES,
+    "infinite_loss": DIVERGES,
+    "independent_loss": fails("loss_fn", 8, "does not depend on the model's"),
+    "loss_of_ints": fails("loss_fn", 8, "torch.int64"),
+    "no_parameters": fails("build_model", 8, "no trainable parameters"),
+    "frozen_model": fails("build_model", 8, "no trainable parameters", "requires_grad"),
+    # The data.
+    "dataset_empty": fails("build_dataset", 12, "without samples"),
+    "dataset_of_one": WORKS,
+    "dataset_small": WORKS,
+    "stream_that_ends": WORKS,
+    "stream_without_end_or_sample": hangs("build_dataset"),
+    "ragged": fails("build_dataset", None, "stack expects", "collate_fn"),
+    "labels_out_of_range": fails("loss_fn", None, "Target 7 is out of bounds", "labels run from 0"),
+    # Time.
+    "loader_deadlock": hangs("build_dataset"),
+    "loops_at_import": hangs("import"),
+    "loops_in_build_model": hangs("build_model"),
+    "loops_in_build_dataset": hangs("build_dataset"),
+    "loops_in_loss": hangs("loss_fn"),
+    "loops_in_optimizer": hangs("build_optimizer"),
+    "sleeps": hangs("build_model"),
+    "busy_threads": WORKS,
+    # The process.
+    "fork_bomb": fails("import", None, "more than 48 processes"),
+    "exits": fails("build_model", None, "exit code 0", "os._exit"),
+    "kills_its_group": fills_memory("SIGKILL in build_model"),
+    "crashes": fails("build_model", None, "SIGSEGV"),
+    "closes_descriptors": fails("build_model", None, "lost its pipe"),
+    "leaves_children": WORKS,
+    "changes_torch": WORKS,
+    "changes_the_process": WORKS,
+    "patches_everything": fails("import", None, "The process ended"),
+    # What it takes.
+    "much_output": WORKS,
+    "binary_output": fails("import", 11, "after the noise"),
+    "escapes": fails("import", 8, "RuntimeError: red \ufffdbell"),
+    "takes_memory": fills_memory("10737418240 bytes"),
+    "takes_memory_in_pieces": fills_memory("a worker may take 1 GiB"),
+    "fills_scratch": fails("import", None, "over 64 MiB of temporary files"),
+    # What it reaches for. Without a sandbox these are another test's.
+    "reads_the_database": fails("build_model", 9, "PermissionError", "--data-path"),
+    "connects_out": fails("build_model", 12, "PermissionError", "--allow-network"),
+    "kills_its_parent": fails("build_model", 14, "PermissionError"),
+}
+
+NEEDS_SANDBOX = {"reads_the_database", "connects_out", "kills_its_parent"}

@@ -1,0 +1,105 @@
+"""Whatever a model file does, its author hears what and where, and the daemon does not notice."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from advisor.domain.measurements import Failed, FaultCode, Outcome, OutOfMemory, TimedOut
+from advisor.pools.local import LocalPool
+from tests.support.zoo import MODELS, drive
+from tests.zoo.table import NEEDS_SANDBOX, ZOO, Expected
+
+HANGING = [name for name, expected in ZOO.items() if expected.kind is TimedOut]
+OTHERS = [name for name in ZOO if name not in HANGING]
+
+# Those that end processes, take resources, or leave something behind; all within a second.
+NASTY = (
+    "leaves_children", "exits", "crashes", "closes_descriptors", "fork_bomb", "fills_scratch",
+    "binary_output", "raises_in_loss", "takes_memory",
+)  # fmt: skip
+
+VISITED = tuple(ZOO) if os.environ.get("BSADVISE_ZOO") == "whole" else NASTY
+
+MOST_THREADS = 1 + min(32, (os.cpu_count() or 1) + 4)
+"""The main one and those of the loop's executor, which come as they are needed."""
+
+MEMORY_SLACK_BYTES = 8 << 20
+"""What Python's allocator may keep from one round to the next."""
+
+
+def check(name: str, outcome: Outcome) -> None:
+    """Hold an outcome against the table."""
+    expected: Expected = ZOO[name]
+    assert isinstance(outcome, expected.kind), outcome
+    if isinstance(outcome, Failed):
+        fault = outcome.fault
+        assert fault.code is not FaultCode.WORKER
+        assert (fault.hook, fault.line) == (expected.hook, expected.line)
+        assert fault.file in {None, f"{name}.py"}
+        assert "advisor" not in (fault.traceback or "")
+        text = str(fault)
+    elif isinstance(outcome, TimedOut):
+        assert outcome.hook == expected.hook
+        return
+    else:
+        text = outcome.message if isinstance(outcome, OutOfMemory) else repr(outcome)
+    for words in expected.words:
+        assert words in text
+
+
+def skip_without_sandbox(name: str, pool: LocalPool) -> None:
+    if name in NEEDS_SANDBOX and pool.sandbox == "off":
+        pytest.skip("this machine offers no sandbox")
+
+
+def test_every_file_is_in_the_table() -> None:
+    assert ZOO.keys() == {path.stem for path in MODELS.glob("*.py")}
+    assert len(ZOO) >= 40
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("name", OTHERS)
+async def test_a_file_ends_as_it_must(name: str, pool: LocalPool, state_dir: Path) -> None:
+    skip_without_sandbox(name, pool)
+    check(name, await drive(pool, name, state_dir, ZOO[name].limit_s))
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_files_that_hang_are_stopped(pool: LocalPool, state_dir: Path) -> None:
+    outcomes = await asyncio.gather(
+        *(drive(pool, name, state_dir, ZOO[name].limit_s) for name in HANGING)
+    )
+    for name, outcome in zip(HANGING, outcomes, strict=True):
+        check(name, outcome)
+
+
+def holdings() -> tuple[int, list[int]]:
+    """Return this process's descriptors and, by number, its descendants."""
+    gc.collect()
+    process = psutil.Process()
+    return process.num_fds(), sorted(child.pid for child in process.children(recursive=True))
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.timeout(900)
+async def test_nothing_stays(pool: LocalPool, state_dir: Path) -> None:
+    names = [name for name in VISITED if name not in NEEDS_SANDBOX or pool.sandbox != "off"]
+
+    async def visit() -> None:
+        for name in names:
+            check(name, await drive(pool, name, state_dir, ZOO[name].limit_s))
+
+    await visit()  # Starts the fork server, and threads that stay to serve again.
+    before = holdings()
+    thread_count, memory_bytes = threading.active_count(), psutil.Process().memory_info().rss
+    await visit()
+    assert holdings() == before
+    assert threading.active_count() <= max(thread_count, MOST_THREADS)
+    assert psutil.Process().memory_info().rss < memory_bytes + MEMORY_SLACK_BYTES
