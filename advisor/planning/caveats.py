@@ -20,7 +20,7 @@ from advisor.estimators.memory_curve import LARGEST_SIZE
 from advisor.planning.choice import Choice, Chooser
 from advisor.planning.drift import is_spoilt
 from advisor.planning.facts import Facts
-from advisor.planning.levers import shown_size, typical_peak_bytes
+from advisor.planning.levers import typical_peak
 from advisor.planning.memory import MemoryModel
 from advisor.planning.schedule import RUNG_COUNT
 from advisor.planning.trials import Trial
@@ -139,11 +139,11 @@ def _about_memory(facts: Facts) -> Iterator[str]:
             f"max_micro_batch_size is predicted, not run: a step of {largest:,} samples takes "
             f"{format_bytes(model.predicted_peak_bytes(largest))}."
         )
-    typical_bytes = typical_peak_bytes(facts, shown_size(facts))
-    if typical_bytes is not None:
+    typical = typical_peak(facts)
+    if typical is not None:
         yield (
-            f"Samples are of unlike sizes, and the longest decides what fits: a usual batch of "
-            f"{shown_size(facts):,} takes {format_bytes(typical_bytes)}."
+            "Samples are of unlike sizes, and the longest decides what fits: a usual batch of "
+            f"{typical.micro_batch_size:,} takes {format_bytes(typical.peak_bytes)}."
         )
     if any(map(is_spoilt, facts.log)):
         yield (

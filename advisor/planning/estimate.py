@@ -17,7 +17,7 @@ from advisor.planning.levers import (
     next_lever,
     next_typical,
     shown_size,
-    typical_peak_bytes,
+    typical_peak,
 )
 from advisor.planning.memory import MemoryModel, is_plain, next_trace
 from advisor.planning.step import EstimateStep
@@ -64,7 +64,7 @@ def _next_asked(facts: Facts) -> TraceMemory | None:
 def _estimate(facts: Facts) -> MemoryEstimate:
     model = MemoryModel(facts)
     largest = model.max_micro_batch_size
-    shown = shown_size(facts)
+    shown, typical = shown_size(facts), typical_peak(facts)
     notes = [note for trace in model.traces.values() for note in trace.caveats]
     return MemoryEstimate(
         device=facts.device.name,
@@ -81,5 +81,5 @@ def _estimate(facts: Facts) -> MemoryEstimate:
         caveats=tuple(dict.fromkeys((*notes, *facts.profile.caveats))),
         search=search(facts),
         levers=lever_gains(facts),
-        typical_peak_bytes=typical_peak_bytes(facts, shown),
+        typical_peak_bytes=None if typical is None else typical.peak_bytes,
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-from advisor.domain.advice import LeverGain
+from advisor.domain.advice import LeverGain, MemoryPoint
 from advisor.domain.commands import Lever, TraceMemory
 from advisor.domain.device import DeviceKind
 from advisor.domain.measurements import MemoryTrace
 from advisor.domain.task import OptimizerFamily
-from advisor.planning.budget import TRACING_SHARE, bucket_bytes, hook_limit_s
+from advisor.estimators.memory_curve import MemoryCurve
+from advisor.planning.budget import bucket_bytes, hook_limit_s
 from advisor.planning.facts import Facts
 from advisor.planning.memory import MemoryModel
 
@@ -24,7 +25,7 @@ _MOST_DRAWN = 4096
 """Of more samples than this, one is as long as the longest."""
 
 
-def next_typical(facts: Facts, share: float = TRACING_SHARE) -> TraceMemory | None:
+def next_typical(facts: Facts, share: float) -> TraceMemory | None:
     """Return the trace of samples as they come; None where all are alike, or it was made.
 
     Args:
@@ -32,13 +33,14 @@ def next_typical(facts: Facts, share: float = TRACING_SHARE) -> TraceMemory | No
         share: Of the seconds, after which nothing more is begun.
     """
     size = shown_size(facts)
-    if facts.profile.longest_sample is None or size > _MOST_DRAWN:
+    is_made = typical_peak(facts) is not None
+    if facts.profile.longest_sample is None or size > _MOST_DRAWN or is_made:
         return None
     wanted = dataclasses.replace(_trace(facts, size), is_typical=True)
     return _next(facts, [wanted], share)
 
 
-def next_lever(facts: Facts, share: float = TRACING_SHARE) -> TraceMemory | None:
+def next_lever(facts: Facts, share: float) -> TraceMemory | None:
     """Return the next trace of a lever; None when there is none left, or no time.
 
     Args:
@@ -59,12 +61,13 @@ def _next(facts: Facts, wanted: Iterable[TraceMemory], share: float) -> TraceMem
     return next((trace for trace in wanted if trace not in made), None)
 
 
-def typical_peak_bytes(facts: Facts, size: int) -> int | None:
-    """Return what samples as they come take at ``size``, libraries included; None if unknown."""
+def typical_peak(facts: Facts) -> MemoryPoint | None:
+    """Return what samples as they come take, libraries included; None where not traced."""
+    model = MemoryModel(facts)
     for command, trace in facts.figures(TraceMemory, MemoryTrace):
-        if command.is_typical and command.micro_batch_size == size:
-            model = MemoryModel(facts)
-            return model.reserved_bytes_of(trace) + model.overhead_bytes
+        if command.is_typical:
+            peak_bytes = model.reserved_bytes_of(trace) + model.overhead_bytes
+            return MemoryPoint(micro_batch_size=command.micro_batch_size, peak_bytes=peak_bytes)
     return None
 
 
@@ -92,7 +95,9 @@ def asked_size(facts: Facts) -> int | None:
 
 def _lever_traces(facts: Facts, largest: int) -> Iterator[TraceMemory]:
     for lever in _applicable(facts):
-        sizes = (largest, _STRETCH * largest) if lever in _OF_THE_MODEL else (largest,)
+        # Runs may have lowered the largest since; what was traced before serves as well.
+        first = min(_points(facts, lever), default=largest)
+        sizes = (first, _STRETCH * first) if lever in _OF_THE_MODEL else (first,)
         for size in sizes:
             yield dataclasses.replace(_trace(facts, size), lever=lever)
 
@@ -116,21 +121,18 @@ def _gain(facts: Facts, lever: Lever) -> LeverGain | None:
     model = MemoryModel(facts)
     largest = model.max_micro_batch_size
     budget_bytes = model.traced_budget_bytes
+    points = _points(facts, lever)
     if lever is Lever.BUCKET_VIEW:
         saved_bytes = bucket_bytes(facts.request, facts.profile)
-        size = _reach({}, model, largest, budget_bytes + saved_bytes)
+    elif not points or (lever in _OF_THE_MODEL and len(points) < 2):
+        return None
+    elif lever in _OF_THE_MODEL:
+        saved_bytes = model.curve.peak_bytes(largest) - MemoryCurve(points).peak_bytes(largest)
     else:
-        points = {
-            command.micro_batch_size: model.reserved_bytes_of(trace)
-            for command, trace in facts.figures(TraceMemory, MemoryTrace)
-            if command.lever is lever
-        }
-        if largest not in points:
-            return None
-        saved_bytes = model.curve.peak_bytes(largest) - points[largest]
-        if lever not in _OF_THE_MODEL:
-            budget_bytes += saved_bytes
-        size = _reach(points, model, largest, budget_bytes)
+        saved_bytes = max(model.curve.peak_bytes(b) - peak for b, peak in points.items())
+    if lever not in _OF_THE_MODEL:
+        points, budget_bytes = dict(model.curve.points), budget_bytes + saved_bytes
+    size = _reach(points, largest, budget_bytes)
     if saved_bytes <= 0 or size <= largest:
         return None
     return LeverGain(
@@ -138,19 +140,28 @@ def _gain(facts: Facts, lever: Lever) -> LeverGain | None:
     )
 
 
-def _reach(points: dict[int, int], model: MemoryModel, largest: int, budget_bytes: float) -> int:
-    """Return about how far a budget goes along a line: through two points, else the curve's."""
-    known = points if len(points) > 1 else model.curve.points
-    sizes = sorted(known)
+def _points(facts: Facts, lever: Lever) -> dict[int, int]:
+    """Return the traced peaks of a lever, by size."""
+    model = MemoryModel(facts)
+    return {
+        command.micro_batch_size: model.reserved_bytes_of(trace)
+        for command, trace in facts.figures(TraceMemory, MemoryTrace)
+        if command.lever is lever
+    }
+
+
+def _reach(points: dict[int, int], largest: int, budget_bytes: float) -> int:
+    """Return about how far a budget goes along the line through two points."""
+    sizes = sorted(points)
     if len(sizes) < 2:
         return largest
-    # The two points nearest the answer, which lie on the line that bounds it.
+    # The two nearest the answer, which lie on the line that bounds it.
     right = next((n for n, size in enumerate(sizes) if size > largest), len(sizes) - 1)
     left_size, right_size = sizes[max(0, right - 1)], sizes[max(1, right)]
-    slope = (known[right_size] - known[left_size]) / (right_size - left_size)
+    slope = (points[right_size] - points[left_size]) / (right_size - left_size)
     if slope <= 0:
         return largest
-    return int(left_size + (budget_bytes - known[left_size]) / slope)
+    return int(left_size + (budget_bytes - points[left_size]) / slope)
 
 
 def _trace(facts: Facts, size: int) -> TraceMemory:

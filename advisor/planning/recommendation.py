@@ -27,6 +27,9 @@ from advisor.planning.throughput import next_timing
 from advisor.planning.verification import next_verification
 from advisor.ports.proposer import Proposer
 
+_LOOK_ROUND_SHARE = 0.12
+"""Share of the seconds after which nothing is traced that the answer does not need."""
+
 
 class RecommendationPlanner:
     """Turns a log into the next step of a recommendation.
@@ -42,18 +45,17 @@ class RecommendationPlanner:
     def next_step(self, request: AdviceRequest, device: Device, log: Log) -> Step:
         """Return what to measure next, the answer, or why there is none."""
         facts = Facts(request, device, log)
-        step: Command | Refusal | None = next_inspection(facts) or next_trace(facts)
+        step: Command | Refusal | None = (
+            next_inspection(facts) or next_trace(facts) or _look_round(facts)
+        )
         if step is None and device.present:
             step = (
                 next_calibration(facts)
                 or next_timing(facts)
                 or next_run(facts)
                 or _refuse_misfit(facts)
-                or _look_round(facts)
                 or Branches(facts).next_command(self._proposer)
             )
-        if step is None and not device.present:
-            step = _look_round(facts)
         if step is not None:
             return step
         choice = Chooser(facts).choose()
@@ -79,8 +81,9 @@ class RecommendationPlanner:
 def _look_round(facts: Facts) -> Command | None:
     """Return a trace of what is to be said beside the answer; None when there is none left."""
     largest = MemoryModel(facts).max_micro_batch_size
-    lever = next_lever(facts) if memory_bounds_the_batch(facts, largest) else None
-    return lever or next_typical(facts)
+    is_bound = memory_bounds_the_batch(facts, largest)
+    lever = next_lever(facts, _LOOK_ROUND_SHARE) if is_bound else None
+    return lever or next_typical(facts, _LOOK_ROUND_SHARE)
 
 
 def _refuse_misfit(facts: Facts) -> Refusal | None:

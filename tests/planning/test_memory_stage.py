@@ -136,6 +136,12 @@ def test_samples_as_they_come_are_told_of_where_sizes_differ() -> None:
     assert estimate.typical_peak_bytes == expected
 
 
+def test_an_answer_says_what_usual_samples_take(recommend: Recommend) -> None:
+    ragged = SimulatedDevice(profile=a_profile(longest_sample=17))
+    advice = _advice(recommend(ragged)[0])
+    assert any("a usual batch of" in caveat for caveat in advice.caveats)
+
+
 def test_levers_are_looked_into_only_where_memory_bounds_the_batch(recommend: Recommend) -> None:
     profile = a_profile(dataset_size=4000)
 
