@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from advisor.domain.measurements import MemoryTrace, StepRun
 from advisor.planning.budget import workspace_bytes
 from tests.support.worker_bench import ABSENT_CARD, LIMIT_S, Bench, outcome_of
 
+EXAMPLES_DIR = Path(__file__).parents[2] / "examples"
 MODELS = ["tiny_mlp", "tiny_gpt", "tiny_cnn_bn", "ragged", "synthetic", "streamed"]
 
 
@@ -29,6 +32,18 @@ def test_what_is_reserved_holds_what_is_live(bench: Bench, model: str) -> None:
         assert trace.reserved_bytes % (2 << 20) == 0
         reserved.append(trace.reserved_bytes)
     assert reserved == sorted(reserved)
+
+
+def test_gpt2_is_followed_without_a_card(bench: Bench) -> None:
+    bench.write((EXAMPLES_DIR / "gpt2_124m.py").read_text(encoding="utf-8"))
+    trace = outcome_of(bench.worker(device=ABSENT_CARD), _trace(16), MemoryTrace)
+    assert not trace.was_run
+    # 124,439,808 parameters, the head's tied to the embedding's; Adam keeps two values for each.
+    assert trace.parts.parameter_bytes == 4 * 124_439_808
+    assert trace.parts.optimizer_state_bytes == pytest.approx(8 * 124_439_808, rel=0.001)
+    assert trace.peak_bytes > 16 << 30
+    assert trace.reserved_bytes is not None
+    assert trace.peak_bytes < trace.reserved_bytes < 1.25 * trace.peak_bytes
 
 
 def test_equal_traces_reserve_equally(bench: Bench) -> None:
