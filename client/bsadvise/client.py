@@ -204,7 +204,9 @@ class Client:
 
     def _close(self, *, wait: bool) -> None:
         with self._lock:
-            if self._channel is not None:
+            # Not when leaving at once: closing waits for ever where another thread begins a call
+            # in that moment, and what is left open ends with the process.
+            if self._channel is not None and wait:
                 self._channel.close()
             if self._connection is not None:
                 self._connection.close(wait=wait)

@@ -27,6 +27,7 @@ class Interrupts:
         self._requested = False
         self._stop: Callable[[], object] | None = None
         self._before: dict[int, Any] = {}
+        self._stopping: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
@@ -41,12 +42,14 @@ class Interrupts:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._stopping is not None and error_class is not KeyboardInterrupt:
+            self._stopping.join()  # Its call must not find the connection closed.
 
     def stop_with(self, stop: Callable[[], object]) -> None:
         """Say what stops the work; done at once if a signal has come already."""
         self._stop = stop
         if self._requested:
-            _in_background(self._stop_quietly)
+            self._stopping = _in_background(self._stop_quietly)
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if self._requested:
@@ -54,7 +57,7 @@ class Interrupts:
         self._requested = True
         _in_background(self._announce)
         if self._stop is not None:
-            _in_background(self._stop_quietly)
+            self._stopping = _in_background(self._stop_quietly)
 
     def _announce(self) -> None:
         # Not in the handler: it may have come amid a write to the same stream.
@@ -67,5 +70,7 @@ class Interrupts:
                 self._stop()
 
 
-def _in_background(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, daemon=True).start()
+def _in_background(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread

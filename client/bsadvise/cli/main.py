@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -18,6 +19,10 @@ from bsadvise.config import CONFIG_NAME, load_defaults
 from bsadvise.errors import BsadviseError, ModelFileError, NothingToSay
 
 
+class LeftAtOnce(BaseException):
+    """The user wants no more of it; click would make a KeyboardInterrupt its own."""
+
+
 class Commands(click.Group):
     """A group that tells an error in one paragraph and ends with the error's exit code."""
 
@@ -31,8 +36,7 @@ class Commands(click.Group):
             _tell(error)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("bsadvise: interrupted", err=True)
-            ctx.exit(NothingToSay.exit_code)
+            raise LeftAtOnce from None
         except (click.ClickException, click.exceptions.Exit, click.Abort, OSError):
             raise  # click's own ends: wrong usage, done, and a closed pipe
         except Exception as error:
@@ -73,7 +77,14 @@ for _command in (recommend, estimate, devices, doctor, serve, jobs, token):
 
 def main() -> None:
     """Run the command line."""
-    cli(prog_name="bsadvise")
+    try:
+        cli(prog_name="bsadvise")
+    except LeftAtOnce:
+        click.echo("bsadvise: interrupted", err=True)
+        sys.stdout.flush()
+        # Without the interpreter's tidying up: a call that was begun in this moment makes grpc's
+        # objects wait for ever when they are collected.
+        os._exit(NothingToSay.exit_code)
 
 
 def _tell(error: BsadviseError) -> None:
