@@ -37,10 +37,13 @@ class MemoryCurve:
     Attributes:
         points: Peak bytes by micro-batch size; at least one.
         is_convex: Whether chords lie above the curve; not where segments are reserved.
+        is_drawn_on: Whether the last line counts beyond the largest known point, where to know
+            another would mean to run what may not fit.
     """
 
     points: Mapping[int, int]
     is_convex: bool = True
+    is_drawn_on: bool = False
 
     def peak_bytes(self, size: int) -> int:
         """Return f at ``size``: known, on the chord between neighbours, or on the last line.
@@ -65,6 +68,10 @@ class MemoryCurve:
             return 0
         low = max(fitting)
         high = self._smallest_misfit(budget_bytes)
+        if high is None and self.is_drawn_on:
+            slope = self._slope(*self._neighbours(low + 1))
+            room = budget_bytes - self.points[low]
+            return min(LARGEST_SIZE, low + int(room / slope)) if slope > 0 else LARGEST_SIZE
         if high is None or high < low or not (self.is_convex or high - low > _bracket(low)):
             return low
         room = budget_bytes - self.points[low]

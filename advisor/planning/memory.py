@@ -39,6 +39,9 @@ _CALIBRATION_SHARE = 4
 _AGREEMENT = 0.01
 """Runs and predictions that differ by less than this agree."""
 
+_REAL_GROWTH = 8
+"""How much larger the next size may be where real steps stand in for traces."""
+
 _RUN_SHARE = 0.15
 """The most of the budget that running the largest size may take."""
 
@@ -138,6 +141,8 @@ class MemoryModel:
     @cached_property
     def max_accumulating_size(self) -> int:
         """Largest b that fits in a step of several; 0 when none does, or none was traced."""
+        if self.is_traced_by_runs:  # Not run once more: see _traced_bytes.
+            return self._largest(self.curve, gradient_bytes(self.facts.profile))
         return min(self._largest(self.accumulating_curve), self.max_micro_batch_size)
 
     def predicted_peak_bytes(self, size: int, *, accumulating: bool = False) -> int:
@@ -154,7 +159,21 @@ class MemoryModel:
     def curve_of(self, traces: Mapping[int, MemoryTrace]) -> MemoryCurve:
         """Return the curve through some traces: reserved bytes on CUDA, else live ones."""
         points = {b: self.reserved_bytes_of(trace) for b, trace in traces.items()}
-        return MemoryCurve(points, is_convex=self.facts.device.kind is DeviceKind.CPU)
+        return MemoryCurve(
+            points,
+            is_convex=self.facts.device.kind is DeviceKind.CPU,
+            is_drawn_on=self.is_traced_by_runs and not self._has_trace_crashed,
+        )
+
+    @cached_property
+    def is_traced_by_runs(self) -> bool:
+        """Whether fake tensors cannot follow the model, so that real steps are traced."""
+        traces = self.facts.figures(TraceMemory, MemoryTrace)
+        return any(trace.was_run for _, trace in traces)
+
+    @cached_property
+    def _has_trace_crashed(self) -> bool:
+        return any(self.facts.figures(TraceMemory, OutOfMemory))
 
     def reserved_bytes_of(self, trace: MemoryTrace) -> int:
         """Return what a traced step would take of the device: reserved bytes on CUDA."""
@@ -180,8 +199,8 @@ class MemoryModel:
             if is_plain(command) and (command.accumulation_steps > 1) is accumulating
         }
 
-    def _largest(self, curve: MemoryCurve) -> int:
-        size = curve.largest_fit(self.traced_budget_bytes)
+    def _largest(self, curve: MemoryCurve, beside_bytes: int = 0) -> int:
+        size = curve.largest_fit(self.traced_budget_bytes - beside_bytes)
         crashed = self.facts.smallest_out_of_memory
         return size if crashed is None else min(size, crashed - 1)
 
@@ -218,7 +237,7 @@ def next_trace(facts: Facts) -> TraceMemory | Refusal | None:
     if fits == 0:
         needed = model.curve.peak_bytes(min(model.traces))
         return refuse_no_fit(needed, model.budget_bytes, facts.device.name)
-    if memory_bounds_the_batch(facts, fits):
+    if memory_bounds_the_batch(facts, fits) and not model.is_traced_by_runs:
         size = _next_size(facts, model.accumulating_curve, (1, fits))
         if size is not None:
             return _trace(facts, size, accumulation_steps=2)
@@ -226,15 +245,32 @@ def next_trace(facts: Facts) -> TraceMemory | Refusal | None:
 
 
 def _next_size(facts: Facts, curve: MemoryCurve, first: tuple[int, int]) -> int | None:
-    budget_bytes = MemoryModel(facts).traced_budget_bytes
+    model = MemoryModel(facts)
+    budget_bytes = model.traced_budget_bytes
     if not curve.points:
         return first[0]
+    if model.is_traced_by_runs:
+        is_late = facts.spent(TRACING_SHARE) and len(curve.points) > 1
+        return None if is_late else _next_real_size(curve, budget_bytes)
     if len(curve.points) == 1 and curve.largest_fit(budget_bytes) and first[1] not in curve.points:
         return first[1]
     is_late = facts.spent(TRACING_SHARE) and len(curve.points) >= _LEAST_TRACES
     if curve.largest_fit(budget_bytes) and (is_late or len(curve.points) >= _MOST_TRACES):
         return None
     return curve.next_size(budget_bytes)
+
+
+def _next_real_size(curve: MemoryCurve, budget_bytes: float) -> int | None:
+    """Return the next size to run; None when the largest that fits is near enough.
+
+    Never more than half of what the last line allows, which lies below the curve: what is run
+    to learn what fits must fit.
+    """
+    known = max(curve.points)
+    size = min(_REAL_GROWTH * known, curve.largest_fit(budget_bytes) // 2)
+    if size > known:
+        return size
+    return known + 1 if len(curve.points) == 1 and curve.points[known] < budget_bytes else None
 
 
 def memory_bounds_the_batch(facts: Facts, fits: int) -> bool:

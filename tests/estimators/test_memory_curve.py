@@ -86,3 +86,12 @@ def test_nothing_fits_when_not_even_one_sample_does() -> None:
 def test_memory_that_does_not_grow_ends_the_walk() -> None:
     curve, _ = _walk(_memory([(1000, 0)]), 2000)
     assert curve.largest_fit(2000) == LARGEST_SIZE
+
+
+def test_a_line_is_drawn_on_where_that_is_asked_for() -> None:
+    points = {2: 120, 16: 260}
+    assert MemoryCurve(points).largest_fit(1000) == 16
+    assert MemoryCurve(points, is_drawn_on=True).largest_fit(1000) == 90
+    assert MemoryCurve(points, is_drawn_on=True).largest_fit(130) == 3, "between known points"
+    assert MemoryCurve({2: 120}, is_drawn_on=True).largest_fit(1000) == 16, "all of it may grow"
+    assert MemoryCurve({2: 120, 16: 120}, is_drawn_on=True).largest_fit(1000) == LARGEST_SIZE
