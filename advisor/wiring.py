@@ -26,7 +26,7 @@ from advisor.planning.recommendation import RecommendationPlanner
 from advisor.pools.box import Box, private_reach, shared_reach
 from advisor.pools.box import Limits as WorkerLimits
 from advisor.pools.local import LocalPool
-from advisor.pools.sandbox import AUTO, OFF, choose_sandbox
+from advisor.pools.sandbox import AUTO, LANDLOCK, OFF, choose_sandbox
 from advisor.ports.clock import Clock
 from advisor.ports.store import Store
 from advisor.ports.worker_pool import WorkerPool
@@ -221,6 +221,11 @@ def box_of(settings: Settings) -> Box:
         _LOG.warning("model files run without a sandbox: this machine offers none")
     else:
         _LOG.info("model files are confined", sandbox=sandbox)
+    if sandbox == LANDLOCK and not settings.private:
+        _LOG.warning(
+            "Landlock leaves local sockets open, this daemon's among them; install bubblewrap "
+            "where strangers' model files run"
+        )
     closed = (settings.socket, *([settings.tls_key] if settings.tls_key else []))
     home, network = Path.home(), settings.allow_network
     if settings.private:

@@ -85,15 +85,15 @@ class Ruleset:
         packed = struct.pack(f"{len(attributes)}Q", *attributes)
         self._fd = _checked(_libc.syscall(_CREATE_RULESET, packed, ctypes.c_size_t(len(packed)), 0))
 
-    def allow_reading(self, paths: Iterable[Path]) -> None:
+    def allow_reading(self, paths: Iterable[Path | str]) -> None:
         """Let files at and below paths be read and run; paths that are not there are left out."""
         self._allow(paths, _READ)
 
-    def allow_listing(self, paths: Iterable[Path]) -> None:
+    def allow_listing(self, paths: Iterable[Path | str]) -> None:
         """Let directories at and below paths be listed."""
         self._allow(paths, _Access.READ_DIR)
 
-    def allow_everything(self, paths: Iterable[Path]) -> None:
+    def allow_everything(self, paths: Iterable[Path | str]) -> None:
         """Let everything at and below paths be read, changed, made and removed."""
         # Sockets too: a DataLoader's processes wait in silence, for ever, for one not made.
         self._allow(paths, self._handled)
@@ -104,7 +104,7 @@ class Ruleset:
         _checked(_libc.syscall(_RESTRICT_SELF, self._fd, 0))
         os.close(self._fd)
 
-    def _allow(self, paths: Iterable[Path], access: _Access) -> None:
+    def _allow(self, paths: Iterable[Path | str], access: _Access) -> None:
         for path in paths:
             try:
                 fd = os.open(path, os.O_PATH | os.O_CLOEXEC)

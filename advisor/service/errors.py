@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import grpc
@@ -91,6 +91,9 @@ CATALOGUE: dict[type[AdvisorError], PublicError] = {
     ),
 }
 
+_MOST_DETAIL_CHARACTERS = 1000
+"""Of each text about a fault: gRPC's trailers may hold some eight thousand bytes in all."""
+
 _UNEXPECTED = PublicError(
     code_pb2.INTERNAL, "INTERNAL", "The daemon failed at this; its log says how."
 )
@@ -140,11 +143,11 @@ def _describe_refusal(refusal: Refusal, info: error_details_pb2.ErrorInfo) -> tu
     if refusal.fault is None:
         return code_pb2.FAILED_PRECONDITION, refusal.message
     fault = refusal.fault
-    place = {"hook": fault.hook, "file": fault.file, "line": fault.line, "fix": fault.fix}
-    for name, value in place.items():
+    for field in fields(fault):
+        value = getattr(fault, field.name)
         if value is not None:
-            info.metadata[name] = str(value)
-    return code_pb2.FAILED_PRECONDITION, str(fault)
+            info.metadata[field.name] = str(value)[-_MOST_DETAIL_CHARACTERS:]
+    return code_pb2.FAILED_PRECONDITION, str(fault)[:_MOST_DETAIL_CHARACTERS]
 
 
 def _pack(message: Message) -> AnyMessage:

@@ -42,13 +42,14 @@ def enter_sandbox(sandbox: pipe_pb2.Sandbox, writable: Iterable[Path], source_di
 
 
 def _give_up_files(sandbox: pipe_pb2.Sandbox, writable: Iterable[Path], source_dir: Path) -> None:
-    hidden = [Path(path).resolve() for path in sandbox.hidden_paths]
+    hidden = _Hidden(sandbox.hidden_paths)
     rules = Ruleset(allow_network=sandbox.allow_network)
-    for root in {*_python_paths(), *map(Path, (*_SYSTEM, *sandbox.readable_paths))}:
-        passed: list[Path] = []
-        rules.allow_reading(_without(root.resolve(), hidden, passed))
+    roots = {*_python_paths(), *map(Path, (*_SYSTEM, *sandbox.readable_paths))}
+    for root in {str(root.resolve()) for root in roots}:
+        passed: list[str] = []
+        rules.allow_reading(hidden.spare(root, passed))
         rules.allow_listing(passed)
-    rules.allow_reading([*map(Path, _KERNEL), source_dir])
+    rules.allow_reading((*_KERNEL, source_dir))
     rules.allow_everything([*writable, *_device_files()])
     rules.enforce()
 
@@ -67,27 +68,36 @@ def _device_files() -> Iterator[Path]:
     yield from device_dir.glob("nvidia*")
 
 
-def _without(root: Path, hidden: list[Path], passed: list[Path]) -> Iterator[Path]:
-    """Yield paths that together hold all below ``root`` but what is hidden.
+class _Hidden:
+    """Paths that are not to be read, and how to name all the others."""
 
-    Rules only add, so that a directory with something hidden below it gives way to its entries.
+    def __init__(self, paths: Iterable[str]) -> None:
+        resolved = [Path(path).resolve() for path in paths]
+        # Texts: a home directory has hundreds of entries, and workers start in milliseconds.
+        self._paths = {str(path) for path in resolved}
+        self._above = {str(parent) for path in resolved for parent in path.parents}
 
-    Args:
-        root: A path without links.
-        hidden: Paths without links.
-        passed: Takes the directories that gave way.
-    """
-    if root in hidden:
-        return
-    if not any(path.is_relative_to(root) for path in hidden):
-        yield root
-        return
-    passed.append(root)
-    try:
-        entries = list(os.scandir(root))
-    except OSError:
-        return
-    for entry in entries:
-        # What a link leads to is yielded where it stands itself, or is hidden there.
-        if not entry.is_symlink():
-            yield from _without(Path(entry.path), hidden, passed)
+    def spare(self, root: str, passed: list[str]) -> Iterator[str]:
+        """Yield paths that together hold all at and below ``root`` but what is hidden.
+
+        Rules only add, so that a directory with something hidden below it gives way to its
+        entries.
+
+        Args:
+            root: A path without links.
+            passed: Takes the directories that gave way.
+        """
+        if root in self._paths:
+            return
+        if root not in self._above:
+            yield root
+            return
+        passed.append(root)
+        try:
+            entries = list(os.scandir(root))
+        except OSError:
+            return
+        for entry in entries:
+            # What a link leads to is yielded where it stands itself, or is hidden there.
+            if not entry.is_symlink():
+                yield from self.spare(entry.path, passed)

@@ -50,6 +50,22 @@ async def test_measures_what_the_planner_asks_and_gives_its_advice(bench: Bench)
     assert ending.advice == stored.advice
     assert ending.advice.fingerprint == created.fingerprint
     assert not ending.advice.search.cache_hit
+    assert ending.advice.sandbox == "off"
+    assert "without a sandbox" in ending.advice.caveats[-1]
+
+
+async def test_measuring_that_never_ends_is_ended(bench: Bench) -> None:
+    bench.pool.gate.clear()
+    async with bench.running() as application:
+        created = await create(application, await bench.request(budget_s=1.0), "one")
+        await bench.pool.entered.wait()
+        bench.clock.advance(301)
+        bench.pool.gate.set()
+        ending = await end_of(application, created)
+    log = await bench.store.log(created.recommendation_id)
+    assert len(log) == 1
+    assert ending.refusal is not None
+    assert ending.refusal.code is RefusalCode.TIMED_OUT
 
 
 async def test_tells_of_each_command_before_and_after_it(bench: Bench) -> None:

@@ -92,3 +92,19 @@ def test_a_wrong_variable_is_named() -> None:
 def test_a_wrong_flag_is_named() -> None:
     with pytest.raises(ConfigError, match="--log-format: must be one of"):
         load_settings({"log_format": "xml"}, {})
+
+
+def test_what_confines_model_files_is_set(tmp_path: Path) -> None:
+    path = _write(tmp_path, '[daemon]\ndata_paths = ["/data", "~/more"]\nworker_processes = 9\n')
+    environment = {"BSADVISE_SANDBOX": "landlock", "BSADVISE_PYTHONS": "/a/python:/b/python"}
+    settings = load_settings({"allow_network": True}, environment, path)
+    assert settings.sandbox == "landlock"
+    assert settings.data_paths == (Path("/data"), Path("~/more").expanduser())
+    assert settings.pythons == (Path("/a/python"), Path("/b/python"))
+    assert (settings.allow_network, settings.worker_processes) == (True, 9)
+
+
+@pytest.mark.parametrize("text", ['sandbox = "jail"', "data_paths = 3", "worker_processes = -1"])
+def test_what_cannot_confine_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="must be"):
+        load_settings({}, {}, _write(tmp_path, f"[daemon]\n{text}\n"))

@@ -8,8 +8,9 @@ import pytest
 from google.rpc import code_pb2, error_details_pb2
 
 from advisor.domain import errors
-from advisor.domain.advice import RefusalCode
+from advisor.domain.advice import Refusal, RefusalCode
 from advisor.domain.errors import AdvisorError, FieldViolation, InvalidRequest, NoAnswer
+from advisor.domain.measurements import Fault, FaultCode
 from advisor.service.errors import CATALOGUE, ERROR_DOMAIN, to_status
 from tests.support.builders import a_refusal
 
@@ -65,3 +66,22 @@ def test_a_refusal_gives_its_code_as_the_reason(code: RefusalCode) -> None:
     assert info.reason == code.name
     expected = code_pb2.INTERNAL if code is RefusalCode.INTERNAL else code_pb2.FAILED_PRECONDITION
     assert status.code == expected
+
+
+def test_a_fault_is_told_whole_and_fits_the_trailers() -> None:
+    fault = Fault(
+        code=FaultCode.PROCESS_DIED, message="It ended.", hook="build_model", file="model.py",
+        line=3, fix="Do not.", traceback="frames", output="x" * 9000 + "the end",
+    )  # fmt: skip
+    refusal = Refusal(code=RefusalCode.MODEL_FILE, message=str(fault), fault=fault)
+    status = to_status(NoAnswer(refusal))
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert status.message == "model.py:3: in build_model: It ended. Do not."
+    assert dict(info.metadata) == {
+        "code": "process_died", "message": "It ended.", "hook": "build_model", "file": "model.py",
+        "line": "3", "fix": "Do not.", "traceback": "frames",
+        "output": info.metadata["output"],
+    }  # fmt: skip
+    assert info.metadata["output"].endswith("the end")
+    assert status.ByteSize() < 8000
