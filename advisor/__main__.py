@@ -18,7 +18,7 @@ from advisor.config import (
     load_settings,
 )
 from advisor.domain.errors import StoreUnavailable
-from advisor.pools.sandbox import SandboxMissing
+from advisor.pools.sandbox import SandboxMissing, choose_sandbox
 from advisor.service.address import AddressRefused
 from advisor.service.server import check_door
 from advisor.service.tls import TlsRefused
@@ -34,7 +34,8 @@ def main() -> int:
         settings = load_settings(vars(arguments), os.environ, arguments.config)
         check_door(door_of(settings))
         if arguments.check:
-            return _say(str(settings), code=0)
+            sandbox = choose_sandbox(settings.sandbox)
+            return _say(f"{settings}\nsandbox that works here: {sandbox}", code=0)
         configure_logging(settings)
         asyncio.run(_serve(settings, until_stdin_closes=arguments.until_stdin_closes))
     except (ConfigError, AddressRefused, TlsRefused, SandboxMissing, StoreUnavailable) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from bsadvise.cli.output import print_view
 from bsadvise.device import Device, DeviceKind
 from bsadvise.errors import BsadviseError
 from bsadvise.launcher import default_socket, is_serving, missing_server_packages, state_dir
+
+
+_CHECK_LIMIT_S = 60.0
 
 
 class Verdict(StrEnum):
@@ -61,6 +65,8 @@ def _run_checks(address: str | None) -> Iterator[Check]:
     yield Check("bsadvise", Verdict.OK, importlib.metadata.version("bsadvise"))
     yield _check_server(is_needed=address is None)
     yield _check_torch()
+    if not missing_server_packages():
+        yield _check_sandbox()
     yield _check_socket()
     yield _check_cache()
     yield from _check_daemon(address)
@@ -83,6 +89,21 @@ def _check_torch() -> Check:
     build = version.partition("+")[2]
     kind = {"": "CUDA build of its release", "cpu": "CPU build"}.get(build, f"build {build}")
     return Check("torch", Verdict.OK, f"{version} ({kind})")
+
+
+def _check_sandbox() -> Check:
+    # The daemon's own words: what works depends on the kernel and on its settings.
+    checked = subprocess.run(
+        [sys.executable, "-P", "-m", "advisor", "--check"],
+        capture_output=True, text=True, check=False, timeout=_CHECK_LIMIT_S,
+    )  # fmt: skip
+    *_, last = checked.stderr.strip().splitlines() or [""]
+    if checked.returncode != 0:
+        return Check("sandbox", Verdict.WRONG, last)
+    kind = last.rpartition(" ")[2]
+    if kind == "off":
+        return Check("sandbox", Verdict.NOTE, "off: model files reach all that their daemon can")
+    return Check("sandbox", Verdict.OK, f"{kind} confines model files")
 
 
 def _check_socket() -> Check:
