@@ -35,7 +35,7 @@ def likely_fix(error: BaseException) -> str | None:
         )
     if isinstance(error, PermissionError):
         return (
-            "The sandbox lets a model file read what was uploaded with it and the daemon's data "
+            "In a sandbox a model file may read what was uploaded with it and the daemon's data "
             "paths, write temporary files, and open no connection: use --include, or have the "
             "daemon started with --data-path or --allow-network."
         )

@@ -21,7 +21,6 @@ from bsadvise.device import Device, DeviceKind
 from bsadvise.errors import BsadviseError
 from bsadvise.launcher import default_socket, is_serving, missing_server_packages, state_dir
 
-
 _CHECK_LIMIT_S = 60.0
 
 
