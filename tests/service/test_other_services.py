@@ -139,6 +139,8 @@ async def test_estimate_says_where_the_model_file_is_wrong(bench: Bench) -> None
     assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
     assert refused.info.reason == "MODEL_FILE"
     assert dict(refused.info.metadata) == {
+        "code": "model_file",
+        "message": "There is no loss.",
         "hook": "build_model",
         "file": "model.py",
         "line": "3",
