@@ -1,4 +1,4 @@
-"""Makes failures of the shared suite as telling as those of a test file; runs a PostgreSQL."""
+"""Runs a PostgreSQL for the tests of the store."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.postgres import MakeDatabase, postgres_server
-
-for part in ("", "_base", "_events", "_leases", "_resources", "_retention", "_sharing"):
-    pytest.register_assert_rewrite(f"tests.support.store_contract{part}")
 
 
 @pytest.fixture(scope="session")
