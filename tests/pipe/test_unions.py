@@ -68,16 +68,9 @@ def test_outcomes_cross_unchanged(outcome: Outcome) -> None:
     assert outcome_of(message) == outcome
 
 
-@pytest.mark.parametrize(
-    "outcome",
-    [
-        OutOfMemory(message="\udc80"),
-        StepRun(peak_bytes=2**64),
-    ],
-)
-def test_what_a_message_cannot_hold_is_refused(outcome: Outcome) -> None:
-    with pytest.raises(ValueError, match=r"surrogate|range"):
-        outcome_message(1, outcome)
+def test_what_a_message_cannot_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="surrogate"):
+        outcome_message(1, OutOfMemory(message="\udc80"))
 
 
 def test_an_empty_message_is_refused() -> None:
