@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import socket
 from collections.abc import Collection, Mapping, Sequence
@@ -29,6 +30,9 @@ START_LIMIT_S = 120.0
 
 CLOSE_LIMIT_S = 15.0
 """Ending every process takes milliseconds, unless a driver holds one in the kernel."""
+
+SCRATCH_PREFIX = "bsadvise-scratch-"
+"""How the names of scratch directories begin; nothing else is removed."""
 
 MARK = "BSADVISE_FORK_SERVER"
 """Environment variable by which the descendants of a fork server are known."""
@@ -207,10 +211,18 @@ class ForkServer:
         self._epitaph = f"The process that starts workers ended {ending(exit_code)}. {last_words}"
         if exit_code != 0:  # Else it has ended everything itself.
             await asyncio.to_thread(end_marked, self._mark)
+            await asyncio.to_thread(self._remove_scratch)
         for birth in self._births.values():
             _settle(birth, None)
         for death in self._deaths.values():
             _settle(death, None)
+
+    def _remove_scratch(self) -> None:
+        """Remove what workers that were still there have left in their scratch directories."""
+        for birth in list(self._births.values()):
+            forked = birth.result() if birth.done() and not birth.cancelled() else None
+            if forked is not None and Path(forked.scratch_dir).name.startswith(SCRATCH_PREFIX):
+                shutil.rmtree(forked.scratch_dir, ignore_errors=True)
 
     def _note(self, message: pipe_pb2.FromForkServer) -> None:
         if message.WhichOneof("message") == "forked":

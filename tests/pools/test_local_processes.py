@@ -166,8 +166,11 @@ async def test_a_fork_server_that_was_killed_is_replaced(
     async with pool.open(write(SPAWN + "    pass\n")) as session:
         assert await session.run(EVALUATE) == Evaluation(held_out_loss=1.0)
         first = pids_in(tmp_path)
+        scratch_dir = session._worker._process.scratch_dir  # type: ignore[attr-defined] # inside
+        assert scratch_dir.exists()
         os.kill(first[1], signal.SIGKILL)
         assert await session.run(EVALUATE) == Evaluation(held_out_loss=1.0)
+        assert not scratch_dir.exists()
         assert running(first) == []
         assert set(pids_in(tmp_path)).isdisjoint(first)
 
