@@ -15,7 +15,7 @@ class LearningCurve:
     """L(t) at a few points.
 
     Attributes:
-        times_s: Modelled seconds, rising from 0.
+        times_s: Modelled seconds, rising, above 0.
         losses: Held-out loss at each; not nan.
     """
 
@@ -25,6 +25,8 @@ class LearningCurve:
     def __post_init__(self) -> None:
         if len(self.times_s) != len(self.losses) or not self.times_s:
             raise ValueError("times_s and losses must be of one length above 0")
+        if self.times_s[0] <= 0:
+            raise ValueError("times_s must be above 0")
         if any(a >= b for a, b in zip(self.times_s, self.times_s[1:], strict=False)):
             raise ValueError("times_s must rise")
 
@@ -44,7 +46,7 @@ class LearningCurve:
         """Return the modelled second at which L first comes to ``target``; None if never.
 
         Between points the loss is taken to fall along a straight line in the logarithm of
-        time, as learning curves do; within the first stretch, along a straight line in time.
+        time, as learning curves do.
         """
         if self.losses[0] <= target:
             return self.times_s[0]
@@ -59,16 +61,15 @@ class LearningCurve:
 
 
 def _between(start_s: float, end_s: float, share: float) -> float:
-    if start_s <= 0:
-        return start_s + share * (end_s - start_s)
-    return math.exp(math.log(start_s) + share * math.log(end_s / start_s))
+    return start_s * math.pow(end_s / start_s, share)
 
 
 def speedup(reference: LearningCurve, candidate: LearningCurve) -> Sequence[float]:
     """Return how many times as fast ``candidate`` came to each loss that ``reference`` did.
 
     One ratio for each point of the reference at which its best loss fell and which the
-    candidate came to, the deepest last; empty when it came to none.
+    candidate came to, the deepest last; empty when it came to none. Where the candidate came to
+    it before its first look, when is not known: such a ratio is left out if it is below 1.
     """
     ratios = []
     best = reference.losses[0]
@@ -77,6 +78,9 @@ def speedup(reference: LearningCurve, candidate: LearningCurve) -> Sequence[floa
             continue
         best = loss
         reached_s = candidate.time_to(loss)
-        if reached_s is not None and reached_s > 0:
+        if reached_s is None:
+            continue
+        is_seen = len(candidate.times_s) > 1 and reached_s >= candidate.times_s[1]
+        if is_seen or time_s >= reached_s:
             ratios.append(time_s / reached_s)
     return ratios

@@ -29,8 +29,8 @@ _LEAST_STRETCH_S = 0.1
 _EVALUATION_BATCH_SIZE = 256
 _EVALUATION_SHARE = 0.2
 """Looks at the loss within a stretch may take this share of its time."""
-_HALVINGS = 5
-"""The earliest look is at this many halvings of the first stretch."""
+_LEAST_HALVINGS, _HALVINGS = 2, 5
+"""The earliest look is at so many halvings of the first stretch."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,8 @@ class Schedule:
         """
         most = _HALVINGS if rung == 0 else 1
         if self._evaluation_s > 0:
-            most = min(most, int(_EVALUATION_SHARE * modelled_s / self._evaluation_s))
+            affordable = int(_EVALUATION_SHARE * modelled_s / self._evaluation_s)
+            most = min(most, max(affordable, _LEAST_HALVINGS if rung == 0 else 0))
         if rung == 0:
             marks = {step_count >> halving for halving in range(1, most + 1)}
         else:

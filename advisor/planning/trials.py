@@ -170,13 +170,15 @@ class Trials:
 
     def _curve(self, split: Split, runs: Sequence[tuple[Train, TrainRun]]) -> LearningCurve:
         step_time_s = StepCost(self.facts).step_time_s(split)
-        times_s = [0.0]
+        # The untrained model stands at the first step: no loss falls before it.
+        times_s = [step_time_s]
         losses = [float("inf") if self.initial_loss is None else self.initial_loss]
+        begun_s = 0.0
         for command, run in runs:
-            begun_s = times_s[-1]
             for step_count, loss in _losses_by_step(command, run).items():
-                times_s.append(begun_s + step_count * step_time_s)
+                times_s.append(max(begun_s + step_count * step_time_s, 1.001 * times_s[-1]))
                 losses.append(loss)
+            begun_s = times_s[-1]
         return LearningCurve(tuple(times_s), tuple(losses))
 
 
