@@ -22,9 +22,20 @@ from advisor.pools.sandbox import SandboxMissing, choose_sandbox
 from advisor.service.address import AddressRefused
 from advisor.service.server import check_door
 from advisor.service.tls import TlsRefused
+from advisor.service.tracing import TracingRefused
 from advisor.wiring import build_daemon, configure_logging, door_of
 
 _STDIN = 0
+
+_REFUSALS = (
+    ConfigError,
+    AddressRefused,
+    TlsRefused,
+    TracingRefused,
+    SandboxMissing,
+    StoreUnavailable,
+)
+"""Why a daemon does not start; each says what to do."""
 
 
 def main() -> int:
@@ -38,7 +49,7 @@ def main() -> int:
             return _say(f"{settings}\nsandbox that works here: {sandbox}", code=0)
         configure_logging(settings)
         asyncio.run(_serve(settings, until_stdin_closes=arguments.until_stdin_closes))
-    except (ConfigError, AddressRefused, TlsRefused, SandboxMissing, StoreUnavailable) as error:
+    except _REFUSALS as error:
         return _say(f"bsadvise: {error}", code=1)
     return 0
 
@@ -100,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--database", metavar="URL", help="share this PostgreSQL with others")
     parser.add_argument("--host-name", metavar="NAME", help="this machine's name among them")
     parser.add_argument("--metrics-listen", metavar="HOST:PORT", help="answer Prometheus here")
+    parser.add_argument("--otel-endpoint", metavar="URL", help="send traces there, OTLP over HTTP")
     parser.add_argument("--keep-days", metavar="DAYS", help="remove what ended before")
     parser.add_argument("--keep-count", metavar="N", help="remove all that ended but the last N")
     parser.add_argument("--keep-source-bytes", metavar="N", help="remove old sources beyond")

@@ -55,6 +55,8 @@ class Settings:
         host_name: Whose devices these are in a database that several machines share. Daemons of
             one name take over each other's work, and need one state directory.
         metrics_listen: ``host:port`` on which Prometheus is answered; None for none.
+        otel_endpoint: Where a collector takes traces, OTLP over HTTP, such as
+            ``http://localhost:4318``; None for what OpenTelemetry's own variables say.
         keep_days: Days after which a recommendation that has ended is removed.
         keep_count: The most recommendations that have ended to keep.
         keep_source_bytes: The most bytes of uploaded sources to keep.
@@ -90,6 +92,7 @@ class Settings:
     database: str | None = None
     host_name: str = ""
     metrics_listen: str | None = None
+    otel_endpoint: str | None = None
     keep_days: float = 90.0
     keep_count: int = 10_000
     keep_source_bytes: int = 4 << 30
@@ -281,6 +284,12 @@ def _host_and_port(content: object) -> str:
     return _text(content)
 
 
+def _http_url(content: object) -> str:
+    if not _text(content).startswith(("http://", "https://")):
+        raise ValueError(f"must begin with http:// or https://, not {content!r}")
+    return _text(content)
+
+
 def _one_of(content: object, choices: tuple[str, ...]) -> str:
     if content not in choices:
         raise ValueError(f"must be one of {', '.join(choices)}, not {content!r}")
@@ -304,6 +313,7 @@ _PARSERS = {
     "database": _text,
     "host_name": _text,
     "metrics_listen": _host_and_port,
+    "otel_endpoint": _http_url,
     "keep_days": _keep_days,
     "keep_count": _count,
     "keep_source_bytes": _count,

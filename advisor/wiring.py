@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import socket
 import sys
@@ -37,6 +38,7 @@ from advisor.service.exporter import Exporter
 from advisor.service.metrics import Metrics
 from advisor.service.server import Bound, Door, make_server
 from advisor.service.tls import TlsFiles, TlsRefused
+from advisor.service.tracing import open_tracing
 from advisor.store.opening import open_store
 from advisor.store.owners import is_owner_dead, this_owner
 
@@ -131,6 +133,7 @@ class Daemon:
             await refusing
             await self.pool.close()
             await self.store.close()
+            await asyncio.to_thread(self.metrics.tracing.close)
 
 
 async def build_daemon(settings: Settings) -> Daemon:
@@ -141,8 +144,10 @@ async def build_daemon(settings: Settings) -> Daemon:
         TlsRefused: Its certificates cannot be used.
         SandboxMissing: The sandbox that is asked for does not work here.
         StoreUnavailable: Its database cannot be opened.
+        TracingRefused: Traces are asked for, and cannot be kept.
     """
     clock = SystemClock()
+    tracing = await asyncio.to_thread(open_tracing, settings.otel_endpoint, os.environ)
     box = await asyncio.to_thread(box_of, settings)
     store = await asyncio.to_thread(
         open_store,
@@ -153,7 +158,7 @@ async def build_daemon(settings: Settings) -> Daemon:
         host=(settings.host_name or socket.gethostname()) if settings.database else "",
     )
     pool = LocalPool(box=box)
-    metrics = Metrics(clock.monotonic_s)
+    metrics = Metrics(clock.monotonic_s, tracing)
     ports = Ports(
         store=store,
         pool=pool,

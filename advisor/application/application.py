@@ -115,6 +115,7 @@ def build_application(
             clock=ports.clock,
             policy=policy,
             forecasts=Forecasts(ports.store, ports.clock),
+            telemetry=ports.telemetry,
             pythons=pythons,
         ),
         estimates=Estimates(
@@ -124,6 +125,7 @@ def build_application(
             store=ports.store,
             workspace=workspace,
             clock=ports.clock,
+            telemetry=ports.telemetry,
             pythons=pythons,
             slots=asyncio.Semaphore(_ESTIMATES_AT_ONCE),
             in_flight=InFlight(

@@ -15,14 +15,16 @@ from advisor.application.validation import check_python, resolve
 from advisor.application.workspace import Workspace
 from advisor.domain.access import Caller
 from advisor.domain.advice import MemoryEstimate, Refusal
+from advisor.domain.commands import Command
 from advisor.domain.device import Device
 from advisor.domain.errors import NoAnswer
-from advisor.domain.measurements import Log, Measurement
+from advisor.domain.measurements import Log, Measurement, Outcome
 from advisor.domain.request import AdviceRequest
 from advisor.planning.step import EstimatePlanner
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.store import Store
+from advisor.ports.telemetry import Telemetry
 from advisor.ports.worker_pool import WorkerPool, WorkerSession
 
 
@@ -37,6 +39,7 @@ class Estimates:
         store: Where sources are kept.
         workspace: The directory shared with workers.
         clock: The time.
+        telemetry: Is told what is done.
         slots: How many estimates may be made at a time.
         in_flight: How many each principal may wait for.
         pythons: The interpreters that requests may name; None for any.
@@ -49,6 +52,7 @@ class Estimates:
     store: Store
     workspace: Workspace
     clock: Clock
+    telemetry: Telemetry
     slots: asyncio.Semaphore
     in_flight: InFlight
     pythons: Collection[Path] | None = None
@@ -87,8 +91,14 @@ class Estimates:
             if isinstance(step, Refusal):
                 raise NoAnswer(step)
             begun_s = self.clock.monotonic_s()
-            outcome = known.get(step) or await session.run(step)
+            outcome = known.get(step) or await self._run(session, step)
             if is_lasting(outcome):
                 known[step] = outcome
             wall_s = self.clock.monotonic_s() - begun_s
             log = (*log, Measurement(command=step, outcome=outcome, wall_s=wall_s))
+
+    async def _run(self, session: WorkerSession, command: Command) -> Outcome:
+        with self.telemetry.measuring(command) as note_outcome:
+            outcome = await session.run(command)
+            note_outcome(outcome)
+            return outcome

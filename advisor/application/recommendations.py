@@ -30,6 +30,7 @@ from advisor.domain.request import AdviceRequest
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.store import Page, Store
+from advisor.ports.telemetry import Telemetry
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
@@ -48,6 +49,7 @@ class Recommendations:
         clock: The time.
         policy: How the daemon is shared.
         forecasts: What tells those who wait where they stand.
+        telemetry: Is told what is created.
         pythons: The interpreters that requests may name; None for any.
     """
 
@@ -59,6 +61,7 @@ class Recommendations:
     clock: Clock
     policy: SharingPolicy
     forecasts: Forecasts
+    telemetry: Telemetry
     pythons: Collection[Path] | None = None
 
     async def create(
@@ -102,6 +105,7 @@ class Recommendations:
             limits=self.policy.limits_of(caller),
         )
         if created.state is State.QUEUED:
+            self.telemetry.created(created.recommendation_id)
             created = replace(created, waiting=await self.forecasts.of(created))
             self.queue.wake()
         return created

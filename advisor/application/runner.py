@@ -96,7 +96,8 @@ class Runner:
         state: State | None = None
         heartbeat = asyncio.create_task(self._keep_lease(recommendation, brake))
         try:
-            change = await self._carry_out(run)
+            with self.telemetry.running(recommendation.recommendation_id):
+                change = await self._carry_out(run)
             await run.patiently(lambda: self.finish(recommendation, change))
             state = change.state
             log.info("recommendation left", state=state.value)
@@ -237,8 +238,9 @@ class Runner:
 
     async def _measure(self, session: WorkerSession, command: Command, run: Run) -> Measurement:
         begun_s = self.clock.monotonic_s()
-        with self.telemetry.measuring(run.recommendation_id, command):
+        with self.telemetry.measuring(command, run.recommendation_id) as note_outcome:
             outcome = await run_until_stopped(session.run(command), run.brake)
+            note_outcome(outcome)
         wall_s = self.clock.monotonic_s() - begun_s
         measurement = Measurement(command=command, outcome=outcome, wall_s=wall_s)
         self.telemetry.measured(measurement)

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from advisor.domain.commands import Command
-from advisor.domain.measurements import Measurement
+from advisor.domain.measurements import Measurement, Outcome
 from advisor.domain.recommendation import State
+
+NoteOutcome = Callable[[Outcome], None]
 
 
 class Telemetry(ABC):
     """Is told of what happens. Never raises, never waits; every method is cheap."""
+
+    @abstractmethod
+    def created(self, recommendation_id: str) -> None:
+        """The call under way created a recommendation; what is done for it belongs to the call."""
+
+    @abstractmethod
+    def running(self, recommendation_id: str) -> AbstractContextManager[None]:
+        """Return what a recommendation is run inside of."""
 
     @abstractmethod
     def leased(self, device_id: str, *, waited_s: float) -> None:
@@ -22,8 +33,13 @@ class Telemetry(ABC):
         """A run left its device; None as the state where its lease or the store was lost."""
 
     @abstractmethod
-    def measuring(self, recommendation_id: str, command: Command) -> AbstractContextManager[None]:
-        """Return what a command is carried out inside of, such as the span of a trace."""
+    def measuring(
+        self, command: Command, recommendation_id: str | None = None
+    ) -> AbstractContextManager[NoteOutcome]:
+        """Return what a command is carried out inside of, and told the outcome of.
+
+        Without a recommendation it belongs to the call under way.
+        """
 
     @abstractmethod
     def measured(self, measurement: Measurement) -> None:

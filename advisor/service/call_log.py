@@ -1,4 +1,4 @@
-"""Gives each call an id, which every log line of the daemon about it carries, and counts it."""
+"""Gives each call an id, which every log line about it carries; counts it, and traces it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import structlog
 from advisor.service.context import Context
 from advisor.service.interception import Handler, wrap
 from advisor.service.metrics import Metrics
+from advisor.service.tracing import CARRIER_KEYS, Carrier
 
 REQUEST_ID_KEY = "x-request-id"
 """In a call's metadata, the id by which the client knows it; it comes back with the answer."""
@@ -50,7 +51,15 @@ class CallLog(grpc.aio.ServerInterceptor):
         await context.send_initial_metadata(((REQUEST_ID_KEY, request_id),))
         begun_s = self._monotonic_s()
         code = "CANCELLED"
-        with structlog.contextvars.bound_contextvars(request_id=request_id, method=method):
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id, method=method),
+            self._metrics.tracing.span(
+                method.removeprefix("/"),
+                {"rpc.system": "grpc", "bsadvise.request_id": request_id},
+                parent=_carrier(context),
+                is_call=True,
+            ) as note,
+        ):
             try:
                 yield
                 code = "OK"
@@ -60,6 +69,7 @@ class CallLog(grpc.aio.ServerInterceptor):
                 code = _code_of(context)
                 raise
             finally:
+                note("rpc.grpc.status_code", code)
                 duration_s = self._monotonic_s() - begun_s
                 self._metrics.rpcs.labels(method, code).inc()
                 self._metrics.rpc_duration.labels(method).observe(duration_s)
@@ -72,6 +82,15 @@ def _request_id(context: Context) -> str:
         if key == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             return value
     return uuid.uuid4().hex
+
+
+def _carrier(context: Context) -> Carrier:
+    """Return the place in the client's own trace from which it calls."""
+    return {
+        key: value
+        for key, value in context.invocation_metadata() or ()
+        if key in CARRIER_KEYS and isinstance(value, str)
+    }
 
 
 def _code_of(context: Context) -> str:

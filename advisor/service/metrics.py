@@ -7,8 +7,9 @@ Durations are in seconds, counters end in ``_total``. A device's utilisation is 
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -18,20 +19,16 @@ from prometheus_client.registry import Collector
 from advisor.domain.commands import Command, stage_of
 from advisor.domain.measurements import Measurement, OutOfMemory
 from advisor.domain.recommendation import State
-from advisor.ports.telemetry import Telemetry
+from advisor.ports.telemetry import NoteOutcome, Telemetry
 from advisor.serialization import snake_case
+from advisor.service.tracing import Carrier, Tracing
 
 _COMMAND_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _WAIT_BUCKETS_S = (0.1, 1.0, 10.0, 60.0, 300.0, 1800.0, 7200.0, 86400.0)
 _RPC_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 60.0)
 
-Span = Callable[[str, Mapping[str, str]], AbstractContextManager[None]]
-"""Returns the span of a trace, by its name and attributes."""
-
-
-def no_span(_name: str, _attributes: Mapping[str, str]) -> AbstractContextManager[None]:
-    """Return the span of a daemon that keeps no traces."""
-    return nullcontext()
+_MOST_CALLERS = 10_000
+"""Recommendations that wait, of which it is kept which call created them."""
 
 
 class DeviceUse(Collector):
@@ -70,24 +67,26 @@ class DeviceUse(Collector):
 
 
 class Metrics(Telemetry):
-    """Counts for Prometheus, in a registry of its own.
+    """Counts for Prometheus, in a registry of its own, and opens the spans of traces.
 
     Attributes:
         registry: What is exported.
+        tracing: What keeps the traces.
         rpcs: Calls by method and code.
         rpc_duration: Seconds of a call by method; of a stream, to its end.
         unfinished: Recommendations that wait or run, by state, in this daemon's database.
         store_available: 1 while the database can be read and written.
     """
 
-    def __init__(self, monotonic_s: Callable[[], float], span: Span = no_span) -> None:
+    def __init__(self, monotonic_s: Callable[[], float], tracing: Tracing | None = None) -> None:
         """Make metrics that nobody exports yet.
 
         Args:
             monotonic_s: A clock that never goes back.
-            span: What a command is traced with.
+            tracing: What keeps the traces; None for nothing.
         """
-        self._span = span
+        self.tracing = tracing or Tracing()
+        self._callers: OrderedDict[str, Carrier] = OrderedDict()
         self.registry = CollectorRegistry()
         self._device_use = DeviceUse(monotonic_s)
         self.registry.register(self._device_use)
@@ -124,6 +123,21 @@ class Metrics(Telemetry):
             "bsadvise_build_info", "1, and which version.", ["version"], registry=self.registry
         ).labels(metadata.version("bsadvise")).set(1)
 
+    def created(self, recommendation_id: str) -> None:
+        """Keep which call a recommendation belongs to, until it runs."""
+        if carrier := self.tracing.carrier():
+            self._callers[recommendation_id] = carrier
+        if len(self._callers) > _MOST_CALLERS:
+            self._callers.popitem(last=False)
+
+    @contextmanager
+    def running(self, recommendation_id: str) -> Iterator[None]:
+        """Open the span of a run."""
+        caller = self._callers.pop(recommendation_id, None)
+        attributes = {"bsadvise.recommendation_id": recommendation_id}
+        with self.tracing.span("recommendation", attributes, parent=caller):
+            yield
+
     def leased(self, device_id: str, *, waited_s: float) -> None:
         """Count a run that begins."""
         self._device_use.begin(device_id)
@@ -134,13 +148,16 @@ class Metrics(Telemetry):
         self._device_use.end(device_id)
         self._runs.labels(state.value if state else "lost").inc()
 
-    def measuring(self, recommendation_id: str, command: Command) -> AbstractContextManager[None]:
-        """Return the span of a command."""
-        attributes = {
-            "bsadvise.recommendation_id": recommendation_id,
-            "bsadvise.stage": stage_of(command).value,
-        }
-        return self._span(snake_case(type(command).__name__), attributes)
+    @contextmanager
+    def measuring(
+        self, command: Command, recommendation_id: str | None = None
+    ) -> Iterator[NoteOutcome]:
+        """Open the span of a command."""
+        attributes = {"bsadvise.stage": stage_of(command).value}
+        if recommendation_id is not None:
+            attributes["bsadvise.recommendation_id"] = recommendation_id
+        with self.tracing.span(snake_case(type(command).__name__), attributes) as note:
+            yield lambda outcome: note("bsadvise.outcome", snake_case(type(outcome).__name__))
 
     def measured(self, measurement: Measurement) -> None:
         """Count a measurement."""

@@ -212,7 +212,7 @@ class AsyncClient:
             case Work():
                 return await asyncio.to_thread(effect.function)
         connection, channel = await self._connect()
-        metadata = connection.target.metadata
+        metadata = connection.metadata
         try:
             match effect:
                 case Unary():

@@ -249,7 +249,7 @@ class Client:
             case Work():
                 return effect.function()
         connection, channel = self._connect()
-        metadata = connection.target.metadata
+        metadata = connection.metadata
         try:
             match effect:
                 case Unary():

@@ -25,6 +25,7 @@ from bsadvise.channel import channel_options
 from bsadvise.credentials import Credentials, Target, target_of
 from bsadvise.errors import BsadviseError, DaemonFailed, ServerMissing
 from bsadvise.status import error_of_rpc
+from bsadvise.tracing import trace_metadata
 
 START_LIMIT_S = 60.0
 _PROBE_S = 0.5
@@ -45,6 +46,11 @@ class Connection:
 
     target: Target
     daemon: PrivateDaemon | None = None
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What a call carries: who comes, and which trace the call belongs to."""
+        return (*self.target.metadata, *trace_metadata())
 
     def error_of(self, error: grpc.RpcError) -> BsadviseError:
         """Return what a failed call means; the death of a private daemon explains all."""
