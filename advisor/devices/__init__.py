@@ -1,5 +1,5 @@
 """The devices of this machine, behind the inventory's port. Alone imports pynvml.
 
-inventory.py puts together what nvml.py (GPUs), cpu.py (this machine) and catalogue.py (cards
-that may be elsewhere) know.
+inventory.py puts together what nvml.py (NVIDIA's GPUs), accelerators.py (AMD's), cpu.py (this
+machine) and catalogue.py (cards that may be elsewhere) know.
 """

@@ -7,12 +7,19 @@ import difflib
 import os
 from collections.abc import Callable
 
+from advisor.devices.accelerators import Accelerators
 from advisor.devices.catalogue import CARDS
 from advisor.devices.cpu import read_cpu
 from advisor.devices.nvml import read_gpus
-from advisor.domain.device import Device
+from advisor.domain.device import Device, DeviceKind
 from advisor.domain.errors import NotFound
 from advisor.ports.device_inventory import DeviceInventory
+
+_VISIBLE = {
+    DeviceKind.CUDA: ("CUDA_VISIBLE_DEVICES",),
+    DeviceKind.ROCM: ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"),
+}
+"""What hides GPUs of a kind and orders them; the first that is set counts."""
 
 
 class LocalInventory(DeviceInventory):
@@ -22,6 +29,7 @@ class LocalInventory(DeviceInventory):
         self,
         *,
         read_gpus: Callable[[], tuple[Device, ...]] = read_gpus,
+        read_accelerators: Callable[[], tuple[Device, ...]] | None = None,
         read_cpu: Callable[[], Device] = read_cpu,
         visible_devices: str | None = None,
     ) -> None:
@@ -29,10 +37,13 @@ class LocalInventory(DeviceInventory):
 
         Args:
             read_gpus: Returns the GPUs in NVML's order.
+            read_accelerators: Returns GPUs that NVML does not know; asked where it knows none.
             read_cpu: Returns the CPU.
-            visible_devices: What CUDA_VISIBLE_DEVICES would hold; None for what it does hold.
+            visible_devices: What CUDA_VISIBLE_DEVICES, or ROCm's own, would hold; None for what it
+                does hold.
         """
         self._read_gpus = read_gpus
+        self._read_accelerators = read_accelerators or Accelerators().read
         self._read_cpu = read_cpu
         self._visible_devices = visible_devices
 
@@ -56,12 +67,14 @@ class LocalInventory(DeviceInventory):
         raise NotFound(_describe_missing(selector, gpus))
 
     def _list_gpus(self) -> tuple[Device, ...]:
-        gpus = self._read_gpus()
-        visible = self._visible_devices
-        if visible is None:
-            visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if visible is not None:
-            gpus = _select_visible(gpus, visible)
+        gpus = self._read_gpus() or self._read_accelerators()
+        if gpus:
+            visible = self._visible_devices
+            if visible is None:
+                names = _VISIBLE[gpus[0].kind]
+                visible = next((os.environ[name] for name in names if name in os.environ), None)
+            if visible is not None:
+                gpus = _select_visible(gpus, visible)
         # N of "cuda:N" is the place in the list, as it is for CUDA: the parts of one GPU have
         # its index in common, and hidden GPUs leave no gaps.
         return tuple(dataclasses.replace(gpu, index=n) for n, gpu in enumerate(gpus))

@@ -72,11 +72,11 @@ class Box:
 
     def confinement(self, job: WorkerJob) -> pipe_pb2.Confinement:
         """Return what the worker of a job is to take upon itself."""
-        is_cuda = job.device.kind is DeviceKind.CUDA and job.device.present
+        is_gpu = job.device.kind is not DeviceKind.CPU and job.device.present
         return pipe_pb2.Confinement(
             file_bytes=_largest_file(job.checkpoint_dir),
-            # CUDA maps far more than it uses.
-            data_bytes=None if is_cuda else self.limits.memory_bytes,
+            # CUDA and ROCm map far more than they use.
+            data_bytes=None if is_gpu else self.limits.memory_bytes,
             cpu_s=self.limits.cpu_s,
             thread_count=_threads_now() + _SPARE_THREADS,
             sandbox=None if self.sandbox == "off" else _sandbox(self.reach),

@@ -144,16 +144,13 @@ def _plain(text: str) -> str:
 
 
 def _prepare(job: pipe_pb2.Job, scratch_dir: Path) -> None:
-    """Set what user code finds around it, before anything touches CUDA.
+    """Set what user code finds around it, before anything touches a GPU.
 
     Raises:
         OSError: The process cannot be confined.
     """
     device = from_message(job.device, Device)
-    is_gpu = device.present and device.kind is DeviceKind.CUDA
-    # A UUID stays the same card whatever the order; empty hides every card.
-    os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-    os.environ["CUDA_VISIBLE_DEVICES"] = device.device_id if is_gpu else ""
+    _show_only(device)
     sys.argv = [job.entry_path]
     use_scratch(scratch_dir)
     limit_resources(job.confinement)
@@ -163,6 +160,19 @@ def _prepare(job: pipe_pb2.Job, scratch_dir: Path) -> None:
             os.environ["HOME"] = str(scratch_dir)
         writable = (scratch_dir, Path(job.checkpoint_dir))
         enter_sandbox(sandbox, writable, Path(job.source_dir))
+
+
+def _show_only(device: Device) -> None:
+    """Hide every GPU but the job's from what is yet to touch CUDA or HIP in this process."""
+    kind = device.kind if device.present else DeviceKind.CPU
+    # A UUID stays the same card whatever the order; empty hides every card. HIP passes over an
+    # empty list, and reads CUDA's where it has none of its own.
+    os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+    os.environ["CUDA_VISIBLE_DEVICES"] = device.device_id if kind is DeviceKind.CUDA else ""
+    os.environ["HIP_VISIBLE_DEVICES"] = "-1"
+    if kind is DeviceKind.ROCM:
+        os.environ["HIP_VISIBLE_DEVICES"] = device.device_id.removeprefix("rocm:")
+        del os.environ["CUDA_VISIBLE_DEVICES"]
 
 
 def _arrange_descriptors(pipe_fd: int, stdout_fd: int, stderr_fd: int) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 
 from advisor.domain.device import Device, DeviceKind
@@ -21,13 +19,10 @@ class Placement:
         """
         self.device = device
         self.memory_limit_bytes = memory_limit_bytes
-        self.is_cuda = device.kind is DeviceKind.CUDA
+        # A torch for ROCm has its devices, and its allocator, under CUDA's name. The job's is
+        # the only one that this process sees.
+        self.is_cuda = device.kind is not DeviceKind.CPU
         self.torch_device = torch.device("cuda:0" if self._runs_on_cuda else "cpu")
-        if self._runs_on_cuda:
-            # By UUID, since CUDA and NVML may number devices in different orders. Takes effect
-            # because nothing has used CUDA in this process before.
-            os.environ["CUDA_VISIBLE_DEVICES"] = device.device_id
-            os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
 
     @property
     def _runs_on_cuda(self) -> bool:

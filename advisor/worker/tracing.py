@@ -53,8 +53,9 @@ def _devices(workshop: Workshop) -> list[torch.device]:
     cpu = torch.device("cpu")
     if not workshop.placement.is_cuda:
         return [cpu]
-    # Fake CUDA tensors need a torch that was built with CUDA, but no card.
-    return [cpu] if torch.version.cuda is None else [torch.device("cuda:0"), cpu]
+    # Fake CUDA tensors need a torch that was built with CUDA or ROCm, but no card.
+    is_built_for_gpus = torch.version.cuda or torch.version.hip
+    return [torch.device("cuda:0"), cpu] if is_built_for_gpus else [cpu]
 
 
 def _follow(workshop: Workshop, command: TraceMemory, device: torch.device) -> MemoryTrace:

@@ -13,6 +13,7 @@ class DeviceKind(StrEnum):
 
     CPU = "cpu"
     CUDA = "cuda"
+    ROCM = "rocm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +38,16 @@ class Device(Value):
     """One device, as it was when it was looked at.
 
     Attributes:
-        device_id: "cpu", the UUID of a GPU, or the catalogue's name of a card that is not here.
+        device_id: "cpu", the UUID of an NVIDIA GPU, "rocm:N" for an AMD one by HIP's number, or
+            the catalogue's name of a card that is not here.
         name: The maker's name.
-        kind: CPU or CUDA.
+        kind: CPU, CUDA or ROCm.
         present: Whether it is on this machine; one that is not can only be predicted for.
         total_bytes: Its memory.
         free_bytes: What was free when it was looked at; None for one that is not present.
         reserved_bytes: What the driver keeps for itself; None where it does not say.
-        index: N of "cuda:N" in NVML's order; None for a CPU and for one that is not present.
+        index: N of "cuda:N", as PyTorch calls AMD's GPUs too; None for a CPU and for a
+            card that is not present.
         driver_version: The driver's version; None where there is none.
         processes: Processes that hold memory on it.
         power_w: Watts that it draws; None where the driver does not say.

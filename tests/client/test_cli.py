@@ -427,7 +427,7 @@ def test_doctor_finds_a_daemon_and_its_driver(run: Run, daemon: FakeDaemon) -> N
     assert re.search(r"sandbox +(ok|note) +(landlock|bwrap|off)", result.output)
 
     assert result.exit_code == 0
-    for word in ("python", "server extra", "torch", "cache", "nvidia driver", "570.00: A GPU"):
+    for word in ("python", "server extra", "torch", "cache", "gpu driver", "570.00: A GPU"):
         assert word in result.stdout
 
 

@@ -200,23 +200,29 @@ async def test_sessions_leave_no_descriptors(pool: LocalPool, write: WriteJob) -
     assert await count() == await count()
 
 
-def card(*, present: bool) -> Device:
-    return Device(
-        device_id="GPU-1", name="a card", kind=DeviceKind.CUDA, present=present, total_bytes=2**30
-    )
+def card(device_id: str, kind: DeviceKind, *, present: bool = True) -> Device:
+    return Device(device_id=device_id, name="a card", kind=kind, present=present, total_bytes=2**30)
 
 
-@pytest.mark.parametrize(("present", "visible"), [(True, "GPU-1"), (False, "")])
+@pytest.mark.parametrize(
+    ("device", "visible"),
+    [
+        (card("GPU-1", DeviceKind.CUDA), "GPU-1|-1"),
+        (card("GPU-1", DeviceKind.CUDA, present=False), "|-1"),
+        (card("rocm:3", DeviceKind.ROCM), "None|3"),
+    ],
+)
 async def test_a_worker_sees_its_own_card_alone(
-    pool: LocalPool, tmp_path: Path, present: bool, visible: str
+    pool: LocalPool, tmp_path: Path, device: Device, visible: str
 ) -> None:
     source = """
     import os
     from advisor.domain.measurements import OutOfMemory
     def answer(command, enter):
-        return OutOfMemory(message=os.environ["CUDA_VISIBLE_DEVICES"])
+        names = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+        return OutOfMemory(message="|".join(str(os.environ.get(name)) for name in names))
     """
-    job = write_job(tmp_path, source, device=card(present=present))
+    job = write_job(tmp_path, source, device=device)
     async with pool.open(job) as session:
         assert await session.run(EVALUATE) == OutOfMemory(message=visible)
 

@@ -134,8 +134,8 @@ def _check_daemon(address: str | None) -> Iterator[Check]:
 
 
 def _check_driver(devices: tuple[Device, ...]) -> Check:
-    cards = [device for device in devices if device.kind is DeviceKind.CUDA]
+    cards = [device for device in devices if device.kind is not DeviceKind.CPU]
     if not cards:
-        return Check("nvidia driver", Verdict.NOTE, "the daemon sees no GPU; the CPU is the device")
+        return Check("gpu driver", Verdict.NOTE, "the daemon sees no GPU; the CPU is the device")
     names = ", ".join(card.name for card in cards)
-    return Check("nvidia driver", Verdict.OK, f"{cards[0].driver_version or 'unknown'}: {names}")
+    return Check("gpu driver", Verdict.OK, f"{cards[0].driver_version or 'unknown'}: {names}")

@@ -31,6 +31,8 @@ class _DeviceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeviceKind
     """The processor and its main memory."""
     DEVICE_KIND_CUDA: _DeviceKind.ValueType  # 2
     """An NVIDIA GPU, or a part of one."""
+    DEVICE_KIND_ROCM: _DeviceKind.ValueType  # 3
+    """An AMD GPU under ROCm."""
 
 class DeviceKind(_DeviceKind, metaclass=_DeviceKindEnumTypeWrapper):
     """What sort of machine a device is."""
@@ -41,6 +43,8 @@ DEVICE_KIND_CPU: DeviceKind.ValueType  # 1
 """The processor and its main memory."""
 DEVICE_KIND_CUDA: DeviceKind.ValueType  # 2
 """An NVIDIA GPU, or a part of one."""
+DEVICE_KIND_ROCM: DeviceKind.ValueType  # 3
+"""An AMD GPU under ROCm."""
 Global___DeviceKind: _TypeAlias = DeviceKind  # noqa: Y015
 
 @_typing.final
@@ -104,11 +108,13 @@ class Device(_message.Message):
     POWER_LIMIT_W_FIELD_NUMBER: _builtins.int
     UTILISATION_FIELD_NUMBER: _builtins.int
     device_id: _builtins.str
-    """"cpu", the UUID of a GPU, or the catalogue's name of a card that is not here."""
+    """"cpu", the UUID of an NVIDIA GPU, "rocm:N" for an AMD one by HIP's number, or the
+    catalogue's name of a card that is not here.
+    """
     name: _builtins.str
     """The maker's name."""
     kind: Global___DeviceKind.ValueType
-    """CPU or CUDA."""
+    """CPU, CUDA or ROCm."""
     present: _builtins.bool
     """Whether it is on this machine; one that is not can only be predicted for."""
     total_bytes: _builtins.int
@@ -118,7 +124,7 @@ class Device(_message.Message):
     reserved_bytes: _builtins.int
     """What the driver keeps for itself; unset where it does not say."""
     index: _builtins.int
-    """N of "cuda:N" in NVML's order; unset for a CPU and for one that is not present."""
+    """N of "cuda:N", as PyTorch calls AMD's GPUs too; unset for a CPU and for one that is not present."""
     driver_version: _builtins.str
     """The driver's version; unset where there is none."""
     power_w: _builtins.float
