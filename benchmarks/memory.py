@@ -36,7 +36,7 @@ RESULTS = Path(__file__).parent / "results" / "memory.json"
 def main() -> int:
     """Run the benchmark, and return the exit code."""
     arguments = _parse(sys.argv[1:])
-    console = Console(width=150)
+    console = Console(width=170)
     with tempfile.TemporaryDirectory() as state_dir:
         _prepare_environment(state_dir)
         machine = describe_machine()
