@@ -26,9 +26,11 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import psutil
-from bsadvise.v1 import recommendation_pb2
+from bsadvise.v1 import recommendation_pb2, source_service_pb2, token_service_pb2
 from bsadvise.v1 import recommendation_service_pb2 as pb
 from bsadvise.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
+from bsadvise.v1.source_service_pb2_grpc import SourceServiceStub
+from bsadvise.v1.token_service_pb2_grpc import TokenServiceStub
 from sqlalchemy import Connection
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -39,12 +41,14 @@ from advisor.store.recommendations import insert_new
 from advisor.wiring import SystemClock
 from tests.support.builders import a_recommendation
 from tests.support.bundles import digest_of
+from tests.support.certificates import Authority
 from tests.support.chaos import BUNDLE, Chaos, Daemon
 
 if TYPE_CHECKING:
     from bsadvise.v1.recommendation_service_pb2_grpc import RecommendationServiceAsyncStub
 
 Results = dict[str, float]
+Metadata = tuple[tuple[str, str], ...]
 
 
 def milliseconds(times_s: list[float]) -> Results:
@@ -80,7 +84,7 @@ async def measure_unary(stub: RecommendationServiceAsyncStub, recommendation_id:
     return alone | {"calls_per_s": round(16 * 250 / (time.perf_counter() - begun_s))}
 
 
-async def measure_cached(stub: RecommendationServiceAsyncStub) -> Results:
+async def measure_cached(stub: RecommendationServiceAsyncStub, metadata: Metadata = ()) -> Results:
     """Ask for what has been answered: each time a new resource, written before it is told."""
     numbers = iter(range(10**6))
 
@@ -88,13 +92,38 @@ async def measure_cached(stub: RecommendationServiceAsyncStub) -> Results:
         response = await stub.CreateRecommendation(
             pb.CreateRecommendationRequest(
                 request_id=f"cached-{next(numbers)}", request=_request(use_cache=True)
-            )
+            ),
+            metadata=metadata,
         )
         if response.recommendation.state != recommendation_pb2.STATE_SUCCEEDED:
             raise RuntimeError("the answer was not remembered")
 
     await timed(create, 5)
     return milliseconds(await timed(create, 200))
+
+
+async def measure_cached_over_tls(daemon: Daemon, authority: Authority) -> Results:
+    """Ask the same over TLS on loopback, as somebody who shows a token."""
+    token = TokenServiceStub(daemon.channel).CreateToken(
+        token_service_pb2.CreateTokenRequest(
+            principal="alice", scope=token_service_pb2.SCOPE_RUN, life_s=3600.0
+        )
+    )
+    metadata = (("authorization", f"Bearer {token.text}"),)
+    trusted = grpc.ssl_channel_credentials(authority.cert.read_bytes())
+    async with grpc.aio.secure_channel(daemon.addresses[1], trusted) as channel:
+        piece = source_service_pb2.UploadSourceRequest(digest=digest_of(BUNDLE), chunk=BUNDLE)
+        await SourceServiceStub(channel).UploadSource(iter((piece,)), metadata=metadata)
+        stub = RecommendationServiceStub(channel)
+        first = await stub.CreateRecommendation(
+            pb.CreateRecommendationRequest(request_id="first", request=_request(use_cache=True)),
+            metadata=metadata,
+        )
+        recommendation_id = first.recommendation.recommendation_id
+        watched = pb.WatchRecommendationRequest(recommendation_id=recommendation_id)
+        async for _ in stub.WatchRecommendation(watched, metadata=metadata):
+            pass
+        return await measure_cached(stub, metadata)
 
 
 async def measure_watchers(address: str, daemon: Daemon, count: int) -> Results:
@@ -167,7 +196,10 @@ async def measure_daemon(arguments: argparse.Namespace, directory: Path) -> dict
     chaos.state_dir.mkdir()
     await fill(chaos.state_dir / "bsadvise.db", arguments.queued)
     results: dict[str, Results] = {}
-    with chaos.daemon() as daemon:
+    authority = Authority(directory)
+    own = authority.sign("localhost")
+    listen = ("--listen", "127.0.0.1:0", "--tls-cert", str(own.cert), "--tls-key", str(own.key))
+    with chaos.daemon("one", *listen) as daemon:
         address = f"unix:{directory / 'one.sock'}"
         process = psutil.Process(daemon.process.pid)
         idle_bytes = process.memory_info().rss
@@ -177,6 +209,9 @@ async def measure_daemon(arguments: argparse.Namespace, directory: Path) -> dict
             stub = RecommendationServiceStub(channel)
             results["read one"] = await measure_unary(stub, recommendation_id)
             results["cached answer"] = await measure_cached(stub)
+            results["cached answer, TLS and token"] = await measure_cached_over_tls(
+                daemon, authority
+            )
             results["first page of the queue"] = await measure_list(stub, arguments.queued)
         results["watch one job"] = await measure_watchers(address, daemon, arguments.watchers)
         results["memory"] = {

@@ -19,7 +19,7 @@ from bsadvise.v1.recommendation_service_pb2_grpc import RecommendationServiceStu
 from bsadvise.v1.source_service_pb2_grpc import SourceServiceStub
 
 from tests.support.bundles import digest_of, make_bundle
-from tests.support.daemon_process import EXIT_LIMIT_S, wait_until_ready
+from tests.support.daemon_process import EXIT_LIMIT_S, ready_addresses
 
 BUNDLE = make_bundle(model="def build_model(): ...")
 _MARK = "PYTORCH_BSADVISE_CHAOS"
@@ -42,7 +42,7 @@ class Chaos:
         self._mark = uuid.uuid4().hex
 
     @contextmanager
-    def daemon(self, name: str = "one") -> Iterator[Daemon]:
+    def daemon(self, name: str = "one", *more_flags: str) -> Iterator[Daemon]:
         """Start a daemon; kill it on leaving, where it still runs."""
         command = [sys.executable, "-m", "tests.support.chaos_daemon", str(self.clock_path)]
         flags = [
@@ -54,7 +54,7 @@ class Chaos:
             "error",
         ]
         process = subprocess.Popen(
-            [*command, *flags, "--state-dir", str(self.state_dir)],
+            [*command, *flags, "--state-dir", str(self.state_dir), *more_flags],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -62,8 +62,9 @@ class Chaos:
         )
         with process, ExitStack() as stack:
             stack.callback(process.kill)
-            address = wait_until_ready(process)
-            yield Daemon(process, stack.enter_context(grpc.insecure_channel(address)))
+            addresses = ready_addresses(process)
+            channel = stack.enter_context(grpc.insecure_channel(addresses[0]))
+            yield Daemon(process, channel, addresses)
 
     def processes(self) -> list[psutil.Process]:
         """Return every process that was started here, and what that has started."""
@@ -92,11 +93,15 @@ class Daemon:
     Attributes:
         process: The daemon.
         channel: To it.
+        addresses: Where it listens, the socket first.
     """
 
-    def __init__(self, process: subprocess.Popen[str], channel: grpc.Channel) -> None:
+    def __init__(
+        self, process: subprocess.Popen[str], channel: grpc.Channel, addresses: list[str]
+    ) -> None:
         self.process = process
         self.channel = channel
+        self.addresses = addresses
         self._recommendations = RecommendationServiceStub(channel)
         self._sources = SourceServiceStub(channel)
 
