@@ -94,6 +94,7 @@ class Housekeeping:
         counts = {
             "recommendations": removed.recommendation_count,
             "sources": removed.source_count,
+            "usage": removed.usage_count,
             "directories": swept,
         }
         for kind, count in counts.items():

@@ -112,6 +112,7 @@ class Removed:
     recommendation_count: int
     source_count: int
     source_bytes: int
+    usage_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

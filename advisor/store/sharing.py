@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, Subquery, and_, func, select
+from sqlalchemy import Connection, Select, Subquery, and_, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from advisor.domain.recommendation import State
@@ -65,6 +65,12 @@ def used_device_s(connection: Connection, principal: str, now_s: float) -> float
     used = _used_since(now_s - DAY_S)
     found = connection.scalar(select(used.c.device_s).where(used.c.principal == principal))
     return float(found or 0.0)
+
+
+def forget_use(connection: Connection, now_s: float) -> int:
+    """Remove what has been used before any time that is asked about, and return how many rows."""
+    last_hour = int((now_s - DAY_S) // _HOUR_S)
+    return connection.execute(delete(usage).where(usage.c.hour <= last_hour)).rowcount
 
 
 def read_queue(connection: Connection, host: str, device_id: str, now_s: float) -> DeviceQueue:

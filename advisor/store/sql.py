@@ -173,8 +173,14 @@ class SqlStore(Store):
         source_count, source_bytes = await self._database.write(
             lambda c: retention.remove_sources(c, keep)
         )
+        usage_count = await self._database.write(
+            lambda c: sharing.forget_use(c, self._clock.now_s())
+        )
         return Removed(
-            recommendation_count=count, source_count=source_count, source_bytes=source_bytes
+            recommendation_count=count,
+            source_count=source_count,
+            source_bytes=source_bytes,
+            usage_count=usage_count,
         )
 
     async def compact(self) -> None:

@@ -321,8 +321,15 @@ class MemoryStore(Store):
         for digest in unwanted:
             del self._put_at_s[digest]
         self._uploads = {key: u for key, u in self._uploads.items() if key[1] not in unwanted}
+        last_hour = int((self._clock.now_s() - _DAY_S) // 3600)
+        used = [key for key in self._usage if key[1] <= last_hour]
+        for key in used:
+            del self._usage[key]
         return Removed(
-            recommendation_count=len(old), source_count=len(sizes), source_bytes=sum(sizes)
+            recommendation_count=len(old),
+            source_count=len(sizes),
+            source_bytes=sum(sizes),
+            usage_count=len(used),
         )
 
     async def compact(self) -> None:

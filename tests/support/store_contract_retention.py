@@ -9,7 +9,7 @@ import pytest
 from advisor.domain.access import LOCAL
 from advisor.domain.errors import NotFound
 from advisor.domain.recommendation import Measured, Recommendation, State
-from advisor.ports.store import InUse, Removed, Retention, Store
+from advisor.ports.store import InUse, Removed, Retention, Share, Store
 from tests.support.builders import a_gpu, a_measurement, a_recommendation, a_request, a_source
 from tests.support.fake_clock import FakeClock
 from tests.support.store_contract_base import (
@@ -23,6 +23,7 @@ from tests.support.store_contract_base import (
 EVERYTHING = Retention(
     finished_before_s=0.0, keep_count=1000, keep_source_bytes=1 << 30, sources_unused_since_s=0.0
 )
+HOUR_S = 3600.0
 DIGESTS = tuple(f"{number:064x}" for number in range(4))
 
 
@@ -180,6 +181,30 @@ class RetentionContract(StoreFixtures):
         await store.put_source(DIGESTS[0], b"x", principal=LOCAL)
 
         assert await store.get_source(DIGESTS[0]) == b"x"
+
+    async def test_use_is_kept_for_as_long_as_quotas_ask_for_it(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        await self._used(store, clock)
+        clock.advance(23 * HOUR_S)
+        assert (await store.prune(EVERYTHING)).usage_count == 0
+        assert (await self._share(store)).device_s == 10.0
+
+        clock.advance(2 * HOUR_S)
+        assert (await store.prune(EVERYTHING)).usage_count == 1
+        assert (await store.prune(EVERYTHING)).usage_count == 0
+        assert (await self._share(store)).device_s == 0.0
+
+    async def _used(self, store: Store, clock: FakeClock) -> None:
+        held = await running(store)
+        clock.advance(10)
+        await store.finish(held.recommendation_id, "one", SUCCEEDED)
+
+    async def _share(self, store: Store) -> Share:
+        waiting = await store.create(a_recommendation())
+        share = (await store.queue(waiting.device.device_id)).shares[waiting.principal]
+        await store.delete(waiting.recommendation_id)
+        return share
 
     async def test_counts_what_waits_and_runs(self, store: Store, clock: FakeClock) -> None:
         assert await store.count_unfinished() == {State.QUEUED: 0, State.RUNNING: 0}
