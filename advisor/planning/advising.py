@@ -19,7 +19,7 @@ from advisor.planning.choice import Choice, Chooser
 from advisor.planning.effort import search
 from advisor.planning.facts import Facts
 from advisor.planning.levers import lever_gains
-from advisor.planning.memory import MemoryModel
+from advisor.planning.memory_model import MemoryModel
 from advisor.planning.schedule import RUNG_COUNT
 from advisor.planning.verification import verification_of
 

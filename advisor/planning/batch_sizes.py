@@ -10,8 +10,7 @@ from advisor.domain.measurements import TrainRun
 from advisor.estimators.efficiency import fastest_batch_size
 from advisor.estimators.noise_scale import NoiseScale, estimate_noise_scale
 from advisor.planning.facts import Facts
-from advisor.planning.memory import LEAST_BATCHES_PER_EPOCH
-from advisor.planning.reference import reference_batch_size
+from advisor.planning.reference import LEAST_BATCHES_PER_EPOCH, reference_batch_size
 from advisor.planning.schedule import Schedule
 from advisor.planning.step_cost import StepCost
 

@@ -21,7 +21,7 @@ from advisor.planning.choice import Choice, Chooser
 from advisor.planning.drift import is_spoilt
 from advisor.planning.facts import Facts
 from advisor.planning.levers import typical_peak
-from advisor.planning.memory import MemoryModel
+from advisor.planning.memory_model import MemoryModel
 from advisor.planning.schedule import RUNG_COUNT
 from advisor.planning.trials import Trial
 from advisor.planning.verification import verification_of

@@ -11,8 +11,8 @@ from advisor.domain.request import Objective
 from advisor.planning.batch_sizes import BatchSizes
 from advisor.planning.branches import Branches
 from advisor.planning.facts import Facts
-from advisor.planning.memory import MemoryModel, friendly_size
-from advisor.planning.split import Split
+from advisor.planning.memory_model import MemoryModel
+from advisor.planning.split import Split, friendly_size
 from advisor.planning.trials import Trial, Trials
 from advisor.ports.proposer import Point
 

@@ -7,7 +7,7 @@ from advisor.domain.commands import TraceMemory
 from advisor.domain.device import Device
 from advisor.domain.measurements import Log
 from advisor.domain.request import AdviceRequest
-from advisor.planning.budget import hook_limit_s, memory_budget
+from advisor.planning.budget import memory_budget
 from advisor.planning.effort import search
 from advisor.planning.facts import Facts
 from advisor.planning.inspection import next_inspection
@@ -19,7 +19,8 @@ from advisor.planning.levers import (
     shown_size,
     typical_peak,
 )
-from advisor.planning.memory import MemoryModel, is_plain, next_trace
+from advisor.planning.memory import next_trace, trace_of
+from advisor.planning.memory_model import MemoryModel, is_plain
 from advisor.planning.step import EstimateStep
 
 _LOOK_ROUND_SHARE = 0.2
@@ -58,7 +59,7 @@ def _next_asked(facts: Facts) -> TraceMemory | None:
         for command, _ in facts.entries(TraceMemory)
     ):
         return None
-    return TraceMemory(micro_batch_size=size, time_limit_s=hook_limit_s(facts.request))
+    return trace_of(facts, size)
 
 
 def _estimate(facts: Facts) -> MemoryEstimate:

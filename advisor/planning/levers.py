@@ -11,9 +11,10 @@ from advisor.domain.device import DeviceKind
 from advisor.domain.measurements import MemoryTrace
 from advisor.domain.task import OptimizerFamily
 from advisor.estimators.memory_curve import MemoryCurve
-from advisor.planning.budget import bucket_bytes, hook_limit_s
+from advisor.planning.budget import bucket_bytes
 from advisor.planning.facts import Facts
-from advisor.planning.memory import MemoryModel
+from advisor.planning.memory import trace_of
+from advisor.planning.memory_model import MemoryModel
 
 _OF_THE_MODEL = (Lever.BF16, Lever.CHECKPOINTING)
 """Levers that change what a sample takes, so that a second size must be traced."""
@@ -36,7 +37,7 @@ def next_typical(facts: Facts, share: float) -> TraceMemory | None:
     is_made = typical_peak(facts) is not None
     if facts.profile.longest_sample is None or size > _MOST_DRAWN or is_made:
         return None
-    wanted = dataclasses.replace(_trace(facts, size), is_typical=True)
+    wanted = dataclasses.replace(trace_of(facts, size), is_typical=True)
     return _next(facts, [wanted], share)
 
 
@@ -99,7 +100,7 @@ def _lever_traces(facts: Facts, largest: int) -> Iterator[TraceMemory]:
         first = min(_points(facts, lever), default=largest)
         sizes = (first, _STRETCH * first) if lever in _OF_THE_MODEL else (first,)
         for size in sizes:
-            yield dataclasses.replace(_trace(facts, size), lever=lever)
+            yield dataclasses.replace(trace_of(facts, size), lever=lever)
 
 
 def _applicable(facts: Facts) -> Iterator[Lever]:
@@ -162,7 +163,3 @@ def _reach(points: dict[int, int], largest: int, budget_bytes: float) -> int:
     if slope <= 0:
         return largest
     return int(left_size + (budget_bytes - points[left_size]) / slope)
-
-
-def _trace(facts: Facts, size: int) -> TraceMemory:
-    return TraceMemory(micro_batch_size=size, time_limit_s=hook_limit_s(facts.request))

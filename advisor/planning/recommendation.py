@@ -13,13 +13,8 @@ from advisor.planning.choice import Chooser
 from advisor.planning.facts import Facts
 from advisor.planning.inspection import next_inspection
 from advisor.planning.levers import next_lever, next_typical
-from advisor.planning.memory import (
-    MemoryModel,
-    memory_bounds_the_batch,
-    next_calibration,
-    next_run,
-    next_trace,
-)
+from advisor.planning.memory import memory_bounds_the_batch, next_calibration, next_run, next_trace
+from advisor.planning.memory_model import MemoryModel
 from advisor.planning.refusals import refuse_no_fit, refuse_no_split
 from advisor.planning.step import Step
 from advisor.planning.step_cost import StepCost

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from advisor.planning.facts import Facts
 
+LEAST_BATCHES_PER_EPOCH = 4
+"""No effective batch is thought of that makes fewer steps an epoch."""
+
 
 def reference_batch_size(facts: Facts) -> int:
     """Return B₀: the user's, or 32, or as much as the data set has."""

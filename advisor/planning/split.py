@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_FRIENDLY_SHARE = 0.02
+"""A multiple of 8 this close below the limit is preferred: tiles and kernels are made for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -48,3 +51,9 @@ def split_exactly(
         if share % size == 0:
             return Split(size, share // size, world_size)
     return None
+
+
+def friendly_size(largest: int) -> int:
+    """Return the multiple of 8 just below ``largest`` where that costs at most 2 %."""
+    rounded = largest - largest % 8
+    return rounded if rounded >= (1 - _FRIENDLY_SHARE) * largest else largest

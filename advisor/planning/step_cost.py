@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from advisor.planning.facts import Facts
-from advisor.planning.memory import MemoryModel
+from advisor.planning.memory_model import MemoryModel
 from advisor.planning.split import Split, split_exactly
 
 

@@ -7,7 +7,7 @@ from advisor.domain.commands import TimeLoader, TimeSteps
 from advisor.domain.measurements import StepTimes
 from advisor.planning.budget import LADDER_SHARE, hook_limit_s
 from advisor.planning.facts import Facts
-from advisor.planning.memory import MemoryModel
+from advisor.planning.memory_model import MemoryModel
 from advisor.planning.reference import reference_batch_size
 from advisor.planning.refusals import refuse
 

@@ -22,7 +22,7 @@ from advisor.planning.budget import (
 from advisor.planning.drift import sound_measurements
 from advisor.planning.estimate import MemoryPlanner
 from advisor.planning.facts import Facts
-from advisor.planning.memory import MemoryModel
+from advisor.planning.memory_model import MemoryModel
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_gpu, a_profile, a_request
 from tests.support.simulated_device import SimulatedDevice
