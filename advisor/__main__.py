@@ -18,7 +18,8 @@ from advisor.config import (
     load_settings,
 )
 from advisor.domain.errors import StoreUnavailable
-from advisor.pools.sandbox import SandboxMissing, choose_sandbox
+from advisor.pools.sandbox import SandboxMissing
+from advisor.preflight import describe_start
 from advisor.service.address import AddressRefused
 from advisor.service.server import check_door
 from advisor.service.tls import TlsRefused
@@ -43,10 +44,9 @@ def main() -> int:
     arguments = _parser().parse_args()
     try:
         settings = load_settings(vars(arguments), os.environ, arguments.config)
-        check_door(door_of(settings))
         if arguments.check:
-            sandbox = choose_sandbox(settings.sandbox)
-            return _say(f"{settings}\nsandbox that works here: {sandbox}", code=0)
+            return _say(describe_start(settings), code=0)
+        check_door(door_of(settings))
         configure_logging(settings)
         asyncio.run(_serve(settings, until_stdin_closes=arguments.until_stdin_closes))
     except _REFUSALS as error:
@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
         "--until-stdin-closes", action="store_true", help="stop when standard input ends"
     )
     parser.add_argument(
-        "--check", action="store_true", help="say what the settings are, and start nothing"
+        "--check", action="store_true", help="say what a start would meet, and start nothing"
     )
     return parser
 

@@ -9,7 +9,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,7 +89,7 @@ class Settings:
     upload_bytes_per_day: int | None = 4 << 30
     cache_is_shared: bool = False
     private: bool = False
-    database: str | None = None
+    database: str | None = field(default=None, repr=False)  # it may hold a password
     host_name: str = ""
     metrics_listen: str | None = None
     otel_endpoint: str | None = None

@@ -151,7 +151,7 @@ async def build_daemon(settings: Settings) -> Daemon:
     box = await asyncio.to_thread(box_of, settings)
     store = await asyncio.to_thread(
         open_store,
-        settings.database or settings.state_dir / _DATABASE_NAME,
+        database_of(settings),
         clock=clock,
         is_owner_dead=is_owner_dead,
         # A file is one machine's, whatever that is called: a container's name changes.
@@ -197,6 +197,11 @@ async def build_daemon(settings: Settings) -> Daemon:
         store=store,
         pool=pool,
     )
+
+
+def database_of(settings: Settings) -> str | Path:
+    """Return the file or the URL of the database of a daemon with these settings."""
+    return settings.database or settings.state_dir / _DATABASE_NAME
 
 
 def door_of(settings: Settings) -> Door:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from threading import Thread
 from wsgiref.simple_server import WSGIServer
 
@@ -9,6 +11,21 @@ from prometheus_client import start_http_server
 
 from advisor.service.address import AddressRefused
 from advisor.service.metrics import Metrics
+
+
+def is_free(listen: str) -> bool:
+    """Return whether nobody listens on ``host:port``. Raises AddressRefused: nobody can."""
+    host, _, port = listen.rpartition(":")
+    try:
+        family, *_, address = socket.getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM
+        )[0]
+        socket.create_server(address[:2], family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        raise AddressRefused(f"cannot listen on {listen}: {error}") from error
+    return True
 
 
 class Exporter:

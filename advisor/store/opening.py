@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, create_engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from advisor.domain.errors import StoreUnavailable
 from advisor.ports.clock import Clock
 from advisor.store.database import Database, make_engine
-from advisor.store.schema import upgrade_schema
+from advisor.store.schema import describe_schema, upgrade_schema
 from advisor.store.sql import SqlStore
 from advisor.store.unavailable import translated
+
+_READ_ONLY = {"mode": "ro", "uri": "true"}
 
 
 def open_store(
@@ -48,6 +52,40 @@ def open_store(
         engine.dispose()
         raise
     return SqlStore(Database(engine, place), clock, is_owner_dead, host=host)
+
+
+def describe_store(target: str | Path) -> str:
+    """Return what ``open_store`` would find; makes, migrates and writes nothing.
+
+    Raises:
+        StoreUnavailable: It cannot be read or written, or a newer bsadvise has made it.
+    """
+    url = _url_of(target)
+    place = url.render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite":
+        place = url.database or ""
+        if not Path(place).exists():
+            return f"{place} is made at the start"
+        _check_writable(Path(place))
+        # Where nobody has it open there is no log beside it; SQLite would then make one to read.
+        is_open = Path(f"{place}-wal").exists()
+        query = _READ_ONLY if is_open else _READ_ONLY | {"immutable": "1"}
+        url = URL.create("sqlite", database=f"file:{quote(place)}", query=query)
+    engine = create_engine(url, hide_parameters=True)
+    try:
+        with translated(place), engine.connect() as connection:
+            return describe_schema(connection, place)
+    finally:
+        engine.dispose()
+
+
+def _check_writable(path: Path) -> None:
+    for needed in (path, path.parent):
+        if not os.access(needed, os.W_OK):
+            raise StoreUnavailable(
+                f"{needed} cannot be written; give this user write access to the file and to "
+                "its directory, or use another state directory"
+            )
 
 
 def _url_of(target: str | Path) -> URL:

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, make_url
 
 from advisor.domain.errors import StoreUnavailable
 from advisor.ports.store import Store
-from advisor.store.opening import open_store
+from advisor.store.opening import describe_store, open_store
 from advisor.store.sql import SqlStore
 from advisor.store.tables import METADATA, VERSION_TABLE
 from tests.support.builders import a_gpu, a_recommendation
@@ -53,6 +53,15 @@ def url(make_postgres_database: MakeDatabase) -> str:
 
 def open_at(url: str, clock: FakeClock, host: str = "") -> SqlStore:
     return open_store(url, clock=clock, is_owner_dead=lambda _: False, host=host)
+
+
+async def test_what_a_start_would_do_is_said_and_not_done(url: str) -> None:
+    assert "is empty" in describe_store(url)
+    assert "is empty" in describe_store(url)
+    await open_at(url, FakeClock()).close()
+    assert "is up to date" in describe_store(url)
+    with pytest.raises(StoreUnavailable, match="cannot be used"):
+        describe_store(make_url(url).set(database="none").render_as_string(hide_password=False))
 
 
 async def test_migrations_lead_to_the_present_tables(url: str) -> None:

@@ -1,0 +1,37 @@
+"""Says what a daemon would meet if it were started now; starts and changes nothing."""
+
+from __future__ import annotations
+
+import os
+
+from advisor.config import Settings
+from advisor.pools.sandbox import choose_sandbox
+from advisor.service.exporter import is_free
+from advisor.service.server import check_door
+from advisor.service.tracing import open_tracing
+from advisor.store.opening import describe_store
+from advisor.wiring import database_of, door_of
+
+
+def describe_start(settings: Settings) -> str:
+    """Return what settings come to on this machine, a line for each part.
+
+    Raises:
+        AddressRefused: It may not listen where it was told to.
+        TlsRefused: Its certificates cannot be used.
+        TracingRefused: Traces are asked for, and cannot be kept.
+        SandboxMissing: The sandbox that is asked for does not work here.
+        StoreUnavailable: Its database cannot be used.
+    """
+    check_door(door_of(settings))
+    open_tracing(settings.otel_endpoint, os.environ).close()
+    lines = [
+        str(settings),
+        f"sandbox that works here: {choose_sandbox(settings.sandbox)}",
+        f"database: {describe_store(database_of(settings))}",
+    ]
+    if settings.metrics_listen is not None:
+        # That of the daemon that is running already is no fault: it ends before another starts.
+        state = "is free" if is_free(settings.metrics_listen) else "is in use"
+        lines.append(f"metrics: {settings.metrics_listen} {state}")
+    return "\n".join(lines)
