@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from bsadvise import rpcs
 from bsadvise.advice import Advice, MemoryEstimate
 from bsadvise.bundle import Bundle, collect
 from bsadvise.device import Device
@@ -25,7 +26,7 @@ from bsadvise.errors import (
     DaemonUnreachable,
     error_of_refusal,
 )
-from bsadvise.flows import Emit, Flow, OnWaiting, Open, Pause, Read, Rpc, Send, Stream, Unary, Work
+from bsadvise.flows import Emit, Flow, OnWaiting, Open, Pause, Read, Send, Stream, Unary, Work
 from bsadvise.measurements import Measurement
 from bsadvise.recommendation import Event, Recommendation, Waiting
 from bsadvise.request import AdviceOptions, Source, make_request
@@ -48,48 +49,6 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 _CHUNK_BYTES = 1 << 20  # the most that the contract allows
 _PAGE_SIZE = 200
-
-_SERVICES = "/bsadvise.v1."
-_recommendations = recommendation_service_pb2
-CREATE = Rpc(
-    f"{_SERVICES}RecommendationService/CreateRecommendation",
-    _recommendations.CreateRecommendationResponse,
-)
-GET = Rpc(
-    f"{_SERVICES}RecommendationService/GetRecommendation",
-    _recommendations.GetRecommendationResponse,
-)
-LIST = Rpc(
-    f"{_SERVICES}RecommendationService/ListRecommendations",
-    _recommendations.ListRecommendationsResponse,
-)
-CANCEL = Rpc(
-    f"{_SERVICES}RecommendationService/CancelRecommendation",
-    _recommendations.CancelRecommendationResponse,
-)
-DELETE = Rpc(
-    f"{_SERVICES}RecommendationService/DeleteRecommendation",
-    _recommendations.DeleteRecommendationResponse,
-)
-WATCH = Rpc(
-    f"{_SERVICES}RecommendationService/WatchRecommendation",
-    _recommendations.WatchRecommendationResponse,
-)
-MEASUREMENTS = Rpc(
-    f"{_SERVICES}RecommendationService/ListMeasurements",
-    _recommendations.ListMeasurementsResponse,
-)
-CHECK_SOURCE = Rpc(f"{_SERVICES}SourceService/CheckSource", source_service_pb2.CheckSourceResponse)
-UPLOAD_SOURCE = Rpc(
-    f"{_SERVICES}SourceService/UploadSource", source_service_pb2.UploadSourceResponse
-)
-ESTIMATE = Rpc(
-    f"{_SERVICES}MemoryService/EstimateMemory", memory_service_pb2.EstimateMemoryResponse
-)
-CREATE_TOKEN = Rpc(f"{_SERVICES}TokenService/CreateToken", token_service_pb2.CreateTokenResponse)
-LIST_TOKENS = Rpc(f"{_SERVICES}TokenService/ListTokens", token_service_pb2.ListTokensResponse)
-REVOKE_TOKEN = Rpc(f"{_SERVICES}TokenService/RevokeToken", token_service_pb2.RevokeTokenResponse)
-DEVICES = Rpc(f"{_SERVICES}DeviceService/ListDevices", device_service_pb2.ListDevicesResponse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +92,10 @@ def advice_of(recommendation: Recommendation) -> Advice:
 def create(task: Task, request_id: str | None) -> Flow[Recommendation]:
     """Upload the source if it is not there, and create a recommendation."""
     source = yield from upload(task.model_path, task.include)
-    request = _recommendations.CreateRecommendationRequest(
+    request = recommendation_service_pb2.CreateRecommendationRequest(
         request_id=request_id or uuid.uuid4().hex, request=make_request(source, task.options)
     )
-    reply = yield from _retry(Unary(CREATE, request))
+    reply = yield from _retry(Unary(rpcs.CREATE, request))
     return from_message(reply.recommendation, Recommendation)
 
 
@@ -144,15 +103,17 @@ def upload(model_path: Path, include: Sequence[Path]) -> Flow[Source]:
     """Bundle a model file and upload it if it is not there."""
     bundle: Bundle = yield Work(partial(collect, model_path, include))
     check = source_service_pb2.CheckSourceRequest(digest=bundle.digest)
-    if not (yield from _retry(Unary(CHECK_SOURCE, check))).exists:
-        yield from _retry(Send(UPLOAD_SOURCE, _pieces(bundle)))
+    if not (yield from _retry(Unary(rpcs.CHECK_SOURCE, check))).exists:
+        yield from _retry(Send(rpcs.UPLOAD_SOURCE, _pieces(bundle)))
     return Source(digest=bundle.digest, entry_path=bundle.entry_path)
 
 
 def get(recommendation_id: str) -> Flow[Recommendation]:
     """Read a recommendation."""
-    request = _recommendations.GetRecommendationRequest(recommendation_id=recommendation_id)
-    reply = yield from _retry(Unary(GET, request))
+    request = recommendation_service_pb2.GetRecommendationRequest(
+        recommendation_id=recommendation_id
+    )
+    reply = yield from _retry(Unary(rpcs.GET, request))
     return from_message(reply.recommendation, Recommendation)
 
 
@@ -162,8 +123,10 @@ def list_recommendations(limit: int | None) -> Flow[tuple[Recommendation, ...]]:
     page_token = ""
     while limit is None or len(found) < limit:
         size = _PAGE_SIZE if limit is None else min(_PAGE_SIZE, limit - len(found))
-        request = _recommendations.ListRecommendationsRequest(page_size=size, page_token=page_token)
-        reply = yield from _retry(Unary(LIST, request))
+        request = recommendation_service_pb2.ListRecommendationsRequest(
+            page_size=size, page_token=page_token
+        )
+        reply = yield from _retry(Unary(rpcs.LIST, request))
         found += (from_message(message, Recommendation) for message in reply.recommendations)
         page_token = reply.next_page_token
         if not page_token:
@@ -173,16 +136,18 @@ def list_recommendations(limit: int | None) -> Flow[tuple[Recommendation, ...]]:
 
 def cancel(recommendation_id: str) -> Flow[Recommendation]:
     """Ask for a recommendation to stop."""
-    request = _recommendations.CancelRecommendationRequest(recommendation_id=recommendation_id)
-    reply = yield from _retry(Unary(CANCEL, request))
+    request = recommendation_service_pb2.CancelRecommendationRequest(
+        recommendation_id=recommendation_id
+    )
+    reply = yield from _retry(Unary(rpcs.CANCEL, request))
     return from_message(reply.recommendation, Recommendation)
 
 
 def delete(recommendation_id: str) -> Flow[None]:
     """Remove a recommendation. Not retried: it may be gone although no reply came."""
     yield Unary(
-        DELETE,
-        _recommendations.DeleteRecommendationRequest(recommendation_id=recommendation_id),
+        rpcs.DELETE,
+        recommendation_service_pb2.DeleteRecommendationRequest(recommendation_id=recommendation_id),
     )
 
 
@@ -202,12 +167,12 @@ def follow(
     """
     pauses = _pauses(reconnect_s)
     while True:
-        request = _recommendations.WatchRecommendationRequest(
+        request = recommendation_service_pb2.WatchRecommendationRequest(
             recommendation_id=recommendation_id,
             after_sequence=after_sequence,
             include_waiting=on_waiting is not None,
         )
-        stream: Stream = yield Open(WATCH, request)
+        stream: Stream = yield Open(rpcs.WATCH, request)
         try:
             while (reply := (yield Read(stream))) is not None:
                 pauses = _pauses(reconnect_s)
@@ -229,8 +194,10 @@ def follow(
 
 def measurements(recommendation_id: str) -> Flow[tuple[Measurement, ...]]:
     """Read the log of a recommendation."""
-    request = _recommendations.ListMeasurementsRequest(recommendation_id=recommendation_id)
-    reply = yield from _retry(Unary(MEASUREMENTS, request))
+    request = recommendation_service_pb2.ListMeasurementsRequest(
+        recommendation_id=recommendation_id
+    )
+    reply = yield from _retry(Unary(rpcs.MEASUREMENTS, request))
     return tuple(from_message(message, Measurement) for message in reply.measurements)
 
 
@@ -238,13 +205,13 @@ def estimate_memory(task: Task, limit_s: float) -> Flow[MemoryEstimate]:
     """Upload the source if it is not there, and predict what fits."""
     source = yield from upload(task.model_path, task.include)
     request = memory_service_pb2.EstimateMemoryRequest(request=make_request(source, task.options))
-    reply = yield from _retry(Unary(ESTIMATE, request, limit_s))
+    reply = yield from _retry(Unary(rpcs.ESTIMATE, request, limit_s))
     return from_message(reply.estimate, MemoryEstimate)
 
 
 def devices() -> Flow[tuple[Device, ...]]:
     """Read the devices of the daemon's machine."""
-    reply = yield from _retry(Unary(DEVICES, device_service_pb2.ListDevicesRequest()))
+    reply = yield from _retry(Unary(rpcs.DEVICES, device_service_pb2.ListDevicesRequest()))
     return tuple(from_message(message, Device) for message in reply.devices)
 
 
@@ -255,20 +222,20 @@ def create_token(principal: str, scope: Scope, life_s: float | None) -> Flow[tup
         scope=token_service_pb2.Scope.Value(f"SCOPE_{scope.name}"),
         life_s=life_s,
     )
-    reply: token_service_pb2.CreateTokenResponse = yield Unary(CREATE_TOKEN, request)
+    reply: token_service_pb2.CreateTokenResponse = yield Unary(rpcs.CREATE_TOKEN, request)
     return from_message(reply.token, Token), reply.text
 
 
 def list_tokens() -> Flow[tuple[Token, ...]]:
     """Read all tokens."""
-    reply = yield from _retry(Unary(LIST_TOKENS, token_service_pb2.ListTokensRequest()))
+    reply = yield from _retry(Unary(rpcs.LIST_TOKENS, token_service_pb2.ListTokensRequest()))
     return tuple(from_message(message, Token) for message in reply.tokens)
 
 
 def revoke_token(token_id: str) -> Flow[Token]:
     """Revoke a token."""
     request = token_service_pb2.RevokeTokenRequest(token_id=token_id)
-    reply = yield from _retry(Unary(REVOKE_TOKEN, request))
+    reply = yield from _retry(Unary(rpcs.REVOKE_TOKEN, request))
     return from_message(reply.token, Token)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bsadvise import AsyncClient, Client, calls, errors
+from bsadvise import AsyncClient, Client, calls, errors, rpcs
 from bsadvise.flows import Rpc
 from bsadvise.recommendation import Event, Measured, State, StateChanged
 from bsadvise.v1 import (
@@ -456,7 +456,7 @@ def test_each_call_is_a_method_of_the_contract() -> None:
         for method in service.methods
     }  # fmt: skip
     used = {
-        rpc.path: rpc.reply_type.DESCRIPTOR for rpc in vars(calls).values() if isinstance(rpc, Rpc)
+        rpc.path: rpc.reply_type.DESCRIPTOR for rpc in vars(rpcs).values() if isinstance(rpc, Rpc)
     }
 
     assert used == services
