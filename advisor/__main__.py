@@ -9,14 +9,9 @@ import signal
 import sys
 from pathlib import Path
 
-from advisor.config import (
-    LOG_FORMATS,
-    LOG_LEVELS,
-    SANDBOXES,
-    ConfigError,
-    Settings,
-    load_settings,
-)
+from advisor.config.loading import load_settings
+from advisor.config.logs import configure_logging
+from advisor.config.settings import LOG_FORMATS, LOG_LEVELS, SANDBOXES, ConfigError, Settings
 from advisor.domain.errors import StoreUnavailable
 from advisor.pools.sandbox import SandboxMissing
 from advisor.preflight import describe_start
@@ -24,7 +19,7 @@ from advisor.service.address import AddressRefused
 from advisor.service.server import check_door
 from advisor.service.tls import TlsRefused
 from advisor.service.tracing import TracingRefused
-from advisor.wiring import build_daemon, configure_logging, door_of
+from advisor.wiring import build_daemon, door_of
 
 _STDIN = 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from advisor.config import Settings
+from advisor.config.settings import Settings
 from advisor.pools.sandbox import choose_sandbox
 from advisor.service.exporter import is_free
 from advisor.service.server import check_door

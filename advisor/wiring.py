@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import shutil
 import socket
@@ -18,7 +17,7 @@ import structlog
 from advisor.application.application import Application, Ports, build_application
 from advisor.application.housekeeping import Keep
 from advisor.application.sharing import SharingPolicy
-from advisor.config import Settings
+from advisor.config.settings import Settings
 from advisor.devices.cpu import read_cpu
 from advisor.devices.inventory import LocalInventory
 from advisor.domain.access import Limits
@@ -270,41 +269,3 @@ def _policy_of(settings: Settings) -> SharingPolicy:
         upload_bytes_per_day=settings.upload_bytes_per_day,
     )
     return SharingPolicy(limits=limits, cache_is_shared=settings.cache_is_shared)
-
-
-def configure_logging(settings: Settings) -> None:
-    """Send every log line to stderr: JSON for machines, colours for a person's terminal."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    is_console = settings.log_format == "console" or (
-        settings.log_format == "auto" and sys.stderr.isatty()
-    )
-    ending: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
-        if is_console
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    )
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=_level(settings), force=True)
-    # A private daemon's client speaks for it.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-def _level(settings: Settings) -> str:
-    return "ERROR" if settings.private else settings.log_level.upper()

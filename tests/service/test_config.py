@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from advisor.config import ConfigError, Settings, load_settings
+from advisor.config.loading import load_settings
+from advisor.config.settings import ConfigError, Settings
 
 
 def _write(tmp_path: Path, text: str) -> Path:

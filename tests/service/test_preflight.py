@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.config import Settings
+from advisor.config.settings import Settings
 from advisor.domain.errors import StoreUnavailable
 from advisor.preflight import describe_start
 from advisor.service.address import AddressRefused

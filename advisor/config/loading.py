@@ -1,0 +1,132 @@
+"""The daemon's settings: flags over ``BSADVISE_*`` variables over ``bsadvise.toml`` over defaults.
+
+Every wrong value is reported with the place that it came from.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from advisor.config.settings import ConfigError, Settings
+from advisor.config.values import PARSERS
+
+ENVIRONMENT_PREFIX = "BSADVISE_"
+FILE_NAME = "bsadvise.toml"
+TABLE = "daemon"
+_OTHER_TABLES = ("client",)
+"""The client reads the same file."""
+
+
+class _Value(NamedTuple):
+    """A value as it was found, and where."""
+
+    content: object
+    origin: str
+
+
+def load_settings(
+    flags: Mapping[str, object], environment: Mapping[str, str], config_path: Path | None = None
+) -> Settings:
+    """Return the settings of this start.
+
+    Args:
+        flags: Values of command-line flags by name; None for those not given.
+        environment: Environment variables.
+        config_path: The file to read; None to look in the usual places.
+
+    Raises:
+        ConfigError: A value is wrong, a key is unknown, or a file cannot be read.
+    """
+    values: dict[str, _Value] = {}
+    path = _find_file(environment, config_path)
+    if path is not None:
+        values.update(_read_file(path))
+    for field in fields(Settings):
+        variable = ENVIRONMENT_PREFIX + field.name.upper()
+        if environment.get(variable):
+            values[field.name] = _Value(environment[variable], variable)
+        if flags.get(field.name) is not None:
+            flag = "--" + field.name.replace("_", "-")
+            values[field.name] = _Value(flags[field.name], flag)
+    known: dict[str, Any] = {name: _parse(name, value) for name, value in values.items()}
+    state_dir = known.setdefault("state_dir", _default_state_dir(environment))
+    known.setdefault("socket", _default_socket(environment, state_dir))
+    settings = Settings(**known)
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise ConfigError("tls_cert and tls_key go together; one of them is missing")
+    if settings.tls_client_ca is not None and settings.tls_cert is None:
+        raise ConfigError("tls_client_ca needs tls_cert and tls_key")
+    if settings.tls_cert is not None and settings.listen is None:
+        raise ConfigError("tls_cert and tls_key are for listen, which is missing")
+    if settings.tls_cert is not None and settings.trust_loopback:
+        raise ConfigError("trust_loopback is for plain text; it excludes tls_cert and tls_key")
+
+
+def _find_file(environment: Mapping[str, str], config_path: Path | None) -> Path | None:
+    variable = ENVIRONMENT_PREFIX + "CONFIG"
+    if config_path is None and environment.get(variable):
+        config_path = Path(environment[variable])
+    if config_path is not None:
+        return config_path
+    home = _directory(environment, "XDG_CONFIG_HOME", ".config")
+    places = (Path(FILE_NAME), home / "bsadvise" / FILE_NAME)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _read_file(path: Path) -> Iterator[tuple[str, _Value]]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    _check_known(content, (TABLE, *_OTHER_TABLES), f"{path}: table")
+    table = content.get(TABLE, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: {TABLE} must be a table")
+    _check_known(table, [field.name for field in fields(Settings)], f"{path}: [{TABLE}]")
+    for name, value in table.items():
+        yield name, _Value(value, f"{path}: [{TABLE}] {name}")
+
+
+def _check_known(names: Iterable[str], known: Iterable[str], place: str) -> None:
+    candidates = list(known)
+    for name in names:
+        if name in candidates:
+            continue
+        close = difflib.get_close_matches(name, candidates, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(candidates)}"
+        raise ConfigError(f"{place} {name!r} is not known; {hint}")
+
+
+def _parse(name: str, value: _Value) -> object:
+    try:
+        return PARSERS[name](value.content)
+    except ValueError as error:
+        raise ConfigError(f"{value.origin}: {error}") from error
+
+
+def _default_state_dir(environment: Mapping[str, str]) -> Path:
+    return _directory(environment, "XDG_STATE_HOME", ".local/state") / "bsadvise"
+
+
+def _default_socket(environment: Mapping[str, str], state_dir: Path) -> Path:
+    runtime_dir = environment.get("XDG_RUNTIME_DIR")
+    directory = Path(runtime_dir) / "bsadvise" if runtime_dir else state_dir
+    return directory / "bsadvise.sock"
+
+
+def _directory(environment: Mapping[str, str], variable: str, below_home: str) -> Path:
+    value = environment.get(variable, "")
+    # The XDG specification has relative paths ignored.
+    if value.startswith("/"):
+        return Path(value)
+    return Path(environment.get("HOME") or Path.home()) / below_home
