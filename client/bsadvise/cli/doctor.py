@@ -22,6 +22,7 @@ from bsadvise.errors import BsadviseError
 from bsadvise.launcher import default_socket, is_serving, missing_server_packages, state_dir
 
 _CHECK_LIMIT_S = 60.0
+_SANDBOX = "sandbox that works here: "
 
 
 class Verdict(StrEnum):
@@ -96,10 +97,10 @@ def _check_sandbox() -> Check:
         [sys.executable, "-P", "-m", "advisor", "--check"],
         capture_output=True, text=True, check=False, timeout=_CHECK_LIMIT_S,
     )  # fmt: skip
-    *_, last = checked.stderr.strip().splitlines() or [""]
-    if checked.returncode != 0:
-        return Check("sandbox", Verdict.WRONG, last)
-    kind = last.rpartition(" ")[2]
+    lines = checked.stderr.strip().splitlines() or [""]
+    if checked.returncode != 0:  # whatever it is: no daemon starts with these settings
+        return Check("sandbox", Verdict.WRONG, lines[-1])
+    kind = next(line for line in lines if line.startswith(_SANDBOX)).removeprefix(_SANDBOX)
     if kind == "off":
         return Check("sandbox", Verdict.NOTE, "off: model files reach all that their daemon can")
     return Check("sandbox", Verdict.OK, f"{kind} confines model files")
