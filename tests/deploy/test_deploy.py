@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.support.certificates import HAS_OPENSSL, Authority
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -20,8 +24,12 @@ SOCKET = "/run/bsadvise/bsadvise.sock"
 STATE_DIR = "/var/lib/bsadvise"
 
 
-def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+def _run(
+    *command: str | Path, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*map(str, command)], capture_output=True, text=True, check=False, env=env
+    )
 
 
 def _dockerfile() -> str:
@@ -98,6 +106,26 @@ def test_the_health_check_tells_whether_the_daemon_answers(tmp_path: Path) -> No
     finally:
         daemon.terminate()
         daemon.communicate()
+
+
+@pytest.mark.skipif(not HAS_OPENSSL, reason="needs the command openssl")
+def test_the_daemon_listens_over_tls_as_it_is_composed(tmp_path: Path) -> None:
+    services = yaml.safe_load((DEPLOY / "compose.tls.yaml").read_text(encoding="utf-8"))["services"]
+    assert set(services) == {"daemon", "daemon-gpu"} <= set(_compose()["services"])
+    service = services["daemon"]
+    *_, mount = service["volumes"][0].removesuffix(":ro").rpartition(":")
+    own = Authority(tmp_path).sign("localhost")
+    own.cert.rename(tmp_path / "cert.pem")
+    own.key.rename(tmp_path / "key.pem")
+    variables = {
+        name: value.replace(mount, str(tmp_path)) for name, value in service["environment"].items()
+    }
+    _, (_, *arguments) = _image_commands()
+    settings = _run(sys.executable, *arguments, "--check", env=os.environ | variables)
+    assert settings.returncode == 0, settings.stderr
+    assert f"listen='{variables['BSADVISE_LISTEN']}'" in settings.stderr
+    port = variables["BSADVISE_LISTEN"].rpartition(":")[2]
+    assert service["ports"] == [f"{port}:{port}"]
 
 
 def _compose() -> dict[str, Any]:
