@@ -13,6 +13,7 @@ import pytest
 import structlog
 import yaml
 from bsadvise.v1 import recommendation_service_pb2 as pb
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from advisor.domain.measurements import OutOfMemory
@@ -27,6 +28,9 @@ from tests.support.scripted_planner import SCRIPT
 from tests.support.server import serving
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus-rules.yaml"
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool is not installed"
+)
 METHOD = "/bsadvise.v1.RecommendationService/GetRecommendation"
 
 
@@ -119,14 +123,21 @@ def alert_rules() -> list[dict[str, str]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
-def test_the_alerts_ask_for_metrics_that_there_are() -> None:
+@pytest.fixture
+def metrics() -> Metrics:
+    """Return metrics of which each has counted something."""
     metrics = Metrics(lambda: 0.0)
     metrics.leased("cpu", waited_s=1.0)
     metrics.released("cpu", State.SUCCEEDED)
     metrics.measured(a_measurement(outcome=OutOfMemory(message="no room")))
+    metrics.removed("sources", 1)
     metrics.rpcs.labels("m", "OK").inc()
     metrics.rpc_duration.labels("m").observe(1.0)
     metrics.unfinished.labels("queued").set(1)
+    return metrics
+
+
+def test_the_alerts_ask_for_metrics_that_there_are(metrics: Metrics) -> None:
     known = {sample.name for family in metrics.registry.collect() for sample in family.samples}
     asked = {name for rule in alert_rules() for name in re.findall(r"bsadvise_\w+", rule["expr"])}
     assert asked
@@ -139,6 +150,15 @@ def test_every_alert_is_explained() -> None:
         assert f"`{rule['alert']}`" in manual
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+@needs_promtool
 def test_promtool_takes_the_alerts() -> None:
     subprocess.run(["promtool", "check", "rules", str(RULES)], check=True)
+
+
+@needs_promtool
+def test_promtool_takes_the_metrics(metrics: Metrics) -> None:
+    text = generate_latest(metrics.registry)
+    found = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, check=False
+    )
+    assert (found.returncode, found.stdout, found.stderr) == (0, b"", b"")
