@@ -10,8 +10,9 @@ gives two bounds from points that are known: a chord between two of them lies ab
 and a line through two of them, drawn on to the right, lies below it. The walk to the budget
 needs no more than that, and knows when it has arrived.
 
-What CUDA's allocator reserves for those bytes follows them in steps, a segment at a time: there
-the lines say where to look, and once close only a known point is trusted to fit.
+But only nearly straight: each storage takes whole blocks, and what CUDA's allocator reserves
+grows a segment at a time. The lines say where to look; once close, only a known point is
+trusted to fit.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ LARGEST_SIZE = 1 << 20
 _TOLERANCE = 0.002
 """Relative width of the bracket around the answer at which a walk may stop."""
 
+_MOST_CHORD_POINTS = 8
+"""Lines have arrived by then, unless blocks make steps of them; then halving is quicker."""
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryCurve:
@@ -36,13 +40,11 @@ class MemoryCurve:
 
     Attributes:
         points: Peak bytes by micro-batch size; at least one.
-        is_convex: Whether chords lie above the curve; not where segments are reserved.
         is_drawn_on: Whether the last line counts beyond the largest known point, where to know
             another would mean to run what may not fit.
     """
 
     points: Mapping[int, int]
-    is_convex: bool = True
     is_drawn_on: bool = False
 
     def peak_bytes(self, size: int) -> int:
@@ -60,8 +62,8 @@ class MemoryCurve:
         """Return the largest b that fits, f(b) <= M; 0 when none is known to.
 
         Between the largest known size that fits and the smallest that does not, the chord is
-        trusted, which errs on the safe side where the curve is convex. Where it is not, and
-        the two are close, only the known size is.
+        trusted, which errs on the safe side. Where the two are close, only the known size is:
+        blocks and segments then weigh as much as what is left to gain.
         """
         fitting = [size for size, peak in self.points.items() if peak <= budget_bytes]
         if not fitting:
@@ -72,7 +74,7 @@ class MemoryCurve:
             slope = self._slope(*self._neighbours(low + 1))
             room = budget_bytes - self.points[low]
             return min(LARGEST_SIZE, low + int(room / slope)) if slope > 0 else LARGEST_SIZE
-        if high is None or high < low or not (self.is_convex or high - low > _bracket(low)):
+        if high is None or high - low <= _bracket(low):
             return low
         room = budget_bytes - self.points[low]
         return min(high - 1, low + int(room / self._slope(low, high)))
@@ -99,7 +101,8 @@ class MemoryCurve:
             return None  # By convexity the next size takes at least one more slope.
         if high is not None:
             chord = self.largest_fit(budget_bytes)
-            return chord if chord > low else (low + high) // 2
+            is_slow = len(self.points) > _MOST_CHORD_POINTS
+            return chord if chord > low and not is_slow else (low + high) // 2
         if slope <= 0:
             return min(LARGEST_SIZE, 8 * low)
         room = budget_bytes - self.points[low]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from advisor.domain.commands import RunStep, TimeSteps, TraceMemory, Train, Verify
-from advisor.domain.device import DeviceKind
 from advisor.domain.measurements import MemoryTrace, OutOfMemory, StepRun, Verification
 from advisor.estimators.memory_curve import MemoryCurve
 from advisor.planning.budget import gradient_bytes, memory_budget, overhead_bytes, workspace_bytes
@@ -135,7 +134,6 @@ class MemoryModel:
         points = {b: self.reserved_bytes_of(trace) for b, trace in traces.items()}
         return MemoryCurve(
             points,
-            is_convex=self.facts.device.kind is DeviceKind.CPU,
             is_drawn_on=self.is_traced_by_runs and not self._has_trace_crashed,
         )
 

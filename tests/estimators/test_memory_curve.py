@@ -49,6 +49,25 @@ def test_the_walk_finds_the_largest_size_that_fits(
 
 
 @given(
+    storages=st.lists(
+        st.tuples(st.integers(0, 1 << 20), st.integers(0, 1 << 12)), min_size=1, max_size=6
+    ),
+    budget=st.integers(0, 1 << 24),
+)
+def test_what_is_found_fits_though_storages_take_whole_blocks(
+    storages: list[tuple[int, int]], budget: int
+) -> None:
+    def memory(size: int) -> int:
+        return sum(-(-(fixed + each * size) // 512) * 512 for fixed, each in storages)
+
+    curve, _ = _walk(memory, budget)
+    found, true = curve.largest_fit(budget), _true_largest(memory, budget)
+    assert found <= true
+    block_samples = 512 * len(storages) / max(1, sum(each for _, each in storages))
+    assert found >= 0.995 * true - block_samples - 1
+
+
+@given(
     fixed=st.integers(0, 1 << 32),
     each=st.integers(1 << 10, 1 << 26),
     largest=st.integers(17, 100_000),
