@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+import torch._dynamo  # Imported by the fork server too: an optimizer needs it.
 
 from tests.support.worker_bench import Bench
 
@@ -26,6 +28,9 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
+def _as_after_the_fork_server() -> None:
     # Small models are slower on many threads, and test runs share their cores.
     torch.set_num_threads(1)
+    # A worker collects garbage after each command. What was imported before is none.
+    gc.collect()
+    gc.freeze()

@@ -7,11 +7,13 @@ import math
 
 import pytest
 
-from advisor.domain.advice import MemoryEstimate, Refusal
+from advisor.domain.advice import Refusal
 from advisor.domain.commands import RunStep
-from advisor.domain.device import Device
 from advisor.domain.measurements import Log, Measurement, OutOfMemory, StepRun
-from advisor.planning.estimate import MemoryPlanner
+from advisor.planning.facts import Facts
+from advisor.planning.inspection import next_inspection
+from advisor.planning.memory import next_trace
+from advisor.planning.memory_model import MemoryModel
 from advisor.worker.execution import Worker
 from tests.support.builders import a_request
 from tests.support.worker_bench import CPU, LIMIT_S, Bench, outcome_of
@@ -19,13 +21,15 @@ from tests.support.worker_bench import CPU, LIMIT_S, Bench, outcome_of
 MIB = 1 << 20
 
 
-def _estimate(worker: Worker, limit_bytes: int, device: Device) -> MemoryEstimate:
-    request = a_request(memory_limit_bytes=limit_bytes)
+def _predict(worker: Worker, limit_bytes: int) -> MemoryModel:
+    """Return what traces tell; of steps that accumulate, and of levers, none is made."""
+    request = a_request(memory_limit_bytes=limit_bytes, effective_batch_size=1)
     log: Log = ()
-    for _ in range(60):
-        step = MemoryPlanner().next_step(request, device, log)
-        if isinstance(step, MemoryEstimate):
-            return step
+    for _ in range(20):
+        facts = Facts(request, CPU, log)
+        step = next_inspection(facts) or next_trace(facts)
+        if step is None:
+            return MemoryModel(facts)
         assert not isinstance(step, Refusal), step
         log = (*log, Measurement(command=step, outcome=worker.execute(step), wall_s=0.1))
     raise AssertionError("the plan does not end")
@@ -34,24 +38,23 @@ def _estimate(worker: Worker, limit_bytes: int, device: Device) -> MemoryEstimat
 @pytest.mark.parametrize(
     ("model", "limit_bytes"),
     [
-        ("tiny_mlp", 3 * MIB),
-        ("tiny_gpt", 48 * MIB),
-        ("tiny_cnn_bn", 24 * MIB),
-        ("ragged", 40 * MIB),
-        ("synthetic", 16 * MIB),
-        ("streamed", 4 * MIB),
+        ("tiny_mlp", 1 * MIB),
+        ("tiny_gpt", 12 * MIB),
+        ("tiny_cnn_bn", 6 * MIB),
+        ("ragged", 6 * MIB),
+        ("synthetic", 2 * MIB),
+        ("streamed", 1 * MIB),
     ],
 )
 def test_the_largest_batch_fits_and_two_percent_more_does_not(
     bench: Bench, model: str, limit_bytes: int
 ) -> None:
     worker = bench.worker(model, limit_bytes=limit_bytes)
-    estimate = _estimate(worker, limit_bytes, CPU)
-    assert estimate.search.probe_samples == 0
-    assert estimate.search.out_of_memory_count == 0
-    largest = RunStep(time_limit_s=LIMIT_S, micro_batch_size=estimate.max_micro_batch_size)
+    model_of_memory = _predict(worker, limit_bytes)
+    assert not model_of_memory.is_traced_by_runs
+    size = model_of_memory.max_micro_batch_size
+    largest = RunStep(time_limit_s=LIMIT_S, micro_batch_size=size)
     real = outcome_of(worker, largest, StepRun)
     assert real.peak_bytes <= limit_bytes
-    more = math.floor(estimate.max_micro_batch_size / 0.98) + 1
-    larger = dataclasses.replace(largest, micro_batch_size=more)
+    larger = dataclasses.replace(largest, micro_batch_size=math.floor(size / 0.98) + 1)
     outcome_of(bench.worker(model, limit_bytes=limit_bytes), larger, OutOfMemory)
