@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from bsadvise.v1 import advice_pb2, recommendation_pb2
 
@@ -82,11 +81,11 @@ def test_a_killed_process_changes_nothing(
             for fork_server in daemon.children()[:1]:
                 fork_server.send_signal(signal.SIGKILL)
             assert ending_of(_finish(daemon, recommendation_id, seen)) == expected
-            _stop(daemon)
+            daemon.stop()
             return
     with chaos.daemon() as successor:
         assert ending_of(_finish(successor, recommendation_id, seen)) == expected
-        _stop(successor)
+        successor.stop()
 
 
 def test_one_of_two_daemons_is_killed_and_the_other_goes_on(
@@ -100,7 +99,7 @@ def test_one_of_two_daemons_is_killed_and_the_other_goes_on(
         worker_daemon.process.kill()
         assert ending_of(_finish(other, recommendation_id, seen)) == expected
         for daemon in (one, two):
-            _stop(daemon)
+            daemon.stop()
 
 
 @pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
@@ -113,7 +112,7 @@ def test_a_clock_that_jumps_costs_nothing(
         seen = _watch_until(daemon, recommendation_id, event_count // 3)
         chaos.jump(jump_s)
         assert ending_of(_finish(daemon, recommendation_id, seen)) == expected
-        _stop(daemon)
+        daemon.stop()
 
 
 def test_a_killed_worker_is_a_measurement(chaos: Chaos) -> None:
@@ -128,9 +127,4 @@ def test_a_killed_worker_is_a_measurement(chaos: Chaos) -> None:
             recommendation_pb2.STATE_SUCCEEDED,
             recommendation_pb2.STATE_FAILED,
         }
-        _stop(daemon)
-
-
-def _stop(daemon: Daemon) -> None:
-    daemon.process.terminate()
-    psutil.wait_procs([psutil.Process(daemon.process.pid)] if daemon.process.poll() is None else [])
+        daemon.stop()

@@ -10,7 +10,7 @@ from tests.support.postgres import MakeDatabase, postgres_server
 
 
 @pytest.fixture(scope="session")
-def make_postgres_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeDatabase]:
+def make_postgres_database() -> Iterator[MakeDatabase]:
     """Make empty databases on one server."""
-    with postgres_server(tmp_path_factory.mktemp("pg")) as make_database:
-        yield make_database
+    with postgres_server() as server:
+        yield server.make_database

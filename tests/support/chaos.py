@@ -32,11 +32,13 @@ class Chaos:
     Attributes:
         directory: Of the daemons' sockets and their state.
         clock_path: Holds the seconds by which their clocks are wrong.
+        database: URL of the database; None for an SQLite file in the state directory.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, database: str | None = None) -> None:
         self.directory = directory
         self.state_dir = directory / "state"
+        self.database = database
         self.clock_path = directory / "clock"
         self.clock_path.write_text("0")
         self._mark = uuid.uuid4().hex
@@ -53,6 +55,8 @@ class Chaos:
             "--log-level",
             "error",
         ]
+        if self.database is not None:
+            flags += ["--database", self.database]
         process = subprocess.Popen(
             [*command, *flags, "--state-dir", str(self.state_dir), *more_flags],
             stdout=subprocess.DEVNULL,
@@ -134,6 +138,11 @@ class Daemon:
         )
         for response in self._recommendations.WatchRecommendation(request, timeout=90):
             yield response.event
+
+    def stop(self) -> None:
+        """Tell it to stop, where it still runs, and wait for its end."""
+        self.process.terminate()
+        self.process.wait(EXIT_LIMIT_S)
 
     def children(self) -> list[psutil.Process]:
         """Return the fork server and its workers, parents first."""

@@ -7,40 +7,48 @@ twice: no command was measured again. No lease leaked, no file without an owner.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
+
+from sqlalchemy import Connection, RowMapping, create_engine, text
 
 _FINAL = {"STATE_SUCCEEDED", "STATE_FAILED", "STATE_CANCELLED"}
 
 
-def find_violations(state_dir: Path) -> list[str]:
-    """Return what is wrong, in words; nothing may run there any more."""
-    with closing(sqlite3.connect(state_dir / "bsadvise.db")) as connection:
-        connection.row_factory = sqlite3.Row
-        rows = connection.execute("SELECT * FROM recommendations").fetchall()
+def find_violations(state_dir: Path, database: str | None = None) -> list[str]:
+    """Return what is wrong, in words; nothing may run there any more.
+
+    Args:
+        state_dir: Of the daemons.
+        database: URL of their database; None for the file in the state directory.
+    """
+    engine = create_engine(database or f"sqlite:///{state_dir / 'bsadvise.db'}")
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT * FROM recommendations")).mappings().all()
         violations = [
             f"{row['recommendation_id']}: {violation}"
             for row in rows
             for violation in [*_in_row(row), *_in_log(_happenings(connection, row))]
         ]
-        if connection.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
+        if database is None and connection.scalar(text("PRAGMA integrity_check")) != "ok":
             violations.append("the database is damaged")
+    engine.dispose()
     return violations + _stray_files(state_dir)
 
 
-def _happenings(connection: sqlite3.Connection, row: sqlite3.Row) -> list[tuple[int, str, object]]:
+def _happenings(connection: Connection, row: RowMapping) -> list[tuple[int, str, object]]:
     """Return each event's sequence number, kind and content."""
-    query = "SELECT sequence, body FROM events WHERE recommendation_id = ? ORDER BY sequence"
+    query = text(
+        "SELECT sequence, body FROM events WHERE recommendation_id = :id ORDER BY sequence"
+    )
     happenings = []
-    for sequence, body in connection.execute(query, (row["recommendation_id"],)):
+    for sequence, body in connection.execute(query, {"id": row["recommendation_id"]}):
         ((kind, content),) = json.loads(body).items()
         happenings.append((sequence, kind, content))
     return happenings
 
 
-def _in_row(row: sqlite3.Row) -> list[str]:
+def _in_row(row: RowMapping) -> list[str]:
     violations = []
     if row["state"] not in {"succeeded", "failed", "cancelled"}:
         violations.append(f"is still {row['state']}")

