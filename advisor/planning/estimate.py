@@ -23,7 +23,7 @@ from advisor.planning.memory import next_trace, trace_of
 from advisor.planning.memory_model import MemoryModel, is_plain
 from advisor.planning.step import EstimateStep
 
-_LOOK_ROUND_SHARE = 0.2
+_LOOK_ROUND_SHARE = 0.13
 """Share of the seconds after which no more levers are traced: an estimate needs no others."""
 
 
