@@ -76,7 +76,10 @@ class Accelerators:
     def _may_have_any(self) -> bool:
         if not (self._root / "dev/kfd").exists():  # The device file of AMD's compute driver.
             return False
-        version = self._torch_version or importlib.metadata.version("torch")
+        try:
+            version = self._torch_version or importlib.metadata.version("torch")
+        except importlib.metadata.PackageNotFoundError:
+            return False  # Workers may have interpreters of their own.
         return not any(build in version for build in _OTHER_BUILDS)
 
     def _find(self) -> tuple[_Found, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -145,6 +146,17 @@ def test_a_torch_that_was_not_built_for_rocm_is_not_asked(
     machine: Machine, torch_version: str
 ) -> None:
     assert machine.look(torch_version).read() == ()
+    assert machine.look_count == 0
+
+
+def test_a_daemon_without_torch_finds_none(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    assert Accelerators(root=machine.root).read() == ()
     assert machine.look_count == 0
 
 
