@@ -64,21 +64,22 @@ def _between(start_s: float, end_s: float, share: float) -> float:
     return start_s * math.pow(end_s / start_s, share)
 
 
-def speedup(reference: LearningCurve, candidate: LearningCurve) -> Sequence[float]:
+def speedup(reference: LearningCurve, candidate: LearningCurve, floor: float) -> Sequence[float]:
     """Return how many times as fast ``candidate`` came to each loss that ``reference`` did.
 
-    One ratio for each point of the reference at which its best loss fell and which the
-    candidate came to, the deepest last; empty when it came to none. Where the candidate came to
-    it before its first look, when is not known: such a ratio is left out if it is below 1.
+    One ratio for each point of the reference at which its best loss fell, down to ``floor``, and
+    which the candidate came to, the deepest last; empty when it came to none. Where the candidate
+    came to it before its first look, when is not known: such a ratio is left out if it is below 1.
+
+    Args:
+        reference: The curve to compare with.
+        candidate: The curve that is compared.
+        floor: The lowest loss to compare at; what the reference gains below it, it gains slowly.
     """
     ratios = []
-    best = reference.losses[0]
-    for time_s, loss in zip(reference.times_s[1:], reference.losses[1:], strict=True):
-        if loss >= best:
-            continue
-        best = loss
-        reached_s = candidate.time_to(loss)
-        if reached_s is None:
+    for target in sorted({max(loss, floor) for loss in reference.losses[1:]}, reverse=True):
+        time_s, reached_s = reference.time_to(target), candidate.time_to(target)
+        if time_s is None or reached_s is None:
             continue
         is_seen = len(candidate.times_s) > 1 and reached_s >= candidate.times_s[1]
         if is_seen or time_s >= reached_s:

@@ -139,7 +139,7 @@ class _Adviser:
     def _speedup(self) -> tuple[float | None, Interval | None]:
         """Return how many times as fast as the reference, and its interval.
 
-        The ratio is that at the reference's last loss; the interval spans what it was at the
+        The ratio is that at nearly the reference's best loss; the interval spans what it was at the
         losses on the way there, and no less than _LEAST_SPREAD either way.
         """
         reference = self.chooser.trials.reference if self.facts.step_times else None
@@ -148,7 +148,8 @@ class _Adviser:
             return None, None
         if trial.number == reference.number:
             return 1.0, Interval(low=1.0, high=1.0)
-        ratios = speedup(reference.curve, trial.curve)
+        floor = self.chooser.nearly(reference.curve.best_loss)
+        ratios = speedup(reference.curve, trial.curve, floor)
         if not ratios:
             return None, None
         ratio = ratios[-1]

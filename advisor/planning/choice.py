@@ -99,20 +99,20 @@ class Chooser:
         if reference is not None and reference.is_sound:
             settled = reference.curve.best_loss
             halfway = reference.curve.best_until(reference.curve.times_s[-1] / 2)
-            if halfway - settled <= self._tolerance(settled):
+            if halfway <= self.nearly(settled):
                 best = max(best, settled)
-        return best + self._tolerance(best)
+        return self.nearly(best)
 
-    def _tolerance(self, loss: float) -> float:
-        """Return how far from ``loss`` is still nearly there: the last bit of the way is noise.
+    def nearly(self, loss: float) -> float:
+        """Return the loss that is as good as ``loss``: the last bit of the way is noise.
 
-        3 % of the loss, and of the way down to it no less than 0.2 % and no more than 2 %, so
-        that losses near or below 0 make sense too.
+        It is above by 3 % of the loss, and of the way down to it no less than 0.2 % and no more
+        than 2 %, so that losses near or below 0 make sense too.
         """
         start = self.trials.initial_loss
         worst = max(trial.curve.best_loss for trial in self.sound) if start is None else start
         least, most = (share * max(worst - loss, 0.0) for share in _PROGRESS_SHARES)
-        return min(max(_LOSS_SHARE * abs(loss), least), most)
+        return loss + min(max(_LOSS_SHARE * abs(loss), least), most)
 
     def choose(self) -> Choice | None:
         """Return the setting for the request's objective; None where nothing fits."""
