@@ -69,7 +69,8 @@ def speedup(reference: LearningCurve, candidate: LearningCurve, floor: float) ->
 
     One ratio for each point of the reference at which its best loss fell, down to ``floor``, and
     which the candidate came to, the deepest last; empty when it came to none. Where the candidate
-    came to it before its first look, when is not known: such a ratio is left out if it is below 1.
+    came to it before its first look, it is taken to have come at that look, which claims too
+    little rather than too much; such a ratio is left out if it is below 1, since it says nothing.
 
     Args:
         reference: The curve to compare with.
@@ -81,7 +82,8 @@ def speedup(reference: LearningCurve, candidate: LearningCurve, floor: float) ->
         time_s, reached_s = reference.time_to(target), candidate.time_to(target)
         if time_s is None or reached_s is None:
             continue
-        is_seen = len(candidate.times_s) > 1 and reached_s >= candidate.times_s[1]
-        if is_seen or time_s >= reached_s:
-            ratios.append(time_s / reached_s)
+        first_look_s = candidate.times_s[min(1, len(candidate.times_s) - 1)]
+        ratio = time_s / max(reached_s, first_look_s)
+        if reached_s >= first_look_s or ratio >= 1:
+            ratios.append(ratio)
     return ratios
