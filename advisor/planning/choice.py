@@ -227,8 +227,11 @@ class Chooser:
         return best.point.lr_multiplier if best is not None else 1.0
 
     def _rule_rate(self, split: Split, multiplier: float) -> float:
+        """Return the rule's rate, but none larger than all that were seen to reach the target."""
         point = Point(effective_batch_size=split.effective_batch_size, lr_multiplier=multiplier)
-        return self.trials.learning_rate(point)
+        rate = self.trials.learning_rate(point)
+        seen = [t.learning_rate for t in self.sound if self.time_to_target_s(t) is not None]
+        return min(rate, max(seen, default=rate))
 
 
 def _batch_size(trial: Trial) -> int:
