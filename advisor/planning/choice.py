@@ -55,7 +55,7 @@ class Chooser:
 
     @cached_property
     def branches(self) -> Branches:
-        """What was trained."""
+        """The search that trained them."""
         return Branches(self.facts)
 
     @cached_property
@@ -65,7 +65,7 @@ class Chooser:
 
     @cached_property
     def trials(self) -> Trials:
-        """The trials, none where steps were not timed."""
+        """What was trained; not to be asked for before steps were timed."""
         return self.branches.trials
 
     @cached_property

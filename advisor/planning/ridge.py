@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from advisor.planning.trials import Trial, is_better
+from advisor.planning.trials import Trial, best_of
 from advisor.ports.proposer import Point
 
 _NEAR = 1.2
@@ -77,7 +77,7 @@ def next_on_ridge(
     )
     if multiplier is not None:
         return Point(effective_batch_size=centre, lr_multiplier=multiplier)
-    best = _best(at_centre).point.lr_multiplier
+    best = best_of(at_centre).point.lr_multiplier
     on_ridge = [t for t in trials if _near(t.point.lr_multiplier, best)]
     if not any(_near(t.point.effective_batch_size, predicted_batch_size) for t in on_ridge):
         return Point(effective_batch_size=predicted_batch_size, lr_multiplier=best)
@@ -105,7 +105,7 @@ def next_at_rate(
         bounds: Where proposals may lie.
         scaled_rate: What the rule gives for a batch, at multiplier 1.
     """
-    best = _best(trials)
+    best = best_of(trials)
     size = bounds.round_batch_size(best.point.effective_batch_size * bounds.batch_factor)
     point = Point(effective_batch_size=size, lr_multiplier=best.learning_rate / scaled_rate(size))
     is_tried = any(
@@ -123,7 +123,7 @@ def _next_in_bracket(
     limits: tuple[float, float],
 ) -> float | None:
     """Return the next value to try; None when the bracket is closed."""
-    best = value(_best(trials))
+    best = value(best_of(trials))
     above = sorted(value(t) for t in trials if value(t) > best * 1.001)
     below = sorted((value(t) for t in trials if value(t) < best / 1.001), reverse=True)
     for taken, others, direction in ((above, below, 1), (below, above, -1)):
@@ -137,14 +137,6 @@ def _next_in_bracket(
         if nearest and not _near_by(nearest[0], best, factor * _NEAR):
             return math.sqrt(nearest[0] * best)
     return None
-
-
-def _best(trials: Sequence[Trial]) -> Trial:
-    best = trials[0]
-    for trial in trials[1:]:
-        if is_better(trial, best):
-            best = trial
-    return best
 
 
 def _near(left: float, right: float) -> bool:

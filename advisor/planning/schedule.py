@@ -142,10 +142,7 @@ class Schedule:
         if self._evaluation_s > 0:
             affordable = int(_EVALUATION_SHARE * modelled_s / self._evaluation_s)
             most = min(most, max(affordable, _LEAST_HALVINGS if rung == 0 else 0))
-        if rung == 0:
-            marks = {step_count >> halving for halving in range(1, most + 1)}
-        else:
-            marks = {step_count // 2} if most else set()
+        marks = {step_count >> halving for halving in range(1, most + 1)}
         return tuple(sorted(marks - {0, step_count}))
 
     def is_affordable(self, command: Train) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from advisor.domain.commands import Evaluate, Train, TrialOrigin
-from advisor.domain.measurements import Evaluation, Failed, Fault, OutOfMemory, TrainRun
+from advisor.domain.measurements import Evaluation, Failed, Fault, TrainRun
 from advisor.estimators.learning_curve import LearningCurve
 from advisor.estimators.scaling_rules import scale_learning_rate
 from advisor.planning.facts import Facts
@@ -33,7 +33,6 @@ class Trial:
         curve: Held-out loss against modelled seconds; its first point is the untrained model.
         commands: The stretches, oldest first.
         runs: What came of each; shorter by one when the last failed.
-        ran_out: Whether memory ran out.
         fault: Why it failed; None when it did not.
     """
 
@@ -45,7 +44,6 @@ class Trial:
     curve: LearningCurve
     commands: tuple[Train, ...]
     runs: tuple[TrainRun, ...]
-    ran_out: bool
     fault: Fault | None
 
     @property
@@ -121,12 +119,9 @@ class Trials:
         return self.all[0] if self.all else None
 
     def best(self) -> Trial | None:
-        """Return the trial with the lowest loss at the deepest rung that it shares with others."""
-        best = None
-        for trial in self.all:
-            if trial.is_sound and (best is None or is_better(trial, best)):
-                best = trial
-        return best
+        """Return the best of those that can be recommended; None when there is none."""
+        sound = [trial for trial in self.all if trial.is_sound]
+        return best_of(sound) if sound else None
 
     def learning_rate(self, point: Point) -> float:
         """Return η of a point: its multiplier times what the rule gives for its batch.
@@ -164,7 +159,6 @@ class Trials:
             curve=self._curve(split, runs),
             commands=commands,
             runs=tuple(run for _, run in runs),
-            ran_out=isinstance(last_outcome, OutOfMemory),
             fault=last_outcome.fault if isinstance(last_outcome, Failed) else None,
         )
 
@@ -194,3 +188,12 @@ def is_better(trial: Trial, other: Trial) -> bool:
     """Return whether ``trial`` has the lower loss at the deepest rung that both reached."""
     rung = min(trial.rung, other.rung)
     return trial.loss_at(rung) < other.loss_at(rung)
+
+
+def best_of(trials: Sequence[Trial]) -> Trial:
+    """Return the best of at least one trial, the earlier one on a tie."""
+    best = trials[0]
+    for trial in trials[1:]:
+        if is_better(trial, best):
+            best = trial
+    return best
