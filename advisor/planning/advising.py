@@ -30,19 +30,16 @@ _NOTABLE = 0.9
 """An alternative is named when it takes at most this share of what the advice takes."""
 
 
-def advise(facts: Facts, choice: Choice) -> Advice:
-    """Return the answer for ``choice``."""
-    return _Adviser(facts, choice).advice()
+def advise(chooser: Chooser, choice: Choice) -> Advice:
+    """Return the answer for ``choice``, which ``chooser`` has made."""
+    return _Adviser(chooser.facts, chooser, choice).advice()
 
 
 @dataclass(frozen=True)
 class _Adviser:
     facts: Facts
+    chooser: Chooser
     choice: Choice
-
-    @cached_property
-    def chooser(self) -> Chooser:
-        return Chooser(self.facts)
 
     @cached_property
     def memory(self) -> MemoryModel:

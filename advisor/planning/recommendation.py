@@ -53,10 +53,11 @@ class RecommendationPlanner:
             )
         if step is not None:
             return step
-        choice = Chooser(facts).choose()
+        chooser = Chooser(facts)
+        choice = chooser.choose()
         if choice is None:
             return refuse_no_split(request, MemoryModel(facts).max_accumulating_size)
-        return next_verification(facts, choice) or advise(facts, choice)
+        return next_verification(facts, choice) or advise(chooser, choice)
 
     def best_so_far(self, request: AdviceRequest, device: Device, log: Log) -> Advice | None:
         """Return the answer that the log would give now; None while it would give none."""
@@ -65,8 +66,9 @@ class RecommendationPlanner:
             return None
         if MemoryModel(facts).max_micro_batch_size == 0:
             return None
-        choice = Chooser(facts).choose()
-        return None if choice is None else advise(facts, choice)
+        chooser = Chooser(facts)
+        choice = chooser.choose()
+        return None if choice is None else advise(chooser, choice)
 
     def remaining_s(self, request: AdviceRequest, log: Log) -> float:
         """Return the seconds of the request's budget that are left, at least 0."""
