@@ -1,0 +1,141 @@
+"""Records what every setting of a grid does on a workload: the oracle of the benchmark.
+
+Seconds are modelled: steps times the step time of that batch, so a busy machine changes nothing
+but how long the recording takes. What is recorded already is not trained again, so that a
+recording can be stopped and gone on with.
+"""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+
+import torch
+
+from advisor.domain.commands import Evaluate, InspectTask, TimeLoader, TimeSteps
+from advisor.domain.measurements import Evaluation, LoaderTimes, StepTimes
+from advisor.domain.task import TaskProfile
+from advisor.estimators.scaling_rules import scale_learning_rate
+from advisor.estimators.timing import typical_time_s
+from benchmarks.regret_bench.recording import (
+    Recording,
+    Run,
+    path_of,
+    read_recording,
+    write_recording,
+)
+from benchmarks.regret_bench.trainer import EVALUATION_BATCH_SIZE, LIMIT_S, Trainer
+from benchmarks.regret_bench.workloads import Workload
+
+_LOOKS = 32
+_EARLIEST_LOOK = 1 / 128
+_LOADED_BATCH = 64
+_LEAST_STEPS = 24
+"""A batch is in the grid if a run holds this many of its steps."""
+
+_POWERS = range(-1, 7)
+"""Learning rates are the optimizer's rule times two to these powers."""
+
+
+def record(workload: Workload, seeds: Sequence[int]) -> Recording:
+    """Record what is missing of a workload's grid, and return all of it."""
+    torch.set_num_threads(1)
+    path = path_of(workload.name)
+    with tempfile.TemporaryDirectory() as scratch:
+        if path.exists():
+            recording = read_recording(path)
+        else:
+            recording = _describe(workload, Trainer(workload.name, Path(scratch), 0))
+        for seed in seeds:
+            trainer = Trainer(workload.name, Path(scratch), seed)
+            for batch_size, rate in _missing(recording, seed):
+                recording = recording.with_run(_run(trainer, recording, batch_size, rate, seed))
+                write_recording(recording, path)
+                loss = min(recording.runs[-1].losses, default=float("nan"))
+                print(f"{workload.name} {seed}: {batch_size} {rate:.4g}: {loss:.4g}", flush=True)
+    return recording
+
+
+def grid(recording: Recording) -> Iterator[tuple[int, float]]:
+    """Yield the settings of a grid: batches by 2, rates by 2 about the optimizer's rule."""
+    sizes = [
+        size
+        for size in recording.step_times_s
+        if recording.recorded_s / recording.step_time_s(size) >= _LEAST_STEPS
+    ]
+    for size, power in product(sizes, _POWERS):
+        centre = scale_learning_rate(
+            recording.optimizer_family,
+            recording.reference_learning_rate,
+            size / recording.reference_batch_size,
+        )
+        yield size, float(f"{centre * 2.0**power:.4g}")
+
+
+def look_steps(step_count: int) -> tuple[int, ...]:
+    """Return the steps of a run at which to look at the loss, at times that grow by a factor."""
+    looks = (
+        round(step_count * _EARLIEST_LOOK ** (1 - look / _LOOKS)) for look in range(_LOOKS + 1)
+    )
+    return tuple(sorted({look for look in looks if look > 0}))
+
+
+def _missing(recording: Recording, seed: int) -> list[tuple[int, float]]:
+    return [(b, rate) for b, rate in grid(recording) if (b, rate, seed) not in recording.by_setting]
+
+
+def _run(trainer: Trainer, recording: Recording, batch_size: int, rate: float, seed: int) -> Run:
+    step_count = round(recording.recorded_s / recording.step_time_s(batch_size))
+    steps, losses = trainer.train(batch_size, rate, step_count, look_steps(step_count))
+    return Run(batch_size, rate, seed, steps, losses)
+
+
+def _describe(workload: Workload, trainer: Trainer) -> Recording:
+    profile = trainer.ask(InspectTask(time_limit_s=LIMIT_S), TaskProfile)
+    look = Evaluate(time_limit_s=LIMIT_S, evaluation_batch_size=EVALUATION_BATCH_SIZE)
+    evaluation = trainer.ask(look, Evaluation)
+    loader = trainer.ask(
+        TimeLoader(time_limit_s=LIMIT_S, batch_size=_LOADED_BATCH, measure_s=0.5), LoaderTimes
+    )
+    times_s: dict[int, float] = {}
+    optimizer_times_s: list[float] = []
+    for size in (2**k for k in range(2, 11)):
+        times = trainer.ask(
+            TimeSteps(time_limit_s=LIMIT_S, micro_batch_size=size, measure_s=1.0), StepTimes
+        )
+        times_s[size] = typical_time_s(times.step_times_s)
+        optimizer_times_s.extend(times.optimizer_times_s)
+    if profile.reference_batch_size is None or profile.reference_learning_rate is None:
+        raise SystemExit(f"{workload.name}: the file names no reference recipe")
+    return Recording(
+        workload=workload.name,
+        command=f"python -m benchmarks.regret record {workload.name}",
+        machine=f"{platform.machine()}, 1 thread, torch {torch.__version__}",
+        recorded_s=workload.recorded_s,
+        family=profile.optimizer.family.value,
+        dataset_size=profile.dataset_size or 0,
+        evaluation_size=profile.evaluation_size,
+        reference_batch_size=profile.reference_batch_size,
+        reference_learning_rate=profile.reference_learning_rate,
+        initial_loss=evaluation.held_out_loss or float("inf"),
+        load_time_per_sample_s=typical_time_s(loader.batch_times_s) / _LOADED_BATCH,
+        evaluation_s=_evaluation_s(trainer, profile.reference_learning_rate),
+        optimizer_s=typical_time_s(optimizer_times_s),
+        step_times_s=times_s,
+    )
+
+
+def _evaluation_s(trainer: Trainer, rate: float) -> float:
+    """Return the seconds of one look at the held-out loss: twenty, less what none take."""
+
+    def wall_s(marks: tuple[int, ...]) -> float:
+        begun_s = time.perf_counter()
+        trainer.train(4, rate, 21, marks)
+        return time.perf_counter() - begun_s
+
+    wall_s(())
+    return min(max(wall_s(tuple(range(1, 21))) - wall_s(()), 0.0) / 20 for _ in range(5))

@@ -1,0 +1,76 @@
+"""A workload in this process: the worker's own commands, asked one by one."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import TypeVar
+
+from advisor.domain.commands import Command, Train
+from advisor.domain.device import Device, DeviceKind
+from advisor.domain.measurements import Outcome, TrainRun
+from advisor.messages import to_message
+from advisor.pipe.v1 import pipe_pb2
+from advisor.worker.execution import Worker
+from benchmarks.regret_bench.workloads import DIRECTORY
+
+F = TypeVar("F", bound=Outcome)
+
+LIMIT_S = 3600.0
+EVALUATION_BATCH_SIZE = 256
+
+CPU = Device(
+    device_id="cpu",
+    name=platform.processor() or platform.machine(),
+    kind=DeviceKind.CPU,
+    present=True,
+    total_bytes=1 << 34,
+    free_bytes=1 << 33,
+)
+
+
+class Trainer:
+    """Carries out commands on one workload with one seed."""
+
+    def __init__(self, workload: str, scratch_dir: Path, seed: int) -> None:
+        """Take a workload.
+
+        Args:
+            workload: Its name.
+            scratch_dir: Where checkpoints go.
+            seed: Of the weights and of the order of the samples.
+        """
+        job = pipe_pb2.Job(
+            source_dir=str(DIRECTORY),
+            entry_path=f"{workload}.py",
+            checkpoint_dir=str(scratch_dir),
+            seed=seed,
+        )
+        to_message(CPU, job.device)
+        self._worker = Worker(job, lambda _: None)
+        self.execute = self._worker.execute
+
+    def ask(self, command: Command, cls: type[F]) -> F:
+        """Return what came of a command that must not fail."""
+        outcome = self.execute(command)
+        if not isinstance(outcome, cls):
+            raise SystemExit(f"{command}: {outcome}")
+        return outcome
+
+    def train(
+        self, batch_size: int, learning_rate: float, step_count: int, marks: tuple[int, ...]
+    ) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        """Train from fresh weights; return the steps looked at and the losses seen there."""
+        command = Train(
+            time_limit_s=LIMIT_S,
+            micro_batch_size=batch_size,
+            accumulation_steps=1,
+            learning_rate=learning_rate,
+            step_count=step_count,
+            evaluation_steps=tuple(mark for mark in marks if mark < step_count),
+            evaluation_batch_size=EVALUATION_BATCH_SIZE,
+        )
+        run = self.ask(command, TrainRun)
+        last = [] if run.held_out_loss is None else [run.held_out_loss]
+        losses = tuple(float(f"{loss:.5g}") for loss in (*run.earlier_losses, *last))
+        return (*command.evaluation_steps, step_count)[: len(losses)], losses
