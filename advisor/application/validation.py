@@ -12,7 +12,7 @@ from pathlib import Path
 from advisor.application.bundles import is_plain_path
 from advisor.domain.device import Device
 from advisor.domain.errors import FieldViolation, InvalidRequest, NotFound
-from advisor.domain.request import AdviceRequest
+from advisor.domain.request import AdviceRequest, Objective
 from advisor.ports.device_inventory import DeviceInventory
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -38,6 +38,10 @@ def check_request(request: AdviceRequest) -> Iterator[FieldViolation]:
         yield FieldViolation("request.margin_bytes", "must be less than memory_limit_bytes")
     if request.target_loss is not None and not math.isfinite(request.target_loss):
         yield FieldViolation("request.target_loss", "must be finite")
+    if request.objective is Objective.COST and request.device_hour_price is None:
+        yield FieldViolation(
+            "request.device_hour_price", "the objective cost needs it: what a device-hour costs"
+        )
     if not is_plain_path(request.source.entry_path):
         yield FieldViolation("request.source.entry_path", "must be a plain relative path")
     for name in request.build_kwargs:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
-from advisor.domain.checks import are_seconds, at_least, finite, is_bytes
+from advisor.domain.checks import above, are_seconds, at_least, finite, is_bytes
 from advisor.domain.commands import Command
 from advisor.domain.task import TaskProfile
 
@@ -189,6 +190,44 @@ class Verification:
         finite("final_loss", self.final_loss)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeRun:
+    """What training did while its learning rate grew.
+
+    Attributes:
+        learning_rates: η of each step whose loss was finite, rising.
+        train_losses: Training loss of each of them, before the step was taken.
+        diverged: Whether it ended early because the loss had risen for good or was not finite.
+    """
+
+    learning_rates: tuple[float, ...]
+    train_losses: tuple[float, ...]
+    diverged: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.learning_rates) != len(self.train_losses):
+            raise ValueError("learning_rates and train_losses must be of one length")
+        for left, right in itertools.pairwise((0.0, *self.learning_rates)):
+            above("learning rate", right, left)
+        finite("training loss", *self.train_losses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderComparison:
+    """Gradient norms of batches in the stored order and in shuffled ones.
+
+    The small batches are those that were compared, the big one is all of them together.
+
+    Attributes:
+        stored: Of the stored order; None when a gradient was not finite, or when a stream was too
+            short.
+        shuffled: Of each shuffled order of the same samples; None likewise.
+    """
+
+    stored: GradientNorms | None = None
+    shuffled: GradientNorms | None = None
+
+
 Figures = (
     TaskProfile
     | MemoryTrace
@@ -198,6 +237,8 @@ Figures = (
     | TrainRun
     | Evaluation
     | Verification
+    | RangeRun
+    | OrderComparison
 )
 
 
@@ -293,15 +334,19 @@ class Measurement:
         wall_s: Seconds from the asking to the answer, worker start included.
         drift_bytes: Most by which memory that other processes hold on the device changed
             meanwhile; 0 where nobody looked.
+        mean_power_w: Watts that the device drew meanwhile, on average; of TimeSteps, while
+            steps were timed. None where it does not say.
     """
 
     command: Command
     outcome: Outcome
     wall_s: float
     drift_bytes: int = 0
+    mean_power_w: float | None = None
 
     def __post_init__(self) -> None:
         at_least("wall_s", self.wall_s, 0)
+        at_least("mean_power_w", self.mean_power_w, 0)
 
 
 Log = tuple[Measurement, ...]

@@ -20,6 +20,10 @@ class Objective(StrEnum):
     """Samples seen until the target loss."""
     MEMORY = "memory"
     """Peak bytes."""
+    ENERGY = "energy"
+    """Modelled joules to the target loss."""
+    COST = "cost"
+    """Modelled price of the device-hours to the target loss."""
 
 
 class Priority(StrEnum):
@@ -76,6 +80,8 @@ class AdviceRequest:
         priority: Its place among what waits for the same device.
         python: Absolute path of the interpreter whose packages the model file needs; None for
             the daemon's own.
+        device_hour_price: What an hour of one device costs, at least 0, in whatever currency;
+            None where nobody said.
     """
 
     source: Source
@@ -93,6 +99,7 @@ class AdviceRequest:
     build_kwargs: Mapping[str, str] = field(default_factory=dict)
     priority: Priority = Priority.NORMAL
     python: str | None = None
+    device_hour_price: float | None = None
 
     def __post_init__(self) -> None:
         above("memory_limit_bytes", self.memory_limit_bytes, 0)
@@ -102,3 +109,4 @@ class AdviceRequest:
         above("budget_s", self.budget_s, 0)
         at_least("max_trials", self.max_trials, 0)
         at_least("seed", self.seed, 0)
+        at_least("device_hour_price", self.device_hour_price, 0)

@@ -161,6 +161,10 @@ class Advice(Value):
             to fit and what may.
         sandbox: What confined the model file while it was run: "off", "landlock" or "bwrap";
             empty for answers from before there was one.
+        mean_power_w: Watts that a device draws while this setting's steps are computed.
+        energy_per_epoch_j: Joules that all replicas take in an epoch.
+        cost_per_epoch: Price of the device-hours of an epoch, in device_hour_price's currency;
+            None where no price was given.
     """
 
     micro_batch_size: int
@@ -200,6 +204,9 @@ class Advice(Value):
     levers: tuple[LeverGain, ...] = ()
     max_micro_batch_size_interval: Interval | None = None
     sandbox: str = ""
+    mean_power_w: float | None = None
+    energy_per_epoch_j: float | None = None
+    cost_per_epoch: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

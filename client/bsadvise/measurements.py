@@ -144,6 +144,22 @@ class Verification(Tagged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderComparison(Tagged):
+    """Gradient norms of batches in the stored order and in shuffled ones.
+
+    The small batches are those that were compared, the big one is all of them together.
+
+    Attributes:
+        stored: Of the stored order; None when a gradient was not finite, or when a stream was too
+            short.
+        shuffled: Of each shuffled order of the same samples; None likewise.
+    """
+
+    stored: GradientNorms | None = None
+    shuffled: GradientNorms | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutOfMemory(Tagged):
     """The command ran out of memory.
 
@@ -221,6 +237,21 @@ class TimedOut(Tagged):
     hook: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeRun(Tagged):
+    """What training did while its learning rate grew.
+
+    Attributes:
+        learning_rates: η of each step whose loss was finite, rising.
+        train_losses: Training loss of each of them, before the step was taken.
+        diverged: Whether it ended early because the loss had risen for good or was not finite.
+    """
+
+    learning_rates: tuple[float, ...]
+    train_losses: tuple[float, ...]
+    diverged: bool = False
+
+
 Outcome = (
     TaskProfile
     | MemoryTrace
@@ -230,6 +261,8 @@ Outcome = (
     | TrainRun
     | Evaluation
     | Verification
+    | RangeRun
+    | OrderComparison
     | OutOfMemory
     | Failed
     | TimedOut
@@ -246,9 +279,12 @@ class Measurement(Value):
         wall_s: Seconds from the asking to the answer, worker start included.
         drift_bytes: Most by which memory that other processes hold on the device changed
             meanwhile; 0 where nobody looked.
+        mean_power_w: Watts that the device drew meanwhile, on average; of TimeSteps, while
+            steps were timed. None where it does not say.
     """
 
     command: Command
     outcome: Outcome
     wall_s: float
     drift_bytes: int = 0
+    mean_power_w: float | None = None

@@ -22,6 +22,10 @@ class Objective(StrEnum):
     """Samples seen until the target loss."""
     MEMORY = "memory"
     """Peak bytes."""
+    ENERGY = "energy"
+    """Modelled joules to the target loss."""
+    COST = "cost"
+    """Modelled price of the device-hours to the target loss."""
 
 
 class Priority(StrEnum):
@@ -69,6 +73,8 @@ class AdviceRequest(Value):
         priority: Its place among what waits for the same device.
         python: Absolute path of the interpreter whose packages the model file needs; None for
             the daemon's own.
+        device_hour_price: What an hour of one device costs, at least 0, in whatever currency;
+            None where nobody said.
     """
 
     source: Source
@@ -86,6 +92,7 @@ class AdviceRequest(Value):
     build_kwargs: Mapping[str, str] = field(default_factory=dict)
     priority: Priority | None = None
     python: str | None = None
+    device_hour_price: float | None = None
 
 
 class AdviceOptions(TypedDict, total=False):
@@ -108,6 +115,7 @@ class AdviceOptions(TypedDict, total=False):
     build_kwargs: Mapping[str, str]
     priority: Priority | str | None
     python: str | None
+    device_hour_price: float | None
 
 
 def make_request(source: Source, options: AdviceOptions) -> recommendation_pb2.AdviceRequest:

@@ -24,6 +24,7 @@ CHANGES: dict[str, Any] = {
     "seed": 1,
     "build_kwargs": {"width": "2"},
     "python": "/opt/venv/bin/python",
+    "device_hour_price": 2.5,
 }
 NO_BEARING: dict[str, Any] = {"device": "auto", "use_cache": False, "priority": Priority.HIGH}
 

@@ -155,6 +155,21 @@ def test_what_is_not_asked_for_is_left_to_the_daemon(
     assert [field.name for field, _ in asked(daemon).ListFields()] == ["source"]
 
 
+def test_the_cost_objective_takes_a_price(run: Run, daemon: FakeDaemon, model_file: Path) -> None:
+    flags = ["--objective", "cost", "--device-hour-price", "2.50"]
+    assert run("recommend", model_file, *flags).exit_code == 0
+    assert asked(daemon).objective == recommendation_pb2.OBJECTIVE_COST
+    assert asked(daemon).device_hour_price == 2.5
+
+    Path("bsadvise.toml").write_text('objective = "cost"\n[recommend]\ndevice-hour-price = 3\n')
+    assert run("recommend", model_file, BSADVISE_OBJECTIVE="energy").exit_code == 0
+    assert asked(daemon).objective == recommendation_pb2.OBJECTIVE_ENERGY
+    assert asked(daemon).device_hour_price == 3
+    assert run("recommend", model_file, BSADVISE_DEVICE_HOUR_PRICE="0").exit_code == 0
+    assert asked(daemon).HasField("device_hour_price")
+    assert asked(daemon).device_hour_price == 0
+
+
 def test_no_trials_asks_for_none(run: Run, daemon: FakeDaemon, model_file: Path) -> None:
     run("recommend", model_file, "--no-trials")
 
@@ -172,6 +187,9 @@ def test_no_trials_asks_for_none(run: Run, daemon: FakeDaemon, model_file: Path)
         (["recommend", "model.py", "--set", "width"], "NAME=VALUE"),
         (["recommend", "model.py", "--gpus", "0"], "x>=1"),
         (["recommend", "model.py", "--trials", "2", "--no-trials"], "exclude"),
+        (["recommend", "model.py", "--objective", "cost"], "such as --device-hour-price 2.50"),
+        (["recommend", "model.py", "--device-hour-price", "-1"], "x>=0"),
+        (["recommend", "model.py", "--objective", "joy"], "'energy', 'cost'"),
         (["recommend", "model.py", "--save", "answer.txt"], ".yaml"),
         (["recommend", "model.py", "--output", "xml"], "json"),
         (["recommend", "helper.txt"], ".py"),

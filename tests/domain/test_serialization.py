@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 
 import pytest
-from bsadvise.v1 import measurement_pb2, recommendation_pb2
+from bsadvise.v1 import advice_pb2, measurement_pb2, recommendation_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from advisor.domain.advice import Advice
 from advisor.domain.commands import Train, TrialOrigin
 from advisor.domain.measurements import GradientNorms, Measurement, TrainRun
 from advisor.domain.recommendation import Event, Measured, State, StateChanged
+from advisor.domain.request import AdviceRequest, Objective
 from advisor.messages import from_message, to_message
 from advisor.serialization import from_dict, to_dict, union_to_dict
-from tests.support.builders import a_device, a_recommendation, an_advice
+from tests.support.builders import (
+    a_device,
+    a_measurement,
+    a_recommendation,
+    a_request,
+    an_advice,
+)
 
 _positive = st.floats(1e-9, 1e9)
 _counts = st.integers(1, 1 << 40)
@@ -47,7 +55,13 @@ _runs = st.builds(
         big_squared_norms=st.just((0.5, 1.5)),
     ),
 )
-_measurements = st.builds(Measurement, command=_trains, outcome=_runs, wall_s=_positive)
+_measurements = st.builds(
+    Measurement,
+    command=_trains,
+    outcome=_runs,
+    wall_s=_positive,
+    mean_power_w=st.none() | st.floats(0, 1e4),
+)
 
 
 @given(measurement=_measurements)
@@ -61,6 +75,24 @@ def test_a_measurement_survives_the_wire(measurement: Measurement) -> None:
     sent = to_message(measurement, measurement_pb2.Measurement()).SerializeToString()
     received = measurement_pb2.Measurement.FromString(sent)
     assert from_message(received, Measurement) == measurement
+
+
+def test_a_measurement_from_before_power_was_read_still_loads() -> None:
+    old = to_dict(a_measurement())
+    assert "mean_power_w" not in old
+    assert from_dict(old, Measurement).mean_power_w is None
+    message = to_message(a_measurement(), measurement_pb2.Measurement())
+    assert from_message(message, Measurement).mean_power_w is None
+
+
+def test_energy_and_cost_survive_the_wire() -> None:
+    request = a_request(objective=Objective.COST, device_hour_price=0.0)
+    advice = an_advice(mean_power_w=250.0, energy_per_epoch_j=9e4, cost_per_epoch=0.25)
+    asked = to_message(request, recommendation_pb2.AdviceRequest())
+    answered = to_message(advice, advice_pb2.Advice())
+    assert from_message(asked, AdviceRequest) == request
+    assert from_message(answered, Advice) == advice
+    assert from_message(to_message(an_advice(), advice_pb2.Advice()), Advice) == an_advice()
 
 
 def test_a_recommendation_survives_the_wire() -> None:

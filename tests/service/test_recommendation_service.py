@@ -176,6 +176,13 @@ async def test_fields_that_do_not_go_together_are_named_at_once(client: Client) 
     }
 
 
+@pytest.mark.parametrize("price", [None, -1.0, float("nan")])
+async def test_the_cost_objective_needs_a_price(client: Client, price: float | None) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await _create(client, objective=recommendation_pb2.OBJECTIVE_COST, device_hour_price=price)
+    assert Refused(caught.value).violations.keys() == {"request.device_hour_price"}
+
+
 async def test_an_unspecified_objective_is_refused(client: Client) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await _create(client, objective=recommendation_pb2.OBJECTIVE_UNSPECIFIED)

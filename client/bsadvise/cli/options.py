@@ -179,6 +179,10 @@ advice_options = together(
         "--objective", type=click.Choice([objective.value for objective in Objective]),
         help="What to minimise. [default: time]",
     ),
+    option(
+        "--device-hour-price", type=click.FloatRange(min=0),
+        help="What an hour of one device costs, in any currency. --objective cost needs it.",
+    ),
     option("--target-loss", type=float, help="Held-out loss to reach."),
     option("--budget", type=SECONDS, help="Time to measure for, such as 60s. [default: 60s]"),
     option("--trials", type=click.IntRange(0), help="The most trials. [default: as time allows]"),
@@ -208,6 +212,10 @@ def advice_request(flags: dict[str, Any]) -> AdviceOptions:
     """Return what the flags of ``task_options`` and ``advice_options`` ask for."""
     if flags["no_trials"] and flags["trials"]:
         raise click.UsageError("--trials and --no-trials exclude each other")
+    if flags["objective"] == Objective.COST and flags["device_hour_price"] is None:
+        raise click.UsageError(
+            "--objective cost needs the price of a device-hour, such as --device-hour-price 2.50"
+        )
     return AdviceOptions(
         **task_request(flags),
         world_size=flags["gpus"],
@@ -219,4 +227,5 @@ def advice_request(flags: dict[str, Any]) -> AdviceOptions:
         seed=flags["seed"],
         use_cache=False if flags["no_cache"] else None,
         priority=flags["priority"],
+        device_hour_price=flags["device_hour_price"],
     )

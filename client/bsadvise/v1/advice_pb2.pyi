@@ -363,6 +363,9 @@ class Advice(_message.Message):
     LEVERS_FIELD_NUMBER: _builtins.int
     MAX_MICRO_BATCH_SIZE_INTERVAL_FIELD_NUMBER: _builtins.int
     SANDBOX_FIELD_NUMBER: _builtins.int
+    ENERGY_PER_EPOCH_J_FIELD_NUMBER: _builtins.int
+    MEAN_POWER_W_FIELD_NUMBER: _builtins.int
+    COST_PER_EPOCH_FIELD_NUMBER: _builtins.int
     micro_batch_size: _builtins.int
     """b, samples a forward and backward pass on one device."""
     max_micro_batch_size: _builtins.int
@@ -417,6 +420,12 @@ class Advice(_message.Message):
     """Key under which the answer is remembered."""
     sandbox: _builtins.str
     """What confined the model file while it was run: "off", "landlock" or "bwrap"."""
+    energy_per_epoch_j: _builtins.float
+    """Joules that all replicas take in an epoch; unset where no power could be read."""
+    mean_power_w: _builtins.float
+    """Watts that a device draws while this setting's steps are computed."""
+    cost_per_epoch: _builtins.float
+    """Price of the device-hours of an epoch, in device_hour_price's currency; unset without a price."""
     @_builtins.property
     def betas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Adam's β₁, β₂ for this batch; empty for others."""
@@ -499,15 +508,24 @@ class Advice(_message.Message):
         levers: _abc.Iterable[Global___LeverGain] | None = ...,
         max_micro_batch_size_interval: Global___Interval | None = ...,
         sandbox: _builtins.str = ...,
+        energy_per_epoch_j: _builtins.float | None = ...,
+        mean_power_w: _builtins.float | None = ...,
+        cost_per_epoch: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_critical_batch_size", b"_critical_batch_size", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "critical_batch_size", b"critical_batch_size", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "max_micro_batch_size_interval", b"max_micro_batch_size_interval", "measured_peak_bytes", b"measured_peak_bytes", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "predicted_peak_bytes", b"predicted_peak_bytes", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_per_epoch", b"_cost_per_epoch", "_critical_batch_size", b"_critical_batch_size", "_energy_per_epoch_j", b"_energy_per_epoch_j", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_mean_power_w", b"_mean_power_w", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "cost_per_epoch", b"cost_per_epoch", "critical_batch_size", b"critical_batch_size", "energy_per_epoch_j", b"energy_per_epoch_j", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "max_micro_batch_size_interval", b"max_micro_batch_size_interval", "mean_power_w", b"mean_power_w", "measured_peak_bytes", b"measured_peak_bytes", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "predicted_peak_bytes", b"predicted_peak_bytes", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_critical_batch_size", b"_critical_batch_size", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "accumulation_steps", b"accumulation_steps", "alternatives", b"alternatives", "batch_schedule", b"batch_schedule", "betas", b"betas", "budget_bytes", b"budget_bytes", "caveats", b"caveats", "confidence", b"confidence", "critical_batch_size", b"critical_batch_size", "device", b"device", "effective_batch_size", b"effective_batch_size", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "fingerprint", b"fingerprint", "learning_rate", b"learning_rate", "levers", b"levers", "lr_evidence", b"lr_evidence", "lr_rule", b"lr_rule", "max_micro_batch_size", b"max_micro_batch_size", "max_micro_batch_size_interval", b"max_micro_batch_size_interval", "measured_peak_bytes", b"measured_peak_bytes", "micro_batch_size", b"micro_batch_size", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "precision", b"precision", "predicted_peak_bytes", b"predicted_peak_bytes", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "sandbox", b"sandbox", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "verified", b"verified", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay", "world_size", b"world_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_per_epoch", b"_cost_per_epoch", "_critical_batch_size", b"_critical_batch_size", "_energy_per_epoch_j", b"_energy_per_epoch_j", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_mean_power_w", b"_mean_power_w", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "accumulation_steps", b"accumulation_steps", "alternatives", b"alternatives", "batch_schedule", b"batch_schedule", "betas", b"betas", "budget_bytes", b"budget_bytes", "caveats", b"caveats", "confidence", b"confidence", "cost_per_epoch", b"cost_per_epoch", "critical_batch_size", b"critical_batch_size", "device", b"device", "effective_batch_size", b"effective_batch_size", "energy_per_epoch_j", b"energy_per_epoch_j", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "fingerprint", b"fingerprint", "learning_rate", b"learning_rate", "levers", b"levers", "lr_evidence", b"lr_evidence", "lr_rule", b"lr_rule", "max_micro_batch_size", b"max_micro_batch_size", "max_micro_batch_size_interval", b"max_micro_batch_size_interval", "mean_power_w", b"mean_power_w", "measured_peak_bytes", b"measured_peak_bytes", "micro_batch_size", b"micro_batch_size", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "precision", b"precision", "predicted_peak_bytes", b"predicted_peak_bytes", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "sandbox", b"sandbox", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "verified", b"verified", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cost_per_epoch: _TypeAlias = _typing.Literal["cost_per_epoch"]  # noqa: Y015
+    _WhichOneofArgType__cost_per_epoch: _TypeAlias = _typing.Literal["_cost_per_epoch", b"_cost_per_epoch"]  # noqa: Y015
     _WhichOneofReturnType__critical_batch_size: _TypeAlias = _typing.Literal["critical_batch_size"]  # noqa: Y015
     _WhichOneofArgType__critical_batch_size: _TypeAlias = _typing.Literal["_critical_batch_size", b"_critical_batch_size"]  # noqa: Y015
+    _WhichOneofReturnType__energy_per_epoch_j: _TypeAlias = _typing.Literal["energy_per_epoch_j"]  # noqa: Y015
+    _WhichOneofArgType__energy_per_epoch_j: _TypeAlias = _typing.Literal["_energy_per_epoch_j", b"_energy_per_epoch_j"]  # noqa: Y015
     _WhichOneofReturnType__expected_speedup_over_reference: _TypeAlias = _typing.Literal["expected_speedup_over_reference"]  # noqa: Y015
     _WhichOneofArgType__expected_speedup_over_reference: _TypeAlias = _typing.Literal["_expected_speedup_over_reference", b"_expected_speedup_over_reference"]  # noqa: Y015
+    _WhichOneofReturnType__mean_power_w: _TypeAlias = _typing.Literal["mean_power_w"]  # noqa: Y015
+    _WhichOneofArgType__mean_power_w: _TypeAlias = _typing.Literal["_mean_power_w", b"_mean_power_w"]  # noqa: Y015
     _WhichOneofReturnType__measured_peak_bytes: _TypeAlias = _typing.Literal["measured_peak_bytes"]  # noqa: Y015
     _WhichOneofArgType__measured_peak_bytes: _TypeAlias = _typing.Literal["_measured_peak_bytes", b"_measured_peak_bytes"]  # noqa: Y015
     _WhichOneofReturnType__momentum: _TypeAlias = _typing.Literal["momentum"]  # noqa: Y015
@@ -529,9 +547,15 @@ class Advice(_message.Message):
     _WhichOneofReturnType__weight_decay: _TypeAlias = _typing.Literal["weight_decay"]  # noqa: Y015
     _WhichOneofArgType__weight_decay: _TypeAlias = _typing.Literal["_weight_decay", b"_weight_decay"]  # noqa: Y015
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_per_epoch) -> _WhichOneofReturnType__cost_per_epoch | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__critical_batch_size) -> _WhichOneofReturnType__critical_batch_size | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__energy_per_epoch_j) -> _WhichOneofReturnType__energy_per_epoch_j | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_speedup_over_reference) -> _WhichOneofReturnType__expected_speedup_over_reference | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean_power_w) -> _WhichOneofReturnType__mean_power_w | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__measured_peak_bytes) -> _WhichOneofReturnType__measured_peak_bytes | None: ...
     @_typing.overload

@@ -487,6 +487,57 @@ class Verify(_message.Message):
 Global___Verify: _TypeAlias = Verify  # noqa: Y015
 
 @_typing.final
+class RangeTest(_message.Message):
+    """Train from fresh weights while the learning rate grows by a factor with each step.
+
+    The weights are those, and the samples come in the order, of every other training of the job.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_LIMIT_S_FIELD_NUMBER: _builtins.int
+    MICRO_BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    ACCUMULATION_STEPS_FIELD_NUMBER: _builtins.int
+    SMALLEST_LEARNING_RATE_FIELD_NUMBER: _builtins.int
+    LARGEST_LEARNING_RATE_FIELD_NUMBER: _builtins.int
+    STEP_COUNT_FIELD_NUMBER: _builtins.int
+    STOP_AFTER_S_FIELD_NUMBER: _builtins.int
+    time_limit_s: _builtins.float
+    """Seconds after which the worker is stopped."""
+    micro_batch_size: _builtins.int
+    """b, samples."""
+    accumulation_steps: _builtins.int
+    """a, micro-batches a step."""
+    smallest_learning_rate: _builtins.float
+    """η of the first step."""
+    largest_learning_rate: _builtins.float
+    """η of the last step, if the loss has not risen for good before."""
+    step_count: _builtins.int
+    """Optimizer steps from the smallest to the largest rate."""
+    stop_after_s: _builtins.float
+    """Seconds after which to take no further step; unset to take them all."""
+    def __init__(
+        self,
+        *,
+        time_limit_s: _builtins.float = ...,
+        micro_batch_size: _builtins.int = ...,
+        accumulation_steps: _builtins.int = ...,
+        smallest_learning_rate: _builtins.float = ...,
+        largest_learning_rate: _builtins.float = ...,
+        step_count: _builtins.int = ...,
+        stop_after_s: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_stop_after_s", b"_stop_after_s", "stop_after_s", b"stop_after_s"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stop_after_s", b"_stop_after_s", "accumulation_steps", b"accumulation_steps", "largest_learning_rate", b"largest_learning_rate", "micro_batch_size", b"micro_batch_size", "smallest_learning_rate", b"smallest_learning_rate", "step_count", b"step_count", "stop_after_s", b"stop_after_s", "time_limit_s", b"time_limit_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__stop_after_s: _TypeAlias = _typing.Literal["stop_after_s"]  # noqa: Y015
+    _WhichOneofArgType__stop_after_s: _TypeAlias = _typing.Literal["_stop_after_s", b"_stop_after_s"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stop_after_s) -> _WhichOneofReturnType__stop_after_s | None: ...
+
+Global___RangeTest: _TypeAlias = RangeTest  # noqa: Y015
+
+@_typing.final
 class Command(_message.Message):
     """One thing to measure."""
 
@@ -500,6 +551,7 @@ class Command(_message.Message):
     TRAIN_FIELD_NUMBER: _builtins.int
     EVALUATE_FIELD_NUMBER: _builtins.int
     VERIFY_FIELD_NUMBER: _builtins.int
+    RANGE_TEST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def inspect_task(self) -> Global___InspectTask:
         """Load the model file and say what it holds."""
@@ -532,6 +584,10 @@ class Command(_message.Message):
     def verify(self) -> Global___Verify:
         """Run the very setting to be recommended, in a fresh process."""
 
+    @_builtins.property
+    def range_test(self) -> Global___RangeTest:
+        """Train while the learning rate grows by a factor with each step."""
+
     def __init__(
         self,
         *,
@@ -543,12 +599,13 @@ class Command(_message.Message):
         train: Global___Train | None = ...,
         evaluate: Global___Evaluate | None = ...,
         verify: Global___Verify | None = ...,
+        range_test: Global___RangeTest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "range_test", b"range_test", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "range_test", b"range_test", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["inspect_task", "trace_memory", "run_step", "time_steps", "time_loader", "train", "evaluate", "verify"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["inspect_task", "trace_memory", "run_step", "time_steps", "time_loader", "train", "evaluate", "verify", "range_test"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -1081,6 +1138,40 @@ class Verification(_message.Message):
 Global___Verification: _TypeAlias = Verification  # noqa: Y015
 
 @_typing.final
+class RangeRun(_message.Message):
+    """What training did while its learning rate grew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEARNING_RATES_FIELD_NUMBER: _builtins.int
+    TRAIN_LOSSES_FIELD_NUMBER: _builtins.int
+    DIVERGED_FIELD_NUMBER: _builtins.int
+    diverged: _builtins.bool
+    """Whether it ended early because the loss had risen for good or was not finite."""
+    @_builtins.property
+    def learning_rates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """η of each step whose loss was finite, rising."""
+
+    @_builtins.property
+    def train_losses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Training loss of each of them, before the step was taken."""
+
+    def __init__(
+        self,
+        *,
+        learning_rates: _abc.Iterable[_builtins.float] | None = ...,
+        train_losses: _abc.Iterable[_builtins.float] | None = ...,
+        diverged: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["diverged", b"diverged", "learning_rates", b"learning_rates", "train_losses", b"train_losses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RangeRun: _TypeAlias = RangeRun  # noqa: Y015
+
+@_typing.final
 class OutOfMemory(_message.Message):
     """The command ran out of memory."""
 
@@ -1248,6 +1339,7 @@ class Outcome(_message.Message):
     OUT_OF_MEMORY_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     TIMED_OUT_FIELD_NUMBER: _builtins.int
+    RANGE_RUN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def task_profile(self) -> Global___TaskProfile:
         """What is known of a task before anything is trained."""
@@ -1292,6 +1384,10 @@ class Outcome(_message.Message):
     def timed_out(self) -> Global___TimedOut:
         """The command did not end within its time limit and its process was killed."""
 
+    @_builtins.property
+    def range_run(self) -> Global___RangeRun:
+        """What training did while its learning rate grew."""
+
     def __init__(
         self,
         *,
@@ -1306,12 +1402,13 @@ class Outcome(_message.Message):
         out_of_memory: Global___OutOfMemory | None = ...,
         failed: Global___Failed | None = ...,
         timed_out: Global___TimedOut | None = ...,
+        range_run: Global___RangeRun | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["task_profile", "memory_trace", "step_run", "step_times", "loader_times", "train_run", "evaluation", "verification", "out_of_memory", "failed", "timed_out"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["task_profile", "memory_trace", "step_run", "step_times", "loader_times", "train_run", "evaluation", "verification", "out_of_memory", "failed", "timed_out", "range_run"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
@@ -1327,11 +1424,16 @@ class Measurement(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     WALL_S_FIELD_NUMBER: _builtins.int
     DRIFT_BYTES_FIELD_NUMBER: _builtins.int
+    MEAN_POWER_W_FIELD_NUMBER: _builtins.int
     wall_s: _builtins.float
     """Seconds from the asking to the answer, worker start included."""
     drift_bytes: _builtins.int
     """Most by which memory that other processes hold on the device changed meanwhile; 0 where nobody
     looked.
+    """
+    mean_power_w: _builtins.float
+    """Watts that the device drew meanwhile, on average; of TimeSteps, while steps were timed. Unset
+    where it does not say.
     """
     @_builtins.property
     def command(self) -> Global___Command:
@@ -1348,11 +1450,14 @@ class Measurement(_message.Message):
         outcome: Global___Outcome | None = ...,
         wall_s: _builtins.float = ...,
         drift_bytes: _builtins.int = ...,
+        mean_power_w: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "outcome", b"outcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_mean_power_w", b"_mean_power_w", "command", b"command", "mean_power_w", b"mean_power_w", "outcome", b"outcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "drift_bytes", b"drift_bytes", "outcome", b"outcome", "wall_s", b"wall_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mean_power_w", b"_mean_power_w", "command", b"command", "drift_bytes", b"drift_bytes", "mean_power_w", b"mean_power_w", "outcome", b"outcome", "wall_s", b"wall_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__mean_power_w: _TypeAlias = _typing.Literal["mean_power_w"]  # noqa: Y015
+    _WhichOneofArgType__mean_power_w: _TypeAlias = _typing.Literal["_mean_power_w", b"_mean_power_w"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean_power_w) -> _WhichOneofReturnType__mean_power_w | None: ...
 
 Global___Measurement: _TypeAlias = Measurement  # noqa: Y015

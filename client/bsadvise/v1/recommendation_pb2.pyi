@@ -38,6 +38,10 @@ class _ObjectiveEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Objective.V
     """Samples seen until the target loss."""
     OBJECTIVE_MEMORY: _Objective.ValueType  # 4
     """Peak bytes."""
+    OBJECTIVE_ENERGY: _Objective.ValueType  # 5
+    """Modelled joules to the target loss."""
+    OBJECTIVE_COST: _Objective.ValueType  # 6
+    """Modelled price of the device-hours to the target loss; needs device_hour_price."""
 
 class Objective(_Objective, metaclass=_ObjectiveEnumTypeWrapper):
     """What the advice minimises."""
@@ -52,6 +56,10 @@ OBJECTIVE_SAMPLES: Objective.ValueType  # 3
 """Samples seen until the target loss."""
 OBJECTIVE_MEMORY: Objective.ValueType  # 4
 """Peak bytes."""
+OBJECTIVE_ENERGY: Objective.ValueType  # 5
+"""Modelled joules to the target loss."""
+OBJECTIVE_COST: Objective.ValueType  # 6
+"""Modelled price of the device-hours to the target loss; needs device_hour_price."""
 Global___Objective: _TypeAlias = Objective  # noqa: Y015
 
 class _Priority:
@@ -191,6 +199,7 @@ class AdviceRequest(_message.Message):
     BUILD_KWARGS_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     PYTHON_FIELD_NUMBER: _builtins.int
+    DEVICE_HOUR_PRICE_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """"auto", "cpu", "cuda:N", a device's UUID, or a name from the catalogue of cards."""
     memory_limit_bytes: _builtins.int
@@ -219,6 +228,8 @@ class AdviceRequest(_message.Message):
     """Absolute path of the Python interpreter, on the daemon's machine, whose packages the model file
     needs; unset for the daemon's own. A daemon that several share allows those that it lists.
     """
+    device_hour_price: _builtins.float
+    """What an hour of one device costs, at least 0, in whatever currency; unset where nobody said."""
     @_builtins.property
     def source(self) -> Global___Source:
         """The user's code."""
@@ -245,15 +256,18 @@ class AdviceRequest(_message.Message):
         build_kwargs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         priority: Global___Priority.ValueType | None = ...,
         python: _builtins.str | None = ...,
+        device_hour_price: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "device", b"device", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "priority", b"priority", "python", b"python", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "priority", b"priority", "python", b"python", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "build_kwargs", b"build_kwargs", "device", b"device", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "priority", b"priority", "python", b"python", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "build_kwargs", b"build_kwargs", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "priority", b"priority", "python", b"python", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_s: _TypeAlias = _typing.Literal["budget_s"]  # noqa: Y015
     _WhichOneofArgType__budget_s: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s"]  # noqa: Y015
     _WhichOneofReturnType__device: _TypeAlias = _typing.Literal["device"]  # noqa: Y015
     _WhichOneofArgType__device: _TypeAlias = _typing.Literal["_device", b"_device"]  # noqa: Y015
+    _WhichOneofReturnType__device_hour_price: _TypeAlias = _typing.Literal["device_hour_price"]  # noqa: Y015
+    _WhichOneofArgType__device_hour_price: _TypeAlias = _typing.Literal["_device_hour_price", b"_device_hour_price"]  # noqa: Y015
     _WhichOneofReturnType__effective_batch_size: _TypeAlias = _typing.Literal["effective_batch_size"]  # noqa: Y015
     _WhichOneofArgType__effective_batch_size: _TypeAlias = _typing.Literal["_effective_batch_size", b"_effective_batch_size"]  # noqa: Y015
     _WhichOneofReturnType__margin_bytes: _TypeAlias = _typing.Literal["margin_bytes"]  # noqa: Y015
@@ -280,6 +294,8 @@ class AdviceRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_s) -> _WhichOneofReturnType__budget_s | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__device) -> _WhichOneofReturnType__device | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__device_hour_price) -> _WhichOneofReturnType__device_hour_price | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__effective_batch_size) -> _WhichOneofReturnType__effective_batch_size | None: ...
     @_typing.overload
