@@ -264,7 +264,88 @@ class Verify:
         at_least("step_count", self.step_count, 1)
 
 
-Command = InspectTask | TraceMemory | RunStep | TimeSteps | TimeLoader | Train | Evaluate | Verify
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeTest:
+    """Train from fresh weights while the learning rate grows by a factor with each step.
+
+    The weights are those, and the samples come in the order, of every other training of the job.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        micro_batch_size: b, samples.
+        accumulation_steps: a, micro-batches a step.
+        smallest_learning_rate: η of the first step.
+        largest_learning_rate: η of the last step, if the loss has not risen for good before.
+        step_count: Optimizer steps from the smallest to the largest rate.
+        stop_after_s: Seconds after which to take no further step; None to take them all.
+    """
+
+    time_limit_s: float
+    micro_batch_size: int
+    accumulation_steps: int
+    smallest_learning_rate: float
+    largest_learning_rate: float
+    step_count: int
+    stop_after_s: float | None = None
+
+    def __post_init__(self) -> None:
+        above("time_limit_s", self.time_limit_s, 0)
+        at_least("micro_batch_size", self.micro_batch_size, 1)
+        at_least("accumulation_steps", self.accumulation_steps, 1)
+        above("smallest_learning_rate", self.smallest_learning_rate, 0)
+        above("largest_learning_rate", self.largest_learning_rate, self.smallest_learning_rate)
+        at_least("step_count", self.step_count, 2)
+        above("stop_after_s", self.stop_after_s, 0)
+
+    @property
+    def factor(self) -> float:
+        """How many times the rate of one step is that of the step before."""
+        ratio = self.largest_learning_rate / self.smallest_learning_rate
+        growth: float = ratio ** (1 / (self.step_count - 1))
+        return growth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareOrders:
+    """Take gradients of batches in the stored order, and of the same samples shuffled.
+
+    At fresh weights, which stay as they are. The batches are spread over the data: where a data
+    set is sorted, those that follow one another would all be alike.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        batch_size: Samples a batch.
+        batch_count: Batches in each order.
+        shuffle_count: Shuffled orders.
+        most_read_samples: How far a stream may be read to spread the batches, samples.
+    """
+
+    time_limit_s: float
+    batch_size: int
+    batch_count: int
+    shuffle_count: int
+    most_read_samples: int
+
+    def __post_init__(self) -> None:
+        above("time_limit_s", self.time_limit_s, 0)
+        at_least("batch_size", self.batch_size, 2)
+        at_least("batch_count", self.batch_count, 3)
+        at_least("shuffle_count", self.shuffle_count, 1)
+        at_least("most_read_samples", self.most_read_samples, self.batch_size * self.batch_count)
+
+
+Command = (
+    InspectTask
+    | TraceMemory
+    | RunStep
+    | TimeSteps
+    | TimeLoader
+    | Train
+    | Evaluate
+    | Verify
+    | RangeTest
+    | CompareOrders
+)
 
 _STAGES: dict[type, Stage] = {
     InspectTask: Stage.INSPECT,
@@ -274,6 +355,8 @@ _STAGES: dict[type, Stage] = {
     TimeLoader: Stage.THROUGHPUT,
     Evaluate: Stage.TRUNK,
     Verify: Stage.VERIFY,
+    RangeTest: Stage.TRUNK,
+    CompareOrders: Stage.TRUNK,
 }
 
 

@@ -10,6 +10,7 @@ from advisor.domain.commands import (
     Command,
     Evaluate,
     InspectTask,
+    RangeTest,
     RunStep,
     TimeLoader,
     TimeSteps,
@@ -24,6 +25,7 @@ from advisor.domain.measurements import (
     MemoryTrace,
     Outcome,
     OutOfMemory,
+    RangeRun,
     StepRun,
     StepTimes,
     TrainRun,
@@ -45,6 +47,7 @@ _FIGURES: dict[type, type] = {
     Train: TrainRun,
     Evaluate: Evaluation,
     Verify: Verification,
+    RangeTest: RangeRun,
 }
 
 
@@ -61,6 +64,8 @@ def is_possible(command: Command, outcome: Outcome) -> bool:
     match command, outcome:
         case ((Train() | Verify()), (TrainRun() | Verification())):
             return outcome.step_count <= command.step_count
+        case RangeTest(), RangeRun():
+            return len(outcome.learning_rates) <= command.step_count
         case TimeLoader(), LoaderTimes():
             return sum(outcome.batch_times_s) <= command.time_limit_s
         case TimeSteps(), StepTimes():

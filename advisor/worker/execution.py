@@ -11,6 +11,7 @@ from advisor.domain.commands import (
     Command,
     Evaluate,
     InspectTask,
+    RangeTest,
     RunStep,
     TimeLoader,
     TimeSteps,
@@ -29,6 +30,7 @@ from advisor.worker.inspection import inspect_task
 from advisor.worker.model_file import forget_modules
 from advisor.worker.oom import out_of_memory
 from advisor.worker.placement import Placement
+from advisor.worker.range_test import run_range_test
 from advisor.worker.running import run_step, verify
 from advisor.worker.task import Task
 from advisor.worker.timing import time_loader, time_steps
@@ -103,6 +105,8 @@ class Worker:
                 return train(workshop, self._checkpoints, command)
             case Evaluate():
                 return evaluate(workshop, self._checkpoints, command)
+            case RangeTest():
+                return run_range_test(workshop, command)
             case Verify():
                 return verify(workshop, command)
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 
-from advisor.domain.commands import Train
+from advisor.domain.commands import RangeTest, Train
 from advisor.domain.measurements import TrainRun
 from advisor.worker.checkpoints import Checkpoints
 from advisor.worker.evaluation import held_out_loss
@@ -27,19 +27,21 @@ def train(workshop: Workshop, checkpoints: Checkpoints, command: Train) -> Train
     step = workshop.build_step(command.learning_rate)
     if command.start_checkpoint is not None:
         checkpoints.load(command.start_checkpoint, step)
-    # What is drawn at random, dropout above all, is alike in all trials and new in each rung.
-    seed_everything(workshop.task.seed + 7919 * (command.rung + 1))
+    has_measure = workshop.task.data.evaluation_size > 0
+    seed_rung(workshop, command.rung)
     meter = None
     if command.measure_noise:
         meter = NoiseMeter(step, command.micro_batch_size, command.accumulation_steps)
     earlier: list[float | None] = []
 
-    def look(step_count: int) -> None:
-        if step_count in command.evaluation_steps:
+    def look(losses: list[float]) -> bool:
+        if len(losses) in command.evaluation_steps:
             earlier.append(held_out_loss(step, command.evaluation_batch_size))
+        return False
 
-    losses = _take_steps(workshop, step, command, meter, look)
-    has_measure = workshop.task.data.evaluation_size > 0
+    losses = take_steps(
+        workshop, step, command, look, meter=meter, first_sample=command.first_sample
+    )
     finite = [loss for loss in earlier if loss is not None]
     diverged = not math.isfinite(losses[-1]) or (has_measure and len(finite) < len(earlier))
     loss = None if diverged else held_out_loss(step, command.evaluation_batch_size)
@@ -56,12 +58,23 @@ def train(workshop: Workshop, checkpoints: Checkpoints, command: Train) -> Train
     )
 
 
-def _take_steps(
+def seed_rung(workshop: Workshop, rung: int) -> None:
+    """Seed what training draws at random, dropout above all: alike in all trials, new in each rung.
+
+    The data are opened first, since that seeds too: a process's first training is like any other.
+    """
+    _ = workshop.task.data
+    seed_everything(workshop.task.seed + 7919 * (rung + 1))
+
+
+def take_steps(
     workshop: Workshop,
     step: TrainingStep,
-    command: Train,
-    meter: NoiseMeter | None,
-    look: Callable[[int], None],
+    command: Train | RangeTest,
+    look: Callable[[list[float]], bool],
+    *,
+    meter: NoiseMeter | None = None,
+    first_sample: int = 0,
 ) -> list[float]:
     """Return the loss of each step, at least one; the last is not finite when it diverged.
 
@@ -69,28 +82,27 @@ def _take_steps(
         workshop: Where the data come from.
         step: What is trained.
         command: How.
+        look: Called with the losses so far after each step that went well; returns whether to
+            take no more.
         meter: Collects gradient norms.
-        look: Called with the number of steps after each that went well.
+        first_sample: Position in the data order at which to begin, samples.
     """
     watchers: list[StepObserver] = [meter] if meter else []
     losses: list[float] = []
     batches = workshop.task.data.training_batches(
-        command.micro_batch_size, first_sample=command.first_sample
+        command.micro_batch_size, first_sample=first_sample
     )
-
     stop_s = time.monotonic() + (command.stop_after_s or math.inf)
-
-    def is_over() -> bool:
-        return bool(losses) and (not math.isfinite(losses[-1]) or time.monotonic() > stop_s)
+    is_over = False
 
     def take(count: int, observers: list[StepObserver]) -> None:
-        while len(losses) < count and not is_over():
+        nonlocal is_over
+        while len(losses) < count and not is_over:
             loss = step.run(
                 batches, accumulation_steps=command.accumulation_steps, observers=observers
             )
             losses.append(float(loss))
-            if math.isfinite(losses[-1]):
-                look(len(losses))
+            is_over = not math.isfinite(losses[-1]) or look(losses) or time.monotonic() > stop_s
 
     with closing(batches), meter or nullcontext():
         # The limit is enforced for two steps, after which memory has nothing new to show: an

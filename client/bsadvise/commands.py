@@ -203,4 +203,62 @@ class Verify(Tagged):
     step_count: int
 
 
-Command = InspectTask | TraceMemory | RunStep | TimeSteps | TimeLoader | Train | Evaluate | Verify
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeTest(Tagged):
+    """Train from fresh weights while the learning rate grows by a factor with each step.
+
+    The weights are those, and the samples come in the order, of every other training of the job.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        micro_batch_size: b, samples.
+        accumulation_steps: a, micro-batches a step.
+        smallest_learning_rate: η of the first step.
+        largest_learning_rate: η of the last step, if the loss has not risen for good before.
+        step_count: Optimizer steps from the smallest to the largest rate.
+        stop_after_s: Seconds after which to take no further step; None to take them all.
+    """
+
+    time_limit_s: float
+    micro_batch_size: int
+    accumulation_steps: int
+    smallest_learning_rate: float
+    largest_learning_rate: float
+    step_count: int
+    stop_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareOrders(Tagged):
+    """Take gradients of batches in the stored order, and of the same samples shuffled.
+
+    At fresh weights, which stay as they are. The batches are spread over the data: where a data
+    set is sorted, those that follow one another would all be alike.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        batch_size: Samples a batch.
+        batch_count: Batches in each order.
+        shuffle_count: Shuffled orders.
+        most_read_samples: How far a stream may be read to spread the batches, samples.
+    """
+
+    time_limit_s: float
+    batch_size: int
+    batch_count: int
+    shuffle_count: int
+    most_read_samples: int
+
+
+Command = (
+    InspectTask
+    | TraceMemory
+    | RunStep
+    | TimeSteps
+    | TimeLoader
+    | Train
+    | Evaluate
+    | Verify
+    | RangeTest
+    | CompareOrders
+)

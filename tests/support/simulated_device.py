@@ -16,6 +16,7 @@ from advisor.domain.commands import (
     Evaluate,
     InspectTask,
     Lever,
+    RangeTest,
     RunStep,
     TimeLoader,
     TimeSteps,
@@ -32,6 +33,7 @@ from advisor.domain.measurements import (
     MemoryTrace,
     Outcome,
     OutOfMemory,
+    RangeRun,
     StepRun,
     StepTimes,
     TrainRun,
@@ -154,6 +156,8 @@ class SimulatedDevice:
                 return LoaderTimes(batch_size=size, batch_times_s=(1e-7 * size,) * 3)
             case Train():
                 return self._too_large(command.micro_batch_size) or self._train(command)
+            case RangeTest():
+                return self._too_large(command.micro_batch_size) or self._test_range(command)
             case Evaluate():
                 return Evaluation(held_out_loss=self.loss(fresh_errors()))
             case Verify(micro_batch_size=b, accumulation_steps=a, step_count=steps):
@@ -209,11 +213,30 @@ class SimulatedDevice:
             gradient_norms=self._norms(command, errors) if command.measure_noise else None,
         )
 
-    def _steps_in_time(self, command: Train) -> int:
+    def _test_range(self, command: RangeTest) -> RangeRun:
+        errors, rates, losses = fresh_errors(), [], []
+        batch_size = command.micro_batch_size * command.accumulation_steps
+        for index in range(self._steps_in_time(command)):
+            rates.append(command.smallest_learning_rate * command.factor**index)
+            losses.append(self.loss(errors))
+            if losses[-1] > 10 * losses[0]:
+                break
+            errors = self.train(errors, batch_size=batch_size, learning_rate=rates[-1], steps=1)
+        return RangeRun(
+            learning_rates=tuple(rates),
+            train_losses=tuple(losses),
+            diverged=losses[-1] > 10 * losses[0],
+        )
+
+    def _steps_in_time(self, command: Train | RangeTest) -> int:
         if command.stop_after_s is None:
             return command.step_count
-        step_s = self.wall_factor * self.step_time_s(command.effective_batch_size)
+        step_s = self._train_step_s(command)
         return min(command.step_count, max(1, int(command.stop_after_s / step_s)))
+
+    def _train_step_s(self, command: Train | RangeTest) -> float:
+        batch_size = command.micro_batch_size * command.accumulation_steps
+        return self.wall_factor * self.step_time_s(batch_size)
 
     def _norms(self, command: Train, errors: tuple[float, ...]) -> GradientNorms:
         squared = sum(h * h * e for h, e in zip(_CURVATURES, errors, strict=True))
@@ -243,9 +266,8 @@ class SimulatedDevice:
                 return 0.2
             case TimeSteps() | TimeLoader():
                 return 0.5
-            case Train():
-                step_s = self.step_time_s(command.effective_batch_size)
-                return 0.05 + self.wall_factor * self._steps_in_time(command) * step_s
+            case Train() | RangeTest():
+                return 0.05 + self._steps_in_time(command) * self._train_step_s(command)
             case RunStep() | Verify():
                 return 1.0
 

@@ -9,6 +9,7 @@ from bsadvise.commands import (
     Command,
     Evaluate,
     InspectTask,
+    RangeTest,
     RunStep,
     Stage,
     TimeLoader,
@@ -24,6 +25,7 @@ from bsadvise.measurements import (
     MemoryTrace,
     Outcome,
     OutOfMemory,
+    RangeRun,
     StepRun,
     StepTimes,
     TimedOut,
@@ -42,6 +44,7 @@ _STAGES: dict[type, Stage] = {
     TimeLoader: Stage.THROUGHPUT,
     Evaluate: Stage.TRUNK,
     Verify: Stage.VERIFY,
+    RangeTest: Stage.TRUNK,
 }
 
 
@@ -84,6 +87,9 @@ def describe_command(command: Command) -> str:
             return "measuring the held-out loss"
         case Verify():
             return f"running the recommended setting, {_trained(command)}"
+        case RangeTest():
+            low, high = command.smallest_learning_rate, command.largest_learning_rate
+            return f"testing learning rates from {format_rate(low)} to {format_rate(high)}"
         case Train():
             return f"{_training(command)}, {_trained(command)}"
 
@@ -104,6 +110,8 @@ def describe_outcome(outcome: Outcome) -> str:
             return f"{format_seconds(median(outcome.batch_times_s))} a batch"
         case TrainRun() | Evaluation():
             return _training_outcome(outcome)
+        case RangeRun():
+            return _range(outcome)
         case Verification():
             steps = f"{outcome.step_count} steps run"
             return f"{steps}, {format_bytes(outcome.peak_bytes)} measured"
@@ -134,6 +142,13 @@ def _training_outcome(outcome: TrainRun | Evaluation) -> str:
     if isinstance(outcome, TrainRun) and outcome.train_losses:
         return f"training loss {outcome.train_losses[-1]:.4g}"
     return "no finite loss"
+
+
+def _range(run: RangeRun) -> str:
+    if not run.learning_rates:
+        return "no finite loss"
+    last = format_rate(run.learning_rates[-1])
+    return f"diverged by lr {last}" if run.diverged else f"stable up to lr {last}"
 
 
 def _misfortune(outcome: OutOfMemory | Failed | TimedOut) -> str:
