@@ -1,0 +1,64 @@
+"""Where to clip gradients, from the norms that they had.
+
+    ‖G_B‖   norm of the gradient of a step of batch B; its mean square is ‖G‖² + tr(Σ)/B, so that it
+            falls with B like √(1 + 𝓑/B) (McCandlish et al., arXiv 1812.06162, appendix A)
+
+A threshold taken from the norms of many steps serves, and training is not sensitive to it
+(Pascanu et al., arXiv 1211.5063). At the 90th percentile one step in ten is shortened: the outliers
+are, and the usual step is not. It is at most ten times the mean norm, the upper end of what they
+found to work.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from advisor.estimators.efficiency import relative_steps
+
+_LEAST_STEPS = 10
+"""A 90th percentile of fewer norms would be their maximum."""
+
+
+@dataclass(frozen=True, slots=True)
+class NormStatistics:
+    """What the norms of many steps were like.
+
+    Attributes:
+        median: Half of them were smaller.
+        percentile_90: Nine in ten of them were no larger.
+    """
+
+    median: float
+    percentile_90: float
+
+
+def norm_statistics(norms: Sequence[float]) -> NormStatistics | None:
+    """Return the statistics of ‖G_B‖ over steps; None where they are too few.
+
+    Args:
+        norms: One for each step; what is not finite is left out.
+    """
+    ordered = sorted(filter(math.isfinite, norms))
+    if len(ordered) < _LEAST_STEPS:
+        return None
+    # Norms that were seen, none between them: then no more than one in ten is above the 90th.
+    return NormStatistics(_percentile(ordered, 50), _percentile(ordered, 90))
+
+
+def clip_at(statistics: NormStatistics, from_size: int, to_size: int, noise_scale: float) -> float:
+    """Return the norm at which to clip steps of another batch than the one that was measured.
+
+    Args:
+        statistics: Of the steps that were measured.
+        from_size: Their batch, at least 1.
+        to_size: B, at least 1.
+        noise_scale: 𝓑, samples, at least 0.
+    """
+    ratio = relative_steps(to_size, noise_scale) / relative_steps(from_size, noise_scale)
+    return statistics.percentile_90 * math.sqrt(ratio)
+
+
+def _percentile(ordered: Sequence[float], percent: int) -> float:
+    return ordered[math.ceil(percent * len(ordered) / 100) - 1]
