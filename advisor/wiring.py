@@ -18,7 +18,9 @@ from advisor.application.application import Application, Ports, build_applicatio
 from advisor.application.housekeeping import Keep
 from advisor.application.sharing import SharingPolicy
 from advisor.config.settings import Settings
+from advisor.devices.accelerators import Accelerators
 from advisor.devices.cpu import read_cpu
+from advisor.devices.energy import LocalEnergyMeter
 from advisor.devices.inventory import LocalInventory
 from advisor.domain.access import Limits
 from advisor.planning.estimate import MemoryPlanner
@@ -158,10 +160,12 @@ async def build_daemon(settings: Settings) -> Daemon:
     )
     pool = LocalPool(box=box)
     metrics = Metrics(clock.monotonic_s, tracing)
+    accelerators = Accelerators()
     ports = Ports(
         store=store,
         pool=pool,
-        inventory=LocalInventory(),
+        inventory=LocalInventory(read_accelerators=accelerators.read),
+        energy_meter=LocalEnergyMeter(accelerators),
         planner=RecommendationPlanner(OptunaProposer()),
         estimate_planner=MemoryPlanner(),
         clock=clock,

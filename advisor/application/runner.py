@@ -12,6 +12,7 @@ from advisor.application.brake import Brake, Stopped, StopReason, run_until_stop
 from advisor.application.cache import find_cached_advice
 from advisor.application.hub import Hub
 from advisor.application.neighbours import DeviceLost, Neighbours
+from advisor.application.power_watch import PowerWatch
 from advisor.application.run import Run
 from advisor.application.workspace import Workspace
 from advisor.domain.advice import Advice, Refusal, RefusalCode
@@ -30,6 +31,7 @@ from advisor.domain.request import AdviceRequest
 from advisor.planning.step import Planner
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
+from advisor.ports.energy_meter import EnergyMeter
 from advisor.ports.store import Store
 from advisor.ports.telemetry import Telemetry
 from advisor.ports.worker_pool import WorkerPool, WorkerSession
@@ -59,6 +61,7 @@ class Runner:
         store: Where logs and states are kept.
         pool: Where commands are carried out.
         inventory: Where devices are found.
+        energy_meter: What tells what they draw.
         planner: What decides.
         clock: The time.
         hub: Who is told of each event.
@@ -71,6 +74,7 @@ class Runner:
     store: Store
     pool: WorkerPool
     inventory: DeviceInventory
+    energy_meter: EnergyMeter
     planner: Planner
     clock: Clock
     hub: Hub
@@ -194,6 +198,10 @@ class Runner:
         async with AsyncExitStack() as stack:
             session: WorkerSession | None = None
             neighbours = Neighbours(self.inventory, device)
+            read_energy = await asyncio.to_thread(
+                stack.enter_context, self.energy_meter.open(device)
+            )
+            power = PowerWatch(read_energy, self.clock)
             while True:
                 run.brake.check()
                 step = await asyncio.to_thread(self.planner.next_step, request, planned, log)
@@ -208,9 +216,13 @@ class Runner:
                     session = await self._open_session(stack, run.recommendation, device)
                 await run.append(CommandStarted(command=step))
                 await neighbours.look()
-                measurement = await self._measure(session, step, run)
-                drift_bytes = await neighbours.drift_bytes()
-                measurement = replace(measurement, drift_bytes=drift_bytes)
+                async with power.watching():
+                    measurement = await self._measure(session, step, run)
+                measurement = replace(
+                    measurement,
+                    drift_bytes=await neighbours.drift_bytes(),
+                    mean_power_w=power.mean_power_w(measurement.outcome),
+                )
                 log = await self._record(run, log, measurement)
 
     async def _end_late(self, recommendation: Recommendation, log: Log) -> StateChanged:

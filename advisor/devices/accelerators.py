@@ -33,6 +33,10 @@ _NUMBERING = ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
 """What changes HIP's numbers. The child is to see all; the inventory then hides some."""
 
 
+_POWER_FILES = ("power1_average", "power1_input")
+"""Microwatts; which of them there is depends on the card."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
     """A card as it was found, and where its driver tells of it."""
@@ -72,6 +76,21 @@ class Accelerators:
         return tuple(
             replace(found.device, free_bytes=self._read_free(found)) for found in self._found
         )
+
+    def read_power_w(self, device_id: str) -> float | None:
+        """Return the watts that one of them draws; None where its driver does not say."""
+        with self._lock:
+            found = next((f for f in self._found or () if f.device.device_id == device_id), None)
+        if found is None or found.pci_address is None:
+            return None
+        sensors = self._root / "sys/bus/pci/devices" / found.pci_address / "hwmon"
+        for name in _POWER_FILES:
+            for path in sensors.glob(f"hwmon*/{name}"):
+                try:
+                    return int(path.read_text(encoding="ascii")) / 1e6
+                except (OSError, ValueError):
+                    continue
+        return None
 
     def _may_have_any(self) -> bool:
         if not (self._root / "dev/kfd").exists():  # The device file of AMD's compute driver.

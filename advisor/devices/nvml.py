@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -59,6 +59,28 @@ def read_gpus() -> tuple[Device, ...]:
     except pynvml.NVMLError as error:
         logger.warning("cannot list the GPUs: %s", error)
         return ()
+
+
+@contextmanager
+def open_gpu(device_id: str) -> Iterator[Handle | None]:
+    """Give the handle of a GPU, of use until this is left; None where there is no such GPU."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(_library())
+            gpu = pynvml.nvmlDeviceGetHandleByUUID(device_id)
+        except pynvml.NVMLError:
+            gpu = None
+        yield gpu
+
+
+def read_energy_j(gpu: Handle) -> float | None:
+    """Return the joules that a GPU has taken since its driver was loaded; None if it is mute."""
+    return _thousandth(_ask_gently(pynvml.nvmlDeviceGetTotalEnergyConsumption, gpu))
+
+
+def read_power_w(gpu: Handle) -> float | None:
+    """Return the watts that a GPU draws; None if it is mute."""
+    return _thousandth(_ask_gently(pynvml.nvmlDeviceGetPowerUsage, gpu))
 
 
 @contextmanager
@@ -113,14 +135,14 @@ def _read(handle: Handle, index: int, driver_version: str | None) -> Device:
         index=index,
         driver_version=driver_version,
         processes=_read_processes(handle),
-        power_w=_watts(_ask(pynvml.nvmlDeviceGetPowerUsage, handle)),
-        power_limit_w=_watts(_ask(pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)),
+        power_w=_thousandth(_ask(pynvml.nvmlDeviceGetPowerUsage, handle)),
+        power_limit_w=_thousandth(_ask(pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)),
         utilisation=None if rates is None else rates.gpu / 100,
     )
 
 
-def _watts(milliwatts: int | None) -> float | None:
-    return None if milliwatts is None else milliwatts / 1000
+def _thousandth(thousandths: int | None) -> float | None:
+    return None if thousandths is None else thousandths / 1000
 
 
 def _read_memory(handle: Handle) -> _Memory:
@@ -177,4 +199,12 @@ def _ask(question: Callable[..., T], *args: object, **kwargs: object) -> T | Non
     try:
         return question(*args, **kwargs)
     except _NO_ANSWER:
+        return None
+
+
+def _ask_gently(question: Callable[..., T], gpu: Handle) -> T | None:
+    """Return the library's answer; None when it has none, also of a card that is lost."""
+    try:
+        return question(gpu)
+    except pynvml.NVMLError:
         return None

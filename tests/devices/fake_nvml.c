@@ -1,7 +1,7 @@
 /* A stand-in for libnvidia-ml.so.1 with the few functions that the inventory asks for.
  *
  * FAKE_NVML_SCENARIO chooses the machine: "no_driver", "eight", "mig", "busy", "old",
- * "unified", "lost", "falling" or "mismatch". GPU 0 of the "falling" machine is lost as soon as
+ * "pascal", "unified", "lost", "falling" or "mismatch". GPU 0 of the "falling" machine is lost as soon as
  * there is a file at FAKE_NVML_FALLEN. Structures and codes follow NVML's public header.
  */
 #include <stdio.h>
@@ -99,6 +99,16 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, device_t *device) {
     return SUCCESS;
 }
 
+int nvmlDeviceGetHandleByUUID(const char *uuid, device_t *device) {
+    long at = atol(strrchr(uuid, '-') + 1) + (strncmp(uuid, "MIG", 3) == 0 ? 100 : 0);
+    unsigned count;
+    if (users == 0) return UNINITIALIZED;
+    nvmlDeviceGetCount_v2(&count);
+    if (at < 100 && at >= (long)count) return NOT_FOUND;
+    *device = (device_t)(at + 1);
+    return SUCCESS;
+}
+
 int nvmlDeviceGetUUID(device_t device, char *uuid, unsigned length) {
     if (is_mig_device(device)) {
         snprintf(uuid, length, "MIG-00000000-0000-0000-0000-%012ld", number(device) - 100);
@@ -186,10 +196,28 @@ int nvmlDeviceGetGraphicsRunningProcesses_v3(device_t device, unsigned *count, p
     return fill(all, is("busy") ? 2 : 0, count, out);
 }
 
+static unsigned drawn_mw = 123456;
+static unsigned long long taken_mj = 5000;
+
+/* Not part of NVML: let a test say what every GPU draws, and let one take energy. */
+void fake_nvml_draw(unsigned power_mw) { drawn_mw = power_mw; }
+void fake_nvml_take(unsigned long long energy_mj) { taken_mj += energy_mj; }
+
 /* Milliwatts; an old driver does not say, nor does a part of a GPU. */
 int nvmlDeviceGetPowerUsage(device_t device, unsigned *power) {
+    if (users == 0) return UNINITIALIZED;
+    if (is_lost(device)) return GPU_IS_LOST;
     if (is("old") || is("unified") || is_mig_device(device)) return NOT_SUPPORTED;
-    *power = 123456;
+    *power = drawn_mw;
+    return SUCCESS;
+}
+
+/* Millijoules; there is no such counter before Volta. */
+int nvmlDeviceGetTotalEnergyConsumption(device_t device, unsigned long long *energy) {
+    if (users == 0) return UNINITIALIZED;
+    if (is_lost(device)) return GPU_IS_LOST;
+    if (is("pascal") || is("old") || is("unified") || is_mig_device(device)) return NOT_SUPPORTED;
+    *energy = taken_mj;
     return SUCCESS;
 }
 

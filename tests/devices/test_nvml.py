@@ -8,14 +8,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 
 from advisor.domain.device import Device, DeviceProcess
 from advisor.serialization import from_dict
@@ -35,19 +33,6 @@ except OSError:
     users = 0
 json.dump({"gpus": [to_dict(g) for g in gpus], "same": gpus == again, "users": users}, sys.stdout)
 """
-
-
-@pytest.fixture(scope="session")
-def library_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("needs gcc")
-    directory = tmp_path_factory.mktemp("nvml")
-    source = Path(__file__).with_name("fake_nvml.c")
-    library = directory / "libnvidia-ml.so.1"
-    flags = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run([compiler, *flags, "-o", str(library), str(source)], check=True)
-    return directory
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

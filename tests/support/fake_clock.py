@@ -51,3 +51,13 @@ class FakeClock(Clock):
         """Return as soon as at least ``count`` tasks sleep on this clock."""
         async with self._slept:
             await self._slept.wait_for(lambda: len(self._sleepers) >= count)
+
+    async def wait_for_light_sleeper(self, within_s: float) -> None:
+        """Return as soon as a task sleeps that wakes within so many seconds."""
+        async with self._slept:
+            await self._slept.wait_for(
+                lambda: any(
+                    wakes_at_s <= self._monotonic_s + within_s and not future.done()
+                    for wakes_at_s, future in self._sleepers
+                )
+            )
