@@ -10,7 +10,7 @@ import itertools
 from dataclasses import dataclass
 from enum import StrEnum
 
-from advisor.domain.checks import above, at_least
+from advisor.domain.checks import above, at_least, finite
 
 
 class Stage(StrEnum):
@@ -175,6 +175,10 @@ class Train:
         trial: Number of the trial; None for the trunk.
         rung: Which stretch of the trial this is, from 0.
         origin: Why the trial is run; None for the trunk.
+        target_loss: Held-out loss at which to stop, once a measure is at or below it; None to
+            take all steps.
+        replicate: Which weights and data order: 0 for the job's own, other numbers for others
+            drawn by the same seed.
     """
 
     time_limit_s: float
@@ -192,6 +196,8 @@ class Train:
     trial: int | None = None
     rung: int = 0
     origin: TrialOrigin | None = None
+    target_loss: float | None = None
+    replicate: int = 0
 
     def __post_init__(self) -> None:
         above("time_limit_s", self.time_limit_s, 0)
@@ -204,6 +210,8 @@ class Train:
         at_least("first_sample", self.first_sample, 0)
         at_least("trial", self.trial, 0)
         at_least("rung", self.rung, 0)
+        finite("target_loss", self.target_loss)
+        at_least("replicate", self.replicate, 0)
         marks = (0, *self.evaluation_steps, self.step_count)
         if any(left >= right for left, right in itertools.pairwise(marks)):
             raise ValueError("evaluation_steps must rise from above 0 to below step_count")

@@ -85,7 +85,13 @@ class StepTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoaderTimes:
-    """Seconds to fetch each of several batches."""
+    """Seconds to fetch a batch, several times.
+
+    Attributes:
+        batch_size: Samples a batch.
+        batch_times_s: Seconds of each; where several processes load, the mean over one batch from
+            each of them.
+    """
 
     batch_size: int
     batch_times_s: tuple[float, ...]
@@ -109,12 +115,15 @@ class GradientNorms:
         big_batch_size: Samples of one step.
         small_squared_norms: For each step, mean of ‖G‖² over its micro-batches.
         big_squared_norms: For each step, ‖G‖² of the accumulated gradient.
+        raw_norms: For each step, ‖G‖ of the accumulated gradient as it is, whatever the
+            optimizer; empty in logs from before it was measured.
     """
 
     small_batch_size: int
     big_batch_size: int
     small_squared_norms: tuple[float, ...]
     big_squared_norms: tuple[float, ...]
+    raw_norms: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         at_least("small_batch_size", self.small_batch_size, 1)
@@ -124,6 +133,8 @@ class GradientNorms:
             raise ValueError("small_squared_norms and big_squared_norms must be of one length")
         for norm in (*self.small_squared_norms, *self.big_squared_norms):
             at_least("squared norm", norm, 0)
+        for norm in self.raw_norms:
+            at_least("norm", norm, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +142,8 @@ class TrainRun:
     """One stretch of training.
 
     Attributes:
-        step_count: Optimizer steps taken; fewer than asked for when the loss diverged or the
-            command's stop_after_s had passed.
+        step_count: Optimizer steps taken; fewer than asked for when the loss diverged, the
+            command's stop_after_s had passed or its target_loss was reached.
         sample_count: Samples seen.
         train_losses: Training loss, at most 64 evenly spaced means over the stretch.
         earlier_losses: Held-out loss after each of the command's evaluation_steps that was
@@ -159,12 +170,19 @@ class TrainRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """A held-out loss; None when it is not finite."""
+    """A held-out loss.
+
+    Attributes:
+        held_out_loss: The loss; None when it is not finite.
+        evaluation_s: Seconds that measuring it took; None in logs of older versions.
+    """
 
     held_out_loss: float | None = None
+    evaluation_s: float | None = None
 
     def __post_init__(self) -> None:
         finite("held_out_loss", self.held_out_loss)
+        at_least("evaluation_s", self.evaluation_s, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

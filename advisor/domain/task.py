@@ -74,6 +74,7 @@ class TaskProfile:
         caveats: What the user should know about the file.
         repeated_block_count: Layers that stand in a row and are built alike, as a
             transformer's blocks; 0 when there are none.
+        cpu_count: Processors that the worker may use; None where the system does not say.
     """
 
     model_name: str
@@ -95,6 +96,7 @@ class TaskProfile:
     device_free_bytes: int | None = None
     caveats: tuple[str, ...] = ()
     repeated_block_count: int = 0
+    cpu_count: int | None = None
 
     def __post_init__(self) -> None:
         at_least("parameter_count", self.parameter_count, 0)
@@ -103,6 +105,7 @@ class TaskProfile:
         is_bytes("buffer_bytes", self.buffer_bytes)
         is_bytes("device_free_bytes", self.device_free_bytes)
         at_least("num_workers", self.num_workers, 0)
+        at_least("cpu_count", self.cpu_count, 1)
         at_least("longest_sample", self.longest_sample, 0)
         at_least("dataset_size", self.dataset_size, 1)
         at_least("evaluation_size", self.evaluation_size, 0)

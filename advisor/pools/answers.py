@@ -8,6 +8,7 @@ from typing import TypeVar, cast
 
 from advisor.domain.commands import (
     Command,
+    CompareOrders,
     Evaluate,
     InspectTask,
     RangeTest,
@@ -23,6 +24,7 @@ from advisor.domain.measurements import (
     Failed,
     LoaderTimes,
     MemoryTrace,
+    OrderComparison,
     Outcome,
     OutOfMemory,
     RangeRun,
@@ -48,6 +50,7 @@ _FIGURES: dict[type, type] = {
     Evaluate: Evaluation,
     Verify: Verification,
     RangeTest: RangeRun,
+    CompareOrders: OrderComparison,
 }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from advisor.domain.commands import (
     Command,
+    CompareOrders,
     Evaluate,
     InspectTask,
     RangeTest,
@@ -29,6 +30,7 @@ from advisor.worker.hooks import Hooks, UserCodeFailed
 from advisor.worker.inspection import inspect_task
 from advisor.worker.model_file import forget_modules
 from advisor.worker.oom import out_of_memory
+from advisor.worker.orders import compare_orders
 from advisor.worker.placement import Placement
 from advisor.worker.range_test import run_range_test
 from advisor.worker.running import run_step, verify
@@ -101,14 +103,22 @@ class Worker:
                 return time_steps(workshop, command)
             case TimeLoader():
                 return time_loader(workshop, command)
+            case Verify():
+                return verify(workshop, command)
+            case Train() | Evaluate() | RangeTest() | CompareOrders():
+                return self._learn(command)
+
+    def _learn(self, command: Train | Evaluate | RangeTest | CompareOrders) -> Figures:
+        workshop = self._workshop
+        match command:
             case Train():
                 return train(workshop, self._checkpoints, command)
             case Evaluate():
                 return evaluate(workshop, self._checkpoints, command)
             case RangeTest():
                 return run_range_test(workshop, command)
-            case Verify():
-                return verify(workshop, command)
+            case CompareOrders():
+                return compare_orders(workshop, command)
 
 
 def _met_a_fake(outcome: Outcome) -> bool:

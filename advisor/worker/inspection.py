@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -58,11 +59,17 @@ def inspect_task(workshop: Workshop) -> TaskProfile:
         device_free_bytes=workshop.placement.free_bytes(),
         caveats=tuple(caveats),
         repeated_block_count=len(repeated_blocks(model)),
+        cpu_count=_cpu_count(),
     )
 
 
 def _name_of(model: nn.Module) -> str:
     return type(getattr(model, "_orig_mod", model)).__name__
+
+
+def _cpu_count() -> int | None:
+    # Of this process: a container or a batch system may have given it some of them alone.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _bytes_of(tensors: Iterator[torch.Tensor]) -> int:

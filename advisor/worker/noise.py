@@ -7,12 +7,13 @@
 
 Both norms are taken before the optimizer uses the gradient, and cost no copy of it
 (arXiv 1812.06162, appendix A). For Adam's kin g and G are first divided by √v + ε, since
-that is the step which the noise disturbs.
+that is the step which the noise disturbs. ‖G‖ undivided is kept too: it is what gets clipped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -28,15 +29,31 @@ from advisor.worker.step import Phase, StepObserver, TrainingStep
 class NoiseMeter(StepObserver):
     """Measures ‖g‖² and ‖G‖² of each step while it is entered."""
 
-    def __init__(self, step: TrainingStep, micro_batch_size: int, accumulation_steps: int) -> None:
+    def __init__(
+        self,
+        step: TrainingStep,
+        micro_batch_size: int,
+        accumulation_steps: int,
+        *,
+        is_raw: bool = False,
+    ) -> None:
+        """Take note of what is to be measured.
+
+        Args:
+            step: The step.
+            micro_batch_size: b, samples.
+            accumulation_steps: a, micro-batches a step.
+            is_raw: Whether to measure gradients as they are, whatever the optimizer.
+        """
         self._step = step
         self._micro_batch_size = micro_batch_size
         self._accumulation_steps = accumulation_steps
-        self._is_adam = family_of(step.optimizer) is OptimizerFamily.ADAM
+        self._is_adam = not is_raw and family_of(step.optimizer) is OptimizerFamily.ADAM
         self._divisors: dict[Tensor, Callable[[], Tensor]] = {}
         self._sum_of_small: list[Tensor] = []
         self._small: list[float] = []
         self._big: list[float] = []
+        self._raw: list[float] = []
         self._hooks = ExitStack()
 
     def __enter__(self) -> Self:
@@ -58,6 +75,7 @@ class NoiseMeter(StepObserver):
             big_batch_size=self._micro_batch_size * self._accumulation_steps,
             small_squared_norms=tuple(self._small),
             big_squared_norms=tuple(self._big),
+            raw_norms=tuple(self._raw),
         )
 
     def _arrival_of(self, parameter: Tensor, group: dict[str, Any]) -> Callable[[Tensor], None]:
@@ -71,14 +89,22 @@ class NoiseMeter(StepObserver):
 
     def entering(self, phase: Phase) -> None:
         """At the end of a step's last backward pass, take its norms."""
-        if phase is not Phase.OPTIMIZER:
-            return
-        accumulated = [
-            squared
+        if phase is Phase.OPTIMIZER:
+            self.take_norms()
+
+    def take_norms(self) -> None:
+        """Take the norms of the gradients that have been accumulated."""
+        arrived = [
+            (parameter, group)
             for group in self._step.optimizer.param_groups
             for parameter in group["params"]
             if parameter.grad is not None
-            and (squared := self._squared_norm(parameter.grad, parameter, group)) is not None
+        ]
+        self._take_raw_norm([parameter.grad for parameter, _ in arrived])
+        accumulated = [
+            squared
+            for parameter, group in arrived
+            if (squared := self._squared_norm(parameter.grad, parameter, group)) is not None
         ]
         if accumulated and self._sum_of_small:
             big = float(torch.stack(accumulated).sum())
@@ -89,23 +115,37 @@ class NoiseMeter(StepObserver):
                 self._small.append(small)
         self._sum_of_small.clear()
 
+    def _take_raw_norm(self, gradients: Sequence[Tensor]) -> None:
+        if gradients:
+            squares = [_square(self._unscaled(gradient)) for gradient in gradients]
+            norm = math.sqrt(float(torch.stack(squares).sum()))
+            if math.isfinite(norm):
+                self._raw.append(norm)
+
     def _squared_norm(
         self, gradient: Tensor, parameter: Tensor, group: dict[str, Any]
     ) -> Tensor | None:
         """Return ‖g‖² as the optimizer sees it; None before it has seen any gradient."""
-        gradient = gradient.detach()
-        if gradient.is_sparse:
-            gradient = gradient.coalesce().values() if not self._is_adam else gradient.to_dense()
-        if self._step.scaler is not None:
-            gradient = gradient / self._step.scaler.get_scale()
+        gradient = self._unscaled(gradient)
         if self._is_adam:
             divisor = _root_mean_square(self._step.optimizer.state.get(parameter), group)
             if divisor is None:
                 return None
-            gradient = gradient / divisor.to(gradient.device)
-        flat: Tensor = gradient.float().flatten()
-        squared_norm: Tensor = torch.dot(flat, flat)
-        return squared_norm
+            dense = gradient.to_dense() if gradient.is_sparse else gradient
+            gradient = dense / divisor.to(gradient.device)
+        return _square(gradient)
+
+    def _unscaled(self, gradient: Tensor) -> Tensor:
+        gradient = gradient.detach()
+        scaler = self._step.scaler
+        return gradient if scaler is None else gradient / scaler.get_scale()
+
+
+def _square(gradient: Tensor) -> Tensor:
+    values = gradient.coalesce().values() if gradient.is_sparse else gradient
+    flat: Tensor = values.float().flatten()
+    square: Tensor = torch.dot(flat, flat)
+    return square
 
 
 def _root_mean_square(state: dict[str, Any] | None, group: dict[str, Any]) -> Tensor | None:

@@ -82,19 +82,29 @@ class TrainingStep:
             accumulation_steps: How many of them.
             observers: Who looks on.
         """
+        loss = self.accumulate(batches, accumulation_steps, observers)
+        _tell(observers, Phase.OPTIMIZER)
+        self.task.hooks.guard("build_optimizer", self._update)
+        _tell(observers, Phase.LOADING)
+        return loss
+
+    def accumulate(
+        self,
+        batches: Iterator[Any],
+        accumulation_steps: int,
+        observers: Sequence[StepObserver] = (),
+    ) -> Tensor:
+        """Leave a step's gradients in the parameters, and return its loss, as ``run`` does."""
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         # One loss after another, so that the graph of the last is gone before the next.
         losses = [
-            self._accumulate(batches, accumulation_steps, observers)
+            self._add_gradients(batches, accumulation_steps, observers)
             for _ in range(accumulation_steps)
         ]
-        _tell(observers, Phase.OPTIMIZER)
-        self.task.hooks.guard("build_optimizer", self._update)
-        _tell(observers, Phase.LOADING)
         return torch.stack(losses).sum()
 
-    def _accumulate(
+    def _add_gradients(
         self, batches: Iterator[Any], accumulation_steps: int, observers: Sequence[StepObserver]
     ) -> Tensor:
         _tell(observers, Phase.LOADING)

@@ -115,6 +115,54 @@ class LeverGain(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Companion(Value):
+    """What a rule says should go with the batch, beside what was trained with.
+
+    Attributes:
+        name: "learning_rate", "weight_decay", "beta1", "beta2", "epsilon", "momentum" or
+            "batch_size_at_decay".
+        value: What the rule gives. It was not run.
+        trained_value: What the trials and the verification ran with.
+        rule: The rule in words, with its source.
+    """
+
+    name: str
+    value: float
+    trained_value: float
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientNormStatistics(Value):
+    """What the gradients' norms were like in the reference recipe's training.
+
+    Attributes:
+        effective_batch_size: Samples whose gradients made one step's.
+        step_count: Steps that were looked at.
+        median: Half of the norms were smaller.
+        percentile_90: Nine in ten were no larger.
+    """
+
+    effective_batch_size: int
+    step_count: int
+    median: float
+    percentile_90: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleOfThumb(Value):
+    """What people say without measuring, for comparison. It is not the advice.
+
+    Attributes:
+        rule: The rule in words.
+        effective_batch_size: What it comes to here.
+    """
+
+    rule: str
+    effective_batch_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Advice(Value):
     """The recommended setting and the evidence for it. None means "not measured".
 
@@ -132,7 +180,7 @@ class Advice(Value):
         betas: Adam's β₁, β₂ for this batch; empty for others.
         momentum: SGD's momentum.
         batch_schedule: Stages of a growing batch; empty when a fixed batch is advised.
-        steps_per_epoch: Optimizer steps an epoch, the last partial batch left out.
+        steps_per_epoch: Optimizer steps an epoch, with its partial batch unless drop_last.
         precision: "fp32", "bf16" or "fp16".
         device: Name of the device.
         verified: Whether exactly this setting was run, in a fresh process.
@@ -161,10 +209,23 @@ class Advice(Value):
             to fit and what may.
         sandbox: What confined the model file while it was run: "off", "landlock" or "bwrap";
             empty for answers from before there was one.
+        companions: What published rules say should go with this batch, where that differs
+            notably from weight_decay, betas and momentum, which are as they were trained.
+        clip_gradient_norm: Norm to clip gradients at, from the norms that were measured; the
+            trials were not clipped.
+        gradient_norm: What those norms were like.
+        rules_of_thumb: What rules of thumb would have said.
         mean_power_w: Watts that a device draws while this setting's steps are computed.
         energy_per_epoch_j: Joules that all replicas take in an epoch.
         cost_per_epoch: Price of the device-hours of an epoch, in device_hour_price's currency;
             None where no price was given.
+        loader_workers: Processes of the data loader with which it keeps up with the model; None
+            when it does already, was not timed, or no number of processes would help.
+        drop_last: Whether each device's loader should leave out an epoch's last, partial
+            micro-batch; None for a stream.
+        order_variance_ratio: Variance of the gradient from batch to batch in the order in which
+            samples are stored, over that in a shuffled one; about 1 when either order will do.
+            None when it was not measured.
     """
 
     micro_batch_size: int
@@ -204,9 +265,16 @@ class Advice(Value):
     levers: tuple[LeverGain, ...] = ()
     max_micro_batch_size_interval: Interval | None = None
     sandbox: str = ""
+    companions: tuple[Companion, ...] = ()
+    clip_gradient_norm: float | None = None
+    gradient_norm: GradientNormStatistics | None = None
+    rules_of_thumb: tuple[RuleOfThumb, ...] = ()
     mean_power_w: float | None = None
     energy_per_epoch_j: float | None = None
     cost_per_epoch: float | None = None
+    loader_workers: int | None = None
+    drop_last: bool | None = None
+    order_variance_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -147,6 +147,10 @@ class Train(Tagged):
         trial: Number of the trial; None for the trunk.
         rung: Which stretch of the trial this is, from 0.
         origin: Why the trial is run; None for the trunk.
+        target_loss: Held-out loss at which to stop, once a measure is at or below it; None to
+            take all steps.
+        replicate: Which weights and data order: 0 for the job's own, other numbers for others
+            drawn by the same seed.
     """
 
     time_limit_s: float
@@ -164,6 +168,8 @@ class Train(Tagged):
     trial: int | None = None
     rung: int = 0
     origin: TrialOrigin | None = None
+    target_loss: float | None = None
+    replicate: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,13 @@ class StepTimes(Tagged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoaderTimes(Tagged):
-    """Seconds to fetch each of several batches."""
+    """Seconds to fetch a batch, several times.
+
+    Attributes:
+        batch_size: Samples a batch.
+        batch_times_s: Seconds of each; where several processes load, the mean over one batch from
+            each of them.
+    """
 
     batch_size: int
     batch_times_s: tuple[float, ...]
@@ -85,12 +91,15 @@ class GradientNorms(Value):
         big_batch_size: Samples of one step.
         small_squared_norms: For each step, mean of ‖G‖² over its micro-batches.
         big_squared_norms: For each step, ‖G‖² of the accumulated gradient.
+        raw_norms: For each step, ‖G‖ of the accumulated gradient as it is, whatever the
+            optimizer; empty in logs from before it was measured.
     """
 
     small_batch_size: int
     big_batch_size: int
     small_squared_norms: tuple[float, ...]
     big_squared_norms: tuple[float, ...]
+    raw_norms: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +130,15 @@ class TrainRun(Tagged):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation(Tagged):
-    """A held-out loss; None when it is not finite."""
+    """A held-out loss.
+
+    Attributes:
+        held_out_loss: The loss; None when it is not finite.
+        evaluation_s: Seconds that measuring it took; None in logs of older versions.
+    """
 
     held_out_loss: float | None = None
+    evaluation_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

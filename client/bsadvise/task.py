@@ -70,6 +70,7 @@ class TaskProfile(Tagged):
         caveats: What the user should know about the file.
         repeated_block_count: Layers that stand in a row and are built alike, as a
             transformer's blocks; 0 when there are none.
+        cpu_count: Processors that the worker may use; None where the system does not say.
     """
 
     model_name: str
@@ -91,3 +92,4 @@ class TaskProfile(Tagged):
     device_free_bytes: int | None = None
     caveats: tuple[str, ...] = ()
     repeated_block_count: int = 0
+    cpu_count: int | None = None

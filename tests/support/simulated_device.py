@@ -9,10 +9,12 @@ the rate is too large, and nothing in it is random.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from advisor.domain.commands import (
     Command,
+    CompareOrders,
     Evaluate,
     InspectTask,
     Lever,
@@ -31,6 +33,7 @@ from advisor.domain.measurements import (
     Measurement,
     MemoryParts,
     MemoryTrace,
+    OrderComparison,
     Outcome,
     OutOfMemory,
     RangeRun,
@@ -61,6 +64,9 @@ class SimulatedDevice:
         sample_time_s: Seconds a sample.
         gradient_noise: c in each direction.
         wall_factor: Real over modelled seconds of training.
+        power_w: What it draws at a micro-batch size; None where it does not say.
+        order_effect: Between-batch variance of the gradient in the stored order, over that in a
+            shuffled one.
         checkpoints: Mean squared errors under each checkpoint's name.
         commands: What was asked, in order.
     """
@@ -76,14 +82,20 @@ class SimulatedDevice:
     sample_time_s: float = 2e-5
     gradient_noise: float = 4.0
     wall_factor: float = 1.2
+    power_w: Callable[[int], float] | None = None
+    order_effect: float = 1.0
     checkpoints: dict[str, tuple[float, ...]] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
 
     def measure(self, command: Command) -> Measurement:
         """Carry out a command and say how long it would have taken."""
         self.commands.append(command)
-        outcome = self._outcome(command)
-        return Measurement(command=command, outcome=outcome, wall_s=self._wall_s(command))
+        return Measurement(
+            command=command,
+            outcome=self._outcome(command),
+            wall_s=self._wall_s(command),
+            mean_power_w=self._mean_power_w(command),
+        )
 
     def peak_bytes(self, size: int) -> int:
         """Return the traced peak at a micro-batch size."""
@@ -158,6 +170,8 @@ class SimulatedDevice:
                 return self._too_large(command.micro_batch_size) or self._train(command)
             case RangeTest():
                 return self._too_large(command.micro_batch_size) or self._test_range(command)
+            case CompareOrders(batch_size=b):
+                return self._too_large(b) or self._compare_orders(command)
             case Evaluate():
                 return Evaluation(held_out_loss=self.loss(fresh_errors()))
             case Verify(micro_batch_size=b, accumulation_steps=a, step_count=steps):
@@ -213,6 +227,24 @@ class SimulatedDevice:
             gradient_norms=self._norms(command, errors) if command.measure_noise else None,
         )
 
+    def _compare_orders(self, command: CompareOrders) -> OrderComparison:
+        squared = sum(h * h * e for h, e in zip(_CURVATURES, fresh_errors(), strict=True))
+        variance = self.gradient_noise * sum(_CURVATURES) / command.batch_size
+
+        def norms(*variances: float) -> GradientNorms:
+            big = tuple(squared + one / command.batch_count for one in variances)
+            return GradientNorms(
+                small_batch_size=command.batch_size,
+                big_batch_size=command.batch_size * command.batch_count,
+                small_squared_norms=tuple(squared + one for one in variances),
+                big_squared_norms=big,
+            )
+
+        return OrderComparison(
+            stored=norms(self.order_effect * variance),
+            shuffled=norms(*[variance] * command.shuffle_count),
+        )
+
     def _test_range(self, command: RangeTest) -> RangeRun:
         errors, rates, losses = fresh_errors(), [], []
         batch_size = command.micro_batch_size * command.accumulation_steps
@@ -248,6 +280,7 @@ class SimulatedDevice:
             big_batch_size=big,
             small_squared_norms=tuple(w * (squared + trace / small) for w in wobble),
             big_squared_norms=tuple(w * (squared + trace / big) for w in wobble),
+            raw_norms=tuple((w * (squared + trace / big)) ** 0.5 for w in (*wobble, *wobble)),
         )
 
     def _real_bytes(self, size: int) -> int:
@@ -258,11 +291,16 @@ class SimulatedDevice:
             return None
         return OutOfMemory(message="CUDA out of memory. (simulated)")
 
+    def _mean_power_w(self, command: Command) -> float | None:
+        if self.power_w is None or not isinstance(command, TimeSteps):
+            return self.power_w and self.power_w(1)
+        return self.power_w(command.micro_batch_size)
+
     def _wall_s(self, command: Command) -> float:
         match command:
             case InspectTask():
                 return 0.8
-            case TraceMemory() | Evaluate():
+            case TraceMemory() | Evaluate() | CompareOrders():
                 return 0.2
             case TimeSteps() | TimeLoader():
                 return 0.5

@@ -172,6 +172,43 @@ def test_a_stream_with_its_own_evaluation_set_holds_nothing_out() -> None:
         assert taken(batches, 3) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("size", [97, 128, 700, 5000])
+def test_stored_batches_follow_the_order_and_spread_over_the_data(size: int) -> None:
+    data = IndexedData(list(range(size)), None, loading())
+    batches = data.stored_batches(8, 10, most_read_samples=80)
+    _, held_out = split(size)
+    seen = list(itertools.chain.from_iterable(batches))
+    assert len(batches) == 10
+    assert seen == sorted(set(seen) - set(held_out))
+    for batch in batches:
+        assert len(batch) == 8
+        assert set(range(batch[0], batch[-1])) <= {*batch, *held_out}
+    assert seen[-1] >= 0.8 * size
+
+
+def test_fewer_batches_are_stored_where_there_are_too_few_samples() -> None:
+    assert len(IndexedData(list(range(60)), None, loading()).stored_batches(
+        8, 10, most_read_samples=80
+    )) == 6  # fmt: skip
+    assert len(StreamedData(Numbers(60), None, loading()).stored_batches(
+        8, 10, most_read_samples=80
+    )) == 6  # fmt: skip
+
+
+@pytest.mark.parametrize("most_read", [80, 200, 1000, 10_000])
+def test_a_streams_batches_are_spread_over_what_may_be_read(most_read: int) -> None:
+    data = StreamedData(Numbers(3000), None, loading())
+    batches = data.stored_batches(8, 10, most_read_samples=most_read)
+    starts = [batch[0] for batch in batches]
+    assert all(batch == list(range(batch[0], batch[0] + 8)) for batch in batches)
+    assert len(starts) == 10
+    assert starts[0] == data.evaluation_size
+    read = min(most_read, 3000 - data.evaluation_size)
+    assert 0.5 * read <= batches[-1][-1] + 1 - data.evaluation_size <= read
+    gaps = [right - left for left, right in itertools.pairwise(starts)]
+    assert max(gaps) <= 2 * min(gaps)
+
+
 def test_a_stream_that_does_not_begin_anew_is_told(bench: Bench) -> None:
     bench.write("""
         import torch

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from advisor.domain.commands import InspectTask
@@ -33,6 +35,7 @@ def test_every_figure_of_a_small_task_is_right(bench: Bench) -> None:
         sample_shapes="float32[16], int64[]",
         reference_batch_size=32,
         reference_learning_rate=0.05,
+        cpu_count=len(os.sched_getaffinity(0)),
     )
 
 

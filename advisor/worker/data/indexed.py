@@ -77,6 +77,21 @@ class IndexedData(DataSource):
         )
         return self._loading.serve("build_dataset", self._dataset, batch_sampler=order)
 
+    def stored_batches(
+        self, batch_size: int, count: int, *, most_read_samples: int  # noqa: ARG002 - for streams
+    ) -> list[list[Any]]:  # fmt: skip
+        """Return training samples in the order of their indices, in batches."""
+        whole = len(self._training_indices) // batch_size
+        starts = [batch_size * position for position in thin_out(whole, count)]
+        return [
+            [self._sample(i) for i in self._training_indices[start : start + batch_size].tolist()]
+            for start in starts
+        ]
+
+    def collate(self, samples: list[Any]) -> Any:  # noqa: ANN401 - a batch
+        """Return the batch of some samples."""
+        return self._loading.collate(samples)
+
     def held_out_batches(self, batch_size: int) -> Generator[Any, None, None]:
         """Serve the held-out samples once, in order."""
         return self._loading.serve("build_eval_dataset", self._held_out, batch_size=batch_size)

@@ -51,6 +51,24 @@ class DataSource(ABC):
         """Serve training batches as the user's loader would, for its speed alone."""
         return self.training_batches(batch_size)
 
+    def stored_batches(
+        self, batch_size: int, count: int, *, most_read_samples: int  # noqa: ARG002
+    ) -> list[list[Any]]:  # fmt: skip
+        """Return training samples as they are stored, in batches that are not collated.
+
+        The samples of a batch follow one another; the batches are spread over the data.
+
+        Args:
+            batch_size: Samples a batch.
+            count: How many batches; fewer are returned where there are too few samples.
+            most_read_samples: How far a stream may be read.
+        """
+        return []
+
+    def collate(self, samples: list[Any]) -> Any:  # noqa: ANN401 - a batch
+        """Return the batch of some of those samples."""
+        raise NotImplementedError
+
     @abstractmethod
     def held_out_batches(self, batch_size: int) -> Generator[Any, None, None]:
         """Serve the held-out samples once, in order; the last batch may be smaller."""

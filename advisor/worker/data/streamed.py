@@ -94,6 +94,37 @@ class StreamedData(DataSource):
         samples = _Restarted(self._stream, skip=0)
         return self._loading.serve("build_dataset", samples, batch_size=batch_size, drop_last=True)
 
+    def stored_batches(
+        self, batch_size: int, count: int, *, most_read_samples: int
+    ) -> list[list[Any]]:
+        """Return training samples as they come, in batches spread over what is read."""
+        most = most_read_samples // batch_size
+        read = self._loading.hooks.call("build_dataset", self._spread, batch_size, 2 * count, most)
+        return [read[index] for index in thin_out(len(read), count)]
+
+    def _spread(self, batch_size: int, most_kept: int, most_read: int) -> list[list[Any]]:
+        """Return at most ``most_kept`` evenly spread batches of the first ``most_read``.
+
+        How long the stream is shows only at its end, so every second batch is let go of whenever
+        there are too many.
+        """
+        samples = itertools.islice(iter(self._stream), self._skip, None)
+        kept: list[list[Any]] = []
+        stride = 1
+        for index in range(most_read):
+            batch = list(itertools.islice(samples, batch_size))
+            if len(batch) < batch_size:
+                break
+            if index % stride == 0:
+                kept.append(batch)
+            if len(kept) > most_kept:
+                kept, stride = kept[::2], 2 * stride
+        return kept
+
+    def collate(self, samples: list[Any]) -> Any:  # noqa: ANN401 - a batch
+        """Return the batch of some samples."""
+        return self._loading.collate(samples)
+
     def held_out_batches(self, batch_size: int) -> Generator[Any, None, None]:
         """Serve the held-out samples once, in order."""
         return self._loading.serve("build_eval_dataset", self._held_out, batch_size=batch_size)

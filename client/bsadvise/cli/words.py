@@ -7,6 +7,7 @@ from statistics import median
 from bsadvise.advice import Advice
 from bsadvise.commands import (
     Command,
+    CompareOrders,
     Evaluate,
     InspectTask,
     RangeTest,
@@ -23,6 +24,7 @@ from bsadvise.measurements import (
     Failed,
     LoaderTimes,
     MemoryTrace,
+    OrderComparison,
     Outcome,
     OutOfMemory,
     RangeRun,
@@ -45,6 +47,7 @@ _STAGES: dict[type, Stage] = {
     Evaluate: Stage.TRUNK,
     Verify: Stage.VERIFY,
     RangeTest: Stage.TRUNK,
+    CompareOrders: Stage.TRUNK,
 }
 
 
@@ -83,15 +86,10 @@ def describe_command(command: Command) -> str:
             return f"timing steps at batch {command.micro_batch_size}"
         case TimeLoader():
             return f"timing the data loader at batch {command.batch_size}"
-        case Evaluate():
-            return "measuring the held-out loss"
         case Verify():
             return f"running the recommended setting, {_trained(command)}"
-        case RangeTest():
-            low, high = command.smallest_learning_rate, command.largest_learning_rate
-            return f"testing learning rates from {format_rate(low)} to {format_rate(high)}"
-        case Train():
-            return f"{_training(command)}, {_trained(command)}"
+        case Train() | Evaluate() | RangeTest() | CompareOrders():
+            return _learning(command)
 
 
 def describe_outcome(outcome: Outcome) -> str:
@@ -108,15 +106,37 @@ def describe_outcome(outcome: Outcome) -> str:
             return f"{format_seconds(median(outcome.step_times_s))} a step"
         case LoaderTimes():
             return f"{format_seconds(median(outcome.batch_times_s))} a batch"
-        case TrainRun() | Evaluation():
-            return _training_outcome(outcome)
-        case RangeRun():
-            return _range(outcome)
+        case TrainRun() | Evaluation() | RangeRun() | OrderComparison():
+            return _learnt(outcome)
         case Verification():
             steps = f"{outcome.step_count} steps run"
             return f"{steps}, {format_bytes(outcome.peak_bytes)} measured"
         case OutOfMemory() | Failed() | TimedOut():
             return _misfortune(outcome)
+
+
+def _learning(command: Train | Evaluate | RangeTest | CompareOrders) -> str:
+    match command:
+        case Train():
+            return f"{_training(command)}, {_trained(command)}"
+        case Evaluate():
+            return "measuring the held-out loss"
+        case RangeTest():
+            low, high = command.smallest_learning_rate, command.largest_learning_rate
+            return f"testing learning rates from {format_rate(low)} to {format_rate(high)}"
+        case CompareOrders():
+            return f"comparing stored and shuffled batches of {command.batch_size}"
+
+
+def _learnt(outcome: TrainRun | Evaluation | RangeRun | OrderComparison) -> str:
+    match outcome:
+        case TrainRun() | Evaluation():
+            return _training_outcome(outcome)
+        case RangeRun():
+            return _range(outcome)
+        case OrderComparison():
+            is_known = outcome.stored is not None and outcome.shuffled is not None
+            return "gradients of both compared" if is_known else "no gradients to compare"
 
 
 def _training(command: Train) -> str:

@@ -321,6 +321,102 @@ class LeverGain(_message.Message):
 Global___LeverGain: _TypeAlias = LeverGain  # noqa: Y015
 
 @_typing.final
+class Companion(_message.Message):
+    """What a rule says should go with the batch, beside what was trained with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    TRAINED_VALUE_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """"learning_rate", "weight_decay", "beta1", "beta2", "epsilon", "momentum" or
+    "batch_size_at_decay".
+    """
+    value: _builtins.float
+    """What the rule gives. It was not run."""
+    trained_value: _builtins.float
+    """What the trials and the verification ran with."""
+    rule: _builtins.str
+    """The rule in words, with its source."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.float = ...,
+        trained_value: _builtins.float = ...,
+        rule: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "rule", b"rule", "trained_value", b"trained_value", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Companion: _TypeAlias = Companion  # noqa: Y015
+
+@_typing.final
+class GradientNormStatistics(_message.Message):
+    """What the gradients' norms were like in the reference recipe's training."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EFFECTIVE_BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    STEP_COUNT_FIELD_NUMBER: _builtins.int
+    MEDIAN_FIELD_NUMBER: _builtins.int
+    PERCENTILE_90_FIELD_NUMBER: _builtins.int
+    effective_batch_size: _builtins.int
+    """Samples whose gradients made one step's, at least 1."""
+    step_count: _builtins.int
+    """Steps that were looked at."""
+    median: _builtins.float
+    """Half of the norms were smaller."""
+    percentile_90: _builtins.float
+    """Nine in ten were no larger."""
+    def __init__(
+        self,
+        *,
+        effective_batch_size: _builtins.int = ...,
+        step_count: _builtins.int = ...,
+        median: _builtins.float = ...,
+        percentile_90: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_batch_size", b"effective_batch_size", "median", b"median", "percentile_90", b"percentile_90", "step_count", b"step_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GradientNormStatistics: _TypeAlias = GradientNormStatistics  # noqa: Y015
+
+@_typing.final
+class RuleOfThumb(_message.Message):
+    """What people say without measuring, for comparison. It is not the advice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """The rule in words."""
+    effective_batch_size: _builtins.int
+    """What it comes to here, samples."""
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        effective_batch_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_batch_size", b"effective_batch_size", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RuleOfThumb: _TypeAlias = RuleOfThumb  # noqa: Y015
+
+@_typing.final
 class Advice(_message.Message):
     """The recommended setting and the evidence for it. Unset means "not measured"."""
 
@@ -363,9 +459,16 @@ class Advice(_message.Message):
     LEVERS_FIELD_NUMBER: _builtins.int
     MAX_MICRO_BATCH_SIZE_INTERVAL_FIELD_NUMBER: _builtins.int
     SANDBOX_FIELD_NUMBER: _builtins.int
+    COMPANIONS_FIELD_NUMBER: _builtins.int
+    CLIP_GRADIENT_NORM_FIELD_NUMBER: _builtins.int
+    GRADIENT_NORM_FIELD_NUMBER: _builtins.int
+    RULES_OF_THUMB_FIELD_NUMBER: _builtins.int
     ENERGY_PER_EPOCH_J_FIELD_NUMBER: _builtins.int
     MEAN_POWER_W_FIELD_NUMBER: _builtins.int
     COST_PER_EPOCH_FIELD_NUMBER: _builtins.int
+    LOADER_WORKERS_FIELD_NUMBER: _builtins.int
+    DROP_LAST_FIELD_NUMBER: _builtins.int
+    ORDER_VARIANCE_RATIO_FIELD_NUMBER: _builtins.int
     micro_batch_size: _builtins.int
     """b, samples a forward and backward pass on one device."""
     max_micro_batch_size: _builtins.int
@@ -399,7 +502,7 @@ class Advice(_message.Message):
     momentum: _builtins.float
     """SGD's momentum."""
     steps_per_epoch: _builtins.int
-    """Optimizer steps an epoch, the last partial batch left out."""
+    """Optimizer steps an epoch, with its partial batch unless drop_last."""
     predicted_peak_bytes: _builtins.int
     """Predicted memory of this setting."""
     measured_peak_bytes: _builtins.int
@@ -420,12 +523,26 @@ class Advice(_message.Message):
     """Key under which the answer is remembered."""
     sandbox: _builtins.str
     """What confined the model file while it was run: "off", "landlock" or "bwrap"."""
+    clip_gradient_norm: _builtins.float
+    """Norm to clip gradients at, from the norms that were measured; the trials were not clipped."""
     energy_per_epoch_j: _builtins.float
     """Joules that all replicas take in an epoch; unset where no power could be read."""
     mean_power_w: _builtins.float
     """Watts that a device draws while this setting's steps are computed."""
     cost_per_epoch: _builtins.float
     """Price of the device-hours of an epoch, in device_hour_price's currency; unset without a price."""
+    loader_workers: _builtins.int
+    """Processes of the data loader with which it keeps up with the model; unset when it does already,
+    was not timed, or no number of processes would help.
+    """
+    drop_last: _builtins.bool
+    """Whether each device's loader should leave out an epoch's last, partial micro-batch; unset for a
+    stream.
+    """
+    order_variance_ratio: _builtins.float
+    """Variance of the gradient from batch to batch in the order in which samples are stored, over
+    that in a shuffled one; about 1 when either order will do. Unset when it was not measured.
+    """
     @_builtins.property
     def betas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Adam's β₁, β₂ for this batch; empty for others."""
@@ -468,6 +585,20 @@ class Advice(_message.Message):
     def max_micro_batch_size_interval(self) -> Global___Interval:
         """Where runs disagreed with the prediction, what is sure to fit and what may."""
 
+    @_builtins.property
+    def companions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Companion]:
+        """What published rules say should go with this batch, where that differs notably from
+        weight_decay, betas and momentum, which are as they were trained.
+        """
+
+    @_builtins.property
+    def gradient_norm(self) -> Global___GradientNormStatistics:
+        """What those norms were like."""
+
+    @_builtins.property
+    def rules_of_thumb(self) -> _containers.RepeatedCompositeFieldContainer[Global___RuleOfThumb]:
+        """What rules of thumb would have said."""
+
     def __init__(
         self,
         *,
@@ -508,22 +639,35 @@ class Advice(_message.Message):
         levers: _abc.Iterable[Global___LeverGain] | None = ...,
         max_micro_batch_size_interval: Global___Interval | None = ...,
         sandbox: _builtins.str = ...,
+        companions: _abc.Iterable[Global___Companion] | None = ...,
+        clip_gradient_norm: _builtins.float | None = ...,
+        gradient_norm: Global___GradientNormStatistics | None = ...,
+        rules_of_thumb: _abc.Iterable[Global___RuleOfThumb] | None = ...,
         energy_per_epoch_j: _builtins.float | None = ...,
         mean_power_w: _builtins.float | None = ...,
         cost_per_epoch: _builtins.float | None = ...,
+        loader_workers: _builtins.int | None = ...,
+        drop_last: _builtins.bool | None = ...,
+        order_variance_ratio: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_per_epoch", b"_cost_per_epoch", "_critical_batch_size", b"_critical_batch_size", "_energy_per_epoch_j", b"_energy_per_epoch_j", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_mean_power_w", b"_mean_power_w", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "cost_per_epoch", b"cost_per_epoch", "critical_batch_size", b"critical_batch_size", "energy_per_epoch_j", b"energy_per_epoch_j", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "max_micro_batch_size_interval", b"max_micro_batch_size_interval", "mean_power_w", b"mean_power_w", "measured_peak_bytes", b"measured_peak_bytes", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "predicted_peak_bytes", b"predicted_peak_bytes", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_clip_gradient_norm", b"_clip_gradient_norm", "_cost_per_epoch", b"_cost_per_epoch", "_critical_batch_size", b"_critical_batch_size", "_drop_last", b"_drop_last", "_energy_per_epoch_j", b"_energy_per_epoch_j", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_loader_workers", b"_loader_workers", "_mean_power_w", b"_mean_power_w", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_order_variance_ratio", b"_order_variance_ratio", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "clip_gradient_norm", b"clip_gradient_norm", "cost_per_epoch", b"cost_per_epoch", "critical_batch_size", b"critical_batch_size", "drop_last", b"drop_last", "energy_per_epoch_j", b"energy_per_epoch_j", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "gradient_norm", b"gradient_norm", "loader_workers", b"loader_workers", "max_micro_batch_size_interval", b"max_micro_batch_size_interval", "mean_power_w", b"mean_power_w", "measured_peak_bytes", b"measured_peak_bytes", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "order_variance_ratio", b"order_variance_ratio", "predicted_peak_bytes", b"predicted_peak_bytes", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_per_epoch", b"_cost_per_epoch", "_critical_batch_size", b"_critical_batch_size", "_energy_per_epoch_j", b"_energy_per_epoch_j", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_mean_power_w", b"_mean_power_w", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "accumulation_steps", b"accumulation_steps", "alternatives", b"alternatives", "batch_schedule", b"batch_schedule", "betas", b"betas", "budget_bytes", b"budget_bytes", "caveats", b"caveats", "confidence", b"confidence", "cost_per_epoch", b"cost_per_epoch", "critical_batch_size", b"critical_batch_size", "device", b"device", "effective_batch_size", b"effective_batch_size", "energy_per_epoch_j", b"energy_per_epoch_j", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "fingerprint", b"fingerprint", "learning_rate", b"learning_rate", "levers", b"levers", "lr_evidence", b"lr_evidence", "lr_rule", b"lr_rule", "max_micro_batch_size", b"max_micro_batch_size", "max_micro_batch_size_interval", b"max_micro_batch_size_interval", "mean_power_w", b"mean_power_w", "measured_peak_bytes", b"measured_peak_bytes", "micro_batch_size", b"micro_batch_size", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "precision", b"precision", "predicted_peak_bytes", b"predicted_peak_bytes", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "sandbox", b"sandbox", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "verified", b"verified", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay", "world_size", b"world_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clip_gradient_norm", b"_clip_gradient_norm", "_cost_per_epoch", b"_cost_per_epoch", "_critical_batch_size", b"_critical_batch_size", "_drop_last", b"_drop_last", "_energy_per_epoch_j", b"_energy_per_epoch_j", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_loader_workers", b"_loader_workers", "_mean_power_w", b"_mean_power_w", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_order_variance_ratio", b"_order_variance_ratio", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "accumulation_steps", b"accumulation_steps", "alternatives", b"alternatives", "batch_schedule", b"batch_schedule", "betas", b"betas", "budget_bytes", b"budget_bytes", "caveats", b"caveats", "clip_gradient_norm", b"clip_gradient_norm", "companions", b"companions", "confidence", b"confidence", "cost_per_epoch", b"cost_per_epoch", "critical_batch_size", b"critical_batch_size", "device", b"device", "drop_last", b"drop_last", "effective_batch_size", b"effective_batch_size", "energy_per_epoch_j", b"energy_per_epoch_j", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "fingerprint", b"fingerprint", "gradient_norm", b"gradient_norm", "learning_rate", b"learning_rate", "levers", b"levers", "loader_workers", b"loader_workers", "lr_evidence", b"lr_evidence", "lr_rule", b"lr_rule", "max_micro_batch_size", b"max_micro_batch_size", "max_micro_batch_size_interval", b"max_micro_batch_size_interval", "mean_power_w", b"mean_power_w", "measured_peak_bytes", b"measured_peak_bytes", "micro_batch_size", b"micro_batch_size", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "order_variance_ratio", b"order_variance_ratio", "precision", b"precision", "predicted_peak_bytes", b"predicted_peak_bytes", "rules_of_thumb", b"rules_of_thumb", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "sandbox", b"sandbox", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "verified", b"verified", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__clip_gradient_norm: _TypeAlias = _typing.Literal["clip_gradient_norm"]  # noqa: Y015
+    _WhichOneofArgType__clip_gradient_norm: _TypeAlias = _typing.Literal["_clip_gradient_norm", b"_clip_gradient_norm"]  # noqa: Y015
     _WhichOneofReturnType__cost_per_epoch: _TypeAlias = _typing.Literal["cost_per_epoch"]  # noqa: Y015
     _WhichOneofArgType__cost_per_epoch: _TypeAlias = _typing.Literal["_cost_per_epoch", b"_cost_per_epoch"]  # noqa: Y015
     _WhichOneofReturnType__critical_batch_size: _TypeAlias = _typing.Literal["critical_batch_size"]  # noqa: Y015
     _WhichOneofArgType__critical_batch_size: _TypeAlias = _typing.Literal["_critical_batch_size", b"_critical_batch_size"]  # noqa: Y015
+    _WhichOneofReturnType__drop_last: _TypeAlias = _typing.Literal["drop_last"]  # noqa: Y015
+    _WhichOneofArgType__drop_last: _TypeAlias = _typing.Literal["_drop_last", b"_drop_last"]  # noqa: Y015
     _WhichOneofReturnType__energy_per_epoch_j: _TypeAlias = _typing.Literal["energy_per_epoch_j"]  # noqa: Y015
     _WhichOneofArgType__energy_per_epoch_j: _TypeAlias = _typing.Literal["_energy_per_epoch_j", b"_energy_per_epoch_j"]  # noqa: Y015
     _WhichOneofReturnType__expected_speedup_over_reference: _TypeAlias = _typing.Literal["expected_speedup_over_reference"]  # noqa: Y015
     _WhichOneofArgType__expected_speedup_over_reference: _TypeAlias = _typing.Literal["_expected_speedup_over_reference", b"_expected_speedup_over_reference"]  # noqa: Y015
+    _WhichOneofReturnType__loader_workers: _TypeAlias = _typing.Literal["loader_workers"]  # noqa: Y015
+    _WhichOneofArgType__loader_workers: _TypeAlias = _typing.Literal["_loader_workers", b"_loader_workers"]  # noqa: Y015
     _WhichOneofReturnType__mean_power_w: _TypeAlias = _typing.Literal["mean_power_w"]  # noqa: Y015
     _WhichOneofArgType__mean_power_w: _TypeAlias = _typing.Literal["_mean_power_w", b"_mean_power_w"]  # noqa: Y015
     _WhichOneofReturnType__measured_peak_bytes: _TypeAlias = _typing.Literal["measured_peak_bytes"]  # noqa: Y015
@@ -532,6 +676,8 @@ class Advice(_message.Message):
     _WhichOneofArgType__momentum: _TypeAlias = _typing.Literal["_momentum", b"_momentum"]  # noqa: Y015
     _WhichOneofReturnType__noise_scale: _TypeAlias = _typing.Literal["noise_scale"]  # noqa: Y015
     _WhichOneofArgType__noise_scale: _TypeAlias = _typing.Literal["_noise_scale", b"_noise_scale"]  # noqa: Y015
+    _WhichOneofReturnType__order_variance_ratio: _TypeAlias = _typing.Literal["order_variance_ratio"]  # noqa: Y015
+    _WhichOneofArgType__order_variance_ratio: _TypeAlias = _typing.Literal["_order_variance_ratio", b"_order_variance_ratio"]  # noqa: Y015
     _WhichOneofReturnType__predicted_peak_bytes: _TypeAlias = _typing.Literal["predicted_peak_bytes"]  # noqa: Y015
     _WhichOneofArgType__predicted_peak_bytes: _TypeAlias = _typing.Literal["_predicted_peak_bytes", b"_predicted_peak_bytes"]  # noqa: Y015
     _WhichOneofReturnType__samples_per_s: _TypeAlias = _typing.Literal["samples_per_s"]  # noqa: Y015
@@ -547,13 +693,19 @@ class Advice(_message.Message):
     _WhichOneofReturnType__weight_decay: _TypeAlias = _typing.Literal["weight_decay"]  # noqa: Y015
     _WhichOneofArgType__weight_decay: _TypeAlias = _typing.Literal["_weight_decay", b"_weight_decay"]  # noqa: Y015
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__clip_gradient_norm) -> _WhichOneofReturnType__clip_gradient_norm | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_per_epoch) -> _WhichOneofReturnType__cost_per_epoch | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__critical_batch_size) -> _WhichOneofReturnType__critical_batch_size | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__drop_last) -> _WhichOneofReturnType__drop_last | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__energy_per_epoch_j) -> _WhichOneofReturnType__energy_per_epoch_j | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_speedup_over_reference) -> _WhichOneofReturnType__expected_speedup_over_reference | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__loader_workers) -> _WhichOneofReturnType__loader_workers | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mean_power_w) -> _WhichOneofReturnType__mean_power_w | None: ...
     @_typing.overload
@@ -562,6 +714,8 @@ class Advice(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__momentum) -> _WhichOneofReturnType__momentum | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__noise_scale) -> _WhichOneofReturnType__noise_scale | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__order_variance_ratio) -> _WhichOneofReturnType__order_variance_ratio | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__predicted_peak_bytes) -> _WhichOneofReturnType__predicted_peak_bytes | None: ...
     @_typing.overload

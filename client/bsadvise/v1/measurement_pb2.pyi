@@ -330,6 +330,8 @@ class Train(_message.Message):
     ORIGIN_FIELD_NUMBER: _builtins.int
     EVALUATION_STEPS_FIELD_NUMBER: _builtins.int
     STOP_AFTER_S_FIELD_NUMBER: _builtins.int
+    TARGET_LOSS_FIELD_NUMBER: _builtins.int
+    REPLICATE_FIELD_NUMBER: _builtins.int
     time_limit_s: _builtins.float
     """Seconds after which the worker is stopped."""
     micro_batch_size: _builtins.int
@@ -360,6 +362,12 @@ class Train(_message.Message):
     """Why the trial is run; unset for the trunk."""
     stop_after_s: _builtins.float
     """Seconds after which to take no further step, measure and answer; unset to take them all."""
+    target_loss: _builtins.float
+    """Held-out loss at which to stop, once a measure is at or below it; unset to take all steps."""
+    replicate: _builtins.int
+    """Which weights and data order: 0 for the job's own, other numbers for others drawn by the same
+    seed.
+    """
     @_builtins.property
     def evaluation_steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Steps of this command after which to measure the held-out loss as well, rising, each below
@@ -384,10 +392,12 @@ class Train(_message.Message):
         origin: Global___TrialOrigin.ValueType | None = ...,
         evaluation_steps: _abc.Iterable[_builtins.int] | None = ...,
         stop_after_s: _builtins.float | None = ...,
+        target_loss: _builtins.float | None = ...,
+        replicate: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_stop_after_s", b"_stop_after_s", "_trial", b"_trial", "origin", b"origin", "save_checkpoint", b"save_checkpoint", "start_checkpoint", b"start_checkpoint", "stop_after_s", b"stop_after_s", "trial", b"trial"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_stop_after_s", b"_stop_after_s", "_target_loss", b"_target_loss", "_trial", b"_trial", "origin", b"origin", "save_checkpoint", b"save_checkpoint", "start_checkpoint", b"start_checkpoint", "stop_after_s", b"stop_after_s", "target_loss", b"target_loss", "trial", b"trial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_stop_after_s", b"_stop_after_s", "_trial", b"_trial", "accumulation_steps", b"accumulation_steps", "evaluation_batch_size", b"evaluation_batch_size", "evaluation_steps", b"evaluation_steps", "first_sample", b"first_sample", "learning_rate", b"learning_rate", "measure_noise", b"measure_noise", "micro_batch_size", b"micro_batch_size", "origin", b"origin", "rung", b"rung", "save_checkpoint", b"save_checkpoint", "start_checkpoint", b"start_checkpoint", "step_count", b"step_count", "stop_after_s", b"stop_after_s", "time_limit_s", b"time_limit_s", "trial", b"trial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_stop_after_s", b"_stop_after_s", "_target_loss", b"_target_loss", "_trial", b"_trial", "accumulation_steps", b"accumulation_steps", "evaluation_batch_size", b"evaluation_batch_size", "evaluation_steps", b"evaluation_steps", "first_sample", b"first_sample", "learning_rate", b"learning_rate", "measure_noise", b"measure_noise", "micro_batch_size", b"micro_batch_size", "origin", b"origin", "replicate", b"replicate", "rung", b"rung", "save_checkpoint", b"save_checkpoint", "start_checkpoint", b"start_checkpoint", "step_count", b"step_count", "stop_after_s", b"stop_after_s", "target_loss", b"target_loss", "time_limit_s", b"time_limit_s", "trial", b"trial"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__origin: _TypeAlias = _typing.Literal["origin"]  # noqa: Y015
     _WhichOneofArgType__origin: _TypeAlias = _typing.Literal["_origin", b"_origin"]  # noqa: Y015
@@ -397,6 +407,8 @@ class Train(_message.Message):
     _WhichOneofArgType__start_checkpoint: _TypeAlias = _typing.Literal["_start_checkpoint", b"_start_checkpoint"]  # noqa: Y015
     _WhichOneofReturnType__stop_after_s: _TypeAlias = _typing.Literal["stop_after_s"]  # noqa: Y015
     _WhichOneofArgType__stop_after_s: _TypeAlias = _typing.Literal["_stop_after_s", b"_stop_after_s"]  # noqa: Y015
+    _WhichOneofReturnType__target_loss: _TypeAlias = _typing.Literal["target_loss"]  # noqa: Y015
+    _WhichOneofArgType__target_loss: _TypeAlias = _typing.Literal["_target_loss", b"_target_loss"]  # noqa: Y015
     _WhichOneofReturnType__trial: _TypeAlias = _typing.Literal["trial"]  # noqa: Y015
     _WhichOneofArgType__trial: _TypeAlias = _typing.Literal["_trial", b"_trial"]  # noqa: Y015
     @_typing.overload
@@ -407,6 +419,8 @@ class Train(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__start_checkpoint) -> _WhichOneofReturnType__start_checkpoint | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__stop_after_s) -> _WhichOneofReturnType__stop_after_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_loss) -> _WhichOneofReturnType__target_loss | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__trial) -> _WhichOneofReturnType__trial | None: ...
 
@@ -538,6 +552,48 @@ class RangeTest(_message.Message):
 Global___RangeTest: _TypeAlias = RangeTest  # noqa: Y015
 
 @_typing.final
+class CompareOrders(_message.Message):
+    """Take gradients of batches in the stored order, and of the same samples shuffled.
+
+    At fresh weights, which stay as they are. The batches are spread over the data: where a data set
+    is sorted, those that follow one another would all be alike.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_LIMIT_S_FIELD_NUMBER: _builtins.int
+    BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    BATCH_COUNT_FIELD_NUMBER: _builtins.int
+    SHUFFLE_COUNT_FIELD_NUMBER: _builtins.int
+    MOST_READ_SAMPLES_FIELD_NUMBER: _builtins.int
+    time_limit_s: _builtins.float
+    """Seconds after which the worker is stopped."""
+    batch_size: _builtins.int
+    """Samples a batch, at least 2."""
+    batch_count: _builtins.int
+    """Batches in each order, at least 3."""
+    shuffle_count: _builtins.int
+    """Shuffled orders, at least 1."""
+    most_read_samples: _builtins.int
+    """How far a stream may be read to spread the batches, samples."""
+    def __init__(
+        self,
+        *,
+        time_limit_s: _builtins.float = ...,
+        batch_size: _builtins.int = ...,
+        batch_count: _builtins.int = ...,
+        shuffle_count: _builtins.int = ...,
+        most_read_samples: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_count", b"batch_count", "batch_size", b"batch_size", "most_read_samples", b"most_read_samples", "shuffle_count", b"shuffle_count", "time_limit_s", b"time_limit_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareOrders: _TypeAlias = CompareOrders  # noqa: Y015
+
+@_typing.final
 class Command(_message.Message):
     """One thing to measure."""
 
@@ -551,6 +607,7 @@ class Command(_message.Message):
     TRAIN_FIELD_NUMBER: _builtins.int
     EVALUATE_FIELD_NUMBER: _builtins.int
     VERIFY_FIELD_NUMBER: _builtins.int
+    COMPARE_ORDERS_FIELD_NUMBER: _builtins.int
     RANGE_TEST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def inspect_task(self) -> Global___InspectTask:
@@ -585,6 +642,10 @@ class Command(_message.Message):
         """Run the very setting to be recommended, in a fresh process."""
 
     @_builtins.property
+    def compare_orders(self) -> Global___CompareOrders:
+        """Take gradients of batches in the stored order, and of the same samples shuffled."""
+
+    @_builtins.property
     def range_test(self) -> Global___RangeTest:
         """Train while the learning rate grows by a factor with each step."""
 
@@ -599,13 +660,14 @@ class Command(_message.Message):
         train: Global___Train | None = ...,
         evaluate: Global___Evaluate | None = ...,
         verify: Global___Verify | None = ...,
+        compare_orders: Global___CompareOrders | None = ...,
         range_test: Global___RangeTest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "range_test", b"range_test", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "range_test", b"range_test", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "range_test", b"range_test", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "range_test", b"range_test", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["inspect_task", "trace_memory", "run_step", "time_steps", "time_loader", "train", "evaluate", "verify", "range_test"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["inspect_task", "trace_memory", "run_step", "time_steps", "time_loader", "train", "evaluate", "verify", "compare_orders", "range_test"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -699,6 +761,7 @@ class TaskProfile(_message.Message):
     DEVICE_FREE_BYTES_FIELD_NUMBER: _builtins.int
     CAVEATS_FIELD_NUMBER: _builtins.int
     REPEATED_BLOCK_COUNT_FIELD_NUMBER: _builtins.int
+    CPU_COUNT_FIELD_NUMBER: _builtins.int
     model_name: _builtins.str
     """Class name of the model."""
     parameter_count: _builtins.int
@@ -739,6 +802,8 @@ class TaskProfile(_message.Message):
     """Layers that stand in a row and are built alike, as a transformer's blocks; 0 when there are
     none.
     """
+    cpu_count: _builtins.int
+    """Processors that the worker may use; unset where the system does not say."""
     @_builtins.property
     def optimizer(self) -> Global___OptimizerProfile:
         """The optimizer."""
@@ -769,11 +834,14 @@ class TaskProfile(_message.Message):
         device_free_bytes: _builtins.int | None = ...,
         caveats: _abc.Iterable[_builtins.str] | None = ...,
         repeated_block_count: _builtins.int = ...,
+        cpu_count: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "longest_sample", b"longest_sample", "optimizer", b"optimizer", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cpu_count", b"_cpu_count", "_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "cpu_count", b"cpu_count", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "longest_sample", b"longest_sample", "optimizer", b"optimizer", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "batch_norm_layer_count", b"batch_norm_layer_count", "buffer_bytes", b"buffer_bytes", "caveats", b"caveats", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "evaluation_size", b"evaluation_size", "is_synthetic", b"is_synthetic", "longest_sample", b"longest_sample", "model_name", b"model_name", "num_workers", b"num_workers", "optimizer", b"optimizer", "parameter_bytes", b"parameter_bytes", "parameter_count", b"parameter_count", "precision", b"precision", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate", "repeated_block_count", b"repeated_block_count", "sample_shapes", b"sample_shapes", "trainable_parameter_count", b"trainable_parameter_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cpu_count", b"_cpu_count", "_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "batch_norm_layer_count", b"batch_norm_layer_count", "buffer_bytes", b"buffer_bytes", "caveats", b"caveats", "cpu_count", b"cpu_count", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "evaluation_size", b"evaluation_size", "is_synthetic", b"is_synthetic", "longest_sample", b"longest_sample", "model_name", b"model_name", "num_workers", b"num_workers", "optimizer", b"optimizer", "parameter_bytes", b"parameter_bytes", "parameter_count", b"parameter_count", "precision", b"precision", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate", "repeated_block_count", b"repeated_block_count", "sample_shapes", b"sample_shapes", "trainable_parameter_count", b"trainable_parameter_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cpu_count: _TypeAlias = _typing.Literal["cpu_count"]  # noqa: Y015
+    _WhichOneofArgType__cpu_count: _TypeAlias = _typing.Literal["_cpu_count", b"_cpu_count"]  # noqa: Y015
     _WhichOneofReturnType__dataset_size: _TypeAlias = _typing.Literal["dataset_size"]  # noqa: Y015
     _WhichOneofArgType__dataset_size: _TypeAlias = _typing.Literal["_dataset_size", b"_dataset_size"]  # noqa: Y015
     _WhichOneofReturnType__device_free_bytes: _TypeAlias = _typing.Literal["device_free_bytes"]  # noqa: Y015
@@ -784,6 +852,8 @@ class TaskProfile(_message.Message):
     _WhichOneofArgType__reference_batch_size: _TypeAlias = _typing.Literal["_reference_batch_size", b"_reference_batch_size"]  # noqa: Y015
     _WhichOneofReturnType__reference_learning_rate: _TypeAlias = _typing.Literal["reference_learning_rate"]  # noqa: Y015
     _WhichOneofArgType__reference_learning_rate: _TypeAlias = _typing.Literal["_reference_learning_rate", b"_reference_learning_rate"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cpu_count) -> _WhichOneofReturnType__cpu_count | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__dataset_size) -> _WhichOneofReturnType__dataset_size | None: ...
     @_typing.overload
@@ -947,7 +1017,7 @@ Global___StepTimes: _TypeAlias = StepTimes  # noqa: Y015
 
 @_typing.final
 class LoaderTimes(_message.Message):
-    """Seconds to fetch each of several batches."""
+    """Seconds to fetch a batch, several times."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -957,7 +1027,7 @@ class LoaderTimes(_message.Message):
     """Samples a batch, at least 1."""
     @_builtins.property
     def batch_times_s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Seconds of each batch."""
+        """Seconds of each; where several processes load, the mean over one batch from each of them."""
 
     def __init__(
         self,
@@ -987,6 +1057,7 @@ class GradientNorms(_message.Message):
     BIG_BATCH_SIZE_FIELD_NUMBER: _builtins.int
     SMALL_SQUARED_NORMS_FIELD_NUMBER: _builtins.int
     BIG_SQUARED_NORMS_FIELD_NUMBER: _builtins.int
+    RAW_NORMS_FIELD_NUMBER: _builtins.int
     small_batch_size: _builtins.int
     """Samples of one micro-batch."""
     big_batch_size: _builtins.int
@@ -999,6 +1070,12 @@ class GradientNorms(_message.Message):
     def big_squared_norms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """For each step, ‖G‖² of the accumulated gradient."""
 
+    @_builtins.property
+    def raw_norms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """For each step, ‖G‖ of the accumulated gradient as it is, whatever the optimizer; empty in logs
+        from before it was measured.
+        """
+
     def __init__(
         self,
         *,
@@ -1006,10 +1083,11 @@ class GradientNorms(_message.Message):
         big_batch_size: _builtins.int = ...,
         small_squared_norms: _abc.Iterable[_builtins.float] | None = ...,
         big_squared_norms: _abc.Iterable[_builtins.float] | None = ...,
+        raw_norms: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["big_batch_size", b"big_batch_size", "big_squared_norms", b"big_squared_norms", "small_batch_size", b"small_batch_size", "small_squared_norms", b"small_squared_norms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["big_batch_size", b"big_batch_size", "big_squared_norms", b"big_squared_norms", "raw_norms", b"raw_norms", "small_batch_size", b"small_batch_size", "small_squared_norms", b"small_squared_norms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1082,19 +1160,28 @@ class Evaluation(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     HELD_OUT_LOSS_FIELD_NUMBER: _builtins.int
+    EVALUATION_S_FIELD_NUMBER: _builtins.int
     held_out_loss: _builtins.float
     """Mean loss a sample; unset when it is not finite."""
+    evaluation_s: _builtins.float
+    """What the measure took, seconds; unset in older logs."""
     def __init__(
         self,
         *,
         held_out_loss: _builtins.float | None = ...,
+        evaluation_s: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_held_out_loss", b"_held_out_loss", "held_out_loss", b"held_out_loss"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_evaluation_s", b"_evaluation_s", "_held_out_loss", b"_held_out_loss", "evaluation_s", b"evaluation_s", "held_out_loss", b"held_out_loss"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_held_out_loss", b"_held_out_loss", "held_out_loss", b"held_out_loss"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluation_s", b"_evaluation_s", "_held_out_loss", b"_held_out_loss", "evaluation_s", b"evaluation_s", "held_out_loss", b"held_out_loss"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__evaluation_s: _TypeAlias = _typing.Literal["evaluation_s"]  # noqa: Y015
+    _WhichOneofArgType__evaluation_s: _TypeAlias = _typing.Literal["_evaluation_s", b"_evaluation_s"]  # noqa: Y015
     _WhichOneofReturnType__held_out_loss: _TypeAlias = _typing.Literal["held_out_loss"]  # noqa: Y015
     _WhichOneofArgType__held_out_loss: _TypeAlias = _typing.Literal["_held_out_loss", b"_held_out_loss"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__evaluation_s) -> _WhichOneofReturnType__evaluation_s | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__held_out_loss) -> _WhichOneofReturnType__held_out_loss | None: ...
 
 Global___Evaluation: _TypeAlias = Evaluation  # noqa: Y015
@@ -1170,6 +1257,39 @@ class RangeRun(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RangeRun: _TypeAlias = RangeRun  # noqa: Y015
+
+@_typing.final
+class OrderComparison(_message.Message):
+    """Gradient norms of batches in the stored order and in shuffled ones.
+
+    The small batches are those that were compared, the big one is all of them together.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORED_FIELD_NUMBER: _builtins.int
+    SHUFFLED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def stored(self) -> Global___GradientNorms:
+        """Of the stored order; unset when a gradient was not finite, or when a stream was too short."""
+
+    @_builtins.property
+    def shuffled(self) -> Global___GradientNorms:
+        """Of each shuffled order of the same samples; unset likewise."""
+
+    def __init__(
+        self,
+        *,
+        stored: Global___GradientNorms | None = ...,
+        shuffled: Global___GradientNorms | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["shuffled", b"shuffled", "stored", b"stored"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["shuffled", b"shuffled", "stored", b"stored"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderComparison: _TypeAlias = OrderComparison  # noqa: Y015
 
 @_typing.final
 class OutOfMemory(_message.Message):
@@ -1339,6 +1459,7 @@ class Outcome(_message.Message):
     OUT_OF_MEMORY_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     TIMED_OUT_FIELD_NUMBER: _builtins.int
+    ORDER_COMPARISON_FIELD_NUMBER: _builtins.int
     RANGE_RUN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def task_profile(self) -> Global___TaskProfile:
@@ -1385,6 +1506,10 @@ class Outcome(_message.Message):
         """The command did not end within its time limit and its process was killed."""
 
     @_builtins.property
+    def order_comparison(self) -> Global___OrderComparison:
+        """Gradient norms of batches in the stored order and in shuffled ones."""
+
+    @_builtins.property
     def range_run(self) -> Global___RangeRun:
         """What training did while its learning rate grew."""
 
@@ -1402,13 +1527,14 @@ class Outcome(_message.Message):
         out_of_memory: Global___OutOfMemory | None = ...,
         failed: Global___Failed | None = ...,
         timed_out: Global___TimedOut | None = ...,
+        order_comparison: Global___OrderComparison | None = ...,
         range_run: Global___RangeRun | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["task_profile", "memory_trace", "step_run", "step_times", "loader_times", "train_run", "evaluation", "verification", "out_of_memory", "failed", "timed_out", "range_run"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["task_profile", "memory_trace", "step_run", "step_times", "loader_times", "train_run", "evaluation", "verification", "out_of_memory", "failed", "timed_out", "order_comparison", "range_run"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
