@@ -47,17 +47,17 @@ def norm_statistics(norms: Sequence[float]) -> NormStatistics | None:
     return NormStatistics(_percentile(ordered, 50), _percentile(ordered, 90))
 
 
-def clip_at(statistics: NormStatistics, from_size: int, to_size: int, noise_scale: float) -> float:
-    """Return the norm at which to clip steps of another batch than the one that was measured.
+def carry_norm(norm: float, from_size: int, to_size: int, noise_scale: float) -> float:
+    """Return the norm that stands for ``norm`` among steps of another batch.
 
     Args:
-        statistics: Of the steps that were measured.
+        norm: Of the steps that were measured, at least 0.
         from_size: Their batch, at least 1.
         to_size: B, at least 1.
         noise_scale: 𝓑, samples, at least 0.
     """
     ratio = relative_steps(to_size, noise_scale) / relative_steps(from_size, noise_scale)
-    return statistics.percentile_90 * math.sqrt(ratio)
+    return norm * math.sqrt(ratio)
 
 
 def _percentile(ordered: Sequence[float], percent: int) -> float:

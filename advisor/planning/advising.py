@@ -13,11 +13,14 @@ from advisor.domain.measurements import StepTimes
 from advisor.estimators.learning_curve import speedup
 from advisor.estimators.scaling_rules import describe_rule
 from advisor.estimators.timing import median_interval, typical_time_s
+from advisor.planning.batch_caveats import about_schedule
 from advisor.planning.budget import memory_budget
 from advisor.planning.caveats import caveats
 from advisor.planning.choice import Choice, Chooser
+from advisor.planning.companions import companions, rules_of_thumb, warmup_steps
 from advisor.planning.effort import search
 from advisor.planning.facts import Facts
+from advisor.planning.gradients import batch_schedule, clip_gradient_norm, norms_of_reference
 from advisor.planning.levers import lever_gains
 from advisor.planning.memory_model import MemoryModel
 from advisor.planning.schedule import RUNG_COUNT
@@ -52,6 +55,7 @@ class _Adviser:
         noise = self.chooser.batches.noise_scale
         ratio, ratio_interval = self._speedup()
         step_time_s, rate_interval = self._pace()
+        schedule = batch_schedule(facts, self.chooser, choice)
         return Advice(
             micro_batch_size=split.micro_batch_size,
             max_micro_batch_size=max(self.memory.max_micro_batch_size, split.micro_batch_size),
@@ -61,9 +65,11 @@ class _Adviser:
             learning_rate=choice.learning_rate,
             lr_rule=describe_rule(profile.optimizer.family),
             lr_evidence=choice.evidence,
+            warmup_steps=warmup_steps(facts, choice, self._steps_per_epoch()),
             weight_decay=profile.optimizer.weight_decay,
             betas=profile.optimizer.betas,
             momentum=profile.optimizer.momentum,
+            batch_schedule=schedule,
             steps_per_epoch=self._steps_per_epoch(),
             precision=profile.precision,
             device=facts.device.name,
@@ -83,11 +89,18 @@ class _Adviser:
             expected_speedup_over_reference=ratio,
             expected_speedup_interval=ratio_interval,
             confidence=self._confidence(is_verified=verification is not None),
-            caveats=caveats(facts, choice, self.chooser),
+            caveats=(
+                *caveats(facts, choice, self.chooser),
+                *([about_schedule(facts)] if schedule else []),
+            ),
             alternatives=tuple(self._alternatives()),
             search=search(facts),
             levers=lever_gains(facts),
             max_micro_batch_size_interval=self._max_size_interval(),
+            companions=companions(facts, self.chooser, choice),
+            clip_gradient_norm=clip_gradient_norm(facts, self.chooser, choice),
+            gradient_norm=norms_of_reference(facts),
+            rules_of_thumb=rules_of_thumb(facts),
         )
 
     def _max_size_interval(self) -> Interval | None:

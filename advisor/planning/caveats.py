@@ -17,6 +17,7 @@ from advisor.domain.measurements import (
 from advisor.domain.task import OptimizerFamily
 from advisor.domain.units import format_bytes, format_seconds
 from advisor.estimators.memory_curve import LARGEST_SIZE
+from advisor.planning.batch_caveats import about_batch
 from advisor.planning.choice import Choice, Chooser
 from advisor.planning.drift import is_spoilt
 from advisor.planning.facts import Facts
@@ -89,11 +90,7 @@ def _about_training(facts: Facts, choice: Choice, chooser: Chooser) -> Iterator[
     yield from _about_target(facts, chooser)
     if profile.optimizer.family is OptimizerFamily.OTHER:
         yield f"{profile.optimizer.optimizer_name} is not an optimizer we know a rule for."
-    if choice.split.accumulation_steps > 1 and profile.batch_norm_layer_count:
-        yield (
-            f"Batch normalisation sees {choice.split.micro_batch_size} samples at a time, "
-            f"not {choice.split.effective_batch_size}."
-        )
+    yield from about_batch(facts, choice, chooser)
 
 
 def _about_trials(facts: Facts, choice: Choice, trials: tuple[Trial, ...]) -> Iterator[str]:

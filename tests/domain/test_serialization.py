@@ -53,6 +53,7 @@ _runs = st.builds(
         big_batch_size=st.integers(101, 200),
         small_squared_norms=st.just((1.0, 2.0)),
         big_squared_norms=st.just((0.5, 1.5)),
+        raw_norms=st.sampled_from([(), (0.5, 1.5)]),
     ),
 )
 _measurements = st.builds(

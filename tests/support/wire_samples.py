@@ -57,6 +57,20 @@ def wire_advice(**changes: Any) -> advice_pb2.Advice:
             trial_count=12, pruned_count=7,
         ),
         "fingerprint": "f" * 64,
+        "companions": [
+            advice_pb2.Companion(
+                name="weight_decay", value=0.02, trained_value=0.01,
+                rule="keeps the time scale (AdamW, arXiv 2405.13698)",
+            ),
+        ],
+        "clip_gradient_norm": 1.8,
+        "gradient_norm": advice_pb2.GradientNormStatistics(
+            effective_batch_size=32, step_count=40, median=1.25, percentile_90=2.0
+        ),
+        "rules_of_thumb": [
+            advice_pb2.RuleOfThumb(rule="a good default", effective_batch_size=32),
+            advice_pb2.RuleOfThumb(rule="0.2 % of the training set", effective_batch_size=120),
+        ],
     }  # fmt: skip
     return advice_pb2.Advice(**fields | changes)
 

@@ -62,6 +62,7 @@ def test_planted_mean_and_variance_are_recovered(bench: Bench) -> None:
     assert len(norms.big_squared_norms) == 400
     assert small == pytest.approx(SQUARED_NORM + VARIANCE / 4, rel=0.05)
     assert big == pytest.approx(SQUARED_NORM + VARIANCE / 32, rel=0.05)
+    assert [norm**2 for norm in norms.raw_norms] == pytest.approx(norms.big_squared_norms)
     variance = (small - big) / (1 / 4 - 1 / 32)
     assert variance == pytest.approx(VARIANCE, rel=0.1)
 
@@ -80,6 +81,9 @@ def test_adams_gradients_are_measured_as_it_steps(bench: Bench, optimizer: str) 
     assert len(norms.big_squared_norms) == 599  # The first step has no v yet.
     assert small == pytest.approx((SQUARED_NORM + VARIANCE / 4) / scale, rel=0.15)
     assert big == pytest.approx((SQUARED_NORM + VARIANCE / 32) / scale, rel=0.15)
+    raw = statistics.mean(norm**2 for norm in norms.raw_norms)
+    assert len(norms.raw_norms) == 600
+    assert raw == pytest.approx(SQUARED_NORM + VARIANCE / 32, rel=0.05)
 
 
 def test_measuring_changes_nothing(bench: Bench) -> None:

@@ -6,6 +6,11 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from bsadvise.advice import Advice, Evidence, Interval
+from bsadvise.cli.views.companions import (
+    companion_rows,
+    gradient_norm_words,
+    rule_of_thumb_rows,
+)
 from bsadvise.cli.views.layout import bullets, pairs, sections, table_of
 from bsadvise.cli.views.levers import levers_view
 from bsadvise.cli.words import describe_advice
@@ -29,10 +34,18 @@ def advice_view(advice: Advice, model_name: str) -> RenderableType:
     return sections(
         ("", headline),
         ("Settings", pairs(_settings(advice))),
+        (
+            "By published rules, not run",
+            pairs(companion_rows(advice)) if advice.companions else None,
+        ),
         ("Evidence", pairs(_evidence(advice))),
         ("What would make room", levers_view(advice.levers) if advice.levers else None),
         ("Caveats", bullets(advice.caveats) if advice.caveats else None),
         ("Alternatives", _alternatives(advice) if advice.alternatives else None),
+        (
+            "Rules of thumb for the batch, not the advice",
+            pairs(rule_of_thumb_rows(advice)) if advice.rules_of_thumb else None,
+        ),
         ("Search", pairs(_search(advice))),
     )
 
@@ -71,6 +84,7 @@ def _evidence(advice: Advice) -> list[tuple[str, str | Text]]:
         ("throughput", _throughput(advice)),
         ("speedup", _speedup(advice)),
         ("noise scale", _noise_scale(advice)),
+        ("gradients", gradient_norm_words(advice)),
     ]
     return [(name, value) for name, value in rows if value is not None]
 
