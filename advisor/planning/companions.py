@@ -102,12 +102,14 @@ class _Rules:
         return self.choice.learning_rate / reference_learning_rate(self.facts)
 
     def notable(self) -> Iterator[Companion]:
+        """Yield what each rule gives, where that differs notably."""
+        family = self.facts.profile.optimizer.family
         yield from self._learning_rate()
-        if self.facts.profile.optimizer.family is OptimizerFamily.ADAM:
+        if family is OptimizerFamily.ADAM:
             yield from self._weight_decay()
             yield from self._betas()
             yield from self._epsilon()
-        elif self.facts.profile.optimizer.family is OptimizerFamily.SGD:
+        elif family is OptimizerFamily.SGD:
             yield from self._momentum()
             yield from self._batch_size_at_decay()
 
@@ -124,60 +126,35 @@ class _Rules:
             self.choice.split.effective_batch_size,
             noise.value,
         )
-        if _differ(rate, self.choice.learning_rate):
-            yield Companion(
-                name="learning_rate",
-                value=_rounded(rate),
-                trained_value=self.choice.learning_rate,
-                rule=describe_rule_past_noise(family),
-            )
+        rule = describe_rule_past_noise(family)
+        yield from _if_notable("learning_rate", rate, self.choice.learning_rate, rule)
 
     def _weight_decay(self) -> Iterator[Companion]:
         """Yield AdamW's; Adam's own adds to the gradient, for which there is no such rule."""
         optimizer = self.facts.profile.optimizer
         decay = optimizer.weight_decay
-        if "adamw" not in optimizer.optimizer_name.lower() or not decay or decay < 0:
-            return
-        scaled = scale_weight_decay(decay, self.ratio, self.rate_ratio)
-        if _differ(scaled, decay):
-            yield Companion(
-                name="weight_decay",
-                value=_rounded(scaled),
-                trained_value=decay,
-                rule="keeps the reference's time scale in epochs (AdamW, arXiv 2405.13698)",
-            )
+        if "adamw" in optimizer.optimizer_name.lower() and decay is not None and decay > 0:
+            scaled = scale_weight_decay(decay, self.ratio, self.rate_ratio)
+            rule = "keeps the reference's time scale in epochs (AdamW, arXiv 2405.13698)"
+            yield from _if_notable("weight_decay", scaled, decay, rule)
 
     def _betas(self) -> Iterator[Companion]:
         """Yield β₂, and β₁ for a larger batch: for a smaller one it was found best left alone."""
-        betas = self.facts.profile.optimizer.betas
         if self.ratio > 1:
-            source = "scales with the batch (Adam, arXiv 2205.10287)"
+            rule = "forgets faster, as the batch is larger (Adam, arXiv 2205.10287)"
         else:
-            source = "keeps its half-life in samples (Adam, arXiv 2507.07101)"
-        for number, beta in enumerate(betas[:2], start=1):
-            if not 0 < beta < 1 or (number == 1 and self.ratio <= 1):
-                continue
-            scaled = scale_beta(beta, self.ratio)
-            if _differ(1 - scaled, 1 - beta):
-                yield Companion(
-                    name=f"beta{number}",
-                    value=_rounded_mean(scaled),
-                    trained_value=beta,
-                    rule=source,
-                )
+            rule = "keeps its half-life in samples (Adam, arXiv 2507.07101)"
+        for number, beta in enumerate(self.facts.profile.optimizer.betas[:2], start=1):
+            if 0 < beta < 1 and (number == 2 or self.ratio > 1):
+                scaled = scale_beta(beta, self.ratio)
+                yield from _if_mean_is_notable(f"beta{number}", scaled, beta, rule)
 
     def _epsilon(self) -> Iterator[Companion]:
         epsilon = self.facts.profile.optimizer.epsilon
-        if epsilon is None or epsilon < _LEAST_EPSILON:
-            return
-        scaled = scale_epsilon(epsilon, self.ratio)
-        if _differ(scaled, epsilon):
-            yield Companion(
-                name="epsilon",
-                value=_rounded(scaled),
-                trained_value=epsilon,
-                rule="falls with the root of the batch (Adam, arXiv 2205.10287)",
-            )
+        if epsilon is not None and epsilon >= _LEAST_EPSILON:
+            scaled = scale_epsilon(epsilon, self.ratio)
+            rule = "falls with the root of the batch (Adam, arXiv 2205.10287)"
+            yield from _if_notable("epsilon", scaled, epsilon, rule)
 
     def _momentum(self) -> Iterator[Companion]:
         """Yield the momentum for a batch that grew by more than its rate.
@@ -185,18 +162,11 @@ class _Rules:
         Not where trials chose the rate: they found the noise of its steps to be right.
         """
         momentum = self.facts.profile.optimizer.momentum
-        if self.choice.evidence is Evidence.MEASURED or momentum is None:
-            return
-        if not 0 < momentum < 1 or self.rate_ratio >= self.ratio:
-            return
-        scaled = scale_momentum(momentum, self.ratio, self.rate_ratio)
-        if _differ(1 - scaled, 1 - momentum):
-            yield Companion(
-                name="momentum",
-                value=_rounded_mean(scaled),
-                trained_value=momentum,
-                rule="keeps the noise of the reference's steps (SGD, arXiv 1711.00489)",
-            )
+        lags = self.choice.evidence is Evidence.RULE and self.rate_ratio < self.ratio
+        if lags and momentum is not None and 0 < momentum < 1:
+            scaled = scale_momentum(momentum, self.ratio, self.rate_ratio)
+            rule = "keeps the noise of the reference's steps (SGD, arXiv 1711.00489)"
+            yield from _if_mean_is_notable("momentum", scaled, momentum, rule)
 
     def _batch_size_at_decay(self) -> Iterator[Companion]:
         """Yield how far the batch may grow in place of decays of the rate, where that pays."""
@@ -204,23 +174,32 @@ class _Rules:
         is_fixed = self.facts.request.effective_batch_size is not None
         if is_fixed or dataset_size is None or self.facts.step_times is None:
             return
-        size = split.effective_batch_size
-        growth = min(_MOST_GROWTH, dataset_size // _MOST_SHARE // size)
-        cost = self.chooser.branches.cost
-        grown = cost.split(growth * size) if growth > 1 else None
+        size, cost = split.effective_batch_size, self.chooser.branches.cost
+        most = dataset_size // _MOST_SHARE // size
+        grown = cost.split(min(_MOST_GROWTH, most) * size) if most > 1 else None
         if grown is None:
             return
-        gain = growth * cost.step_time_s(split) / cost.step_time_s(grown)
-        if gain >= _PAYS:
-            yield Companion(
-                name="batch_size_at_decay",
-                value=dataset_size // _MOST_SHARE // size * size,
-                trained_value=size,
-                rule=(
-                    "where the rate would be divided by s, multiply the batch by s instead, up to "
-                    "a tenth of the data set; then decay the rate (SGD, arXiv 1711.00489)"
-                ),
+        growth = grown.effective_batch_size / size
+        if growth * cost.step_time_s(split) >= _PAYS * cost.step_time_s(grown):
+            rule = (
+                "where the rate would be divided by s, multiply the batch by s instead, up to a "
+                "tenth of the data set; then decay the rate (SGD, arXiv 1711.00489)"
             )
+            yield Companion(
+                name="batch_size_at_decay", value=most * size, trained_value=size, rule=rule
+            )
+
+
+def _if_notable(name: str, value: float, trained: float, rule: str) -> Iterator[Companion]:
+    if _differ(value, trained):
+        yield Companion(name=name, value=_rounded(value), trained_value=trained, rule=rule)
+
+
+def _if_mean_is_notable(name: str, value: float, trained: float, rule: str) -> Iterator[Companion]:
+    """Yield a running mean's coefficient: what matters is what it forgets a step."""
+    if _differ(1 - value, 1 - trained):
+        rounded = round(1 - _rounded(1 - value), 12)
+        yield Companion(name=name, value=rounded, trained_value=trained, rule=rule)
 
 
 def _differ(value: float, trained: float) -> bool:
@@ -229,8 +208,3 @@ def _differ(value: float, trained: float) -> bool:
 
 def _rounded(value: float) -> float:
     return float(f"{value:.3g}")
-
-
-def _rounded_mean(coefficient: float) -> float:
-    """Return a running mean's coefficient, rounded by what it forgets a step."""
-    return round(1 - _rounded(1 - coefficient), 12)
