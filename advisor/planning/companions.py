@@ -74,12 +74,14 @@ def warmup_steps(facts: Facts, choice: Choice, steps_per_epoch: int | None) -> i
 
 def rules_of_thumb(facts: Facts) -> tuple[RuleOfThumb, ...]:
     """Return what rules of thumb would have said."""
-    largest = MemoryModel(facts).max_micro_batch_size * facts.request.world_size
+    dataset_size = facts.profile.dataset_size
+    fits = MemoryModel(facts).max_micro_batch_size * facts.request.world_size
+    largest = min(fits, dataset_size or fits)
     rules = [default_batch_size()]
     if largest:
         rules.append(largest_power_of_two(largest))
-    if facts.profile.dataset_size is not None:
-        rules.append(share_of_training_set(facts.profile.dataset_size))
+    if dataset_size is not None:
+        rules.append(share_of_training_set(dataset_size))
     return tuple(RuleOfThumb(rule=rule, effective_batch_size=size) for rule, size in rules)
 
 

@@ -14,7 +14,7 @@ from advisor.domain.request import AdviceRequest
 from advisor.domain.task import OptimizerFamily, OptimizerProfile
 from advisor.planning.batch_caveats import about_batch
 from advisor.planning.choice import Choice, Chooser
-from advisor.planning.companions import companions, warmup_steps
+from advisor.planning.companions import companions, rules_of_thumb, warmup_steps
 from advisor.planning.facts import Facts
 from advisor.planning.gradients import batch_schedule, clip_gradient_norm, norms_of_reference
 from advisor.planning.split import Split
@@ -279,6 +279,13 @@ def test_a_batch_asked_for_that_must_accumulate_is_judged(
     assert words in said
     free = replace(told.facts, request=replace(request, effective_batch_size=None))
     assert list(about_batch(free, choice, Chooser(free))) == []
+
+
+def test_no_rule_of_thumb_is_larger_than_the_data(tell: Tell) -> None:
+    sizes = [
+        rule.effective_batch_size for rule in rules_of_thumb(tell(SGD, dataset_size=400).facts)
+    ]
+    assert sizes == [32, 256, 1]
 
 
 def test_an_answer_carries_them_all(recommend: Recommend) -> None:
