@@ -1,4 +1,4 @@
-"""Mean power, from reads of a counter of energy.
+"""Power: its mean, from reads of a counter of energy, and its course over the batch.
 
     E(t)   joules on the counter at t
     P      watts, (E(t₂) − E(t₁))/(t₂ − t₁)
@@ -10,8 +10,10 @@ after it, a whole step may be missing. So t₁ and t₂ are times at which it wa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+
+import numpy as np
 
 _LEAST_SHARE = 0.5
 """Moves that span less of the stretch than this do not speak for it."""
@@ -38,3 +40,14 @@ def mean_power_w(
     if last_s - first_s <= max(0.0, _LEAST_SHARE * (end_s - begin_s)):
         return None
     return (last_j - first_j) / (last_s - first_s)
+
+
+def power_at(powers_w: Mapping[int, float], size: int) -> float:
+    """Return P at a batch size: on straight lines between those measured, level beyond them.
+
+    Args:
+        powers_w: Watts by batch size; at least one.
+        size: The batch size.
+    """
+    sizes = sorted(powers_w)
+    return float(np.interp(size, sizes, [powers_w[one] for one in sizes]))

@@ -18,10 +18,14 @@ from advisor.planning.budget import memory_budget
 from advisor.planning.caveats import caveats
 from advisor.planning.choice import Choice, Chooser
 from advisor.planning.companions import companions, rules_of_thumb, warmup_steps
+from advisor.planning.data_order import order_effect
 from advisor.planning.effort import search
+from advisor.planning.energy import energy_j, step_power_w, training_cost
+from advisor.planning.epoch import drop_last, steps_per_epoch
 from advisor.planning.facts import Facts
 from advisor.planning.gradients import batch_schedule, clip_gradient_norm, norms_of_reference
 from advisor.planning.levers import lever_gains
+from advisor.planning.loading import loader_bottleneck
 from advisor.planning.memory_model import MemoryModel
 from advisor.planning.schedule import RUNG_COUNT
 from advisor.planning.verification import verification_of
@@ -55,6 +59,8 @@ class _Adviser:
         noise = self.chooser.batches.noise_scale
         ratio, ratio_interval = self._speedup()
         step_time_s, rate_interval = self._pace()
+        epoch_s = self._time_per_epoch_s()
+        bottleneck, order = loader_bottleneck(facts, split), order_effect(facts)
         schedule = batch_schedule(facts, self.chooser, choice)
         return Advice(
             micro_batch_size=split.micro_batch_size,
@@ -65,12 +71,12 @@ class _Adviser:
             learning_rate=choice.learning_rate,
             lr_rule=describe_rule(profile.optimizer.family),
             lr_evidence=choice.evidence,
-            warmup_steps=warmup_steps(facts, choice, self._steps_per_epoch()),
+            warmup_steps=warmup_steps(facts, choice, steps_per_epoch(facts, split)),
             weight_decay=profile.optimizer.weight_decay,
             betas=profile.optimizer.betas,
             momentum=profile.optimizer.momentum,
             batch_schedule=schedule,
-            steps_per_epoch=self._steps_per_epoch(),
+            steps_per_epoch=steps_per_epoch(facts, split),
             precision=profile.precision,
             device=facts.device.name,
             verified=verification is not None,
@@ -80,7 +86,7 @@ class _Adviser:
             samples_per_s=split.effective_batch_size / step_time_s if step_time_s else None,
             samples_per_s_interval=rate_interval,
             step_time_s=step_time_s,
-            time_per_epoch_s=self._time_per_epoch_s(),
+            time_per_epoch_s=epoch_s,
             noise_scale=None if noise is None else noise.value,
             noise_scale_interval=None
             if noise is None or noise.interval is None
@@ -97,6 +103,12 @@ class _Adviser:
             search=search(facts),
             levers=lever_gains(facts),
             max_micro_batch_size_interval=self._max_size_interval(),
+            mean_power_w=step_power_w(facts, split),
+            energy_per_epoch_j=epoch_s and energy_j(facts, split, epoch_s),
+            cost_per_epoch=epoch_s and training_cost(facts, split, epoch_s),
+            loader_workers=None if bottleneck is None else bottleneck.workers,
+            drop_last=drop_last(facts, split),
+            order_variance_ratio=None if order is None else order.design_effect,
             companions=companions(facts, self.chooser, choice),
             clip_gradient_norm=clip_gradient_norm(facts, self.chooser, choice),
             gradient_norm=norms_of_reference(facts),
@@ -136,12 +148,8 @@ class _Adviser:
         # Typical is below the median: the interval is stretched to hold it.
         return step_time_s * min(low_s / centre_s, 1.0), step_time_s * max(high_s / centre_s, 1.0)
 
-    def _steps_per_epoch(self) -> int | None:
-        size = self.facts.profile.dataset_size
-        return None if size is None else max(1, size // self.choice.split.effective_batch_size)
-
     def _time_per_epoch_s(self) -> float | None:
-        steps = self._steps_per_epoch()
+        steps = steps_per_epoch(self.facts, self.choice.split)
         if steps is None or self.facts.step_times is None:
             return None
         return steps * self.chooser.branches.cost.step_time_s(self.choice.split)

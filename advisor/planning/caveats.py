@@ -19,16 +19,17 @@ from advisor.domain.units import format_bytes, format_seconds
 from advisor.estimators.memory_curve import LARGEST_SIZE
 from advisor.planning.batch_caveats import about_batch
 from advisor.planning.choice import Choice, Chooser
+from advisor.planning.data_order import about_order
 from advisor.planning.drift import is_spoilt
+from advisor.planning.energy import about_energy
+from advisor.planning.epoch import about_drop_last
 from advisor.planning.facts import Facts
 from advisor.planning.levers import typical_peak
+from advisor.planning.loading import about_loader, loader_bottleneck
 from advisor.planning.memory_model import MemoryModel
 from advisor.planning.schedule import RUNG_COUNT
 from advisor.planning.trials import Trial
 from advisor.planning.verification import verification_of
-
-_LOADER_BOUND = 1.2
-"""A loader is called the bottleneck when it takes this many times the time of computing."""
 
 
 def caveats(facts: Facts, choice: Choice, chooser: Chooser) -> tuple[str, ...]:
@@ -38,7 +39,10 @@ def caveats(facts: Facts, choice: Choice, chooser: Chooser) -> tuple[str, ...]:
         _about_verification(facts, choice),
         _about_training(facts, choice, chooser),
         _about_memory(facts),
-        _about_speed(facts, choice, chooser),
+        about_order(facts, choice.split.effective_batch_size),
+        _about_speed(facts, choice),
+        about_drop_last(facts, choice.split),
+        about_energy(facts, choice.split, reached_count=_count_reached(chooser)),
         iter(facts.profile.caveats),
     ):
         found.update(dict.fromkeys(source))
@@ -153,7 +157,7 @@ def _about_memory(facts: Facts) -> Iterator[str]:
         yield f"Other processes held memory on the device: {names}."
 
 
-def _about_speed(facts: Facts, choice: Choice, chooser: Chooser) -> Iterator[str]:
+def _about_speed(facts: Facts, choice: Choice) -> Iterator[str]:
     if choice.split.world_size > 1:
         yield (
             f"Measured on one device and reckoned for {choice.split.world_size}: the time that "
@@ -164,12 +168,10 @@ def _about_speed(facts: Facts, choice: Choice, chooser: Chooser) -> Iterator[str
     for command, entry in facts.entries(TimeSteps):
         if not isinstance(entry.outcome, StepTimes):
             yield f"Steps of {command.micro_batch_size} samples could not be timed."
-    cost = chooser.branches.cost
-    compute_s, loading_s = cost.compute_time_s(choice.split), cost.loading_time_s(choice.split)
-    if loading_s > _LOADER_BOUND * compute_s:
-        workers = max(1, round(loading_s / compute_s))
-        yield (
-            f"The data loader is the bottleneck: it takes {format_seconds(loading_s)} for a "
-            f"step's samples, computing {format_seconds(compute_s)}. Larger batches buy little; "
-            f"try about {min(workers, 32)} loader worker(s) or a cheaper data set."
-        )
+    bottleneck = loader_bottleneck(facts, choice.split)
+    if bottleneck is not None:
+        yield about_loader(bottleneck)
+
+
+def _count_reached(chooser: Chooser) -> int:
+    return sum(chooser.time_to_target_s(trial) is not None for trial in chooser.sound)

@@ -10,6 +10,7 @@ from advisor.domain.advice import Evidence
 from advisor.domain.request import Objective
 from advisor.planning.batch_sizes import BatchSizes
 from advisor.planning.branches import Branches
+from advisor.planning.energy import energy_j
 from advisor.planning.facts import Facts
 from advisor.planning.memory_model import MemoryModel
 from advisor.planning.split import Split, friendly_size
@@ -126,12 +127,19 @@ class Chooser:
                 return self.highest_throughput() or fastest
             case Objective.MEMORY:
                 return self.leanest(fastest)
+            case Objective.ENERGY:
+                return self._least(self.energy_to_target_j) or fastest
             case _:
                 return fastest
 
     def time_to_target_s(self, trial: Trial) -> float | None:
         """Return the modelled seconds in which a trial came to the target; None if never."""
         return None if self.target_loss is None else trial.curve.time_to(self.target_loss)
+
+    def energy_to_target_j(self, trial: Trial) -> float | None:
+        """Return the modelled joules in which a trial came to the target; None if unknown."""
+        time_s = self.time_to_target_s(trial)
+        return None if time_s is None else energy_j(self.facts, trial.split, time_s)
 
     def samples_to_target(self, trial: Trial) -> float | None:
         """Return the samples in which a trial came to the target; None if never."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from advisor.domain.advice import Refusal
 from advisor.domain.commands import TimeLoader, TimeSteps
 from advisor.domain.measurements import StepTimes
+from advisor.domain.request import Objective
 from advisor.planning.budget import LADDER_SHARE, hook_limit_s
 from advisor.planning.facts import Facts
 from advisor.planning.memory_model import MemoryModel
@@ -14,6 +15,8 @@ from advisor.planning.refusals import refuse
 _FIRST_SIZE = 8
 _MEASURE_SHARE = 0.008
 _LEAST_MEASURE_S = 0.05
+_LEAST_POWER_S = 0.4
+"""A GPU's counter of energy moves every tenth of a second or sooner."""
 _LONGEST_STEP_SHARE = 0.02
 """A size whose steps take more of the budget than this is not timed: five are needed."""
 
@@ -82,4 +85,6 @@ def _time_steps(facts: Facts, size: int) -> TimeSteps:
 
 
 def _measure_s(facts: Facts) -> float:
-    return max(_LEAST_MEASURE_S, _MEASURE_SHARE * facts.request.budget_s)
+    wants_power = facts.request.objective is Objective.ENERGY
+    least_s = _LEAST_POWER_S if wants_power else _LEAST_MEASURE_S
+    return max(least_s, _MEASURE_SHARE * facts.request.budget_s)

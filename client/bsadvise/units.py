@@ -1,4 +1,4 @@
-"""Bytes and seconds as people write and read them; inside, all is bytes and seconds."""
+"""Bytes, seconds and joules as people write and read them; inside, all is in these."""
 
 from __future__ import annotations
 
@@ -54,6 +54,15 @@ def format_seconds(duration_s: float) -> str:
     if duration_s < 7200:
         return f"{format_number(duration_s / 60)} min"
     return f"{format_number(duration_s / 3600)} h"
+
+
+def format_energy(energy_j: float) -> str:
+    """Return ``energy_j`` as joules, watt-hours or kilowatt-hours, which is what is paid for."""
+    if energy_j < 3.6e3:
+        return f"{format_number(energy_j)} J"
+    if energy_j < 3.6e6:
+        return f"{format_number(energy_j / 3.6e3)} Wh"
+    return f"{format_number(energy_j / 3.6e6)} kWh"
 
 
 def format_rate(learning_rate: float) -> str:

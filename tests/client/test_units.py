@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from bsadvise.units import (
     format_bytes,
+    format_energy,
     format_number,
     format_rate,
     format_seconds,
@@ -71,3 +72,18 @@ def test_figures_as_people_read_them() -> None:
     assert format_seconds(41.5) == "41.5 s"
     assert format_seconds(300) == "5 min"
     assert format_bytes(12 << 30) == "12 GiB"
+
+
+@pytest.mark.parametrize(
+    ("energy_j", "text"),
+    [
+        (0, "0 J"),
+        (850, "850 J"),
+        (3_600, "1 Wh"),
+        (17_110, "4.75 Wh"),
+        (9e6, "2.5 kWh"),
+        (36e9, "10,000 kWh"),
+    ],
+)
+def test_energies(energy_j: float, text: str) -> None:
+    assert format_energy(energy_j) == text

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.estimators.power import mean_power_w
+from advisor.estimators.power import mean_power_w, power_at
 
 
 def _reads(
@@ -68,3 +68,20 @@ def test_no_reads_and_no_time_tell_nothing() -> None:
 def test_two_moves_that_span_little_of_the_stretch_do_not_speak_for_it() -> None:
     still = [(n / 10, 0.0) for n in range(9)]
     assert mean_power_w([*still, (0.9, 50.0), (1.0, 100.0)], begin_s=0.0, end_s=1.0) is None
+
+
+@given(
+    powers_w=st.dictionaries(st.integers(1, 4096), st.floats(1, 1000), min_size=1, max_size=8),
+    size=st.integers(1, 8192),
+)
+def test_power_lies_between_that_of_the_sizes_beside_it(
+    powers_w: dict[int, float], size: int
+) -> None:
+    smaller = [one for one in powers_w if one <= size]
+    larger = [one for one in powers_w if one >= size]
+    beside = [powers_w[max(smaller)]] if smaller else []
+    beside += [powers_w[min(larger)]] if larger else []
+    found_w = power_at(powers_w, size)
+    assert min(beside) * (1 - 1e-9) <= found_w <= max(beside) * (1 + 1e-9)
+    for one, power_w in powers_w.items():
+        assert power_at(powers_w, one) == pytest.approx(power_w)

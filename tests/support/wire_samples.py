@@ -57,6 +57,12 @@ def wire_advice(**changes: Any) -> advice_pb2.Advice:
             trial_count=12, pruned_count=7,
         ),
         "fingerprint": "f" * 64,
+        "loader_workers": 4,
+        "drop_last": True,
+        "order_variance_ratio": 12.3,
+        "mean_power_w": 412.3,
+        "energy_per_epoch_j": 17_110.0,
+        "cost_per_epoch": 0.02882,
         "companions": [
             advice_pb2.Companion(
                 name="weight_decay", value=0.02, trained_value=0.01,

@@ -11,10 +11,16 @@ from bsadvise.cli.views.companions import (
     gradient_norm_words,
     rule_of_thumb_rows,
 )
+from bsadvise.cli.views.energy import cost_words, energy_words
 from bsadvise.cli.views.layout import bullets, pairs, sections, table_of
 from bsadvise.cli.views.levers import levers_view
 from bsadvise.cli.words import describe_advice
-from bsadvise.units import format_bytes, format_number, format_rate, format_seconds
+from bsadvise.units import (
+    format_bytes,
+    format_number,
+    format_rate,
+    format_seconds,
+)
 
 _VERIFIED = Text("this very setting was run, in a fresh process", style="green")
 _NOT_VERIFIED = Text("NO: this setting was not run", style="bold yellow")
@@ -63,6 +69,8 @@ def _settings(advice: Advice) -> list[tuple[str, str]]:
         ("momentum", advice.momentum),
         ("batch_schedule", _schedule(advice)),
         ("precision", advice.precision),
+        ("num_workers", advice.loader_workers),
+        ("drop_last", advice.drop_last or None),
     ]
     return [(name, str(value)) for name, value in rows if value is not None]
 
@@ -84,7 +92,10 @@ def _evidence(advice: Advice) -> list[tuple[str, str | Text]]:
         ("throughput", _throughput(advice)),
         ("speedup", _speedup(advice)),
         ("noise scale", _noise_scale(advice)),
+        ("energy", energy_words(advice)),
+        ("cost", cost_words(advice)),
         ("gradients", gradient_norm_words(advice)),
+        ("data order", _data_order(advice)),
     ]
     return [(name, value) for name, value in rows if value is not None]
 
@@ -152,6 +163,13 @@ def _noise_scale(advice: Advice) -> str | None:
     if advice.critical_batch_size is not None:
         words += f"; critical batch {format_number(advice.critical_batch_size)}"
     return words
+
+
+def _data_order(advice: Advice) -> str | None:
+    ratio = advice.order_variance_ratio
+    if ratio is None:
+        return None
+    return f"as stored, gradients vary {format_number(ratio)} x as much between batches as shuffled"
 
 
 def _interval(interval: Interval | None) -> str:
