@@ -69,11 +69,28 @@ def is_possible(command: Command, outcome: Outcome) -> bool:
             return outcome.step_count <= command.step_count
         case RangeTest(), RangeRun():
             return len(outcome.learning_rates) <= command.step_count
+        case CompareOrders(), OrderComparison():
+            return _is_of_those_orders(command, outcome)
         case TimeLoader(), LoaderTimes():
             return sum(outcome.batch_times_s) <= command.time_limit_s
         case TimeSteps(), StepTimes():
             return sum(outcome.step_times_s) <= command.time_limit_s
     return True
+
+
+def _is_of_those_orders(command: CompareOrders, outcome: OrderComparison) -> bool:
+    """Return whether the norms, if any, are of batches as they were asked for."""
+    counts = ((outcome.stored, 1), (outcome.shuffled, command.shuffle_count))
+    return all(
+        norms is None
+        or (
+            norms.small_batch_size == command.batch_size
+            and norms.big_batch_size % command.batch_size == 0
+            and 3 <= norms.big_batch_size // command.batch_size <= command.batch_count
+            and len(norms.big_squared_norms) == count
+        )
+        for norms, count in counts
+    )
 
 
 def cleaned(value: T) -> T:

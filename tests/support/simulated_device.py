@@ -166,12 +166,8 @@ class SimulatedDevice:
                 )
             case TimeLoader(batch_size=size):
                 return LoaderTimes(batch_size=size, batch_times_s=(1e-7 * size,) * 3)
-            case Train():
-                return self._too_large(command.micro_batch_size) or self._train(command)
-            case RangeTest():
-                return self._too_large(command.micro_batch_size) or self._test_range(command)
-            case CompareOrders(batch_size=b):
-                return self._too_large(b) or self._compare_orders(command)
+            case Train() | RangeTest() | CompareOrders():
+                return self._learn(command)
             case Evaluate():
                 return Evaluation(held_out_loss=self.loss(fresh_errors()))
             case Verify(micro_batch_size=b, accumulation_steps=a, step_count=steps):
@@ -181,6 +177,15 @@ class SimulatedDevice:
                     step_times_s=(a * self.step_time_s(b),) * (steps - 1),
                     final_loss=1.0,
                 )
+
+    def _learn(self, command: Train | RangeTest | CompareOrders) -> Outcome:
+        match command:
+            case Train():
+                return self._too_large(command.micro_batch_size) or self._train(command)
+            case RangeTest():
+                return self._too_large(command.micro_batch_size) or self._test_range(command)
+            case CompareOrders():
+                return self._too_large(command.batch_size) or self._compare_orders(command)
 
     def _trace(self, command: TraceMemory) -> MemoryTrace:
         b = command.micro_batch_size

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from advisor.domain.commands import TimeLoader, TimeSteps
 from advisor.domain.measurements import LoaderTimes, StepTimes
+from advisor.worker import timing
 from tests.support.worker_bench import LIMIT_S, Bench, outcome_of
 
 
@@ -52,3 +57,36 @@ def test_the_loader_alone_is_timed_for_every_kind_of_data(bench: Bench) -> None:
         times = outcome_of(bench.worker(model), command, LoaderTimes)
         assert times.batch_size == 700
         assert len(times.batch_times_s) == 2
+
+
+@pytest.mark.parametrize("num_workers", [0, 1, 3])
+def test_processes_that_load_side_by_side_are_timed_by_the_round(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, num_workers: int
+) -> None:
+    bench.write(f"""
+        import torch
+
+        NUM_WORKERS = {num_workers}
+
+        def build_model():
+            return torch.nn.Linear(2, 1)
+
+        def build_dataset():
+            return [(torch.ones(2), torch.ones(1))] * 100
+    """)
+    now_s = 0.0
+
+    def batches(_: int) -> Iterator[None]:
+        # Each process takes 3 s a batch, and all of them hand theirs over at once.
+        nonlocal now_s
+        while True:
+            now_s += 3.0
+            for _ in range(max(1, num_workers)):
+                yield None
+
+    worker = bench.worker()
+    monkeypatch.setattr(worker._workshop.task.data, "loader_batches", batches)
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: now_s))
+    command = TimeLoader(time_limit_s=LIMIT_S, batch_size=8, measure_s=30)
+    times = outcome_of(worker, command, LoaderTimes)
+    assert set(times.batch_times_s) == {3.0 / max(1, num_workers)}
