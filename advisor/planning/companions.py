@@ -184,8 +184,8 @@ class _Rules:
         growth = grown.effective_batch_size / size
         if growth * cost.step_time_s(split) >= _PAYS * cost.step_time_s(grown):
             rule = (
-                "where the rate would be divided by s, multiply the batch by s instead, up to a "
-                "tenth of the data set; then decay the rate (SGD, arXiv 1711.00489)"
+                "instead of dividing the rate by s, multiply the batch by s, up to this tenth of "
+                "the data; then decay the rate (SGD, arXiv 1711.00489)"
             )
             yield Companion(
                 name="batch_size_at_decay", value=most * size, trained_value=size, rule=rule
