@@ -27,6 +27,7 @@ from advisor.planning.facts import Facts
 from advisor.planning.levers import typical_peak
 from advisor.planning.loading import about_loader, loader_bottleneck
 from advisor.planning.memory_model import MemoryModel
+from advisor.planning.range_test import is_suggested
 from advisor.planning.schedule import RUNG_COUNT
 from advisor.planning.trials import Trial
 from advisor.planning.verification import verification_of
@@ -111,6 +112,13 @@ def _about_trials(facts: Facts, choice: Choice, trials: tuple[Trial, ...]) -> It
             yield f"A trial failed: {trial.fault}"
     if choice.evidence is Evidence.RULE and facts.request.max_trials == 0:
         yield "No trials were run, as asked: the learning rate follows the rule alone."
+    elif choice.evidence is Evidence.RULE and is_suggested(
+        facts, choice.split.effective_batch_size, choice.learning_rate
+    ):
+        yield (
+            "The learning rate comes from a range test alone, which is right within a factor of "
+            "about four: no trial confirmed it."
+        )
     elif choice.evidence is Evidence.RULE and trials and not diverged:
         yield "The learning rate follows the rule: this very batch was not tried."
 

@@ -10,11 +10,13 @@ from advisor.domain.request import AdviceRequest
 from advisor.planning.advising import advise
 from advisor.planning.branches import Branches
 from advisor.planning.choice import Chooser
+from advisor.planning.data_order import next_order_comparison
 from advisor.planning.facts import Facts
 from advisor.planning.inspection import next_inspection
 from advisor.planning.levers import next_lever, next_typical
 from advisor.planning.memory import memory_bounds_the_batch, next_calibration, next_run, next_trace
 from advisor.planning.memory_model import MemoryModel
+from advisor.planning.range_test import next_range_test
 from advisor.planning.refusals import refuse_no_fit, refuse_no_split
 from advisor.planning.step import Step
 from advisor.planning.step_cost import StepCost
@@ -49,6 +51,8 @@ class RecommendationPlanner:
                 or next_timing(facts)
                 or next_run(facts)
                 or _refuse_misfit(facts)
+                or next_order_comparison(facts)
+                or next_range_test(facts)
                 or Branches(facts).next_command(self._proposer)
             )
         if step is not None:
