@@ -12,7 +12,7 @@ from advisor.planning.split import Split
 from advisor.planning.step_cost import StepCost
 
 _BOUND = 1.2
-"""The loader is a bottleneck when a step takes this many times as long as computing alone."""
+"""A loader is waited for when a step takes this many times as long as computing alone."""
 _HANDOVER_S = 5e-4
 """What the training loop itself spends to take one batch over from another process."""
 _MOST_WORKERS = 32
@@ -42,7 +42,7 @@ def loader_bottleneck(facts: Facts, split: Split) -> LoaderBottleneck | None:
     A process is taken to load as fast beside others as alone.
 
     Returns:
-        None when it keeps up or was not timed.
+        None when it keeps up, was not timed, or takes little that nothing could save.
     """
     if facts.step_times is None or facts.load_time_per_sample_s is None:
         return None
@@ -56,6 +56,8 @@ def loader_bottleneck(facts: Facts, split: Split) -> LoaderBottleneck | None:
     workers = min(needed, _most_workers(facts, split))
     then_s = _step_time_with_workers_s(facts, split, compute_s, alone_s, workers)
     is_of_use = _BOUND * then_s <= now_s
+    if not is_of_use and loading_s <= _BOUND * compute_s:
+        return None
     return LoaderBottleneck(
         compute_s=compute_s,
         loading_s=loading_s,
@@ -67,8 +69,8 @@ def loader_bottleneck(facts: Facts, split: Split) -> LoaderBottleneck | None:
 def about_loader(bottleneck: LoaderBottleneck) -> str:
     """Return what to know of a loader that training waits for."""
     finding = (
-        f"The data loader is the bottleneck: it takes {format_seconds(bottleneck.loading_s)} for a "
-        f"step's samples, computing {format_seconds(bottleneck.compute_s)}."
+        f"Training waits for its data loader: {format_seconds(bottleneck.loading_s)} for a step's "
+        f"samples, beside {format_seconds(bottleneck.compute_s)} of computing."
     )
     if bottleneck.workers is None:
         return f"{finding} More processes would not help: make the data set cheaper to read."
