@@ -43,7 +43,7 @@ def caveats(facts: Facts, choice: Choice, chooser: Chooser) -> tuple[str, ...]:
         about_order(facts, choice.split.effective_batch_size),
         _about_speed(facts, choice),
         about_drop_last(facts, choice.split),
-        about_energy(facts, choice.split, reached_count=_count_reached(chooser)),
+        about_energy(facts, reached_count=_count_reached(chooser)),
         iter(facts.profile.caveats),
     ):
         found.update(dict.fromkeys(source))

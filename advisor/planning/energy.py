@@ -26,11 +26,7 @@ _HOUR_S = 3600.0
 
 def step_power_w(facts: Facts, split: Split) -> float | None:
     """Return P: the watts of one device while a setting's steps are computed; None if unknown."""
-    powers_w = {
-        command.micro_batch_size: entry.mean_power_w
-        for command, entry in facts.entries(TimeSteps)
-        if isinstance(entry.outcome, StepTimes) and entry.mean_power_w is not None
-    }
+    powers_w = _powers_w(facts)
     return power_at(powers_w, split.micro_batch_size) if powers_w else None
 
 
@@ -46,19 +42,20 @@ def training_cost(facts: Facts, split: Split, duration_s: float) -> float | None
     return None if price is None else split.world_size * price * duration_s / _HOUR_S
 
 
-def about_energy(facts: Facts, split: Split, *, reached_count: int) -> Iterator[str]:
+def about_energy(facts: Facts, *, reached_count: int) -> Iterator[str]:
     """Yield how far an answer to "the least energy" is one.
 
     Args:
         facts: The log.
-        split: The batch that was chosen.
         reached_count: Trials that came to the target, so that their energy is known.
     """
     if facts.request.objective is not Objective.ENERGY:
         return
-    if step_power_w(facts, split) is None:
+    power_count = len(_powers_w(facts))
+    if power_count < 2:
+        where = "at more than one batch" if power_count else "at all"
         yield (
-            f"What {facts.device.name} draws could not be read: energy was taken to be in "
+            f"What {facts.device.name} draws could not be read {where}: energy was taken to be in "
             "proportion to time, and the least time was looked for."
         )
     elif reached_count == 0:
@@ -68,3 +65,11 @@ def about_energy(facts: Facts, split: Split, *, reached_count: int) -> Iterator[
             "Only one trial came to the target, so that there was none to compare its energy "
             "with: a --target-loss that more come to, or a larger --budget, lets more compete."
         )
+
+
+def _powers_w(facts: Facts) -> dict[int, float]:
+    return {
+        command.micro_batch_size: entry.mean_power_w
+        for command, entry in facts.entries(TimeSteps)
+        if isinstance(entry.outcome, StepTimes) and entry.mean_power_w is not None
+    }

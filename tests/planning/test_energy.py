@@ -93,15 +93,29 @@ def test_a_trial_without_rivals_is_said_to_have_none(recommend: Recommend) -> No
     assert told == (len(reached) == 1)
 
 
-@pytest.mark.parametrize("count", [0, 1, 2])
-def test_the_caveat_says_how_many_could_be_compared(count: int) -> None:
-    request = a_request(objective=Objective.ENERGY)
-    command = TimeSteps(time_limit_s=1.0, micro_batch_size=8, measure_s=0.5)
-    facts = Facts(request, a_device(), (_simulated(_hungry).measure(command),))
-    caveats = list(about_energy(facts, Split(8, 1, 1), reached_count=count))
-    assert [caveat.split()[:2] for caveat in caveats] == [[["No", "trial"]], [["Only", "one"]], []][
-        count
-    ]
+@pytest.mark.parametrize(
+    ("sizes", "reached_count", "words"),
+    [
+        ([8, 16], 0, "No trial came to the target"),
+        ([8, 16], 1, "Only one trial came to the target"),
+        ([8, 16], 2, ""),
+        ([8], 2, "could not be read at more than one batch"),
+        ([], 2, "could not be read at all"),
+    ],
+)
+def test_caveats_say_how_far_it_is_the_least_energy(
+    sizes: list[int], reached_count: int, words: str
+) -> None:
+    simulated = _simulated(_hungry)
+    log = tuple(simulated.measure(_timing(size)) for size in sizes)
+    for objective in (Objective.ENERGY, Objective.TIME):
+        facts = Facts(a_request(objective=objective), a_device(), log)
+        caveats = list(about_energy(facts, reached_count=reached_count))
+        if words and objective is Objective.ENERGY:
+            (caveat,) = caveats
+            assert words in caveat
+        else:
+            assert not caveats
 
 
 def test_where_no_power_can_be_read_energy_is_time_and_that_is_said(recommend: Recommend) -> None:
@@ -145,11 +159,8 @@ def test_a_price_of_nothing_costs_nothing() -> None:
 def test_power_is_that_of_the_micro_batch_of_steps_that_were_timed() -> None:
     simulated = _simulated(_hungry)
 
-    def timed(size: int) -> TimeSteps:
-        return TimeSteps(time_limit_s=1.0, micro_batch_size=size, measure_s=0.5)
-
-    log = tuple(simulated.measure(timed(size)) for size in (8, 32))
-    failed = a_measurement(timed(64), OutOfMemory(message="none left"))
+    log = tuple(simulated.measure(_timing(size)) for size in (8, 32))
+    failed = a_measurement(_timing(64), OutOfMemory(message="none left"))
     facts = Facts(a_request(), a_device(), (*log, failed))
     assert step_power_w(facts, Split(16, 4, 1)) == pytest.approx(_hungry(16))
     assert step_power_w(facts, Split(1, 1, 1)) == pytest.approx(_hungry(8))
@@ -173,3 +184,7 @@ def test_power_is_given_the_time_that_a_counter_needs(
 
 def _setting(advice: Advice) -> tuple[int, int, float]:
     return advice.micro_batch_size, advice.accumulation_steps, advice.learning_rate
+
+
+def _timing(size: int) -> TimeSteps:
+    return TimeSteps(time_limit_s=1.0, micro_batch_size=size, measure_s=0.5)
