@@ -175,8 +175,8 @@ class Train:
         trial: Number of the trial; None for the trunk.
         rung: Which stretch of the trial this is, from 0.
         origin: Why the trial is run; None for the trunk.
-        target_loss: Held-out loss at which to stop, once a measure is at or below it; None to
-            take all steps.
+        target_loss: Held-out loss at which to stop, once the mean of three measures on the way
+            is at or below it; None to take all steps.
         replicate: Which weights and data order: 0 for the job's own, other numbers for others
             drawn by the same seed.
     """

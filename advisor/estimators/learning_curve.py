@@ -42,6 +42,18 @@ class LearningCurve:
         ]
         return min(seen, default=self.losses[0])
 
+    def smooth(self) -> LearningCurve:
+        """Return the curve of means over each look and the two before it.
+
+        One look that is low by luck is no arrival. The first point, the untrained model, counts
+        for itself alone.
+        """
+        means = [self.losses[0]]
+        for index in range(1, len(self.losses)):
+            window = self.losses[max(1, index - 2) : index + 1]
+            means.append(sum(window) / len(window))
+        return LearningCurve(self.times_s, tuple(means))
+
     def time_to(self, target: float) -> float | None:
         """Return the modelled second at which L first comes to ``target``; None if never.
 

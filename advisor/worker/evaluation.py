@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from contextlib import closing
 from typing import Any
 
@@ -24,7 +25,9 @@ def evaluate(workshop: Workshop, checkpoints: Checkpoints, command: Evaluate) ->
     step = workshop.build_step()
     if command.checkpoint is not None:
         checkpoints.load_model(command.checkpoint, step)
-    return Evaluation(held_out_loss=held_out_loss(step, command.evaluation_batch_size))
+    begun_s = time.perf_counter()
+    loss = held_out_loss(step, command.evaluation_batch_size)
+    return Evaluation(held_out_loss=loss, evaluation_s=time.perf_counter() - begun_s)
 
 
 def held_out_loss(step: TrainingStep, batch_size: int) -> float | None:

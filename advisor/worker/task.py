@@ -21,6 +21,9 @@ from advisor.worker.model_file import ModelFile, check_build_kwargs, load_model_
 ANY_LEARNING_RATE = 1e-3
 """For looking at an optimizer, and for memory and speed, which do not depend on the rate."""
 
+_REPLICATE_SEEDS = 104_729
+"""Distance of the seeds of two replicates: far from those that users name."""
+
 
 class Task:
     """One model file at work. The file and its data are loaded once, when first needed."""
@@ -41,11 +44,15 @@ class Task:
         seed_everything(self.seed)
         return open_data(self.file, self.hooks, self.seed)
 
-    def build_model(self) -> nn.Module:
-        """Return a model with the job's fresh weights, where the user's code puts it."""
+    def build_model(self, replicate: int = 0) -> nn.Module:
+        """Return a model with the job's fresh weights, where the user's code puts it.
+
+        Args:
+            replicate: 0 for the weights that the job's seed gives; other numbers for others.
+        """
         function = self.file.build_model
         check_build_kwargs(self.hooks, function, self._build_kwargs)
-        seed_everything(self.seed)
+        seed_everything(self.seed + _REPLICATE_SEEDS * replicate)
         model = self.hooks.call("build_model", function, **self._build_kwargs)
         if not isinstance(model, nn.Module):
             raise self.hooks.reject(

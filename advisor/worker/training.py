@@ -20,11 +20,16 @@ from advisor.worker.workshop import Workshop, entered
 _MOST_LOSSES = 64
 _ACCOUNTED_STEPS = 2
 
+_ARRIVAL_LOOKS = 3
+
+_REPLICATE_EPOCHS = 10_000
+"""More than any trial trains for."""
+
 
 def train(workshop: Workshop, checkpoints: Checkpoints, command: Train) -> TrainRun:
     """Train for some steps and measure the held-out loss. Diverging is an outcome, no error."""
     workshop.placement.limit_allocator()
-    step = workshop.build_step(command.learning_rate)
+    step = workshop.build_step(command.learning_rate, replicate=command.replicate)
     if command.start_checkpoint is not None:
         checkpoints.load(command.start_checkpoint, step)
     has_measure = workshop.task.data.evaluation_size > 0
@@ -35,12 +40,13 @@ def train(workshop: Workshop, checkpoints: Checkpoints, command: Train) -> Train
     earlier: list[float | None] = []
 
     def look(losses: list[float]) -> bool:
-        if len(losses) in command.evaluation_steps:
-            earlier.append(held_out_loss(step, command.evaluation_batch_size))
-        return False
+        if len(losses) not in command.evaluation_steps:
+            return False
+        earlier.append(held_out_loss(step, command.evaluation_batch_size))
+        return _has_arrived(earlier, command.target_loss)
 
     losses = take_steps(
-        workshop, step, command, look, meter=meter, first_sample=command.first_sample
+        workshop, step, command, look, meter=meter, first_sample=_first_sample(workshop, command)
     )
     finite = [loss for loss in earlier if loss is not None]
     diverged = not math.isfinite(losses[-1]) or (has_measure and len(finite) < len(earlier))
@@ -56,6 +62,23 @@ def train(workshop: Workshop, checkpoints: Checkpoints, command: Train) -> Train
         diverged=diverged or (has_measure and loss is None),
         gradient_norms=meter.norms() if meter else None,
     )
+
+
+def _has_arrived(losses: list[float | None], target_loss: float | None) -> bool:
+    """Return whether the mean of the last looks is at the target: one alone may be luck."""
+    last = [loss for loss in losses[-_ARRIVAL_LOOKS:] if loss is not None]
+    if target_loss is None or len(last) < _ARRIVAL_LOOKS:
+        return False
+    return math.fsum(last) / _ARRIVAL_LOOKS <= target_loss
+
+
+def _first_sample(workshop: Workshop, command: Train) -> int:
+    """Return where in the data order to begin: a replicate begins in epochs that no other sees.
+
+    A stream has one order, and replicates of it differ in their weights alone.
+    """
+    epoch = _REPLICATE_EPOCHS * command.replicate
+    return command.first_sample + epoch * (workshop.task.data.dataset_size or 0)
 
 
 def seed_rung(workshop: Workshop, rung: int) -> None:

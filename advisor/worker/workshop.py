@@ -27,17 +27,21 @@ class Workshop:
         """Where tensors go."""
         return self.placement.torch_device
 
-    def build_model(self) -> nn.Module:
+    def build_model(self, replicate: int = 0) -> nn.Module:
         """Return a model with fresh weights on the device."""
-        model = self.task.build_model()
+        model = self.task.build_model(replicate)
         moved: nn.Module = self.task.hooks.guard("build_model", model.to, self.device)
         return moved
 
     def build_step(
-        self, learning_rate: float = ANY_LEARNING_RATE, *, can_skip_steps: bool = True
+        self,
+        learning_rate: float = ANY_LEARNING_RATE,
+        *,
+        can_skip_steps: bool = True,
+        replicate: int = 0,
     ) -> TrainingStep:
         """Return a training step of a fresh model and its optimizer."""
-        model = self.build_model()
+        model = self.build_model(replicate)
         optimizer = self.task.build_optimizer(model, learning_rate)
         return TrainingStep(self.task, model, optimizer, self.device, can_skip_steps=can_skip_steps)
 

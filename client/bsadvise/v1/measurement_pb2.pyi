@@ -363,7 +363,9 @@ class Train(_message.Message):
     stop_after_s: _builtins.float
     """Seconds after which to take no further step, measure and answer; unset to take them all."""
     target_loss: _builtins.float
-    """Held-out loss at which to stop, once a measure is at or below it; unset to take all steps."""
+    """Held-out loss at which to stop, once the mean of three measures on the way is at or below it;
+    unset to take all steps.
+    """
     replicate: _builtins.int
     """Which weights and data order: 0 for the job's own, other numbers for others drawn by the same
     seed.
