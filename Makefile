@@ -8,7 +8,7 @@ CODE := advisor client examples tests benchmarks
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help recommend test nightly check fmt proto bench-memory clean
+.PHONY: help recommend test nightly check fmt proto bench-memory bench-regret clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -43,6 +43,11 @@ proto: $(VENV)/.dev ## Generate the protobuf code
 
 bench-memory: $(VENV)/.benchmarks ## Compare our search for the largest batch with others
 	$(BIN)/python -m benchmarks.memory $(ARGS)
+
+bench-regret: $(VENV)/.benchmarks ## Compare the advice, and other ways to one, with the best of a grid
+	$(BIN)/python -m benchmarks.regret record
+	$(BIN)/python -m benchmarks.regret compare $(ARGS)
+	$(BIN)/python -m benchmarks.regret report
 
 clean: ## Remove the virtual environment and every cache
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

@@ -7,6 +7,7 @@ recording can be stopped and gone on with.
 
 from __future__ import annotations
 
+import math
 import platform
 import tempfile
 import time
@@ -28,6 +29,7 @@ from benchmarks.regret_bench.recording import (
     read_recording,
     write_recording,
 )
+from benchmarks.regret_bench.target import reference_setting, target_loss
 from benchmarks.regret_bench.trainer import EVALUATION_BATCH_SIZE, LIMIT_S, Trainer
 from benchmarks.regret_bench.workloads import Workload
 
@@ -36,6 +38,10 @@ _EARLIEST_LOOK = 1 / 128
 _LOADED_BATCH = 64
 _LEAST_STEPS = 24
 """A batch is in the grid if a run holds this many of its steps."""
+
+FIRST_SEED = 0
+_WITHIN = 2.5
+"""Settings that take so many times as long as the best are not trained with other seeds."""
 
 _POWERS = range(-1, 7)
 """Learning rates are the optimizer's rule times two to these powers."""
@@ -85,7 +91,34 @@ def look_steps(step_count: int) -> tuple[int, ...]:
 
 
 def _missing(recording: Recording, seed: int) -> list[tuple[int, float]]:
-    return [(b, rate) for b, rate in grid(recording) if (b, rate, seed) not in recording.by_setting]
+    """Return what is still to be trained with ``seed``: all of the grid with the first one.
+
+    With the others, what came to the target with the first in a few times the least seconds:
+    whatever else could be the best of all seeds' medians would have to be lucky twice.
+    """
+    settings = list(grid(recording))
+    if seed != FIRST_SEED:
+        target = target_loss(recording)
+        times_s = {
+            (run.batch_size, run.learning_rate): recording.time_to(run, target)
+            for run in recording.runs
+            if run.seed == FIRST_SEED
+        }
+        least_s = min(time_s for time_s in times_s.values() if time_s is not None)
+        settings = [
+            setting
+            for setting in settings
+            if (times_s.get(setting) or math.inf) <= _WITHIN * least_s
+            or _is_reference(recording, *setting)
+        ]
+    return [(b, rate) for b, rate in settings if (b, rate, seed) not in recording.by_setting]
+
+
+def _is_reference(recording: Recording, batch_size: int, rate: float) -> bool:
+    reference = reference_setting(recording)
+    return batch_size == reference.batch_size and math.isclose(
+        rate, reference.learning_rate, rel_tol=1e-3
+    )
 
 
 def _run(trainer: Trainer, recording: Recording, batch_size: int, rate: float, seed: int) -> Run:

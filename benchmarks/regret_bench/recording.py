@@ -99,13 +99,19 @@ class Recording:
 
     def time_to(self, run: Run, target: float) -> float | None:
         """Return the modelled seconds in which a run came to ``target``; None if never."""
+        return self.curve(run).time_to(target)
+
+    def curve(self, run: Run) -> LearningCurve:
+        """Return a run's held-out loss by modelled seconds, each the mean of three looks."""
         step_time_s = self.step_time_s(run.batch_size)
         count = len(run.losses)
+        # The untrained model stands at the first step, or just before a look at that.
+        start = 1 if run.steps[:1] != (1,) else 0.999
         curve = LearningCurve(
-            tuple(step * step_time_s for step in (1, *run.steps[:count])),
+            tuple(step * step_time_s for step in (start, *run.steps[:count])),
             (self.initial_loss, *run.losses),
         )
-        return curve.time_to(target)
+        return curve.smooth()
 
 
 def path_of(workload: str) -> Path:

@@ -1,0 +1,120 @@
+"""Compares advice with the best of a brute-force grid: ``python -m benchmarks.regret``.
+
+``record`` trains the grid, ``compare`` asks every method and trains what it answers, ``report``
+prints tables and writes the same as JSON and as a plot. Each goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+# Before torch and Lightning are imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TQDM_DISABLE", "1")
+
+from benchmarks.regret_bench.answers import answers_path, forget_answers
+from benchmarks.regret_bench.compare import compare
+from benchmarks.regret_bench.methods import METHODS
+from benchmarks.regret_bench.oracle import record
+from benchmarks.regret_bench.recording import path_of, read_recording
+from benchmarks.regret_bench.report import document
+from benchmarks.regret_bench.results import read_result
+from benchmarks.regret_bench.summary import summarise
+from benchmarks.regret_bench.table import (
+    closing_lines,
+    frontier_table,
+    regrets_table,
+    workloads_table,
+)
+from benchmarks.regret_bench.workloads import WORKLOADS
+
+RESULTS = Path(__file__).parent / "results" / "regret.json"
+SEEDS = (0, 1, 2)
+
+
+def main() -> int:
+    """Run what was asked for, and return the exit code."""
+    arguments = _parse(sys.argv[1:])
+    match arguments.task:
+        case "record":
+            for workload in arguments.workloads:
+                record(workload, arguments.seeds)
+        case "compare":
+            for workload in arguments.workloads:
+                forget_answers(answers_path(workload.name), arguments.again)
+                compare(read_recording(path_of(workload.name)), arguments.methods, arguments.seeds)
+        case "report":
+            _report(arguments)
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from benchmarks.regret_bench.plot import draw  # noqa: PLC0415 - only it needs matplotlib
+
+    read = (
+        read_result(workload, list(METHODS), arguments.seeds) for workload in arguments.workloads
+    )
+    results = [result for result in read if result is not None]
+    if not results:
+        raise SystemExit("nothing was compared yet")
+    summary = summarise(results)
+    console = Console(width=170)
+    for table in (workloads_table(results), regrets_table(summary), frontier_table(summary)):
+        console.print(table)
+    for line in closing_lines(summary):
+        console.print(line)
+    output: Path = arguments.output
+    output.write_text(json.dumps(document(results, summary), indent=1) + "\n", encoding="utf-8")
+    draw(results, summary, output.with_suffix(".png"))
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    by_name = {workload.name: workload for workload in WORKLOADS}
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.regret", description=__doc__)
+    tasks = parser.add_subparsers(dest="task", required=True)
+    for name in ("record", "compare", "report"):
+        task = tasks.add_parser(name)
+        task.add_argument(
+            "workloads",
+            nargs="*",
+            type=by_name.__getitem__,
+            default=list(WORKLOADS),
+            metavar="WORKLOAD",
+            help=f"of {', '.join(by_name)}; all by default",
+        )
+        task.add_argument(
+            "--seeds",
+            type=lambda text: [int(seed) for seed in text.split(",")],
+            default=list(SEEDS),
+            metavar="N,…",
+        )
+    tasks.choices["report"].add_argument(
+        "--output", type=Path, default=RESULTS, help="where the JSON goes, and the plot beside it"
+    )
+    _add_methods(tasks.choices["compare"], "--methods", list(METHODS), "methods to ask")
+    _add_methods(tasks.choices["compare"], "--again", [], "methods whose answers to forget first")
+    return parser.parse_args(arguments)
+
+
+def _add_methods(
+    parser: argparse.ArgumentParser, option: str, default: list[str], meaning: str
+) -> None:
+    parser.add_argument(
+        option,
+        nargs="+",
+        choices=list(METHODS),
+        default=default,
+        metavar="METHOD",
+        help=f"{meaning}, of {', '.join(METHODS)}",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""The methods' answers for a workload, remembered one a line."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.regret_bench.found import Found, Setting
+from benchmarks.regret_bench.lines import append_line, keep_lines, read_lines
+from benchmarks.regret_bench.recording import DIRECTORY
+
+SHARES = (0.25, 0.5, 1.0, 2.0)
+"""Costs of the frontier, over the oracle's best time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One search.
+
+    Attributes:
+        method: Name of the method.
+        seed: With which.
+        share: Seconds allowed, over the oracle's best time; None for the default budget.
+        allowed_s: The same in modelled seconds; None for the default budget.
+        target_loss: The target that the method was told; None where it heeds none.
+    """
+
+    method: str
+    seed: int
+    share: float | None
+    allowed_s: float | None
+    target_loss: float | None
+
+
+def answers_path(workload: str) -> Path:
+    """Return where a workload's answers lie."""
+    return DIRECTORY / "answers" / f"{workload}.jsonl"
+
+
+def read_answers(path: Path) -> dict[Case, Found]:
+    """Return the answers in a file."""
+    return {Case(**line["case"]): _found(line["found"]) for line in read_lines(path)}
+
+
+def add_answer(path: Path, case: Case, found: Found) -> None:
+    """Remember an answer."""
+    append_line(path, {"case": asdict(case), "found": asdict(found)})
+
+
+def forget_answers(path: Path, methods: Collection[str]) -> None:
+    """Forget all answers of some methods."""
+    keep_lines(path, lambda line: line["case"]["method"] not in methods)
+
+
+def _found(fields: dict[str, Any]) -> Found:
+    setting, interval = fields["setting"], fields["speedup_interval"]
+    tuples = {
+        "setting": Setting(*setting) if setting else None,
+        "speedup_interval": tuple(interval) if interval else None,
+    }
+    return Found(**fields | tuples)

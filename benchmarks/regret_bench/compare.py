@@ -1,0 +1,124 @@
+"""Asks every method about a workload, and trains what they answer until it comes to the target."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from benchmarks.regret_bench.answers import (
+    SHARES,
+    Case,
+    add_answer,
+    answers_path,
+    read_answers,
+)
+from benchmarks.regret_bench.arrivals import Arrivals, arrivals_path
+from benchmarks.regret_bench.found import Found, Question, Setting
+from benchmarks.regret_bench.methods import METHODS
+from benchmarks.regret_bench.recording import Recording
+from benchmarks.regret_bench.target import Oracle, find_oracle, reference_setting, target_loss
+from benchmarks.regret_bench.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One workload's contest.
+
+    Attributes:
+        recording: Its grid.
+    """
+
+    recording: Recording
+
+    @cached_property
+    def target_loss(self) -> float:
+        """What to come to."""
+        return target_loss(self.recording)
+
+    @cached_property
+    def oracle(self) -> Oracle:
+        """The best of the grid."""
+        return find_oracle(self.recording, self.target_loss)
+
+    @cached_property
+    def arrivals(self) -> Arrivals:
+        """When settings came to the target."""
+        path = arrivals_path(self.recording.workload)
+        return Arrivals(path, self.recording, self.target_loss)
+
+    def within_s(self, setting: Setting) -> float:
+        """Return for how long a setting is trained at most.
+
+        The reference goes on to the end of its recording: what is said of it needs its true time.
+        """
+        is_reference = setting == reference_setting(self.recording)
+        cap_s = self.oracle.cap_s
+        return max(cap_s, self.recording.recorded_s) if is_reference else cap_s
+
+    def cases(self, methods: Sequence[str], seeds: Sequence[int]) -> Iterator[Case]:
+        """Yield every search that some methods are asked for."""
+        for seed in seeds:
+            for name in methods:
+                entry = METHODS[name]
+                target = self.target_loss if entry.knows_target else None
+                for share in (None, *(SHARES if entry.has_frontier else ())):
+                    allowed_s = None if share is None else share * self.oracle.time_s
+                    yield Case(name, seed, share, allowed_s, target)
+
+
+def compare(recording: Recording, methods: Sequence[str], seeds: Sequence[int]) -> None:
+    """Ask and train whatever is missing of a contest."""
+    torch.set_num_threads(1)
+    contest = Contest(recording)
+    oracle = contest.oracle
+    print(f"{recording.workload}: to {contest.target_loss:.4g}: {oracle}", flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        for seed in seeds:
+            trainer = Trainer(recording.workload, Path(scratch), seed)
+            for setting in (oracle.setting, reference_setting(recording)):
+                contest.arrivals.ensure(setting, seed, contest.within_s(setting), trainer)
+            for case in contest.cases(methods, [seed]):
+                _settle(contest, case, trainer)
+
+
+def _settle(contest: Contest, case: Case, trainer: Trainer) -> None:
+    path = answers_path(contest.recording.workload)
+    found = read_answers(path).get(case)
+    if found is None:
+        found = _ask(contest, case, trainer)
+        if found is None:
+            return
+        add_answer(path, case, found)
+        _tell(contest, case, found)
+    if found.setting is not None:
+        within_s = contest.within_s(found.setting)
+        contest.arrivals.ensure(found.setting, case.seed, within_s, trainer)
+
+
+def _ask(contest: Contest, case: Case, trainer: Trainer) -> Found | None:
+    question = Question(
+        recording=contest.recording,
+        trainer=trainer,
+        seed=case.seed,
+        target_loss=contest.target_loss,
+        cost_s=case.allowed_s,
+    )
+    try:
+        return METHODS[case.method].find(question)
+    except ModuleNotFoundError as error:
+        print(f"{case.method} is left out: {error}", flush=True)
+        return None
+
+
+def _tell(contest: Contest, case: Case, found: Found) -> None:
+    share = "default" if case.share is None else f"{case.share}x"
+    print(
+        f"{contest.recording.workload} {case.seed}: {case.method} {share}: {found.setting} "
+        f"for {found.cost_s:.3g} s",
+        flush=True,
+    )

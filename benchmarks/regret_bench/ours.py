@@ -1,0 +1,52 @@
+"""bsadvise: the real planner, in this process, on the oracle's clock."""
+
+from __future__ import annotations
+
+from advisor.domain.advice import Advice, Refusal
+from advisor.domain.measurements import Log
+from advisor.domain.request import AdviceRequest, Source
+from advisor.planning.budget import VERIFY_SHARE
+from advisor.planning.recommendation import RecommendationPlanner
+from advisor.search.optuna_proposer import OptunaProposer
+from benchmarks.regret_bench.found import DEFAULT_BUDGET_S, NO_BUNDLE, Found, Question, Setting
+from benchmarks.regret_bench.modelled import ModelledWorker, training_s
+from benchmarks.regret_bench.trainer import CPU
+
+
+def advise(question: Question) -> Found:
+    """Return the advice for a workload.
+
+    Where the question allows some seconds of training, the budget is such that they are what is
+    left for trials, and nothing else takes any time.
+    """
+    cost_s = question.cost_s
+    request = AdviceRequest(
+        source=Source(digest=NO_BUNDLE, entry_path=f"{question.recording.workload}.py"),
+        device=CPU.device_id,
+        target_loss=question.target_loss,
+        budget_s=DEFAULT_BUDGET_S if cost_s is None else cost_s / (1 - VERIFY_SHARE),
+        seed=question.seed,
+    )
+    worker = ModelledWorker(question.recording, question.trainer, counts_overheads=cost_s is None)
+    advice, log = _run(request, worker)
+    interval = advice.expected_speedup_interval
+    return Found(
+        setting=Setting(advice.effective_batch_size, advice.learning_rate),
+        cost_s=training_s(log),
+        trial_count=advice.search.trial_count,
+        speedup=advice.expected_speedup_over_reference,
+        speedup_interval=None if interval is None else (interval.low, interval.high),
+        note=f"{advice.lr_evidence}, {advice.confidence} confidence",
+    )
+
+
+def _run(request: AdviceRequest, worker: ModelledWorker) -> tuple[Advice, Log]:
+    planner = RecommendationPlanner(OptunaProposer())
+    log: Log = ()
+    while True:
+        step = planner.next_step(request, CPU, log)
+        if isinstance(step, Refusal):
+            raise SystemExit(f"{request.source.entry_path}: {step.message}")
+        if isinstance(step, Advice):
+            return step, log
+        log += (worker.measure(step),)
