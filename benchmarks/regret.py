@@ -19,7 +19,7 @@ from rich.console import Console
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TQDM_DISABLE", "1")
 
-from benchmarks.regret_bench.answers import answers_path, forget_answers
+from benchmarks.regret_bench.answers import COSTS, answers_path, forget_answers
 from benchmarks.regret_bench.compare import compare
 from benchmarks.regret_bench.methods import METHODS
 from benchmarks.regret_bench.oracle import record
@@ -49,7 +49,8 @@ def main() -> int:
         case "compare":
             for workload in arguments.workloads:
                 forget_answers(answers_path(workload.name), arguments.again)
-                compare(read_recording(path_of(workload.name)), arguments.methods, arguments.seeds)
+                recording = read_recording(path_of(workload.name))
+                compare(recording, arguments.methods, arguments.seeds, arguments.costs)
         case "report":
             _report(arguments)
     return 0
@@ -100,6 +101,14 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     _add_methods(tasks.choices["compare"], "--methods", list(METHODS), "methods to ask")
     _add_methods(tasks.choices["compare"], "--again", [], "methods whose answers to forget first")
+    tasks.choices["compare"].add_argument(
+        "--costs",
+        nargs="+",
+        type=lambda text: None if text == "default" else float(text),
+        default=list(COSTS),
+        metavar="COST",
+        help="over the oracle's time, or 'default'; all by default",
+    )
     return parser.parse_args(arguments)
 
 

@@ -14,6 +14,9 @@ from benchmarks.regret_bench.recording import DIRECTORY
 SHARES = (0.25, 0.5, 1.0, 2.0)
 """Costs of the frontier, over the oracle's best time."""
 
+COSTS = (None, *SHARES)
+"""All costs; None is the default budget, whatever the oracle takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.regret_bench.answers import (
-    SHARES,
+    COSTS,
     Case,
     add_answer,
     answers_path,
@@ -60,19 +60,38 @@ class Contest:
         cap_s = self.oracle.cap_s
         return max(cap_s, self.recording.recorded_s) if is_reference else cap_s
 
-    def cases(self, methods: Sequence[str], seeds: Sequence[int]) -> Iterator[Case]:
-        """Yield every search that some methods are asked for."""
+    def cases(
+        self,
+        methods: Sequence[str],
+        seeds: Sequence[int],
+        shares: Sequence[float | None] = COSTS,
+    ) -> Iterator[Case]:
+        """Yield every search that some methods are asked for, at some costs."""
         for seed in seeds:
             for name in methods:
                 entry = METHODS[name]
                 target = self.target_loss if entry.knows_target else None
-                for share in (None, *(SHARES if entry.has_frontier else ())):
+                for share in shares:
+                    if share is not None and not entry.has_frontier:
+                        continue
                     allowed_s = None if share is None else share * self.oracle.time_s
                     yield Case(name, seed, share, allowed_s, target)
 
 
-def compare(recording: Recording, methods: Sequence[str], seeds: Sequence[int]) -> None:
-    """Ask and train whatever is missing of a contest."""
+def compare(
+    recording: Recording,
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    shares: Sequence[float | None] = COSTS,
+) -> None:
+    """Ask and train whatever is missing of a contest.
+
+    Args:
+        recording: The workload's grid.
+        methods: Names of the methods to ask.
+        seeds: With which.
+        shares: At which costs, over the oracle's time; None is the default budget.
+    """
     torch.set_num_threads(1)
     contest = Contest(recording)
     oracle = contest.oracle
@@ -82,7 +101,7 @@ def compare(recording: Recording, methods: Sequence[str], seeds: Sequence[int]) 
             trainer = Trainer(recording.workload, Path(scratch), seed)
             for setting in (oracle.setting, reference_setting(recording)):
                 contest.arrivals.ensure(setting, seed, contest.within_s(setting), trainer)
-            for case in contest.cases(methods, [seed]):
+            for case in contest.cases(methods, [seed], shares):
                 _settle(contest, case, trainer)
 
 
