@@ -71,7 +71,10 @@ def about_order(facts: Facts, batch_size: int) -> Iterator[str]:
     if effect is None or not effect.is_unrepresentative:
         return
     worth = max(1, round(effect.worth(batch_size)))
-    finding = f"{batch_size:,} in a row tell no more of the gradient than about {worth:,} drawn at random."
+    finding = (
+        f"{batch_size:,} in a row tell no more of the gradient than about {worth:,} drawn at "
+        "random."
+    )
     if facts.profile.dataset_size is None:
         yield (
             f"The stream's samples do not come in random order: {finding} The trials saw them so: "
