@@ -116,8 +116,8 @@ def _about_trials(facts: Facts, choice: Choice, trials: tuple[Trial, ...]) -> It
         facts, choice.split.effective_batch_size, choice.learning_rate
     ):
         yield (
-            "The learning rate comes from a range test alone, which is right within a factor of "
-            "about four: no trial confirmed it."
+            "The learning rate comes from a range test alone, which can be off by a factor of "
+            "four and more: no trial confirmed it."
         )
     elif choice.evidence is Evidence.RULE and trials and not diverged:
         yield "The learning rate follows the rule: this very batch was not tried."

@@ -71,7 +71,7 @@ def range_estimate(facts: Facts) -> RangeEstimate | None:
 def suggested_rate(facts: Facts) -> float | None:
     """Return the learning rate to begin from at the reference batch; None without a test.
 
-    In two digits: it is known within a factor of four.
+    In two digits: it is known within a factor of four at best.
     """
     estimate = range_estimate(facts)
     return None if estimate is None else float(f"{estimate.suggested_rate:.2g}")

@@ -213,6 +213,32 @@ def test_an_answer_from_the_cache_says_so() -> None:
         ),
         (
             wire_measurement(
+                range_test=measurement_pb2.RangeTest(
+                    smallest_learning_rate=1e-6, largest_learning_rate=1.0
+                ),
+                range_run=measurement_pb2.RangeRun(
+                    learning_rates=[0.25, 0.5], train_losses=[2.0, 9.0], diverged=True
+                ),
+            ),
+            "trunk",
+            "testing learning rates from 1e-6 to 1",
+            "diverged by lr 0.5",
+        ),
+        (
+            wire_measurement(
+                range_test=measurement_pb2.RangeTest(
+                    smallest_learning_rate=1e-6, largest_learning_rate=1.0
+                ),
+                range_run=measurement_pb2.RangeRun(
+                    learning_rates=[0.25, 0.5], train_losses=[2.0, 9.0]
+                ),
+            ),
+            "trunk",
+            "testing learning rates from 1e-6 to 1",
+            "stable up to lr 0.5",
+        ),
+        (
+            wire_measurement(
                 compare_orders=measurement_pb2.CompareOrders(batch_size=8, batch_count=16),
                 order_comparison=measurement_pb2.OrderComparison(
                     stored=measurement_pb2.GradientNorms(small_batch_size=8, big_batch_size=128),
