@@ -22,7 +22,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 from benchmarks.regret_bench.answers import COSTS, answers_path, forget_answers
 from benchmarks.regret_bench.compare import compare
 from benchmarks.regret_bench.methods import METHODS
-from benchmarks.regret_bench.oracle import record
+from benchmarks.regret_bench.oracle import missing_settings, record
 from benchmarks.regret_bench.recording import path_of, read_recording
 from benchmarks.regret_bench.report import document
 from benchmarks.regret_bench.results import read_result
@@ -33,6 +33,7 @@ from benchmarks.regret_bench.table import (
     regrets_table,
     workloads_table,
 )
+from benchmarks.regret_bench.target import recorded_seeds
 from benchmarks.regret_bench.workloads import WORKLOADS
 
 RESULTS = Path(__file__).parent / "results" / "regret.json"
@@ -50,6 +51,10 @@ def main() -> int:
             for workload in arguments.workloads:
                 forget_answers(answers_path(workload.name), arguments.again)
                 recording = read_recording(path_of(workload.name))
+                if any(missing_settings(recording, s) for s in recorded_seeds(recording)):
+                    print(
+                        f"{workload.name}: not all is recorded; the oracle may change", flush=True
+                    )
                 compare(recording, arguments.methods, arguments.seeds, arguments.costs)
         case "report":
             _report(arguments)

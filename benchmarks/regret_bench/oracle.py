@@ -58,7 +58,7 @@ def record(workload: Workload, seeds: Sequence[int]) -> Recording:
             recording = _describe(workload, Trainer(workload.name, Path(scratch), 0))
         for seed in seeds:
             trainer = Trainer(workload.name, Path(scratch), seed)
-            for batch_size, rate in _missing(recording, seed):
+            for batch_size, rate in missing_settings(recording, seed):
                 recording = recording.with_run(_run(trainer, recording, batch_size, rate, seed))
                 write_recording(recording, path)
                 loss = min(recording.runs[-1].losses, default=float("nan"))
@@ -90,7 +90,7 @@ def look_steps(step_count: int) -> tuple[int, ...]:
     return tuple(sorted({look for look in looks if look > 0}))
 
 
-def _missing(recording: Recording, seed: int) -> list[tuple[int, float]]:
+def missing_settings(recording: Recording, seed: int) -> list[tuple[int, float]]:
     """Return what is still to be trained with ``seed``: all of the grid with the first one.
 
     With the others, what came to the target with the first in a few times the least seconds:

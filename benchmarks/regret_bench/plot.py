@@ -45,7 +45,8 @@ def draw(results: Sequence[Result], summary: Summary, path: Path) -> None:
 
 
 def _draw_frontier(axes: Axes, summary: Summary) -> None:
-    for name, regrets in summary.frontier.items():
+    asked = {name: regrets for name, regrets in summary.frontier.items() if regrets}
+    for name, regrets in asked.items():
         shares = sorted(regrets)
         axes.plot(
             shares,
@@ -57,7 +58,8 @@ def _draw_frontier(axes: Axes, summary: Summary) -> None:
             label=METHODS[name].title,
         )
     axes.axhline(MERIT, color="#bbbbbb", linewidth=0.8, linestyle="--", zorder=0)
-    axes.set(xscale="log", yscale="log", ylim=(0.95, CAP * 1.1))
+    least = min((one.mean for regrets in asked.values() for one in regrets.values()), default=1.0)
+    axes.set(xscale="log", yscale="log", ylim=(0.95 * min(least, 1.0), CAP * 1.1))
     _mark(axes.xaxis, SHARES)
     _mark(axes.yaxis, _RATIOS)
     axes.set_xlabel("modelled seconds of search, over the oracle's best training")
