@@ -5,9 +5,12 @@ L(t)   lowest held-out loss seen until modelled second t
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+_SMOOTHING_PARTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,31 @@ class LearningCurve:
             loss for at_s, loss in zip(self.times_s, self.losses, strict=True) if at_s <= time_s
         ]
         return min(seen, default=self.losses[0])
+
+    @property
+    def end_s(self) -> float:
+        """The last modelled second looked at."""
+        return self.times_s[-1]
+
+    def loss_at(self, time_s: float) -> float:
+        """Return the loss at a modelled second, between looks along a line in log time."""
+        index = bisect.bisect_left(self.times_s, time_s)
+        if index == 0:
+            return self.losses[0]
+        if index == len(self.times_s):
+            return self.losses[-1]
+        left_s, right_s = self.times_s[index - 1], self.times_s[index]
+        share = math.log(time_s / left_s) / math.log(right_s / left_s)
+        left, right = self.losses[index - 1], self.losses[index]
+        return left + share * (right - left) if math.isfinite(left) else right
+
+    def smoothed_at(self, time_s: float) -> float:
+        """Return the mean loss over the last doubling of time before ``time_s``.
+
+        One look is noisy, the more so the larger the learning rate; curves are compared by this.
+        """
+        times_s = (time_s / 2 ** (part / _SMOOTHING_PARTS) for part in range(_SMOOTHING_PARTS + 1))
+        return sum(map(self.loss_at, times_s)) / (_SMOOTHING_PARTS + 1)
 
     def smooth(self) -> LearningCurve:
         """Return the curve of means over each look and the two before it.

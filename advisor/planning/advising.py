@@ -27,7 +27,6 @@ from advisor.planning.gradients import batch_schedule, clip_gradient_norm, norms
 from advisor.planning.levers import lever_gains
 from advisor.planning.loading import loader_bottleneck
 from advisor.planning.memory_model import MemoryModel
-from advisor.planning.schedule import RUNG_COUNT
 from advisor.planning.verification import verification_of
 
 _LEAST_SPREAD = 1.1
@@ -100,7 +99,7 @@ class _Adviser:
                 *([about_schedule(facts)] if schedule else []),
             ),
             alternatives=tuple(self._alternatives()),
-            search=search(facts),
+            search=search(facts, pruned_count=self._pruned_count()),
             levers=lever_gains(facts),
             max_micro_batch_size_interval=self._max_size_interval(),
             mean_power_w=step_power_w(facts, split),
@@ -114,6 +113,11 @@ class _Adviser:
             gradient_norm=norms_of_reference(facts),
             rules_of_thumb=rules_of_thumb(facts),
         )
+
+    def _pruned_count(self) -> int:
+        if self.facts.step_times is None:
+            return 0
+        return sum(map(self.chooser.branches.is_short, self.chooser.trials.all))
 
     def _max_size_interval(self) -> Interval | None:
         found = self.memory.max_size_interval
@@ -181,7 +185,7 @@ class _Adviser:
         if not is_verified or trial is None:
             return Confidence.LOW
         rivals = [t for t in self.chooser.sound if t.number != trial.number]
-        if trial.rung == RUNG_COUNT - 1 and len(rivals) >= 3:
+        if not self.chooser.branches.is_short(trial) and len(rivals) >= 3:
             return Confidence.HIGH
         return Confidence.MEDIUM
 

@@ -15,7 +15,7 @@ from advisor.planning.schedule import Schedule
 from advisor.planning.step_cost import StepCost
 
 _LEAST_STEPS = 4
-"""A batch is tried only if the first rung holds this many of its steps."""
+"""A batch is tried only if a first stretch holds this many of its steps."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class BatchSizes:
         size = (2 if profile.batch_norm_layer_count else 1) * request.world_size
         sizes = [self.reference]
         while size <= largest:
-            if Schedule(self.facts).steps_to(0, self._step_time_s(size)) >= _LEAST_STEPS:
+            if Schedule(self.facts).entry_s >= _LEAST_STEPS * self._step_time_s(size):
                 sizes.append(size)
             size *= 2
         return tuple(sizes)

@@ -1,49 +1,51 @@
 """The trunk and its branches: the reference recipe, then trials, judged at equal modelled time.
 
 Every trial trains from the same fresh weights on the same order of samples, in stretches that
-end at rungs: modelled times, each twice the one before. The trunk, on which the noise scale is
+end at modelled times, each twice the one before. The trunk, on which the noise scale is
 measured, is the reference recipe's first stretch; the reference is trial 0.
 
-First the trials are spread: settings along the ridge, then a few from the sampler, each to the
-first rung alone. Then they are deepened: rung by rung, those that the proposer does not prune
-go on, and the reference with them. What the deeper rungs show moves the ridge, and what time
-is left goes to settings along it, and again deeper.
+First the trials are spread: settings along the ridge and beside the best, each for a first
+stretch alone. Then they are deepened: of those that have come as far, the more promising half
+goes on. What the longer trainings show moves the best, and what time is left goes to settings
+beside it, and again deeper. Once one has come to the target, no other is trained for longer than
+that took. At the end the leaders are trained again from other weights, to tell merit from luck.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
 from advisor.domain.advice import Refusal
-from advisor.domain.commands import Evaluate, Train, TrialOrigin
+from advisor.domain.commands import Evaluate, Train
 from advisor.domain.measurements import Evaluation
 from advisor.planning.batch_sizes import BatchSizes
 from advisor.planning.budget import hook_limit_s
+from advisor.planning.explorer import Explorer
 from advisor.planning.facts import Facts
+from advisor.planning.ranking import Ranking
 from advisor.planning.reference import reference_learning_rate
 from advisor.planning.refusals import refuse
-from advisor.planning.ridge import Bounds, next_at_rate, next_on_ridge
-from advisor.planning.schedule import RUNG_COUNT, Schedule
+from advisor.planning.schedule import Schedule
 from advisor.planning.split import Split
 from advisor.planning.step_cost import StepCost
-from advisor.planning.trials import REFERENCE_TRIAL, Trials
-from advisor.ports.proposer import Point, Proposer, Study
+from advisor.planning.trials import REFERENCE_TRIAL, Trial, Trials
+from advisor.ports.proposer import Point, Proposer
 
 _SPREAD_SHARE = 0.4
 """Share of the time for trials after which those that there are go deeper first."""
-_SAMPLED_TRIALS = 6
-"""How many settings the sampler adds to those along the ridge."""
-_NEIGHBOURHOOD = 4.0
-"""The sampler looks within this factor of the best setting, in batch and in multiplier."""
 
-_CHEAP = 2.0
-"""A larger batch at the same rate is tried if its step takes at most this many times as long."""
+_ARRIVAL_SLACK = 1.1
+"""Once a trial has come to the target, others get so many times its seconds."""
+_LEAST_KEPT = 2
 
-_MULTIPLIERS = (1 / 64, 64.0)
-_MULTIPLIER_FACTOR = {True: 3.0, False: 4.0}
-"""By whether the user named a learning rate to begin from."""
-_BATCH_FACTOR = 4.0
+_LEADERS = 3
+_REPLICATES = 2
+"""How many of the leaders are trained again, and from how many other weights each."""
+_REPLICATE_SLACK = 2.0
+"""A replicate may take so many times the seconds that its setting took at first."""
 
 
 @dataclass(frozen=True)
@@ -62,34 +64,24 @@ class Branches:
         return Trials(self.facts)
 
     @cached_property
+    def ranking(self) -> Ranking:
+        """How they compare."""
+        return Ranking(self.trials)
+
+    @cached_property
     def cost(self) -> StepCost:
         """What steps cost."""
         return StepCost(self.facts)
 
     @cached_property
     def schedule(self) -> Schedule:
-        """The rungs."""
+        """How far trials are trained."""
         return Schedule(self.facts)
 
     @cached_property
     def batches(self) -> BatchSizes:
         """The batches worth a thought."""
         return BatchSizes(self.facts)
-
-    @cached_property
-    def bounds(self) -> Bounds:
-        """Where settings may lie."""
-        sizes = self.batches.worth_trying()
-        has_rate = self.facts.profile.reference_learning_rate is not None
-        return Bounds(
-            smallest_batch_size=min(sizes),
-            largest_batch_size=max(sizes),
-            smallest_multiplier=_MULTIPLIERS[0],
-            largest_multiplier=_MULTIPLIERS[1],
-            multiplier_factor=_MULTIPLIER_FACTOR[has_rate],
-            batch_factor=_BATCH_FACTOR,
-            multiple=self.facts.request.world_size,
-        )
 
     def next_command(self, proposer: Proposer) -> Train | Evaluate | Refusal | None:
         """Return what to train next; None when another trial would not be worth its time."""
@@ -108,16 +100,9 @@ class Branches:
             return self._trunk()
         return self._branch(proposer)
 
-    def study(self, bounds: Bounds) -> Study:
-        """Return the trials as a proposer sees them, within ``bounds``."""
-        return Study(
-            smallest_batch_size=bounds.smallest_batch_size,
-            largest_batch_size=bounds.largest_batch_size,
-            smallest_multiplier=bounds.smallest_multiplier,
-            largest_multiplier=bounds.largest_multiplier,
-            trials=tuple(trial.record(last_rung=RUNG_COUNT - 1) for trial in self.trials.all),
-            seed=self.facts.request.seed,
-        )
+    def is_short(self, trial: Trial) -> bool:
+        """Return whether a trial was not trained as far as it might have been."""
+        return trial.arrival_s is None and not trial.reaches(self.schedule.horizon_s)
 
     def _branch(self, proposer: Proposer) -> Train | Refusal | None:
         reference = self.trials.all[REFERENCE_TRIAL]
@@ -129,8 +114,9 @@ class Branches:
         is_early = self.schedule.spent_on_trials_s <= _SPREAD_SHARE * self.schedule.trials_s
         return (
             (self._spread(proposer) if is_early else None)
-            or self._deepen(proposer)
+            or self._first_affordable(self._deepened())
             or self._spread(proposer)
+            or self._first_affordable(self._replicated())
         )
 
     def _spread(self, proposer: Proposer) -> Train | None:
@@ -138,7 +124,7 @@ class Branches:
         trials, most = self.trials.all, self.facts.request.max_trials
         if most is not None and len(trials) >= most:
             return None
-        proposal = self._next_point(proposer)
+        proposal = Explorer(self.ranking, self.batches).next_point(proposer)
         if proposal is None:
             return None
         point, origin = proposal
@@ -149,76 +135,84 @@ class Branches:
             split=split,
             learning_rate=self.trials.learning_rate(point),
             trial=len(trials),
-            rung=0,
             origin=origin,
+            end_s=min(self.schedule.entry_s, self._last_s),
         )
         return stretch if self.schedule.is_affordable(stretch) else None
 
-    def _deepen(self, proposer: Proposer) -> Train | None:
-        """Return the next stretch of the trial that is worth it; None when none is.
+    @cached_property
+    def _last_s(self) -> float:
+        """Modelled seconds after which a trial is trained no further.
 
-        The shallowest first, so that at each rung the pruning knows all that come to it.
+        One that has not come to the target by the time that another has is worse.
         """
-        study = self.study(self.bounds)
-        worth = [
-            trial
-            for index, trial in enumerate(self.trials.all)
-            if trial.is_sound
-            and not trial.was_cut
-            and trial.rung < RUNG_COUNT - 1
-            and (trial.number == REFERENCE_TRIAL or not proposer.should_prune(study, index))
-        ]
-        for trial in sorted(worth, key=lambda trial: (trial.rung, trial.loss_at(trial.rung))):
-            stretch = self.schedule.stretch(
-                split=trial.split,
+        horizon_s, soonest_s = self.schedule.horizon_s, self.trials.soonest_s
+        return horizon_s if soonest_s is None else min(_ARRIVAL_SLACK * soonest_s, horizon_s)
+
+    def _deepened(self) -> Iterator[Train]:
+        """Yield the next stretches of trials that are worth it, the shallowest first.
+
+        Of those that have come as far as it, a trial must be in the more promising half.
+        """
+        worth = []
+        for trial in self.trials.all:
+            if not self._can_go_on(trial):
+                continue
+            others = [t for t in self.trials.all if t is not trial and t.reaches(trial.end_s)]
+            ahead = self.ranking.count_ahead(trial, others)
+            if self._is_kept(trial) or ahead < max(_LEAST_KEPT, (len(others) + 1) / 2):
+                worth.append((round(4 * math.log2(trial.end_s)), ahead, trial.number, trial))
+        for *_, trial in sorted(worth):
+            split, counts_noise = trial.split, trial.number == REFERENCE_TRIAL
+            yield self.schedule.stretch(
+                split=self._halved(split) if counts_noise else split,
                 learning_rate=trial.learning_rate,
                 trial=trial.number,
-                rung=trial.rung + 1,
                 origin=trial.origin,
+                end_s=min(2 * trial.end_s, self._last_s),
+                begun=trial.step_count,
+                ordinal=len(trial.runs),
+                measure_noise=counts_noise,
             )
-            if self.schedule.is_affordable(stretch):
-                return stretch
-        return None
 
-    def _neighbourhood(self) -> Bounds:
-        """Return the bounds within which the sampler looks: about the best trial."""
-        best = self.trials.best()
-        if best is None:
-            return self.bounds
-        bounds, point = self.bounds, best.point
-        return replace(
-            bounds,
-            smallest_batch_size=max(
-                bounds.smallest_batch_size, int(point.effective_batch_size / _NEIGHBOURHOOD)
-            ),
-            largest_batch_size=min(
-                bounds.largest_batch_size, int(point.effective_batch_size * _NEIGHBOURHOOD)
-            ),
-            smallest_multiplier=point.lr_multiplier / _NEIGHBOURHOOD,
-            largest_multiplier=point.lr_multiplier * _NEIGHBOURHOOD,
+    def _can_go_on(self, trial: Trial) -> bool:
+        return (
+            trial.is_sound
+            and not trial.was_cut
+            and trial.arrival_s is None
+            and not trial.reaches(self._last_s)
         )
 
-    def _next_point(self, proposer: Proposer) -> tuple[Point, TrialOrigin] | None:
-        trials = self.trials.all
-        point = next_on_ridge(trials, self.bounds, self.batches.predicted())
-        if point is not None:
-            is_predicted = point.effective_batch_size == self.batches.predicted()
-            return point, TrialOrigin.PREDICTION if is_predicted else TrialOrigin.RIDGE
-        point = next_at_rate(trials, self.bounds, self.trials.scaled_rate)
-        if point is not None and self._is_cheap(point):
-            return point, TrialOrigin.RIDGE
-        sampled = sum(trial.origin is TrialOrigin.SAMPLER for trial in trials)
-        if sampled >= _SAMPLED_TRIALS:
-            return None
-        return proposer.propose(self.study(self._neighbourhood())), TrialOrigin.SAMPLER
+    def _is_kept(self, trial: Trial) -> bool:
+        """Return whether a trial goes on however it does: where the reference is headed counts."""
+        return trial.number == REFERENCE_TRIAL and self.facts.request.target_loss is None
 
-    def _is_cheap(self, point: Point) -> bool:
-        """Return whether a step of ``point`` costs little more than one of the best trial."""
-        best = self.trials.best()
-        split = self.cost.split(self.batches.divisible(point.effective_batch_size))
-        if best is None or split is None:
-            return False
-        return self.cost.step_time_s(split) <= _CHEAP * self.cost.step_time_s(best.split)
+    def _replicated(self) -> Iterator[Train]:
+        """Yield trainings of the leaders, and of the reference, from other weights."""
+        best = self.ranking.best
+        if best is None or best.arrival_s is None:
+            return
+        leaders = sorted(
+            self.ranking.ties_of(best, self.trials.all),
+            key=lambda trial: (trial.arrival_s or math.inf, trial.number),
+        )[:_LEADERS]
+        reference = self.trials.all[REFERENCE_TRIAL]
+        if reference.arrival_s is not None and reference not in leaders:
+            leaders.append(reference)
+        for replicate in range(1, _REPLICATES + 1):
+            for trial in leaders:
+                if trial.arrival_s is not None and len(trial.replicates_s) < replicate:
+                    yield self.schedule.stretch(
+                        split=trial.split,
+                        learning_rate=trial.learning_rate,
+                        trial=trial.number,
+                        origin=trial.origin,
+                        end_s=_REPLICATE_SLACK * trial.arrival_s,
+                        replicate=replicate,
+                    )
+
+    def _first_affordable(self, stretches: Iterator[Train]) -> Train | None:
+        return next((s for s in stretches if self.schedule.is_affordable(s)), None)
 
     def _is_known(self, point: Point) -> bool:
         return any(
@@ -240,16 +234,19 @@ class Branches:
         split = self.cost.split(self.batches.reference)
         if split is None:
             return None
-        micro, accumulation = split.micro_batch_size, split.accumulation_steps
-        least = 2 if self.facts.profile.batch_norm_layer_count else 1
-        if split.accumulation_steps == 1 and micro % 2 == 0 and micro >= 2 * least:
-            # Two micro-batches in place of one give the gradient norms at two batch sizes.
-            micro, accumulation = micro // 2, 2
         return self.schedule.stretch(
-            split=Split(micro, accumulation, split.world_size),
+            split=self._halved(split),
             learning_rate=reference_learning_rate(self.facts),
             trial=None,
-            rung=0,
             origin=None,
-            measure_noise=accumulation * split.world_size > 1,
+            end_s=self.schedule.entry_s,
+            measure_noise=True,
         )
+
+    def _halved(self, split: Split) -> Split:
+        """Return two micro-batches in place of one: they give gradient norms at two batch sizes."""
+        least = 2 if self.facts.profile.batch_norm_layer_count else 1
+        micro = split.micro_batch_size
+        if split.accumulation_steps > 1 or micro % 2 or micro < 2 * least:
+            return split
+        return Split(micro // 2, 2, split.world_size)

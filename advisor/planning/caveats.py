@@ -28,7 +28,6 @@ from advisor.planning.levers import typical_peak
 from advisor.planning.loading import about_loader, loader_bottleneck
 from advisor.planning.memory_model import MemoryModel
 from advisor.planning.range_test import is_suggested
-from advisor.planning.schedule import RUNG_COUNT
 from advisor.planning.trials import Trial
 from advisor.planning.verification import verification_of
 
@@ -87,7 +86,7 @@ def _about_training(facts: Facts, choice: Choice, chooser: Chooser) -> Iterator[
             "Training was slower than the steps that were timed, as on a busy machine: stretches "
             "were cut short to keep the budget."
         )
-    if choice.trial is not None and choice.trial.rung < RUNG_COUNT - 1:
+    if choice.trial is not None and chooser.branches.is_short(choice.trial):
         yield (
             "The trials were short: the recommended one was not trained to the end. "
             "A larger --budget makes it surer."

@@ -13,6 +13,8 @@ from advisor.planning.branches import Branches
 from advisor.planning.energy import energy_j
 from advisor.planning.facts import Facts
 from advisor.planning.memory_model import MemoryModel
+from advisor.planning.range_test import suggested_rate
+from advisor.planning.reference import reference_learning_rate
 from advisor.planning.split import Split, friendly_size
 from advisor.planning.trials import Trial, Trials
 from advisor.ports.proposer import Point
@@ -92,17 +94,25 @@ class Chooser:
         """
         if not self.sound:
             return None
-        asked = self.facts.request.target_loss
+        if self._was_target_met:
+            return self.facts.request.target_loss
         best = min(trial.curve.best_loss for trial in self.sound)
-        if asked is not None and best <= asked:
-            return asked
-        reference = self.trials.reference
-        if reference is not None and reference.is_sound:
-            settled = reference.curve.best_loss
-            halfway = reference.curve.best_until(reference.curve.times_s[-1] / 2)
-            if halfway <= self.nearly(settled):
-                best = max(best, settled)
+        if self._has_settled:
+            best = max(best, self.sound[0].curve.best_loss)
         return self.nearly(best)
+
+    @cached_property
+    def _was_target_met(self) -> bool:
+        return any(trial.arrival_s is not None for trial in self.sound)
+
+    @cached_property
+    def _has_settled(self) -> bool:
+        """Whether the reference's loss has all but stopped falling."""
+        reference = self.trials.reference
+        if reference is None or reference not in self.sound:
+            return False
+        halfway = reference.curve.best_until(reference.end_s / 2)
+        return halfway <= self.nearly(reference.curve.best_loss)
 
     def nearly(self, loss: float) -> float:
         """Return the loss that is as good as ``loss``: the last bit of the way is noise.
@@ -134,7 +144,9 @@ class Chooser:
 
     def time_to_target_s(self, trial: Trial) -> float | None:
         """Return the modelled seconds in which a trial came to the target; None if never."""
-        return None if self.target_loss is None else trial.curve.time_to(self.target_loss)
+        if self._was_target_met or self.target_loss is None:
+            return trial.typical_arrival_s
+        return trial.curve.time_to(self.target_loss)
 
     def energy_to_target_j(self, trial: Trial) -> float | None:
         """Return the modelled joules in which a trial came to the target; None if unknown."""
@@ -164,7 +176,9 @@ class Chooser:
             return None
         same = [t for t in self.sound if t.split == split]
         if same:
-            return _trained(min(same, key=lambda trial: trial.loss_at(0)))
+            return _trained(
+                min(same, key=lambda trial: trial.loss_until(self.branches.schedule.entry_s))
+            )
         return Choice(split, self._rule_rate(split, self._multiplier()), Evidence.RULE)
 
     def leanest(self, choice: Choice) -> Choice:
@@ -184,11 +198,17 @@ class Chooser:
         return Choice(split, choice.learning_rate, choice.evidence, choice.trial)
 
     def _fastest(self) -> Choice | None:
-        """Return the trial that came to the target soonest, or about as soon on a larger batch.
+        """Return the trial that comes to the target soonest; None without trials.
 
-        Short trainings favour small batches: the noise that a large one averages away matters
-        more as the loss falls (arXiv 1803.02021, 1812.06162).
+        Of those that are about as soon, the one in the middle of them. Where the reference has
+        settled it is the largest batch instead: short trainings favour small ones, and the noise
+        that a large one averages away matters more as the loss falls (arXiv 1803.02021,
+        1812.06162).
         """
+        if not self.sound:
+            return None
+        if self._was_target_met or not self._has_settled:
+            return _trained(self.branches.ranking.middle_of_best(self.sound))
         best = self._least(self.time_to_target_s)
         if best is None or best.trial is None:
             return best
@@ -231,8 +251,11 @@ class Chooser:
         return self.branches.cost.split(largest * world_size) if largest else None
 
     def _multiplier(self) -> float:
-        best = self.trials.best() if self.sound else None
-        return best.point.lr_multiplier if best is not None else 1.0
+        """Return the multiplier of the best trial, else of what a range test suggests, else 1."""
+        best = self.branches.ranking.best if self.sound else None
+        if best is not None:
+            return best.point.lr_multiplier
+        return (suggested_rate(self.facts) or 0.0) / reference_learning_rate(self.facts) or 1.0
 
     def _rule_rate(self, split: Split, multiplier: float) -> float:
         """Return the rule's rate, but none larger than all that were seen to reach the target."""

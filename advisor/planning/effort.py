@@ -9,20 +9,19 @@ from advisor.domain.measurements import (
     MemoryTrace,
     OutOfMemory,
     StepTimes,
-    TrainRun,
 )
 from advisor.planning.facts import Facts
-from advisor.planning.schedule import RUNG_COUNT
 
 _PROBES = RunStep | TimeSteps | Verify
 
 
-def search(facts: Facts) -> Search:
-    """Return what the log's measurements took."""
-    deepest: dict[int, int] = {}
-    for command, entry in facts.entries(Train):
-        rung = command.rung if isinstance(entry.outcome, TrainRun) else -1
-        deepest[command.trial or 0] = rung
+def search(facts: Facts, *, pruned_count: int = 0) -> Search:
+    """Return what the log's measurements took.
+
+    Args:
+        facts: The log.
+        pruned_count: Trials that were not trained as far as they might have been.
+    """
     return Search(
         wall_s=facts.elapsed_s,
         trace_count=sum(
@@ -33,8 +32,8 @@ def search(facts: Facts) -> Search:
         ),
         probe_samples=sum(_probe_samples(entry) for entry in facts.log),
         out_of_memory_count=sum(isinstance(entry.outcome, OutOfMemory) for entry in facts.log),
-        trial_count=len(deepest),
-        pruned_count=sum(rung < RUNG_COUNT - 1 for rung in deepest.values()),
+        trial_count=len({command.trial or 0 for command, _ in facts.entries(Train)}),
+        pruned_count=pruned_count,
     )
 
 

@@ -15,11 +15,24 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from advisor.planning.trials import Trial, best_of
+from advisor.planning.ranking import Ranking
+from advisor.planning.trials import Trial
 from advisor.ports.proposer import Point
 
 _NEAR = 1.2
 """Values within this factor of each other count as the same."""
+
+_BESIDE_BATCH = 2.0
+_BESIDE_MULTIPLIER = 1.7
+_BESIDE = (
+    (1, 1 / _BESIDE_MULTIPLIER),
+    (_BESIDE_BATCH, 1),
+    (1, _BESIDE_MULTIPLIER),
+    (1 / _BESIDE_BATCH, 1),
+    (_BESIDE_BATCH, 1 / _BESIDE_MULTIPLIER),
+    (1 / _BESIDE_BATCH, _BESIDE_MULTIPLIER),
+)
+"""Factors from a setting to those beside it, in batch and in multiplier; the cooler first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +66,15 @@ class Bounds:
         return max(self.smallest_batch_size, min(rounded, self.largest_batch_size))
 
 
-def next_on_ridge(
-    trials: Sequence[Trial], bounds: Bounds, predicted_batch_size: int
-) -> Point | None:
+def next_on_ridge(ranking: Ranking, bounds: Bounds, predicted_batch_size: int) -> Point | None:
     """Return the next setting of the two brackets; None when both are closed.
 
     Args:
-        trials: Every trial so far, the reference first.
+        ranking: Of every trial so far, the reference first.
         bounds: Where proposals may lie.
         predicted_batch_size: The batch to try first once the learning rate is bracketed.
     """
+    trials = ranking.trials.all
     centre = trials[0].point.effective_batch_size
     if not bounds.smallest_batch_size <= centre <= bounds.largest_batch_size:
         centre = predicted_batch_size
@@ -70,6 +82,7 @@ def next_on_ridge(
     if not at_centre:
         return Point(effective_batch_size=centre, lr_multiplier=1.0)
     multiplier = _next_in_bracket(
+        ranking,
         at_centre,
         lambda trial: trial.point.lr_multiplier,
         bounds.multiplier_factor,
@@ -77,11 +90,12 @@ def next_on_ridge(
     )
     if multiplier is not None:
         return Point(effective_batch_size=centre, lr_multiplier=multiplier)
-    best = best_of(at_centre).point.lr_multiplier
+    best = ranking.best_of(at_centre).point.lr_multiplier
     on_ridge = [t for t in trials if _near(t.point.lr_multiplier, best)]
     if not any(_near(t.point.effective_batch_size, predicted_batch_size) for t in on_ridge):
         return Point(effective_batch_size=predicted_batch_size, lr_multiplier=best)
     batch_size = _next_in_bracket(
+        ranking,
         on_ridge,
         lambda trial: trial.point.effective_batch_size,
         bounds.batch_factor,
@@ -93,7 +107,7 @@ def next_on_ridge(
 
 
 def next_at_rate(
-    trials: Sequence[Trial], bounds: Bounds, scaled_rate: Callable[[int], float]
+    ranking: Ranking, bounds: Bounds, scaled_rate: Callable[[int], float]
 ) -> Point | None:
     """Return a larger batch at the best trial's own rate; None when it was tried.
 
@@ -101,11 +115,12 @@ def next_at_rate(
     the same rate still averages noise away.
 
     Args:
-        trials: Every trial so far.
+        ranking: Of every trial so far.
         bounds: Where proposals may lie.
         scaled_rate: What the rule gives for a batch, at multiplier 1.
     """
-    best = best_of(trials)
+    trials = ranking.trials.all
+    best = ranking.best_of(trials)
     size = bounds.round_batch_size(best.point.effective_batch_size * bounds.batch_factor)
     point = Point(effective_batch_size=size, lr_multiplier=best.learning_rate / scaled_rate(size))
     is_tried = any(
@@ -116,14 +131,36 @@ def next_at_rate(
     return None if is_tried or _near(size, best.point.effective_batch_size) else point
 
 
+def next_beside(ranking: Ranking, bounds: Bounds) -> Point | None:
+    """Return a setting beside the best trial that was not tried; None when all were.
+
+    Args:
+        ranking: Of every trial so far.
+        bounds: Where proposals may lie.
+    """
+    trials = ranking.trials.all
+    point = ranking.best_of(trials).point
+    for batch_factor, multiplier_factor in _BESIDE:
+        size = bounds.round_batch_size(point.effective_batch_size * batch_factor)
+        multiplier = point.lr_multiplier * multiplier_factor
+        if not any(
+            _near_by(t.point.effective_batch_size, size, math.sqrt(_BESIDE_BATCH))
+            and _near_by(t.point.lr_multiplier, multiplier, math.sqrt(_BESIDE_MULTIPLIER))
+            for t in trials
+        ):
+            return Point(effective_batch_size=size, lr_multiplier=multiplier)
+    return None
+
+
 def _next_in_bracket(
+    ranking: Ranking,
     trials: Sequence[Trial],
     value: Callable[[Trial], float],
     factor: float,
     limits: tuple[float, float],
 ) -> float | None:
     """Return the next value to try; None when the bracket is closed."""
-    best = value(best_of(trials))
+    best = value(ranking.best_of(trials))
     above = sorted(value(t) for t in trials if value(t) > best * 1.001)
     below = sorted((value(t) for t in trials if value(t) < best / 1.001), reverse=True)
     for taken, others, direction in ((above, below, 1), (below, above, -1)):

@@ -1,41 +1,47 @@
-"""How far and at what cost trials are trained: rungs, stretches and what is affordable.
+"""How far and at what cost trials are trained: stretches, and what is affordable.
 
-Rungs are modelled times, each twice the one before. A stretch is the training from one rung to
-the next, one command.
+A trial is trained in stretches, each one command, which end at modelled times that double.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 from advisor.domain.commands import Evaluate, Train, TrialOrigin
-from advisor.domain.measurements import TrainRun
+from advisor.domain.measurements import Evaluation, TrainRun
 from advisor.planning.budget import VERIFY_SHARE, hook_limit_s
 from advisor.planning.facts import Facts
+from advisor.planning.reference import reference_batch_size
 from advisor.planning.split import Split
 from advisor.planning.step_cost import StepCost
 
-RUNG_COUNT = 4
-
 _HORIZONS_PER_BUDGET = 5.0
-"""The last rung is the time for trials over this: some ten trials begin, the
-best half of them go on at each rung."""
+"""No trial is trained for longer than the time for all trials over this."""
+_ENTRIES_PER_HORIZON = 8.0
+"""A first stretch is so much shorter: some ten trials begin, the best go on."""
+
+_LEAST_ENTRY_STEPS = 6
+"""In fewer steps a setting shows nothing."""
 
 _TRUNK_SHARE = 0.25
 """Share of the time for trials after which the trunk is cut short on a machine that is busy."""
 _LEAST_STRETCH_S = 0.1
 
 _EVALUATION_BATCH_SIZE = 256
-_EVALUATION_SHARE = 0.2
+_EVALUATION_SHARE = 0.15
 """Looks at the loss within a stretch may take this share of its time."""
-_LEAST_HALVINGS, _HALVINGS = 2, 5
-"""The earliest look is at so many halvings of the first stretch."""
+_LEAST_LOOKS = 2
+_LOOK_FACTOR = 2**0.25
+"""Looks are apart by this factor in time, or by a power of it where they are dear."""
+_EARLIEST_LOOK = 1 / 32
+"""The earliest look, as a share of a trial's first stretch."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The rungs of a recommendation's trials.
+    """The stretches of a recommendation's trials.
 
     Attributes:
         facts: The log so far, with timed steps.
@@ -45,8 +51,16 @@ class Schedule:
 
     @property
     def horizon_s(self) -> float:
-        """Modelled seconds at the last rung."""
+        """Modelled seconds after which a trial is trained no further."""
         return self.trials_s / _HORIZONS_PER_BUDGET
+
+    @cached_property
+    def entry_s(self) -> float:
+        """Modelled seconds of a trial's first stretch; it holds a few steps of the reference."""
+        cost = StepCost(self.facts)
+        split = cost.split(reference_batch_size(self.facts))
+        least_s = 0.0 if split is None else _LEAST_ENTRY_STEPS * cost.step_time_s(split)
+        return max(self.horizon_s / _ENTRIES_PER_HORIZON, least_s)
 
     @cached_property
     def trials_s(self) -> float:
@@ -75,53 +89,54 @@ class Schedule:
         curve = self.facts.step_times
         return min(_EVALUATION_BATCH_SIZE, max(curve.step_times_s) if curve else 1)
 
-    def steps_to(self, rung: int, step_time_s: float) -> int:
-        """Return the optimizer steps from fresh weights to a rung; 0 for rung -1."""
-        if rung < 0:
-            return 0
-        rung_s: float = self.horizon_s / 2 ** (RUNG_COUNT - 1 - rung)
-        return max(rung + 1, round(rung_s / step_time_s))
-
     def stretch(
         self,
         *,
         split: Split,
         learning_rate: float,
         trial: int | None,
-        rung: int,
         origin: TrialOrigin | None,
+        end_s: float,
+        begun: int = 0,
+        ordinal: int = 0,
+        replicate: int = 0,
         measure_noise: bool = False,
     ) -> Train:
-        """Return the training from the rung before to ``rung``.
+        """Return the training that takes a trial to ``end_s``.
 
         Args:
             split: The batch. W replicas become W times the micro-batches on one device.
             learning_rate: η.
             trial: Number of the trial; None for the trunk, which is the reference's first.
-            rung: Where to end.
             origin: Why the trial is run.
-            measure_noise: Whether to collect gradient norms.
+            end_s: Modelled seconds from fresh weights to its end.
+            begun: Optimizer steps that the trial has taken.
+            ordinal: How many stretches the trial has had.
+            replicate: Which weights and data order.
+            measure_noise: Whether to collect gradient norms, where there are two micro-batches.
         """
         cost = StepCost(self.facts)
         step_time_s = cost.step_time_s(cost.split(split.effective_batch_size) or split)
-        begun = self.steps_to(rung - 1, step_time_s)
-        step_count = self.steps_to(rung, step_time_s) - begun
-        number = trial or 0
+        step_count = max(1, round(end_s / step_time_s) - begun)
+        accumulation_steps = split.accumulation_steps * split.world_size
+        name = f"trial-{trial or 0}-stretch"
         return Train(
             micro_batch_size=split.micro_batch_size,
-            accumulation_steps=split.accumulation_steps * split.world_size,
+            accumulation_steps=accumulation_steps,
             learning_rate=learning_rate,
             step_count=step_count,
             evaluation_batch_size=self.evaluation_batch_size,
-            evaluation_steps=self._evaluation_steps(rung, step_count, step_count * step_time_s),
+            evaluation_steps=self._evaluation_steps(begun, step_count, step_time_s),
             first_sample=begun * split.effective_batch_size,
-            start_checkpoint=f"trial-{number}-rung-{rung - 1}" if rung else None,
-            save_checkpoint=f"trial-{number}-rung-{rung}" if rung < RUNG_COUNT - 1 else None,
-            measure_noise=measure_noise,
+            start_checkpoint=f"{name}-{ordinal - 1}" if ordinal else None,
+            save_checkpoint=None if replicate else f"{name}-{ordinal}",
+            measure_noise=measure_noise and accumulation_steps > 1,
             trial=trial,
-            rung=rung,
+            rung=ordinal,
             origin=origin,
             stop_after_s=self._stop_after_s(is_first=trial is None),
+            target_loss=self.facts.request.target_loss,
+            replicate=replicate,
             time_limit_s=hook_limit_s(self.facts.request) + self.facts.request.budget_s,
         )
 
@@ -132,18 +147,26 @@ class Schedule:
             min(left_s, max(_TRUNK_SHARE * self.trials_s, _LEAST_STRETCH_S)) if is_first else left_s
         )
 
-    def _evaluation_steps(self, rung: int, step_count: int, modelled_s: float) -> tuple[int, ...]:
-        """Return where within a stretch to look at the loss, at times that halve back to it.
+    def _evaluation_steps(self, begun: int, step_count: int, step_time_s: float) -> tuple[int, ...]:
+        """Return where within a stretch to look at the loss, at times that grow by a factor.
 
         A task that is learnt within the first stretch would otherwise show one point only. No
         more are taken than cost a share of the stretch.
         """
-        most = _HALVINGS if rung == 0 else 1
+        end = begun + step_count
+        begin = max(begun, _EARLIEST_LOOK * end)
+        most = float(_LEAST_LOOKS)
         if self._evaluation_s > 0:
-            affordable = int(_EVALUATION_SHARE * modelled_s / self._evaluation_s)
-            most = min(most, max(affordable, _LEAST_HALVINGS if rung == 0 else 0))
-        marks = {step_count >> halving for halving in range(1, most + 1)}
-        return tuple(sorted(marks - {0, step_count}))
+            share_s = _EVALUATION_SHARE * step_count * step_time_s
+            most = max(most, share_s / self._evaluation_s)
+        factor = _LOOK_FACTOR
+        while math.log(end / begin) / math.log(factor) > most:
+            factor **= 2
+        marks, step = set(), end / factor
+        while step > begin:
+            marks.add(round(step) - begun)
+            step /= factor
+        return tuple(sorted(mark for mark in marks if 0 < mark < step_count))
 
     def is_affordable(self, command: Train) -> bool:
         """Return whether a training should end before verification must begin.
@@ -160,13 +183,22 @@ class Schedule:
         for command, entry in self.facts.entries(Train):
             if isinstance(entry.outcome, TrainRun):
                 real_s += max(0.0, entry.wall_s - self._evaluation_s)
-                modelled_s += self._modelled_s(command)
+                modelled_s += self._modelled_s(command, entry.outcome.step_count)
         return real_s / modelled_s if modelled_s else 0.0
 
-    def _modelled_s(self, command: Train) -> float:
+    def _modelled_s(self, command: Train, step_count: int | None = None) -> float:
         split = Split(command.micro_batch_size, command.accumulation_steps, 1)
-        return command.step_count * StepCost(self.facts).step_time_s(split)
+        taken = command.step_count if step_count is None else step_count
+        return taken * StepCost(self.facts).step_time_s(split)
 
     @cached_property
     def _evaluation_s(self) -> float:
-        return min((entry.wall_s for _, entry in self.facts.entries(Evaluate)), default=0.0)
+        """Seconds of one look at the held-out loss."""
+        return min(
+            (
+                entry.wall_s if entry.outcome.evaluation_s is None else entry.outcome.evaluation_s
+                for _, entry in self.facts.entries(Evaluate)
+                if isinstance(entry.outcome, Evaluation)
+            ),
+            default=0.0,
+        )

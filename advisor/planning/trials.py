@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import geometric_mean
 
 from advisor.domain.commands import Evaluate, Train, TrialOrigin
-from advisor.domain.measurements import Evaluation, Failed, Fault, TrainRun
+from advisor.domain.measurements import Evaluation, Failed, Fault, Measurement, TrainRun
 from advisor.estimators.learning_curve import LearningCurve
 from advisor.estimators.scaling_rules import scale_learning_rate
 from advisor.planning.facts import Facts
 from advisor.planning.reference import reference_batch_size, reference_learning_rate
 from advisor.planning.split import Split
 from advisor.planning.step_cost import StepCost
-from advisor.ports.proposer import Point, TrialRecord
+from advisor.ports.proposer import Point
 
 REFERENCE_TRIAL = 0
-"""Number of the reference recipe's trial. The trunk is its first rung."""
+"""Number of the reference recipe's trial. The trunk is its first stretch."""
+
+_ALMOST = 1.05
+_MISSED = 2.0
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting, trained in stretches that end at rungs.
+    """One setting, trained in stretches.
 
     Attributes:
         number: 0 for the reference, then 1, 2, ….
@@ -31,9 +35,13 @@ class Trial:
         learning_rate: η.
         point: Its batch, and η over what the rule gives for that batch.
         curve: Held-out loss against modelled seconds; its first point is the untrained model.
+        arrival_s: Modelled seconds in which it came to the loss that was asked for; None if it
+            has not, or if none was asked for.
         commands: The stretches, oldest first.
         runs: What came of each; shorter by one when the last failed.
         fault: Why it failed; None when it did not.
+        replicates_s: Modelled seconds to the target from other weights; where one did not
+            arrive, twice what it was given.
     """
 
     number: int
@@ -42,14 +50,28 @@ class Trial:
     learning_rate: float
     point: Point
     curve: LearningCurve
+    arrival_s: float | None
     commands: tuple[Train, ...]
     runs: tuple[TrainRun, ...]
     fault: Fault | None
+    replicates_s: tuple[float, ...] = ()
 
     @property
-    def rung(self) -> int:
-        """Number of the last rung reached; -1 for none."""
-        return len(self.runs) - 1
+    def typical_arrival_s(self) -> float | None:
+        """Modelled seconds to the target, the geometric mean over replicates; None if never."""
+        if self.arrival_s is None:
+            return None
+        return geometric_mean((self.arrival_s, *self.replicates_s))
+
+    @property
+    def step_count(self) -> int:
+        """Optimizer steps taken."""
+        return sum(run.step_count for run in self.runs)
+
+    @property
+    def end_s(self) -> float:
+        """Modelled seconds trained."""
+        return self.curve.end_s
 
     @property
     def diverged(self) -> bool:
@@ -58,33 +80,24 @@ class Trial:
 
     @property
     def is_sound(self) -> bool:
-        """Whether it can be recommended: it has a loss at every rung that it was asked for."""
+        """Whether it can be recommended: it has a loss after every stretch."""
         return len(self.runs) == len(self.commands) and bool(self.runs) and not self.diverged
 
     @property
     def was_cut(self) -> bool:
-        """Whether its last stretch ended early, so that it stands before its rung."""
+        """Whether its last stretch ended early for want of real time."""
         stretches = zip(self.commands, self.runs, strict=False)
-        return any(run.step_count < command.step_count for command, run in stretches)
-
-    def loss_at(self, rung: int) -> float:
-        """Return the lowest held-out loss up to a rung; infinite where it has none."""
-        if rung > self.rung or not self.is_sound:
-            return float("inf")
-        stretches = list(zip(self.commands, self.runs, strict=False))[: rung + 1]
-        seen = sum(len(_losses_by_step(command, run)) for command, run in stretches)
-        return min(self.curve.losses[: seen + 1])
-
-    def record(self, *, last_rung: int) -> TrialRecord:
-        """Return what a proposer may know of it."""
-        losses = {rung: self.loss_at(rung) for rung in range(self.rung + 1)}
-        return TrialRecord(
-            point=self.point,
-            losses=losses if self.is_sound else {},
-            is_finished=True,
-            was_pruned=self.is_sound and self.rung < last_rung,
-            excess=0.0 if self.is_sound else 1.0,
+        return self.arrival_s is None and any(
+            run.step_count < command.step_count for command, run in stretches
         )
+
+    def reaches(self, time_s: float) -> bool:
+        """Return whether it was trained for ``time_s``; it ends at a whole step."""
+        return time_s <= _ALMOST * self.end_s
+
+    def loss_until(self, time_s: float) -> float:
+        """Return the smoothed loss at a modelled second, at most at its end; inf if unsound."""
+        return self.curve.smoothed_at(min(time_s, self.end_s)) if self.is_sound else float("inf")
 
 
 @dataclass(frozen=True)
@@ -108,20 +121,30 @@ class Trials:
     def all(self) -> tuple[Trial, ...]:
         """All of them, the reference first."""
         stretches: dict[int, list[tuple[Train, object]]] = {}
+        replicates_s: dict[int, list[float]] = {}
         for command, entry in self.facts.entries(Train):
             number = REFERENCE_TRIAL if command.trial is None else command.trial
-            stretches.setdefault(number, []).append((command, entry.outcome))
-        return tuple(self._trial(number, stretches[number]) for number in sorted(stretches))
+            if command.replicate:
+                replicates_s.setdefault(number, []).append(self._replicate_s(command, entry))
+            else:
+                stretches.setdefault(number, []).append((command, entry.outcome))
+        return tuple(
+            replace(
+                self._trial(number, stretches[number]),
+                replicates_s=tuple(replicates_s.get(number, ())),
+            )
+            for number in sorted(stretches)
+        )
 
     @property
     def reference(self) -> Trial | None:
         """The user's recipe; None before it was trained."""
         return self.all[0] if self.all else None
 
-    def best(self) -> Trial | None:
-        """Return the best of those that can be recommended; None when there is none."""
-        sound = [trial for trial in self.all if trial.is_sound]
-        return best_of(sound) if sound else None
+    @cached_property
+    def soonest_s(self) -> float | None:
+        """Modelled seconds of the trial that came to the target soonest; None when none did."""
+        return min((t.arrival_s for t in self.all if t.arrival_s is not None), default=None)
 
     def learning_rate(self, point: Point) -> float:
         """Return η of a point: its multiplier times what the rule gives for its batch.
@@ -150,17 +173,27 @@ class Trials:
         runs = [(c, outcome) for c, outcome in stretches if isinstance(outcome, TrainRun)]
         batch_size = first.effective_batch_size
         multiplier = first.learning_rate / self.scaled_rate(batch_size)
+        curve = self._curve(split, runs)
+        target = self.facts.request.target_loss
         return Trial(
             number=number,
             origin=first.origin or TrialOrigin.REFERENCE,
             split=split,
             learning_rate=first.learning_rate,
             point=Point(effective_batch_size=batch_size, lr_multiplier=multiplier),
-            curve=self._curve(split, runs),
+            curve=curve,
+            arrival_s=None if target is None else curve.smooth().time_to(target),
             commands=commands,
             runs=tuple(run for _, run in runs),
             fault=last_outcome.fault if isinstance(last_outcome, Failed) else None,
         )
+
+    def _replicate_s(self, command: Train, entry: Measurement) -> float:
+        """Return the modelled seconds of a replicate to the target."""
+        trial = self._trial(0, [(command, entry.outcome)])
+        if trial.arrival_s is not None:
+            return trial.arrival_s
+        return _MISSED * command.step_count * StepCost(self.facts).step_time_s(trial.split)
 
     def _curve(self, split: Split, runs: Sequence[tuple[Train, TrainRun]]) -> LearningCurve:
         step_time_s = StepCost(self.facts).step_time_s(split)
@@ -182,18 +215,3 @@ def _losses_by_step(command: Train, run: TrainRun) -> dict[int, float]:
     final = float("inf") if run.held_out_loss is None else run.held_out_loss
     last = max(run.step_count, *seen, 1)
     return {**dict(zip(seen, run.earlier_losses, strict=True)), last: final}
-
-
-def is_better(trial: Trial, other: Trial) -> bool:
-    """Return whether ``trial`` has the lower loss at the deepest rung that both reached."""
-    rung = min(trial.rung, other.rung)
-    return trial.loss_at(rung) < other.loss_at(rung)
-
-
-def best_of(trials: Sequence[Trial]) -> Trial:
-    """Return the best of at least one trial, the earlier one on a tie."""
-    best = trials[0]
-    for trial in trials[1:]:
-        if is_better(trial, best):
-            best = trial
-    return best

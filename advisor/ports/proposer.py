@@ -63,7 +63,7 @@ class Study:
 
 
 class Proposer(ABC):
-    """Proposes settings and judges rungs.
+    """Proposes settings.
 
     Pure: the same study gives the same answer, in this process or another, so that a plan
     made from a log can be made again.
@@ -72,7 +72,3 @@ class Proposer(ABC):
     @abstractmethod
     def propose(self, study: Study) -> Point:
         """Return the setting of the next trial, within the study's bounds."""
-
-    @abstractmethod
-    def should_prune(self, study: Study, trial: int) -> bool:
-        """Return whether trial number ``trial`` of the study should end at its last rung."""

@@ -1,4 +1,4 @@
-"""Proposes trial settings with Optuna's TPE and judges rungs by the median.
+"""Proposes trial settings with Optuna's TPE.
 
 Optuna keeps nothing here: each question rebuilds a study in memory from the trials, asks it
 once and lets it go. That costs milliseconds and leaves the log the only state.
@@ -13,7 +13,6 @@ import warnings
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
@@ -27,10 +26,6 @@ _MULTIPLIER = "lr_multiplier"
 # whole of a usual search here; and the planner's own trials, which come first, are a spread
 # already.
 _STARTUP_TRIALS = 4
-
-# Others that must have reached a rung before a trial can be judged there: the median of one
-# loss is only that loss, and its noise would decide.
-_JUDGING_TRIALS = 2
 
 # Sizes from here on are rounded to whole tiles of the hardware; below, rounding would move
 # them too far.
@@ -47,12 +42,6 @@ class OptunaProposer(Proposer):
     losses of different depths are never compared. One that is running and has no loss yet is
     kept clear of. One that broke a constraint counts against its neighbourhood whatever its
     losses say. One that ended with nothing to show comes last.
-
-    How rungs are judged. A trial goes on unless its loss at its last rung is above the median
-    of the losses of all others that have reached that rung, pruned ones included. Optuna's
-    successive halving keeps its place in private attributes of the trials, which a study made
-    from a log does not have, and with 5 to 15 trials its brackets would stay empty; the median
-    has no state, and the best trial is never above it.
     """
 
     def __init__(self) -> None:
@@ -69,29 +58,6 @@ class OptunaProposer(Proposer):
             effective_batch_size=_round_batch(proposed[_BATCH], study),
             lr_multiplier=proposed[_MULTIPLIER],
         )
-
-    def should_prune(self, study: Study, trial: int) -> bool:
-        """Return whether trial number ``trial`` of the study should end at its last rung."""
-        judged = study.trials[trial]
-        if judged.excess > 0:
-            return True
-        if not judged.losses:
-            return False
-        others = [
-            other
-            for number, other in enumerate(study.trials)
-            if number != trial and other.losses and other.excess <= 0
-        ]
-        rung, loss = max(judged.losses.items())
-        # To the pruner every other trial is complete: it would leave pruned ones out, and
-        # judge by the survivors alone.
-        search = optuna.create_study()
-        search.add_trials([_to_complete(other) for other in others])
-        pruner = MedianPruner(n_startup_trials=0, n_min_trials=_JUDGING_TRIALS)
-        running = optuna.trial.create_trial(
-            state=TrialState.RUNNING, intermediate_values={rung: loss}
-        )
-        return bool(pruner.prune(search, running))
 
 
 def _search_space(study: Study) -> dict[str, BaseDistribution]:
@@ -150,12 +116,6 @@ def _state_of(trial: TrialRecord, study: Study) -> TrialState:
     deepest = max((max(other.losses) for other in study.trials if other.losses), default=0)
     is_complete = trial.is_finished and not trial.was_pruned and deepest in trial.losses
     return TrialState.COMPLETE if is_complete else TrialState.PRUNED
-
-
-def _to_complete(trial: TrialRecord) -> FrozenTrial:
-    return optuna.trial.create_trial(
-        value=trial.losses[max(trial.losses)], intermediate_values=dict(trial.losses)
-    )
 
 
 def _round_batch(batch_size: int, study: Study) -> int:
