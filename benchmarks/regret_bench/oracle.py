@@ -12,6 +12,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -98,11 +99,13 @@ def missing_settings(recording: Recording, seed: int) -> list[tuple[int, float]]
     """
     settings = list(grid(recording))
     if seed != FIRST_SEED:
-        target = target_loss(recording)
+        first = replace(
+            recording, runs=tuple(run for run in recording.runs if run.seed == FIRST_SEED)
+        )
+        target = target_loss(first)
         times_s = {
             (run.batch_size, run.learning_rate): recording.time_to(run, target)
-            for run in recording.runs
-            if run.seed == FIRST_SEED
+            for run in first.runs
         }
         least_s = min(time_s for time_s in times_s.values() if time_s is not None)
         settings = [
