@@ -56,7 +56,9 @@ async def test_a_model_is_inspected_run_and_trained(pool: LocalPool, tmp_path: P
     limited = replace(job, memory_limit_bytes=first.peak_bytes - 1)
     async with pool.open(limited) as session:  # Another process, the same checkpoints.
         evaluate = Evaluate(time_limit_s=LIMIT_S, evaluation_batch_size=8, checkpoint="trunk")
-        assert await session.run(evaluate) == Evaluation(held_out_loss=trained.held_out_loss)
+        evaluation = await session.run(evaluate)
+        assert isinstance(evaluation, Evaluation)
+        assert evaluation.held_out_loss == trained.held_out_loss
         run_step = RunStep(time_limit_s=LIMIT_S, micro_batch_size=8)
         assert isinstance(await session.run(run_step), OutOfMemory)
 

@@ -113,18 +113,6 @@ def test_running_trials_alone_are_no_evidence() -> None:
     assert _share_near(256, *running) < 0.3
 
 
-def test_a_trial_is_judged_by_the_median_of_the_others() -> None:
-    others = (make_trial(64, 1.0, 0.10), make_trial(64, 2.0, 0.20, was_pruned=True))
-    for loss, ends in ((0.14, False), (0.15, False), (0.16, True)):
-        study = make_study(*others, make_trial(64, 4.0, loss, is_finished=False))
-        assert OptunaProposer().should_prune(study, 2) is ends
-
-
-def test_one_other_trial_is_not_enough_to_judge_by() -> None:
-    study = make_study(make_trial(64, 1.0, 0.1), make_trial(64, 2.0, 0.9, is_finished=False))
-    assert not OptunaProposer().should_prune(study, 1)
-
-
 @no_deadline
 @given(study=studies())
 def test_large_batches_are_whole_tiles_where_the_bounds_allow(study: Study) -> None:
@@ -156,16 +144,12 @@ def test_another_process_gives_the_same_answer() -> None:
         "from advisor.ports.proposer import Point, Study, TrialRecord\n"
         "from advisor.search.optuna_proposer import OptunaProposer\n"
         f"study = {study!r}\n"
-        "proposer = OptunaProposer()\n"
-        "print(repr((proposer.propose(study),"
-        " [proposer.should_prune(study, n) for n in range(len(study.trials))])))\n"
+        "print(repr(OptunaProposer().propose(study)))\n"
     )
     finished = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
     )
-    proposer = OptunaProposer()
-    pruned = [proposer.should_prune(study, n) for n in range(len(trials))]
-    assert finished.stdout.strip() == repr((proposer.propose(study), pruned))
+    assert finished.stdout.strip() == repr(OptunaProposer().propose(study))
     assert finished.stderr == ""
 
 
