@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 _SMOOTHING_PARTS = 4
@@ -102,28 +101,3 @@ class LearningCurve:
 
 def _between(start_s: float, end_s: float, share: float) -> float:
     return start_s * math.pow(end_s / start_s, share)
-
-
-def speedup(reference: LearningCurve, candidate: LearningCurve, floor: float) -> Sequence[float]:
-    """Return how many times as fast ``candidate`` came to each loss that ``reference`` did.
-
-    One ratio for each point of the reference at which its best loss fell, down to ``floor``, and
-    which the candidate came to, the deepest last; empty when it came to none. Where the candidate
-    came to it before its first look, it is taken to have come at that look, which claims too
-    little rather than too much; such a ratio is left out if it is below 1, since it says nothing.
-
-    Args:
-        reference: The curve to compare with.
-        candidate: The curve that is compared.
-        floor: The lowest loss to compare at; what the reference gains below it, it gains slowly.
-    """
-    ratios = []
-    for target in sorted({max(loss, floor) for loss in reference.losses[1:]}, reverse=True):
-        time_s, reached_s = reference.time_to(target), candidate.time_to(target)
-        if time_s is None or reached_s is None:
-            continue
-        first_look_s = candidate.times_s[min(1, len(candidate.times_s) - 1)]
-        ratio = time_s / max(reached_s, first_look_s)
-        if reached_s >= first_look_s or ratio >= 1:
-            ratios.append(ratio)
-    return ratios

@@ -10,7 +10,6 @@ from advisor.domain.commands import (
     TimeSteps,
 )
 from advisor.domain.measurements import StepTimes
-from advisor.estimators.learning_curve import speedup
 from advisor.estimators.scaling_rules import describe_rule
 from advisor.estimators.timing import median_interval, typical_time_s
 from advisor.planning.batch_caveats import about_schedule
@@ -28,9 +27,6 @@ from advisor.planning.levers import lever_gains
 from advisor.planning.loading import loader_bottleneck
 from advisor.planning.memory_model import MemoryModel
 from advisor.planning.verification import verification_of
-
-_LEAST_SPREAD = 1.1
-"""A speedup is never claimed to be known better than within this factor either way."""
 
 _NOTABLE = 0.9
 """An alternative is named when it takes at most this share of what the advice takes."""
@@ -56,7 +52,8 @@ class _Adviser:
         profile, split = facts.profile, choice.split
         verification = verification_of(facts, choice)
         noise = self.chooser.batches.noise_scale
-        ratio, ratio_interval = self._speedup()
+        trial = choice.trial
+        speedup = None if trial is None else self.chooser.speedup(trial)
         step_time_s, rate_interval = self._pace()
         epoch_s = self._time_per_epoch_s()
         bottleneck, order = loader_bottleneck(facts, split), order_effect(facts)
@@ -91,8 +88,8 @@ class _Adviser:
             if noise is None or noise.interval is None
             else Interval(low=noise.interval[0], high=noise.interval[1]),
             critical_batch_size=None if noise is None else noise.value,
-            expected_speedup_over_reference=ratio,
-            expected_speedup_interval=ratio_interval,
+            expected_speedup_over_reference=None if speedup is None else speedup.ratio,
+            expected_speedup_interval=None if speedup is None else speedup.interval,
             confidence=self._confidence(is_verified=verification is not None),
             caveats=(
                 *caveats(facts, choice, self.chooser),
@@ -157,28 +154,6 @@ class _Adviser:
         if steps is None or self.facts.step_times is None:
             return None
         return steps * self.chooser.branches.cost.step_time_s(self.choice.split)
-
-    def _speedup(self) -> tuple[float | None, Interval | None]:
-        """Return how many times as fast as the reference, and its interval.
-
-        The ratio is that at nearly the reference's best loss; the interval spans what it was at the
-        losses on the way there, and no less than _LEAST_SPREAD either way.
-        """
-        reference = self.chooser.trials.reference if self.facts.step_times else None
-        trial = self.choice.trial
-        if reference is None or trial is None or not reference.is_sound:
-            return None, None
-        if trial.number == reference.number:
-            return 1.0, Interval(low=1.0, high=1.0)
-        floor = self.chooser.nearly(reference.curve.best_loss)
-        ratios = speedup(reference.curve, trial.curve, floor)
-        if not ratios:
-            return None, None
-        ratio = ratios[-1]
-        recent = ratios[-2:]
-        return ratio, Interval(
-            low=min(*recent, ratio / _LEAST_SPREAD), high=max(*recent, ratio * _LEAST_SPREAD)
-        )
 
     def _confidence(self, *, is_verified: bool) -> Confidence:
         trial = self.choice.trial

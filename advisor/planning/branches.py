@@ -116,6 +116,7 @@ class Branches:
             (self._spread(proposer) if is_early else None)
             or self._first_affordable(self._deepened())
             or self._spread(proposer)
+            or self._first_affordable(self._reference_on())
             or self._first_affordable(self._replicated())
         )
 
@@ -163,17 +164,21 @@ class Branches:
             if self._is_kept(trial) or ahead < max(_LEAST_KEPT, (len(others) + 1) / 2):
                 worth.append((round(4 * math.log2(trial.end_s)), ahead, trial.number, trial))
         for *_, trial in sorted(worth):
-            split, counts_noise = trial.split, trial.number == REFERENCE_TRIAL
-            yield self.schedule.stretch(
-                split=self._halved(split) if counts_noise else split,
-                learning_rate=trial.learning_rate,
-                trial=trial.number,
-                origin=trial.origin,
-                end_s=min(2 * trial.end_s, self._last_s),
-                begun=trial.step_count,
-                ordinal=len(trial.runs),
-                measure_noise=counts_noise,
-            )
+            yield self._further(trial, min(2 * trial.end_s, self._last_s))
+
+    def _further(self, trial: Trial, end_s: float) -> Train:
+        """Return the stretch that takes a trial on to ``end_s``."""
+        counts_noise = trial.number == REFERENCE_TRIAL
+        return self.schedule.stretch(
+            split=self._halved(trial.split) if counts_noise else trial.split,
+            learning_rate=trial.learning_rate,
+            trial=trial.number,
+            origin=trial.origin,
+            end_s=end_s,
+            begun=trial.step_count,
+            ordinal=len(trial.runs),
+            measure_noise=counts_noise,
+        )
 
     def _can_go_on(self, trial: Trial) -> bool:
         return (
@@ -186,6 +191,13 @@ class Branches:
     def _is_kept(self, trial: Trial) -> bool:
         """Return whether a trial goes on however it does: where the reference is headed counts."""
         return trial.number == REFERENCE_TRIAL and self.facts.request.target_loss is None
+
+    def _reference_on(self) -> Iterator[Train]:
+        """Yield the reference's way on to the target that another trial has come to."""
+        reference = self.trials.all[REFERENCE_TRIAL]
+        is_done = reference.arrival_s is not None or reference.reaches(self.schedule.horizon_s)
+        if self.trials.soonest_s is not None and reference.is_sound and not is_done:
+            yield self._further(reference, min(2 * reference.end_s, self.schedule.horizon_s))
 
     def _replicated(self) -> Iterator[Train]:
         """Yield trainings of the leaders, and of the reference, from other weights."""

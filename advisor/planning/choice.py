@@ -15,6 +15,7 @@ from advisor.planning.facts import Facts
 from advisor.planning.memory_model import MemoryModel
 from advisor.planning.range_test import suggested_rate
 from advisor.planning.reference import reference_learning_rate
+from advisor.planning.speedup import Speedup, speedup_over_reference
 from advisor.planning.split import Split, friendly_size
 from advisor.planning.trials import Trial, Trials
 from advisor.ports.proposer import Point
@@ -208,13 +209,28 @@ class Chooser:
         if not self.sound:
             return None
         if self._was_target_met or not self._has_settled:
-            return _trained(self.branches.ranking.middle_of_best(self.sound))
+            return _trained(self._middle())
         best = self._least(self.time_to_target_s)
         if best is None or best.trial is None:
             return best
         most_s = _TIE * (self.time_to_target_s(best.trial) or 0.0)
         ties = [t for t in self.sound if (self.time_to_target_s(t) or most_s + 1) <= most_s]
         return _trained(max(ties, key=_batch_size, default=best.trial))
+
+    def _middle(self) -> Trial:
+        """Return the middle of the best, or the best where that looks slower than the reference."""
+        ranking = self.branches.ranking
+        middle = ranking.middle_of_best(self.sound)
+        speedup = self.speedup(middle)
+        return ranking.best_of(self.sound) if speedup and speedup.ratio < 1 else middle
+
+    def speedup(self, trial: Trial) -> Speedup | None:
+        """Return how many times as fast as the reference a trial is; None if that is unknown."""
+        reference, target = self.trials.reference, self.facts.request.target_loss
+        if reference is None or not reference.is_sound:
+            return None
+        floor = self.nearly(reference.curve.best_loss) if target is None else target
+        return speedup_over_reference(self.branches.ranking, trial, floor)
 
     def _least(self, cost: Callable[[Trial], float | None]) -> Choice | None:
         costs = [(cost(trial), trial) for trial in self.sound]

@@ -49,15 +49,21 @@ class Ranking:
 
     @cached_property
     def doublings_left(self) -> float:
-        """r, from how fast the lowest of the losses has been falling."""
-        target = self.trials.facts.request.target_loss
+        """R of the trial whose loss is lowest; 0 once any has come to the target."""
         if self.trials.soonest_s is not None:
             return 0.0
         sound = [trial for trial in self.trials.all if trial.is_sound]
-        if target is None or not sound:
+        lowest = min(sound, key=lambda trial: trial.loss_until(trial.end_s), default=None)
+        return _UNKNOWN_DOUBLINGS if lowest is None else self.doublings_to_go(lowest)
+
+    def doublings_to_go(self, trial: Trial) -> float:
+        """Return r of a trial, from how fast its loss has been falling."""
+        target = self.trials.facts.request.target_loss
+        if trial.arrival_s is not None:
+            return 0.0
+        if target is None:
             return _UNKNOWN_DOUBLINGS
-        lowest = min(sound, key=lambda trial: trial.loss_until(trial.end_s))
-        now, before = (lowest.loss_until(lowest.end_s / part) for part in (1, 4))
+        now, before = (trial.loss_until(trial.end_s / part) for part in (1, 4))
         if not 0 < target < now < before < math.inf:
             return _UNKNOWN_DOUBLINGS
         doublings = 2 * math.log(now / target) / math.log(before / now)
@@ -84,8 +90,16 @@ class Ranking:
             if ours <= theirs
             else -_doublings_since(other, time_s, ours)
         )
-        credit = min(_CREDIT * self.doublings_left, _MOST_CREDIT)
-        return ahead + credit * (_coolness(trial) - _coolness(other))
+        return ahead + self.credit(trial, other)
+
+    def credit(self, trial: Trial, other: Trial) -> float:
+        """Return the doublings that ``trial`` is granted for being the cooler; below 0 if not."""
+        a_factor_2 = min(_CREDIT * self.doublings_left, _MOST_CREDIT)
+        return a_factor_2 * (_coolness(trial) - _coolness(other))
+
+    def time_at(self, trial: Trial, loss: float) -> float:
+        """Return the modelled second at which a trial last stood at ``loss`` or above."""
+        return trial.end_s / 2 ** _doublings_since(trial, trial.end_s, loss)
 
     def best_of(self, trials: Sequence[Trial]) -> Trial:
         """Return the best of at least one trial, the earlier one on a tie."""

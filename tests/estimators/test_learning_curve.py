@@ -1,4 +1,4 @@
-"""When a learning curve comes to a target, and how much sooner another did."""
+"""When a learning curve comes to a target, and what it shows on the way."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.estimators.learning_curve import LearningCurve, speedup
+from advisor.estimators.learning_curve import LearningCurve
 
 _losses = st.lists(st.floats(-10, 10), min_size=2, max_size=8)
 
@@ -40,29 +40,6 @@ def test_a_harder_target_takes_no_less_time(losses: list[float], left: float, ri
 def test_the_best_so_far_only_falls(losses: list[float], time_s: float) -> None:
     curve = _curve(losses)
     assert curve.best_until(time_s) >= curve.best_until(time_s + 1) >= curve.best_loss
-
-
-@given(pace=st.floats(0.1, 10))
-def test_a_curve_at_another_pace_is_that_much_faster(pace: float) -> None:
-    losses = [4.0, 2.0, 1.0, 0.5]
-    ratios = speedup(_curve(losses), _curve(losses, 1 / pace), 0.0)
-    assert ratios == pytest.approx([pace] * 3)
-
-
-def test_a_candidate_that_never_arrives_has_no_speedup() -> None:
-    assert not speedup(_curve([4.0, 1.0]), _curve([4.0, 2.0]), 0.0)
-
-
-def test_what_the_reference_gains_below_the_floor_does_not_count() -> None:
-    slow_tail = LearningCurve((1.0, 2.0, 4.0, 64.0), (4.0, 2.0, 1.0, 0.99))
-    quick = LearningCurve((1.0, 2.0), (4.0, 0.5))
-    assert max(speedup(slow_tail, quick, 1.0)) < 4 < max(speedup(slow_tail, quick, 0.0))
-
-
-def test_a_ratio_below_1_that_was_not_seen_is_not_told() -> None:
-    early = LearningCurve((1.0, 2.0, 4.0), (4.0, 2.0, 1.0))
-    looked_at_late = LearningCurve((1.0, 64.0), (4.0, 0.5))
-    assert not speedup(early, looked_at_late, 0.0)
 
 
 def test_times_must_rise() -> None:
