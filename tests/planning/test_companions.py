@@ -210,7 +210,7 @@ def test_a_schedule_comes_of_noise_that_grows_from_stretch_to_stretch(
     recommend: Recommend,
 ) -> None:
     simulated = a_device_that_trains(SGD)
-    request = a_request(memory_limit_bytes=simulated.limit_bytes)
+    request = a_request(memory_limit_bytes=simulated.limit_bytes, budget_s=120)
     _, log = recommend(simulated, request)
     facts = Facts(request, a_device(), _with_noise(log, [2.0, 60.0, 4_000.0]))
     choice = a_choice(128, 0.02, Evidence.MEASURED)

@@ -63,6 +63,7 @@ def test_the_trial_of_the_least_energy_is_chosen(recommend: Recommend) -> None:
         memory_limit_bytes=simulated.limit_bytes,
         objective=Objective.ENERGY,
         target_loss=_TARGET,
+        budget_s=120,
     )
     _, log = recommend(simulated, request)
     chooser = Chooser(Facts(request, a_device(), log))

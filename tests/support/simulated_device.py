@@ -4,12 +4,13 @@ Memory is the larger of two lines in the batch. A step takes a fixed time and a 
 Training is a noisy quadratic: along each of several directions of curvature h with gradient
 noise c, one SGD step of batch B and rate η takes the mean squared error e to
 (1 − ηh)²·e + η²c/B, and the loss is ½Σ h·e. It has a best batch and rate, it diverges where
-the rate is too large, and nothing in it is random.
+the rate is too large, and nothing in it is random: a replicate starts a little nearer or farther.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from advisor.domain.commands import (
@@ -46,6 +47,8 @@ from advisor.domain.task import TaskProfile
 from tests.support.builders import a_profile
 
 _CURVATURES = tuple(2.0**-k for k in range(8))
+_DIVERGED_LOSS = 1e9
+_ARRIVAL_LOOKS = 3
 
 
 @dataclass
@@ -63,6 +66,7 @@ class SimulatedDevice:
         fixed_time_s: Seconds a step.
         sample_time_s: Seconds a sample.
         gradient_noise: c in each direction.
+        look_s: Seconds of a look at the held-out loss.
         wall_factor: Real over modelled seconds of training.
         power_w: What it draws at a micro-batch size; None where it does not say.
         order_effect: Between-batch variance of the gradient in the stored order, over that in a
@@ -81,6 +85,7 @@ class SimulatedDevice:
     fixed_time_s: float = 2e-3
     sample_time_s: float = 2e-5
     gradient_noise: float = 4.0
+    look_s: float = 0.01
     wall_factor: float = 1.2
     power_w: Callable[[int], float] | None = None
     order_effect: float = 1.0
@@ -90,10 +95,11 @@ class SimulatedDevice:
     def measure(self, command: Command) -> Measurement:
         """Carry out a command and say how long it would have taken."""
         self.commands.append(command)
+        outcome = self._outcome(command)
         return Measurement(
             command=command,
-            outcome=self._outcome(command),
-            wall_s=self._wall_s(command),
+            outcome=outcome,
+            wall_s=self._wall_s(command, outcome),
             mean_power_w=self._mean_power_w(command),
         )
 
@@ -169,7 +175,7 @@ class SimulatedDevice:
             case Train() | RangeTest() | CompareOrders():
                 return self._learn(command)
             case Evaluate():
-                return Evaluation(held_out_loss=self.loss(fresh_errors()))
+                return Evaluation(held_out_loss=self.loss(fresh_errors()), evaluation_s=self.look_s)
             case Verify(micro_batch_size=b, accumulation_steps=a, step_count=steps):
                 return self._too_large(b) or Verification(
                     step_count=steps,
@@ -205,32 +211,40 @@ class SimulatedDevice:
         )
 
     def _train(self, command: Train) -> TrainRun:
-        start = command.start_checkpoint
-        errors = fresh_errors() if start is None else self.checkpoints[start]
-        steps = self._steps_in_time(command)
-        earlier, begun = [], 0
-        for mark in (*(m for m in command.evaluation_steps if m <= steps), steps):
-            errors = self.train(
-                errors,
-                batch_size=command.effective_batch_size,
-                learning_rate=command.learning_rate,
-                steps=mark - begun,
-            )
-            earlier.append(self.loss(errors))
-            begun = mark
+        errors, looks, steps = self._take_steps(command)
         loss = self.loss(errors)
-        diverged = loss > 1e9
+        diverged = loss > _DIVERGED_LOSS
         if command.save_checkpoint is not None and not diverged:
             self.checkpoints[command.save_checkpoint] = errors
         return TrainRun(
             step_count=steps,
             sample_count=steps * command.effective_batch_size,
             train_losses=(),
-            earlier_losses=tuple(loss for loss in earlier[:-1] if loss <= 1e9),
+            earlier_losses=tuple(loss for loss in looks if loss <= _DIVERGED_LOSS),
             held_out_loss=None if diverged else loss,
             diverged=diverged,
             gradient_norms=self._norms(command, errors) if command.measure_noise else None,
         )
+
+    def _take_steps(self, command: Train) -> tuple[tuple[float, ...], list[float], int]:
+        """Return the errors at the end, the losses on the way there, and the steps taken."""
+        start = command.start_checkpoint
+        errors = fresh_errors(command.replicate) if start is None else self.checkpoints[start]
+        steps, taken = self._steps_in_time(command), 0
+        looks: list[float] = []
+        for mark in (*(m for m in command.evaluation_steps if m < steps), steps):
+            errors = self.train(
+                errors,
+                batch_size=command.effective_batch_size,
+                learning_rate=command.learning_rate,
+                steps=mark - taken,
+            )
+            taken = mark
+            if mark in command.evaluation_steps:
+                looks.append(self.loss(errors))
+            if _has_arrived(looks, command.target_loss):
+                break
+        return errors, looks, taken
 
     def _compare_orders(self, command: CompareOrders) -> OrderComparison:
         squared = sum(h * h * e for h, e in zip(_CURVATURES, fresh_errors(), strict=True))
@@ -301,7 +315,7 @@ class SimulatedDevice:
             return self.power_w and self.power_w(1)
         return self.power_w(command.micro_batch_size)
 
-    def _wall_s(self, command: Command) -> float:
+    def _wall_s(self, command: Command, outcome: Outcome) -> float:
         match command:
             case InspectTask():
                 return 0.8
@@ -309,12 +323,22 @@ class SimulatedDevice:
                 return 0.2
             case TimeSteps() | TimeLoader():
                 return 0.5
+            case Train() if isinstance(outcome, TrainRun):
+                looks_s = self.look_s * (len(outcome.earlier_losses) + 1)
+                return 0.05 + outcome.step_count * self._train_step_s(command) + looks_s
             case Train() | RangeTest():
                 return 0.05 + self._steps_in_time(command) * self._train_step_s(command)
             case RunStep() | Verify():
                 return 1.0
 
 
-def fresh_errors() -> tuple[float, ...]:
+def fresh_errors(replicate: int = 0) -> tuple[float, ...]:
     """Return the mean squared errors of untrained weights."""
-    return (4.0,) * len(_CURVATURES)
+    return (4.0 * 1.2 ** math.sin(2 * replicate),) * len(_CURVATURES)
+
+
+def _has_arrived(losses: Sequence[float], target_loss: float | None) -> bool:
+    """Return whether the mean of the last looks is at the target."""
+    if target_loss is None or len(losses) < _ARRIVAL_LOOKS:
+        return False
+    return math.fsum(losses[-_ARRIVAL_LOOKS:]) / _ARRIVAL_LOOKS <= target_loss
