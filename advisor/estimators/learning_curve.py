@@ -93,7 +93,7 @@ class LearningCurve:
         for index in range(1, len(self.losses)):
             loss = self.losses[index]
             if loss <= target:
-                share = (best - target) / (best - loss)
+                share = (best - target) / (best - loss) if math.isfinite(best) else 1.0
                 return _between(self.times_s[index - 1], self.times_s[index], share)
             best = min(best, loss)
         return None
