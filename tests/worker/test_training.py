@@ -165,6 +165,110 @@ def test_the_held_out_loss_is_a_mean_over_samples(bench: Bench) -> None:
     assert odd.held_out_loss == pytest.approx(whole.held_out_loss, rel=1e-5)
 
 
+def test_a_look_says_how_long_it_took(bench: Bench) -> None:
+    command = Evaluate(time_limit_s=LIMIT_S, evaluation_batch_size=64)
+    evaluation_s = outcome_of(bench.worker("tiny_mlp"), command, Evaluation).evaluation_s
+    assert evaluation_s is not None
+    assert evaluation_s > 0
+
+
+def _train_to_target(bench: Bench, *losses: float, target_loss: float | None = 1.0) -> TrainRun:
+    """Train for ten steps with a look after each, which finds one loss after the other."""
+    bench.write(f"""
+        import torch
+
+        LOSSES = iter({[*losses, *losses[-1:] * 10]})
+
+        def build_model():
+            return torch.nn.Linear(4, 1)
+
+        def build_dataset():
+            return [(torch.ones(4), torch.ones(1))] * 100
+
+        def evaluate(model, loader):
+            return next(LOSSES)
+    """)
+    command = replace(
+        TRAIN, step_count=10, evaluation_steps=tuple(range(1, 10)), target_loss=target_loss
+    )
+    return outcome_of(bench.worker(), command, TrainRun)
+
+
+def test_training_ends_at_the_third_look_at_the_target(bench: Bench) -> None:
+    run = _train_to_target(bench, 5.0, 3.0, 0.9, 0.9, 0.9)
+    assert run.step_count == 5
+    assert run.sample_count == 5 * 32
+    assert run.earlier_losses == (5.0, 3.0, 0.9, 0.9, 0.9)
+    assert run.held_out_loss == 0.9
+    assert not run.diverged
+
+
+def test_one_lucky_look_ends_nothing(bench: Bench) -> None:
+    run = _train_to_target(bench, 5.0, 0.1, 5.0, 5.0, 0.9, 5.0, 0.9, 0.9, 5.0)
+    assert run.step_count == 10
+    assert run.earlier_losses == (5.0, 0.1, 5.0, 5.0, 0.9, 5.0, 0.9, 0.9, 5.0)
+
+
+def test_two_low_looks_are_too_few_to_tell(bench: Bench) -> None:
+    assert _train_to_target(bench, 0.1, 0.1, 5.0).step_count == 10
+
+
+def test_looks_are_taken_together_by_their_mean(bench: Bench) -> None:
+    assert _train_to_target(bench, 5.0, 1.2, 0.9, 0.9, 5.0).step_count == 4
+
+
+def test_without_a_target_all_steps_are_taken(bench: Bench) -> None:
+    assert _train_to_target(bench, 0.1, target_loss=None).step_count == 10
+
+
+@pytest.mark.parametrize("model", ["tiny_mlp", "tiny_gpt"])
+def test_a_replicate_is_another_training_that_can_be_made_again(bench: Bench, model: str) -> None:
+    runs = [train(bench, model, replicate=number, step_count=5) for number in (0, 1, 2)]
+    again = [train(bench, model, replicate=number, step_count=5) for number in (0, 1, 2)]
+    assert runs == again
+    assert len({run.train_losses for run in runs}) == 3
+    assert runs[0] == train(bench, model, step_count=5)
+
+
+def test_a_replicate_has_weights_of_its_own(bench: Bench) -> None:
+    fresh = outcome_of(
+        bench.worker("tiny_mlp"),
+        Evaluate(time_limit_s=LIMIT_S, evaluation_batch_size=64),
+        Evaluation,
+    ).held_out_loss
+    own, other = (
+        train(bench, learning_rate=1e-12, step_count=1, replicate=number).held_out_loss
+        for number in (0, 1)
+    )
+    assert own == pytest.approx(fresh, rel=1e-5)
+    assert other != pytest.approx(fresh, rel=1e-3)
+
+
+def test_a_replicate_has_a_data_order_of_its_own(bench: Bench) -> None:
+    bench.write("""
+        import torch
+
+        def build_model():
+            model = torch.nn.Linear(1, 1)
+            torch.nn.init.zeros_(model.weight)
+            torch.nn.init.zeros_(model.bias)
+            return model
+
+        def build_dataset():
+            return [(torch.ones(1), torch.full((1,), float(i))) for i in range(100)]
+    """)
+    epoch = replace(
+        TRAIN, micro_batch_size=1, accumulation_steps=1, learning_rate=1e-12, step_count=50
+    )
+    own, again, other = (
+        outcome_of(bench.worker(), replace(epoch, replicate=number), TrainRun).train_losses
+        for number in (0, 0, 1)
+    )
+    assert own == again
+    assert own != other
+    assert len(set(other)) == 50  # An epoch's beginning: no sample comes twice.
+
+
 @settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), max_size=300))
 def test_losses_are_thinned_to_means_that_keep_the_mean(values: list[float]) -> None:
