@@ -34,7 +34,7 @@ from advisor.planning.step_cost import StepCost
 from advisor.planning.trials import REFERENCE_TRIAL, Trial, Trials
 from advisor.ports.proposer import Point, Proposer
 
-_SPREAD_SHARE = 0.4
+_SPREAD_SHARE = 0.5
 """Share of the time for trials after which those that there are go deeper first."""
 
 _ARRIVAL_SLACK = 1.1

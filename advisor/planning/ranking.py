@@ -25,7 +25,7 @@ _MOST_CREDIT = 0.4
 """Doublings granted for each that is still to go, and in all; for what is cooler by a factor 2."""
 
 _MOST_DOUBLINGS = 4.0
-_UNKNOWN_DOUBLINGS = 1.0
+_UNKNOWN_DOUBLINGS = 1.5
 """Without a target one trains on for longer than any trial."""
 
 _TIE = 0.3
@@ -119,6 +119,18 @@ class Ranking:
         """Return how many of ``others`` are more promising than ``trial``."""
         return sum(other.is_sound and self.lead(other, trial) > 0 for other in others)
 
+    def best_proven(self, trials: Sequence[Trial]) -> Trial:
+        """Return the best of at least one trial, where less training must promise the more."""
+        deepest_first = sorted(trials, key=lambda trial: -trial.end_s)
+        best = deepest_first[0]
+        for trial in deepest_first[1:]:
+            shortfall = math.log2(best.end_s / trial.end_s) if best.arrival_s is None else 0.0
+            if trial.is_sound and (
+                not best.is_sound or self.lead(trial, best) > _TIE * max(shortfall, 0.0)
+            ):
+                best = trial
+        return best
+
     def ties_of(self, best: Trial, trials: Sequence[Trial]) -> list[Trial]:
         """Return ``best`` and those that it is not clearly ahead of."""
         within = _TIE if best.arrival_s is None else _ARRIVED_TIE
@@ -135,7 +147,7 @@ class Ranking:
 
         There one is furthest from where the same setting would go wrong.
         """
-        ties = self.ties_of(self.best_of(trials), trials)
+        ties = self.ties_of(self.best_proven(trials), trials)
         multiplier = median(math.log(tie.point.lr_multiplier) for tie in ties)
         size = median(math.log(tie.point.effective_batch_size) for tie in ties)
 

@@ -17,7 +17,8 @@ from advisor.planning.reference import reference_batch_size
 from advisor.planning.split import Split
 from advisor.planning.step_cost import StepCost
 
-_HORIZONS_PER_BUDGET = 5.0
+_TRIALS_SHARE = 0.75
+_HORIZONS_PER_BUDGET = 4.0
 """No trial is trained for longer than the time for all trials over this."""
 _ENTRIES_PER_HORIZON = 8.0
 """A first stretch is so much shorter: some ten trials begin, the best go on."""
@@ -64,19 +65,31 @@ class Schedule:
 
     @cached_property
     def trials_s(self) -> float:
-        """Seconds for all trials together; settled when the first training begins."""
+        """Seconds for all trials together; settled when the first training begins.
+
+        A fixed share of the budget, or that halved as often as it takes to fit into what is
+        left: a machine that is a little busier plans the same trials.
+        """
         before_s = 0.0
         for entry in self.facts.log:
             if isinstance(entry.command, Train):
                 break
             before_s += entry.wall_s
         left_s = self.facts.request.budget_s - before_s - self.reserve_s
-        return max(left_s, 0.0)
+        share_s = _TRIALS_SHARE * self.facts.request.budget_s
+        while share_s > max(left_s, _LEAST_STRETCH_S):
+            share_s /= 2
+        return share_s
 
-    @property
+    @cached_property
     def spent_on_trials_s(self) -> float:
-        """Seconds that trials have taken so far."""
-        return sum(entry.wall_s for _, entry in self.facts.entries(Train))
+        """Modelled seconds that trials have taken so far."""
+        return sum(
+            self._modelled_s(command, entry.outcome.step_count)
+            + self._evaluation_s * (1 + len(entry.outcome.earlier_losses))
+            for command, entry in self.facts.entries(Train)
+            if isinstance(entry.outcome, TrainRun)
+        )
 
     @cached_property
     def reserve_s(self) -> float:

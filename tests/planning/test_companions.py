@@ -212,13 +212,13 @@ def test_a_schedule_comes_of_noise_that_grows_from_stretch_to_stretch(
     simulated = a_device_that_trains(SGD)
     request = a_request(memory_limit_bytes=simulated.limit_bytes, budget_s=120)
     _, log = recommend(simulated, request)
-    facts = Facts(request, a_device(), _with_noise(log, [2.0, 60.0, 4_000.0]))
+    facts = Facts(request, a_device(), _with_noise(log, [2.0, 4_000.0]))
     choice = a_choice(128, 0.02, Evidence.MEASURED)
     stages = batch_schedule(facts, Chooser(facts), choice)
     sizes = [stage.effective_batch_size for stage in stages]
     assert len(sizes) > 1
     assert sizes == sorted(sizes)
-    flat = Facts(request, a_device(), _with_noise(log, [60.0, 60.0, 60.0]))
+    flat = Facts(request, a_device(), _with_noise(log, [60.0, 60.0]))
     assert batch_schedule(flat, Chooser(flat), choice) == ()
     by_rule = replace(choice, evidence=Evidence.RULE)
     assert batch_schedule(facts, Chooser(facts), by_rule) == ()
