@@ -7,15 +7,18 @@ from collections.abc import Callable
 import pytest
 
 from advisor.domain.advice import Advice, Refusal
+from advisor.domain.commands import Train
 from advisor.domain.device import Device
 from advisor.domain.measurements import Log
 from advisor.domain.request import AdviceRequest
+from advisor.planning.facts import Facts
 from advisor.planning.recommendation import RecommendationPlanner
 from advisor.search.optuna_proposer import OptunaProposer
 from tests.support.builders import a_device, a_request
 from tests.support.simulated_device import SimulatedDevice
 
 Recommend = Callable[..., tuple[Advice | Refusal, Log]]
+Begin = Callable[..., Facts]
 
 
 @pytest.fixture
@@ -41,5 +44,21 @@ def recommend(planner: RecommendationPlanner) -> Recommend:
                 return step, log
             log = (*log, simulated.measure(step))
         raise AssertionError("the plan does not end")
+
+    return run
+
+
+@pytest.fixture
+def begin(planner: RecommendationPlanner) -> Begin:
+    """Return a function that carries a recommendation through its trunk, up to its trials."""
+
+    def run(simulated: SimulatedDevice, **changes: object) -> Facts:
+        request = a_request(memory_limit_bytes=simulated.limit_bytes, **changes)
+        log: Log = ()
+        while not (log and isinstance(log[-1].command, Train)):
+            step = planner.next_step(request, a_device(), log)
+            assert not isinstance(step, Advice | Refusal)
+            log = (*log, simulated.measure(step))
+        return Facts(request, a_device(), log)
 
     return run

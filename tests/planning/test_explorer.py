@@ -1,0 +1,296 @@
+"""Which setting is tried next, and when none is worth its time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from advisor.domain.commands import RangeTest, TrialOrigin
+from advisor.domain.measurements import Failed
+from advisor.domain.task import OptimizerFamily
+from advisor.planning.batch_sizes import BatchSizes
+from advisor.planning.explorer import Explorer
+from advisor.planning.facts import Facts
+from advisor.planning.range_test import suggested_rate
+from advisor.planning.schedule import Schedule
+from advisor.planning.trials import Trial
+from advisor.ports.proposer import Point, Proposer, Study
+from tests.planning.conftest import Begin
+from tests.support.builders import a_fault, a_profile, an_optimizer
+from tests.support.given_trials import a_trial, power_law, ranking_of
+from tests.support.simulated_device import SimulatedDevice
+
+SGD = an_optimizer(optimizer_name="SGD", family=OptimizerFamily.SGD, default_learning_rate=1e-3)
+
+Slowness = Callable[[Point], float]
+
+
+@dataclass
+class CornerProposer(Proposer):
+    """Proposes the largest batch and rate that it may.
+
+    Attributes:
+        studies: What it was shown.
+    """
+
+    studies: list[Study] = field(default_factory=list)
+
+    def propose(self, study: Study) -> Point:
+        self.studies.append(study)
+        return Point(
+            effective_batch_size=study.largest_batch_size,
+            lr_multiplier=study.largest_multiplier,
+        )
+
+
+@dataclass
+class Search:
+    """A search whose trials follow a formula.
+
+    Attributes:
+        facts: The log before it.
+        slowness: How many times as long a setting needs as the best that there could be.
+        end_s: How far every trial is trained.
+        proposer: Asked when structure has nothing more to say.
+        trials: The trials so far.
+        origins: Why each but the reference was tried.
+    """
+
+    facts: Facts
+    slowness: Slowness
+    end_s: float = 1.0
+    proposer: CornerProposer = field(default_factory=CornerProposer)
+    trials: list[Trial] = field(default_factory=list)
+    origins: list[TrialOrigin] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.add(Point(effective_batch_size=32, lr_multiplier=1.0))
+
+    @property
+    def explorer(self) -> Explorer:
+        return Explorer(ranking_of(*self.trials, facts=self.facts), BatchSizes(self.facts))
+
+    @property
+    def points(self) -> list[Point]:
+        return [trial.point for trial in self.trials]
+
+    def add(self, point: Point) -> None:
+        slowness = self.slowness(point)
+        rate = ranking_of(facts=self.facts).trials.learning_rate(point)
+        self.trials.append(
+            a_trial(
+                len(self.trials),
+                lambda time_s: power_law()(time_s / slowness),
+                end_s=self.end_s,
+                batch_size=point.effective_batch_size,
+                lr_multiplier=point.lr_multiplier,
+                learning_rate=rate,
+            )
+        )
+
+    def run(self, most: int = 60) -> None:
+        """Go on until no setting is worth its time."""
+        for _ in range(most):
+            proposal = self.explorer.next_point(self.proposer)
+            if proposal is None:
+                return
+            self.origins.append(proposal[1])
+            self.add(proposal[0])
+        raise AssertionError("the search does not end")
+
+
+def bowl(size: int, multiplier: float) -> Slowness:
+    def slowness(point: Point) -> float:
+        across = math.log2(point.lr_multiplier / multiplier)
+        along = math.log2(point.effective_batch_size / size)
+        return 2 ** (across**2 + 0.2 * along**2)
+
+    return slowness
+
+
+def a_simulated(**changes: Any) -> SimulatedDevice:
+    rate = changes.pop("learning_rate", 0.05)
+    profile = a_profile(optimizer=SGD, reference_batch_size=32, reference_learning_rate=rate)
+    return SimulatedDevice(
+        **{"profile": profile, "fixed_time_s": 0.02, "sample_time_s": 2e-4, **changes}
+    )
+
+
+@pytest.fixture
+def facts(begin: Begin) -> Facts:
+    """The log of a recommendation up to its first trial."""
+    return begin(a_simulated())
+
+
+@pytest.fixture
+def facts_without_rate(begin: Begin) -> Facts:
+    """The same where the user names no learning rate."""
+    return begin(a_simulated(learning_rate=None))
+
+
+def test_the_rate_is_bracketed_first_and_then_the_batch_along_the_rule(facts: Facts) -> None:
+    search = Search(facts, bowl(256, 4.0))
+    search.run()
+    first = next(n for n, p in enumerate(search.points) if p.effective_batch_size != 32)
+    best = ranking_of(*search.trials[:first], facts=facts).best
+    assert best is not None
+    multipliers = [point.lr_multiplier for point in search.points[:first]]
+    assert min(multipliers) < best.point.lr_multiplier < max(multipliers)
+    assert set(search.origins[: first - 1]) == {TrialOrigin.RIDGE}
+    predicted = BatchSizes(facts).predicted()
+    assert search.points[first] == replace(best.point, effective_batch_size=predicted)
+    assert search.origins[first - 1] is TrialOrigin.PREDICTION
+
+
+@pytest.mark.parametrize(("size", "multiplier"), [(64, 4.0), (32, 1.0), (256, 0.3)])
+def test_the_sampler_is_asked_when_all_beside_the_best_was_tried(
+    facts: Facts, size: int, multiplier: float
+) -> None:
+    search = Search(facts, bowl(size, multiplier))
+    search.run()
+    first = search.origins.index(TrialOrigin.SAMPLER)
+    assert set(search.origins[first:]) == {TrialOrigin.SAMPLER}
+    tried = search.points[: first + 1]
+    best = ranking_of(*search.trials[: first + 1], facts=facts).best
+    assert best is not None
+    for batch_factor, factor in ((2, 1), (0.5, 1), (1, 1.7), (1, 1 / 1.7)):
+        target_size = batch_factor * best.point.effective_batch_size
+        assert any(
+            abs(math.log2(point.effective_batch_size / target_size)) <= 0.51
+            and abs(math.log2(point.lr_multiplier / (factor * best.point.lr_multiplier))) <= 0.4
+            for point in tried
+        )
+    log_ratio = math.log2(best.point.lr_multiplier / multiplier)
+    assert abs(log_ratio) <= 1.3, "the ridge was found"
+
+
+def _at_the_rate_of_the_best(search: Search) -> list[int]:
+    """Return the trials of a batch four times the best one's, at its learning rate."""
+    found = []
+    for number in range(1, len(search.trials)):
+        best = ranking_of(*search.trials[:number], facts=search.facts).best
+        trial = search.trials[number]
+        assert best is not None
+        ratio = trial.point.effective_batch_size / best.point.effective_batch_size
+        if ratio > 3 and math.isclose(trial.learning_rate, best.learning_rate, rel_tol=0.01):
+            found.append(number)
+    return found
+
+
+def test_a_larger_batch_is_tried_at_the_same_rate_where_its_step_costs_little(
+    begin: Begin,
+) -> None:
+    cheap = Search(begin(a_simulated(sample_time_s=2e-5)), bowl(64, 0.3))
+    cheap.run()
+    (number,) = _at_the_rate_of_the_best(cheap)
+    assert TrialOrigin.SAMPLER not in cheap.origins[:number]
+    dear = Search(begin(a_simulated(fixed_time_s=1e-3, sample_time_s=4e-4)), bowl(64, 0.3))
+    dear.run()
+    assert not _at_the_rate_of_the_best(dear)
+
+
+def test_the_search_ends_when_trials_bring_nothing(facts: Facts) -> None:
+    search = Search(facts, bowl(64, 4.0))
+    search.run()
+    best = ranking_of(*search.trials, facts=facts).best
+    assert best is not None
+    assert 4 <= len(search.trials) - 1 - best.number <= 12
+    assert search.explorer.next_point(search.proposer) is None
+
+
+def test_what_the_sampler_finds_is_followed_up(facts: Facts) -> None:
+    valley, hidden = bowl(64, 1.0), bowl(512, 8.0)
+    search = Search(facts, lambda point: min(valley(point), 0.25 * hidden(point)))
+    search.run()
+    first = search.origins.index(TrialOrigin.SAMPLER)
+    assert TrialOrigin.RIDGE in search.origins[first:]
+    best = ranking_of(*search.trials, facts=facts).best
+    assert best is not None
+    assert best.number > first
+
+
+def test_the_sampler_looks_about_the_best(facts: Facts) -> None:
+    search = Search(facts, bowl(64, 4.0))
+    search.run()
+    bounds, best = search.explorer.bounds, ranking_of(*search.trials, facts=facts).best
+    assert best is not None
+    for study in search.proposer.studies:
+        sizes = study.smallest_batch_size, study.largest_batch_size
+        assert bounds.smallest_batch_size <= sizes[0] < best.point.effective_batch_size < sizes[1]
+        assert sizes[1] <= bounds.largest_batch_size
+        assert study.smallest_multiplier < best.point.lr_multiplier < study.largest_multiplier
+        assert study.largest_multiplier / study.smallest_multiplier < 100
+    counts = [len(study.trials) for study in search.proposer.studies]
+    assert counts == list(range(counts[0], len(search.trials)))
+
+
+def test_what_a_range_test_suggests_is_tried_first(facts_without_rate: Facts) -> None:
+    rate = suggested_rate(facts_without_rate)
+    assert rate is not None
+    search = Search(facts_without_rate, bowl(64, 100.0))
+    search.run()
+    assert search.points[1] == Point(effective_batch_size=32, lr_multiplier=rate / 1e-3)
+    assert search.trials[1].learning_rate == pytest.approx(rate)
+    assert search.origins[0] is TrialOrigin.PREDICTION
+    assert search.points[1] not in search.points[2:]
+
+
+def test_without_a_range_test_the_bracket_begins_at_the_reference(facts: Facts) -> None:
+    search = Search(facts, bowl(64, 100.0))
+    search.run()
+    assert search.points[1].lr_multiplier == search.explorer.bounds.multiplier_factor
+
+
+def test_bounds_are_widened_to_what_a_range_test_suggests(
+    facts: Facts, facts_without_rate: Facts
+) -> None:
+    rate = suggested_rate(facts_without_rate)
+    assert rate is not None
+    usual = Search(facts, bowl(64, 1.0)).explorer.bounds
+    wide = Search(facts_without_rate, bowl(64, 1.0)).explorer.bounds
+    assert usual.largest_multiplier == pytest.approx(1 / usual.smallest_multiplier)
+    suggested = rate / 1e-3
+    assert suggested > 10
+    assert wide.largest_multiplier == pytest.approx(suggested * usual.largest_multiplier)
+    assert wide.smallest_multiplier == usual.smallest_multiplier
+
+
+def test_a_bracket_without_any_rate_to_begin_from_is_closed_less_finely(
+    facts: Facts, facts_without_rate: Facts
+) -> None:
+    failed = Failed(fault=a_fault())
+    log = tuple(
+        replace(entry, outcome=failed) if isinstance(entry.command, RangeTest) else entry
+        for entry in facts_without_rate.log
+    )
+    blind = Search(replace(facts_without_rate, log=log), bowl(64, 1.0)).explorer.bounds
+    for known in (facts, facts_without_rate):
+        bounds = Search(known, bowl(64, 1.0)).explorer.bounds
+        assert bounds.multiplier_factor < blind.multiplier_factor
+
+
+def test_a_batch_that_was_asked_for_is_the_only_one(begin: Begin) -> None:
+    search = Search(begin(a_simulated(), effective_batch_size=96), bowl(64, 4.0))
+    search.run()
+    assert {point.effective_batch_size for point in search.points[1:]} == {96}
+
+
+def test_a_sampler_learns_how_far_a_trial_came_and_what_went_wrong(begin: Begin) -> None:
+    facts = begin(a_simulated(), target_loss=0.5)
+    horizon_s = Schedule(facts).horizon_s
+    short, long = (a_trial(n, power_law(0.01), end_s=horizon_s / d) for n, d in ((0, 8), (1, 1)))
+    arrived = a_trial(2, power_law(), end_s=horizon_s / 2, target_loss=0.5)
+    broken = a_trial(3, power_law(), end_s=horizon_s, diverged=True)
+    explorer = Explorer(ranking_of(short, long, arrived, broken, facts=facts), BatchSizes(facts))
+    records = explorer.study(explorer.bounds).trials
+    deepest = [max(record.losses, default=-1) for record in records]
+    assert deepest[0] == deepest[1] - 3
+    assert deepest[2] == deepest[1], "one that is there has nothing more to lose"
+    assert [record.was_pruned for record in records] == [True, False, False, False]
+    assert records[2].losses[deepest[2]] <= 0.5
+    assert not records[3].losses
+    assert [record.excess > 0 for record in records] == [False, False, False, True]
