@@ -230,6 +230,7 @@ class Advice:
         order_variance_ratio: Variance of the gradient from batch to batch in the order in which
             samples are stored, over that in a shuffled one; about 1 when either order will do.
             None when it was not measured.
+        outlook: What a larger budget would buy, in words; None where no trials were run.
     """
 
     micro_batch_size: int
@@ -279,6 +280,7 @@ class Advice:
     loader_workers: int | None = None
     drop_last: bool | None = None
     order_variance_ratio: float | None = None
+    outlook: str | None = None
 
     def __post_init__(self) -> None:
         at_least("micro_batch_size", self.micro_batch_size, 1)

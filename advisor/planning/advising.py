@@ -26,6 +26,7 @@ from advisor.planning.gradients import batch_schedule, clip_gradient_norm, norms
 from advisor.planning.levers import lever_gains
 from advisor.planning.loading import loader_bottleneck
 from advisor.planning.memory_model import MemoryModel
+from advisor.planning.outlook import outlook
 from advisor.planning.verification import verification_of
 
 _NOTABLE = 0.9
@@ -109,6 +110,7 @@ class _Adviser:
             clip_gradient_norm=clip_gradient_norm(facts, self.chooser, choice),
             gradient_norm=norms_of_reference(facts),
             rules_of_thumb=rules_of_thumb(facts),
+            outlook=outlook(facts, self.chooser, choice),
         )
 
     def _pruned_count(self) -> int:

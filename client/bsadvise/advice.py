@@ -226,6 +226,7 @@ class Advice(Value):
         order_variance_ratio: Variance of the gradient from batch to batch in the order in which
             samples are stored, over that in a shuffled one; about 1 when either order will do.
             None when it was not measured.
+        outlook: What a larger budget would buy, in words; None where no trials were run.
     """
 
     micro_batch_size: int
@@ -275,6 +276,7 @@ class Advice(Value):
     loader_workers: int | None = None
     drop_last: bool | None = None
     order_variance_ratio: float | None = None
+    outlook: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,7 @@ def wire_advice(**changes: Any) -> advice_pb2.Advice:
         "loader_workers": 4,
         "drop_last": True,
         "order_variance_ratio": 12.3,
+        "outlook": "Little: the search ended by itself after 41 s.",
         "mean_power_w": 412.3,
         "energy_per_epoch_j": 17_110.0,
         "cost_per_epoch": 0.02882,

@@ -214,6 +214,8 @@ def _search(advice: Advice) -> list[tuple[str, str]]:
         ("memory", memory),
         ("trials", f"{search.trial_count}, {search.pruned_count} of them stopped early"),
     ]
+    if advice.outlook is not None:
+        rows.append(("more budget", advice.outlook))
     if search.cache_hit:
         rows.insert(0, ("from cache", "found, not measured again; --no-cache measures anew"))
     return rows

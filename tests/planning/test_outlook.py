@@ -1,0 +1,44 @@
+"""What the answer says that a larger budget would buy."""
+
+from __future__ import annotations
+
+from advisor.domain.advice import Advice
+from advisor.domain.task import OptimizerFamily, OptimizerProfile
+from tests.planning.conftest import Recommend
+from tests.support.builders import a_profile, a_request
+from tests.support.simulated_device import SimulatedDevice
+
+_SGD = OptimizerProfile(optimizer_name="SGD", family=OptimizerFamily.SGD, momentum=0.0)
+
+
+def _outlook(recommend: Recommend, **changes: object) -> str | None:
+    profile = a_profile(optimizer=_SGD, reference_batch_size=32, reference_learning_rate=0.05)
+    simulated = SimulatedDevice(profile=profile, fixed_time_s=0.02, sample_time_s=2e-4)
+    request = a_request(memory_limit_bytes=simulated.limit_bytes, **changes)
+    answer, _ = recommend(simulated, request)
+    assert isinstance(answer, Advice)
+    return answer.outlook
+
+
+def test_a_search_that_ended_by_itself_says_that_more_would_buy_little(
+    recommend: Recommend,
+) -> None:
+    outlook = _outlook(recommend, budget_s=2_000, target_loss=0.06)
+    assert outlook is not None
+    assert outlook.startswith("Little")
+
+
+def test_a_target_out_of_reach_gets_a_budget_that_would_reach_it(recommend: Recommend) -> None:
+    outlook = _outlook(recommend, budget_s=20, target_loss=0.03)
+    assert outlook is not None
+    assert "No trial came to the target loss 0.03" in outlook
+
+
+def test_a_budget_that_ran_out_says_what_twice_of_it_would_do(recommend: Recommend) -> None:
+    outlook = _outlook(recommend, budget_s=20)
+    assert outlook is not None
+    assert "A budget of 40 s" in outlook
+
+
+def test_without_trials_there_is_nothing_to_say(recommend: Recommend) -> None:
+    assert _outlook(recommend, max_trials=0) is None
