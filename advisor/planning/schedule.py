@@ -173,7 +173,8 @@ class Schedule:
             share_s = _EVALUATION_SHARE * step_count * step_time_s
             most = max(most, share_s / self._evaluation_s)
         factor = _LOOK_FACTOR
-        while math.log(end / begin) / math.log(factor) > most:
+        # A little more than most: two roots of a doubling are a doubling, whatever the rounding.
+        while math.log(end / begin) / math.log(factor) > 1.01 * most:
             factor **= 2
         marks, step = set(), end / factor
         while step > begin:

@@ -214,6 +214,8 @@ def test_the_dearer_looks_are_the_fewer_are_taken(recommend: Recommend) -> None:
             marks = command.evaluation_steps
             stretch_s = command.step_count * _step_time_s(branches, command)
             assert len(marks) <= 2 or look_s * len(marks) <= 0.15 * stretch_s
+            begun = command.first_sample // command.effective_batch_size
+            assert marks or command.step_count < 0.9 * begun, "one in a doubling, however dear"
         counts.append(len(trainings[0][1].evaluation_steps))
     assert counts == sorted(counts, reverse=True)
     assert counts[0] > counts[1] > counts[-1] > 0
