@@ -186,6 +186,19 @@ def test_one_that_is_clearly_ahead_is_its_own_middle() -> None:
     assert ranking_of(best, *others, target_loss=0.5).middle_of_best([best, *others]) is best
 
 
+def test_what_was_hardly_trained_must_promise_more_to_be_taken_for_the_best() -> None:
+    deep = a_trial(0, power_law())
+    ranking = ranking_of(deep)
+    little, much = (
+        a_trial(1, power_law(scale=2 ** (-doublings / 2)), end_s=1.0) for doublings in (0.5, 3.0)
+    )
+    assert ranking.best_of([deep, little]) is little
+    assert ranking.best_proven([deep, little]) is deep
+    assert ranking.best_proven([deep, much]) is much
+    broken = a_trial(1, power_law(), end_s=16.0, diverged=True)
+    assert ranking.best_proven([broken, deep]) is deep
+
+
 def test_one_that_was_hardly_trained_is_no_tie() -> None:
     deep, shallow = a_trial(0, power_law()), a_trial(1, power_law(), end_s=1.0)
     assert ranking_of(deep, shallow).ties_of(deep, [deep, shallow]) == [deep]

@@ -94,16 +94,20 @@ def test_a_good_reference_is_not_made_worse(recommend: Recommend) -> None:
     )
 
 
+@pytest.mark.parametrize("changes", [{}, {"target_loss": 0.06, "budget_s": 240.0, "max_trials": 6}])
 def test_a_plan_made_again_from_any_part_of_its_log_goes_on_the_same(
-    recommend: Recommend,
+    recommend: Recommend, changes: dict[str, float]
 ) -> None:
-    answer, log = recommend(_simulated())
+    request = a_request(memory_limit_bytes=_simulated().limit_bytes, **changes)
+    answer, log = recommend(_simulated(), request)
+    has_replicates = any(isinstance(e.command, Train) and e.command.replicate for e in log)
+    assert has_replicates == ("target_loss" in changes)
     for length in (*range(0, len(log), 4), len(log)):
         simulated = _simulated()
         for entry in log[:length]:
             simulated.measure(entry.command)  # Checkpoints outlive a daemon.
         simulated.commands.clear()
-        again, full = recommend(simulated, log=log[:length])
+        again, full = recommend(simulated, request, log=log[:length])
         assert full == log
         assert again == answer
         assert len(simulated.commands) == len(log) - length
