@@ -1,0 +1,185 @@
+"""The choice among trials: the middle of those that are about as good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import pytest
+
+from advisor.domain.advice import Evidence
+from advisor.domain.request import Objective
+from advisor.planning.branches import Branches
+from advisor.planning.choice import Chooser
+from advisor.planning.facts import Facts
+from advisor.planning.trials import Trial
+from tests.planning.conftest import Begin
+from tests.support.given_trials import GivenTrials, Loss, a_trial, power_law
+from tests.support.simulated_device import SimulatedDevice
+
+TARGET = 0.5
+END_S = 8.0
+
+
+@dataclass(frozen=True)
+class GivenBranches(Branches):
+    """A search whose trials no log tells of.
+
+    Attributes:
+        given: All of them, the reference first.
+    """
+
+    given: tuple[Trial, ...] = ()
+
+    @cached_property
+    def trials(self) -> GivenTrials:
+        """What was given."""
+        return GivenTrials(self.facts, self.given)
+
+
+@dataclass(frozen=True)
+class GivenChooser(Chooser):
+    """Chooses from trials that no log tells of.
+
+    Attributes:
+        given: All of them, the reference first.
+    """
+
+    given: tuple[Trial, ...] = ()
+
+    @cached_property
+    def branches(self) -> GivenBranches:
+        """The search that was given."""
+        return GivenBranches(self.facts, self.given)
+
+
+@pytest.fixture
+def facts(begin: Begin) -> Facts:
+    """The log of a recommendation up to its first trial."""
+    return begin(SimulatedDevice())
+
+
+@pytest.fixture
+def facts_with_target(begin: Begin) -> Facts:
+    """The same for a request that names a target."""
+    return begin(SimulatedDevice(), target_loss=TARGET)
+
+
+def _chosen(facts: Facts, *trials: Trial) -> int:
+    """Return the number of the trial that is chosen."""
+    choice = GivenChooser(facts, trials).choose()
+    assert choice is not None
+    assert choice.trial is not None
+    assert choice.evidence is Evidence.MEASURED
+    assert choice.learning_rate == choice.trial.learning_rate
+    return choice.trial.number
+
+
+def _arriving(number: int, arrival_s: float, **setting: float) -> Trial:
+    """Return a trial that comes to the target in so many seconds, and was trained a bit on."""
+    loss: Loss = lambda time_s: TARGET * (time_s / arrival_s) ** -0.5  # noqa: E731 - a formula
+    trial = a_trial(number, loss, end_s=1.1 * arrival_s, target_loss=TARGET, **setting)  # type: ignore[arg-type] # a size
+    return replace(trial, arrival_s=arrival_s)
+
+
+def test_of_trials_that_arrived_about_as_soon_the_middle_is_chosen(
+    facts_with_target: Facts,
+) -> None:
+    trials = [
+        _arriving(0, 16.0, lr_multiplier=0.25),
+        _arriving(1, 4.1, lr_multiplier=1.0),
+        _arriving(2, 4.0, lr_multiplier=2.0),
+        _arriving(3, 3.9, lr_multiplier=4.0),
+        _arriving(4, 12.0, lr_multiplier=8.0),
+    ]
+    assert _chosen(facts_with_target, *trials) == 2
+
+
+def test_one_that_arrived_clearly_sooner_is_chosen_though_it_lies_at_an_end(
+    facts_with_target: Facts,
+) -> None:
+    trials = [_arriving(n, 4.0, lr_multiplier=2.0**n) for n in range(4)]
+    assert _chosen(facts_with_target, *trials, _arriving(4, 2.0, lr_multiplier=16.0)) == 4
+
+
+def test_what_other_weights_took_counts(facts_with_target: Facts) -> None:
+    lucky = replace(_arriving(1, 3.0), replicates_s=(9.0, 9.0))
+    steady = replace(_arriving(2, 4.0, lr_multiplier=2.0), replicates_s=(4.0, 4.0))
+    assert _chosen(facts_with_target, _arriving(0, 16.0), lucky, steady) == 2
+
+
+def test_one_that_did_not_arrive_is_not_chosen_where_others_did(facts_with_target: Facts) -> None:
+    stuck = [a_trial(n, power_law(0.01), end_s=4.4, target_loss=TARGET) for n in (2, 3, 4)]
+    assert _chosen(facts_with_target, _arriving(0, 16.0), _arriving(1, 4.0), *stuck) == 1
+
+
+def test_short_of_the_target_the_middle_of_the_most_promising_is_chosen(
+    facts_with_target: Facts,
+) -> None:
+    trials = [
+        a_trial(0, power_law(scale=8.0), end_s=END_S, target_loss=TARGET),
+        *(
+            a_trial(n, power_law(scale=3.0), target_loss=TARGET, lr_multiplier=multiplier)
+            for n, multiplier in ((1, 0.97), (2, 1.0), (3, 1.03))
+        ),
+    ]
+    assert not any(trial.arrival_s for trial in trials)
+    assert _chosen(facts_with_target, *trials) == 2
+
+
+def test_without_a_target_it_is_the_middle_too_while_the_reference_falls(facts: Facts) -> None:
+    trials = [
+        a_trial(0, power_law(scale=8.0)),
+        *(
+            a_trial(n, power_law(scale=3.0), lr_multiplier=multiplier)
+            for n, multiplier in ((1, 1.03), (2, 0.97), (3, 1.0))
+        ),
+        a_trial(4, power_law(scale=6.0), lr_multiplier=0.5),
+    ]
+    assert _chosen(facts, *trials) == 3
+
+
+def test_where_the_reference_has_settled_the_largest_of_the_soonest_is_chosen(
+    facts: Facts,
+) -> None:
+    def settling(time_s: float) -> float:
+        return 1 + 0.5 * (time_s / 0.5) ** -3
+
+    trials = [
+        a_trial(0, settling),
+        a_trial(1, lambda time_s: settling(2 * time_s), batch_size=8),
+        a_trial(2, lambda time_s: settling(1.98 * time_s), batch_size=64),
+        a_trial(3, lambda time_s: settling(1.2 * time_s), batch_size=256),
+    ]
+    assert _chosen(facts, *trials) == 2
+
+
+def test_a_setting_that_looks_slower_than_the_reference_is_not_chosen_for_its_place(
+    facts_with_target: Facts,
+) -> None:
+    trials = [
+        _arriving(0, 4.0, lr_multiplier=1.0),
+        _arriving(1, 4.1, lr_multiplier=2.0),
+        _arriving(2, 4.2, lr_multiplier=4.0),
+    ]
+    assert _chosen(facts_with_target, *trials) == 0
+
+
+def test_a_trial_that_diverged_is_never_chosen(facts: Facts) -> None:
+    sound = a_trial(0, power_law())
+    broken = a_trial(1, power_law(scale=0.1), diverged=True)
+    assert _chosen(facts, sound, broken) == 0
+    alone = GivenChooser(facts, (broken,)).choose()
+    assert alone is not None
+    assert alone.evidence is Evidence.RULE
+
+
+def test_the_fewest_samples_are_counted_to_the_target(facts_with_target: Facts) -> None:
+    request = replace(facts_with_target.request, objective=Objective.SAMPLES)
+    trials = [
+        _arriving(0, 16.0),
+        _arriving(1, 4.0, batch_size=512),
+        _arriving(2, 5.0, batch_size=8),
+    ]
+    assert _chosen(facts_with_target, *trials) == 1
+    assert _chosen(replace(facts_with_target, request=request), *trials) == 2
