@@ -37,7 +37,7 @@ from advisor.ports.proposer import Point, Proposer
 _SPREAD_SHARE = 0.5
 """Share of the time for trials after which those that there are go deeper first."""
 
-_ARRIVAL_SLACK = 1.1
+_ARRIVAL_SLACK = 1.25
 """Once a trial has come to the target, others get so many times its seconds."""
 _LEAST_KEPT = 2
 

@@ -15,7 +15,7 @@ from advisor.planning.step_cost import StepCost
 from advisor.planning.trials import Trial
 from advisor.ports.proposer import Point, Proposer, Study, TrialRecord
 
-_FRUITLESS_TRIALS = 8
+_FRUITLESS_TRIALS = 16
 """The search ends when so many trials in a row were no better than the best."""
 _NEIGHBOURHOOD = 4.0
 """The sampler looks within this factor of the best setting, in batch and in multiplier."""

@@ -145,9 +145,14 @@ class Ranking:
     def middle_of_best(self, trials: Sequence[Trial]) -> Trial:
         """Return, of those that the best is not clearly ahead of, the one in their middle.
 
-        There one is furthest from where the same setting would go wrong.
+        There one is furthest from where the same setting would go wrong. Where ties were trained
+        from other weights, it is the soonest of those that were most often.
         """
         ties = self.ties_of(self.best_proven(trials), trials)
+        most = max(len(tie.replicates_s) for tie in ties)
+        if most:
+            replicated = [tie for tie in ties if len(tie.replicates_s) == most]
+            return min(replicated, key=lambda tie: tie.typical_arrival_s or math.inf)
         multiplier = median(math.log(tie.point.lr_multiplier) for tie in ties)
         size = median(math.log(tie.point.effective_batch_size) for tie in ties)
 

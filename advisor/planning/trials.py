@@ -143,8 +143,9 @@ class Trials:
 
     @cached_property
     def soonest_s(self) -> float | None:
-        """Modelled seconds of the trial that came to the target soonest; None when none did."""
-        return min((t.arrival_s for t in self.all if t.arrival_s is not None), default=None)
+        """Modelled seconds of the setting that comes to the target soonest; None when none did."""
+        arrivals_s = (trial.typical_arrival_s for trial in self.all)
+        return min((time_s for time_s in arrivals_s if time_s is not None), default=None)
 
     def learning_rate(self, point: Point) -> float:
         """Return η of a point: its multiplier times what the rule gives for its batch.
