@@ -124,12 +124,15 @@ def _about_trials(facts: Facts, choice: Choice, trials: tuple[Trial, ...]) -> It
 
 def _about_target(facts: Facts, chooser: Chooser) -> Iterator[str]:
     asked = facts.request.target_loss
-    if asked is not None and chooser.sound and chooser.target_loss != asked:
-        best = min(trial.curve.best_loss for trial in chooser.sound)
-        yield (
-            f"No trial came to the target loss {asked:g} within the budget (best {best:.4g}): "
-            "settings were compared by the time to nearly the best loss seen."
-        )
+    if asked is None or not chooser.sound or chooser.target_loss == asked:
+        return
+    best = min(trial.curve.best_loss for trial in chooser.sound)
+    what = (
+        f"came to the target loss {asked:g} within the budget (best {best:.4g})"
+        if best > asked
+        else f"was at the target loss {asked:g} for three looks in a row (lowest look {best:.4g})"
+    )
+    yield f"No trial {what}: settings were compared by what they promise."
 
 
 def _about_memory(facts: Facts) -> Iterator[str]:

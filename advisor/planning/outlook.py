@@ -22,9 +22,8 @@ def outlook(facts: Facts, chooser: Chooser, choice: Choice) -> str | None:
     rivals = [trial for trial in ranking.ties_of(best, chooser.sound) if trial is not best]
     if best.arrival_s is None and target is not None:
         return (
-            f"No trial came to the target loss {target:g}. As the loss has been falling, a budget "
-            f"of about {format_seconds(_budget_to_arrive_s(facts, chooser, best))} would let the "
-            "leaders come to it."
+            f"A budget of about {format_seconds(_budget_to_arrive_s(facts, chooser, best))} would "
+            f"let the leaders come to the target loss {target:g}, as the loss has been falling."
         )
     if facts.elapsed_s < _ENDED_SHARE * facts.request.budget_s:
         return (

@@ -31,7 +31,7 @@ def test_a_search_that_ended_by_itself_says_that_more_would_buy_little(
 def test_a_target_out_of_reach_gets_a_budget_that_would_reach_it(recommend: Recommend) -> None:
     outlook = _outlook(recommend, budget_s=20, target_loss=0.03)
     assert outlook is not None
-    assert "No trial came to the target loss 0.03" in outlook
+    assert "would let the leaders come to the target loss 0.03" in outlook
 
 
 def test_a_budget_that_ran_out_says_what_twice_of_it_would_do(recommend: Recommend) -> None:
