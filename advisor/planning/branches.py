@@ -168,7 +168,9 @@ class Branches:
 
     def _further(self, trial: Trial, end_s: float) -> Train:
         """Return the stretch that takes a trial on to ``end_s``."""
-        counts_noise = trial.number == REFERENCE_TRIAL
+        # Halves of a batch would be another model where it is normalised; the trunk is enough.
+        has_norm = self.facts.profile.batch_norm_layer_count > 0
+        counts_noise = trial.number == REFERENCE_TRIAL and not has_norm
         return self.schedule.stretch(
             split=self._halved(trial.split) if counts_noise else trial.split,
             learning_rate=trial.learning_rate,
