@@ -82,27 +82,29 @@ class TrainingStep:
             accumulation_steps: How many of them.
             observers: Who looks on.
         """
-        loss = self.accumulate(batches, accumulation_steps, observers)
+        losses = self.accumulate(batches, accumulation_steps, observers)
         _tell(observers, Phase.OPTIMIZER)
         self.task.hooks.guard("build_optimizer", self._update)
         _tell(observers, Phase.LOADING)
-        return loss
+        return torch.stack(losses).sum()
 
     def accumulate(
         self,
         batches: Iterator[Any],
         accumulation_steps: int,
         observers: Sequence[StepObserver] = (),
-    ) -> Tensor:
-        """Leave a step's gradients in the parameters, and return its loss, as ``run`` does."""
+    ) -> list[Tensor]:
+        """Leave a step's gradients in the parameters, and return its micro-batches' losses.
+
+        Not their sum: while the gradients are there, another block may be one too many.
+        """
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         # One loss after another, so that the graph of the last is gone before the next.
-        losses = [
+        return [
             self._add_gradients(batches, accumulation_steps, observers)
             for _ in range(accumulation_steps)
         ]
-        return torch.stack(losses).sum()
 
     def _add_gradients(
         self, batches: Iterator[Any], accumulation_steps: int, observers: Sequence[StepObserver]
