@@ -1,0 +1,80 @@
+"""The planner with a part of it left out, so that it shows what the part is worth."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from unittest.mock import patch
+
+import numpy as np
+
+from advisor.planning import ranking
+from advisor.ports.proposer import Point, Proposer, Study
+from advisor.search.optuna_proposer import OptunaProposer
+
+
+class RandomProposer(Proposer):
+    """Draws settings evenly in the logarithms of batch and multiplier."""
+
+    def propose(self, study: Study) -> Point:
+        """Return a setting within the study's bounds."""
+        generator = np.random.default_rng([study.seed, len(study.trials)])
+        lows = (study.smallest_batch_size, study.smallest_multiplier)
+        highs = (study.largest_batch_size, study.largest_multiplier)
+        size, multiplier = np.exp(generator.uniform(np.log(lows), np.log(highs)))
+        return Point(effective_batch_size=round(float(size)), lr_multiplier=float(multiplier))
+
+
+class SilentProposer(Proposer):
+    """Proposes what was tried already, of which the planner makes no trial."""
+
+    def propose(self, study: Study) -> Point:
+        """Return the setting of the first trial."""
+        return study.trials[0].point
+
+
+SAMPLERS: dict[str, type[Proposer]] = {
+    "tpe": OptunaProposer,
+    "random": RandomProposer,
+    "none": SilentProposer,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A search.
+
+    Attributes:
+        sampler: Name of what proposes settings where structure has none to propose.
+        has_credit: Whether what is cooler is granted a lead over what is hotter.
+    """
+
+    sampler: str = "tpe"
+    has_credit: bool = True
+
+    @property
+    def title(self) -> str:
+        """What the search is called in a table."""
+        credit = "" if self.has_credit else ", no credit for coolness"
+        return _TITLES[self.sampler] + credit
+
+
+_TITLES = {"tpe": "as it is", "random": "random in place of TPE", "none": "no sampler"}
+
+ALL = (
+    Variant(),
+    Variant(sampler="random"),
+    Variant(sampler="none"),
+    Variant(has_credit=False),
+)
+
+
+def ranked_as_in(variant: Variant) -> AbstractContextManager[object]:
+    """Return a context in which trials are ranked as a variant says.
+
+    The credit is no option of the advisor's, and is not made one for a benchmark: its constants
+    are changed here, in the benchmark's process alone.
+    """
+    if variant.has_credit:
+        return nullcontext()
+    return patch.multiple(ranking, _CREDIT=0.0, _MOST_CREDIT=0.0)
