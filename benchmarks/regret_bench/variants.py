@@ -55,11 +55,11 @@ class Variant:
     @property
     def title(self) -> str:
         """What the search is called in a table."""
-        credit = "" if self.has_credit else ", no credit for coolness"
-        return _TITLES[self.sampler] + credit
+        parts = [_SAMPLERS_SAID[self.sampler], "" if self.has_credit else "no credit for coolness"]
+        return ", ".join(part for part in parts if part) or "as it is"
 
 
-_TITLES = {"tpe": "as it is", "random": "random in place of TPE", "none": "no sampler"}
+_SAMPLERS_SAID = {"tpe": "", "random": "random in place of TPE", "none": "no sampler"}
 
 ALL = (
     Variant(),
