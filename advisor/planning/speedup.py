@@ -4,10 +4,10 @@
     s      standard deviation of the logarithm of one training's seconds to the target
     r      doublings of time by which the comparison stops short of the target
 
-log ρ is taken to be normal about its estimate with variance s²(1/n + 1/n') + (c·r)², n and n'
-being how often each of the two was trained. Short of the target ρ is what the ranking expects
-of the two: the ratio of their times to a loss that both have come to, and the credit of the
-cooler one.
+ρ is that of one training more of each. Its logarithm is taken to be normal about the estimate
+with variance s²(1/n + 1/n') + (c·r)² + 2s², n and n' being how often each of the two was trained.
+Short of the target ρ is what the ranking expects of the two: the ratio of their times to a loss
+that both have come to, and the credit of the cooler one.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def speedup_over_reference(ranking: Ranking, trial: Trial, floor: float) -> Spee
         to_go = ranking.doublings_to_go(min(trial, reference, key=lambda t: t.end_s))
         credit = ranking.credit(trial, reference)
     ratio = theirs_s / ours_s * 2**credit
-    variance = _variance(trial) + _variance(reference) + (_DRIFT * to_go) ** 2
+    variance = _variance(trial) + _variance(reference) + (_DRIFT * to_go) ** 2 + 2 * _SPREAD**2
     factor = math.exp(_Z_80 * math.sqrt(variance))
     return Speedup(ratio, Interval(low=ratio / factor, high=ratio * factor))
 
