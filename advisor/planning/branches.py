@@ -41,9 +41,11 @@ _ARRIVAL_SLACK = 1.25
 """Once a trial has come to the target, others get so many times its seconds."""
 _LEAST_KEPT = 2
 
-_LEADERS = 3
-_REPLICATES = 2
-"""How many of the leaders are trained again, and from how many other weights each."""
+_SEARCH_SHARE = 0.6
+"""Share of the time for trials after which leaders are trained again before others are tried."""
+_TRAININGS = 3
+_MOST_TRAININGS = 5
+"""How often a setting is trained to be trusted, and at most."""
 _REPLICATE_SLACK = 2.0
 """A replicate may take so many times the seconds that its setting took at first."""
 
@@ -111,10 +113,12 @@ class Branches:
             return refuse(command, entry.outcome)
         if self.facts.request.max_trials == 0:
             return None
-        is_early = self.schedule.spent_on_trials_s <= _SPREAD_SHARE * self.schedule.trials_s
+        spent_share = self.schedule.spent_on_trials_s / self.schedule.trials_s
+        is_early, is_late = spent_share <= _SPREAD_SHARE, spent_share > _SEARCH_SHARE
         return (
             (self._spread(proposer) if is_early else None)
             or self._first_affordable(self._deepened())
+            or (self._first_affordable(self._replicated()) if is_late else None)
             or self._spread(proposer)
             or self._first_affordable(self._reference_on())
             or self._first_affordable(self._replicated())
@@ -202,28 +206,28 @@ class Branches:
             yield self._further(reference, min(2 * reference.end_s, self.schedule.horizon_s))
 
     def _replicated(self) -> Iterator[Train]:
-        """Yield trainings of the leaders, and of the reference, from other weights."""
-        best = self.ranking.best
-        if best is None or best.arrival_s is None:
-            return
-        leaders = sorted(
-            self.ranking.ties_of(best, self.trials.all),
-            key=lambda trial: (trial.arrival_s or math.inf, trial.number),
-        )[:_LEADERS]
-        reference = self.trials.all[REFERENCE_TRIAL]
-        if reference.arrival_s is not None and reference not in leaders:
-            leaders.append(reference)
-        for replicate in range(1, _REPLICATES + 1):
-            for trial in leaders:
-                if trial.arrival_s is not None and len(trial.replicates_s) < replicate:
-                    yield self.schedule.stretch(
-                        split=trial.split,
-                        learning_rate=trial.learning_rate,
-                        trial=trial.number,
-                        origin=trial.origin,
-                        end_s=_REPLICATE_SLACK * trial.arrival_s,
-                        replicate=replicate,
-                    )
+        """Yield trainings, from other weights, of what may be the best, then of the reference."""
+        luck, reference = self.ranking.luck, self.trials.all[REFERENCE_TRIAL]
+        contenders = luck.contenders(self.trials.all)
+        trusted = min(contenders, key=luck.cautious_s, default=None)
+        is_alone = contenders == [trusted]
+        for trial in contenders:
+            if 1 + len(trial.replicates_s) < (_TRAININGS if is_alone else _MOST_TRAININGS):
+                yield self._replicate(trial)
+        is_known = 1 + len(reference.replicates_s) >= _TRAININGS
+        if contenders and reference.arrival_s is not None and not is_known:
+            yield self._replicate(reference)
+
+    def _replicate(self, trial: Trial) -> Train:
+        """Return one training more of a trial that has arrived."""
+        return self.schedule.stretch(
+            split=trial.split,
+            learning_rate=trial.learning_rate,
+            trial=trial.number,
+            origin=trial.origin,
+            end_s=_REPLICATE_SLACK * (trial.arrival_s or trial.end_s),
+            replicate=1 + len(trial.replicates_s),
+        )
 
     def _first_affordable(self, stretches: Iterator[Train]) -> Train | None:
         return next((s for s in stretches if self.schedule.is_affordable(s)), None)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
 
+from advisor.planning.luck import Luck, luck_of
 from advisor.planning.trials import Trial, Trials
 
 _CREDIT = 0.25
@@ -46,6 +47,11 @@ class Ranking:
     """
 
     trials: Trials
+
+    @cached_property
+    def luck(self) -> Luck:
+        """How far luck goes on this task."""
+        return luck_of(self.trials.all)
 
     @cached_property
     def doublings_left(self) -> float:
@@ -78,7 +84,7 @@ class Ranking:
         """
         ours_s, theirs_s = trial.typical_arrival_s, other.typical_arrival_s
         if ours_s is not None and theirs_s is not None:
-            return math.log2(theirs_s / ours_s)
+            return math.log2(self.luck.cautious_s(other) / self.luck.cautious_s(trial))
         if ours_s is not None and other.end_s >= ours_s:
             return 1 + math.log2(other.end_s / ours_s)
         if theirs_s is not None and trial.end_s >= theirs_s:
@@ -145,14 +151,13 @@ class Ranking:
     def middle_of_best(self, trials: Sequence[Trial]) -> Trial:
         """Return, of those that the best is not clearly ahead of, the one in their middle.
 
-        There one is furthest from where the same setting would go wrong. Where ties were trained
-        from other weights, it is the soonest of those that were most often.
+        There one is furthest from where the same setting would go wrong. A best that was trained
+        from other weights too is known well enough to be taken itself.
         """
-        ties = self.ties_of(self.best_proven(trials), trials)
-        most = max(len(tie.replicates_s) for tie in ties)
-        if most:
-            replicated = [tie for tie in ties if len(tie.replicates_s) == most]
-            return min(replicated, key=lambda tie: tie.typical_arrival_s or math.inf)
+        best = self.best_proven(trials)
+        if best.replicates_s:
+            return best
+        ties = self.ties_of(best, trials)
         multiplier = median(math.log(tie.point.lr_multiplier) for tie in ties)
         size = median(math.log(tie.point.effective_batch_size) for tie in ties)
 
