@@ -11,6 +11,11 @@ from dataclasses import dataclass
 
 _SMOOTHING_PARTS = 4
 
+_BEFORE, _AFTER = 0.5, 0.35
+_LEAST_CHORD = 0.15
+_END_CHORD, _LEAST_END_CHORD = 1.0, 0.3
+"""How far chords reach, in the logarithm of time."""
+
 
 @dataclass(frozen=True, slots=True)
 class LearningCurve:
@@ -80,6 +85,46 @@ class LearningCurve:
             window = self.losses[max(1, index - 2) : index + 1]
             means.append(sum(window) / len(window))
         return LearningCurve(self.times_s, tuple(means))
+
+    def left_behind_s(self, loss: float) -> float | None:
+        """Return the modelled second since which the loss has been at or below ``loss``.
+
+        None if it is above, and where the curve begins at or below it already.
+        """
+        above = [index for index, seen in enumerate(self.losses) if seen > loss]
+        if not above or above[-1] + 1 == len(self.losses):
+            return None
+        index = above[-1]
+        share = (self.losses[index] - loss) / (self.losses[index] - self.losses[index + 1])
+        return _between(self.times_s[index], self.times_s[index + 1], share)
+
+    def slope_at(self, time_s: float) -> float | None:
+        """Return −dL/d ln t at a modelled second, at least 0; None where the curve is too short.
+
+        It is that of a chord about the second, so that noise does not make it.
+        """
+        now = math.log(time_s)
+        first, last = math.log(self.times_s[0]), math.log(self.end_s)
+        begin, end = max(now - _BEFORE, first), min(now + _AFTER, last)
+        if end - begin < _LEAST_CHORD:
+            begin = max(end - _BEFORE, first)
+        return self._fall(begin, end)
+
+    def end_slope(self) -> float | None:
+        """Return −dL/d ln t over the last part of the curve; None where it is too short."""
+        last = math.log(self.end_s)
+        begin = max(last - _END_CHORD, math.log(self.times_s[0]))
+        return None if last - begin < _LEAST_END_CHORD else self._fall(begin, last)
+
+    def _fall(self, begin: float, end: float) -> float | None:
+        if end <= begin:
+            return None
+        high, low = (self._lowest_until(math.exp(at)) for at in (begin, end))
+        return (high - low) / (end - begin)
+
+    def _lowest_until(self, time_s: float) -> float:
+        """Return L at a second, between looks along a line in log time."""
+        return min(self.best_until(time_s), self.loss_at(time_s))
 
     def time_to(self, target: float) -> float | None:
         """Return the modelled second at which L first comes to ``target``; None if never.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,8 +16,8 @@ from advisor.planning.reference import LEAST_BATCHES_PER_EPOCH, reference_batch_
 from advisor.planning.schedule import Schedule
 from advisor.planning.step_cost import StepCost
 
-_LEAST_STEPS = 4
-"""A batch is tried only if a first stretch holds this many of its steps."""
+_LEAST_STEPS, _TRIAL_SHARE = 6, 0.8
+"""A batch is tried only if so much of the longest trial holds this many of its steps."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class BatchSizes:
     def worth_trying(self) -> tuple[int, ...]:
         """Return the batch that was asked for; else B₀ and W times the powers of two.
 
-        None makes too few steps an epoch, or in the first stretch of a trial.
+        None makes too few steps an epoch, or in a trial.
         """
         request, profile = self.facts.request, self.facts.profile
         if request.effective_batch_size:
@@ -59,17 +61,33 @@ class BatchSizes:
         size = (2 if profile.batch_norm_layer_count else 1) * request.world_size
         sizes = [self.reference]
         while size <= largest:
-            if Schedule(self.facts).entry_s >= _LEAST_STEPS * self._step_time_s(size):
+            if self._can_show_anything(size):
                 sizes.append(size)
             size *= 2
         return tuple(sizes)
+
+    def finely(self) -> tuple[int, ...]:
+        """Return the batches worth trying, and between each two the one in their middle."""
+        sizes = sorted(set(self.worth_trying()))
+        middles = (
+            self.divisible(round(math.sqrt(low * high)))
+            for low, high in itertools.pairwise(sizes)
+            if high > 1.5 * low
+        )
+        finely = sorted({*sizes, *(size for size in middles if self._can_show_anything(size))})
+        return tuple(size for size in finely if math.isfinite(self.step_time_s(size)))
+
+    def _can_show_anything(self, size: int) -> bool:
+        return _TRIAL_SHARE * Schedule(self.facts).horizon_s >= _LEAST_STEPS * self.step_time_s(
+            size
+        )
 
     def predicted(self) -> int:
         """Return the batch with the least S(B)·t(B); B₀ where the noise is not known."""
         if self.noise_scale is None and not self.facts.request.effective_batch_size:
             return self.reference
         noise = 0.0 if self.noise_scale is None else self.noise_scale.value
-        return fastest_batch_size(self.worth_trying(), noise, self._step_time_s)
+        return fastest_batch_size(self.worth_trying(), noise, self.step_time_s)
 
     def divisible(self, batch_size: int) -> int:
         """Return the batch nearest to ``batch_size`` that W divides."""
@@ -78,7 +96,8 @@ class BatchSizes:
             return batch_size
         return max(1, round(batch_size / request.world_size)) * request.world_size
 
-    def _step_time_s(self, batch_size: int) -> float:
+    def step_time_s(self, batch_size: int) -> float:
+        """Return the seconds of an optimizer step; infinite for a batch that cannot be run."""
         cost = StepCost(self.facts)
         split = cost.split(batch_size)
         return float("inf") if split is None else cost.step_time_s(split)

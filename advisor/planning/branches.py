@@ -14,12 +14,12 @@ that took. At the end the leaders are trained again from other weights, to tell 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from advisor.domain.advice import Refusal
-from advisor.domain.commands import Evaluate, Train
+from advisor.domain.commands import Evaluate, Train, TrialOrigin
 from advisor.domain.measurements import Evaluation
 from advisor.planning.batch_sizes import BatchSizes
 from advisor.planning.budget import hook_limit_s
@@ -34,18 +34,16 @@ from advisor.planning.step_cost import StepCost
 from advisor.planning.trials import REFERENCE_TRIAL, Trial, Trials
 from advisor.ports.proposer import Point, Proposer
 
-_SPREAD_SHARE = 0.5
-"""Share of the time for trials after which those that there are go deeper first."""
-
 _ARRIVAL_SLACK = 1.25
 """Once a trial has come to the target, others get so many times its seconds."""
-_LEAST_KEPT = 2
 
-_SEARCH_SHARE = 0.6
-"""Share of the time for trials after which leaders are trained again before others are tried."""
+_LEADERS = 3
+_CLEARLY_BEHIND = 0.7
+"""How many trials go deeper at a time, none of them farther behind the best, in doublings."""
+
 _TRAININGS = 3
 _MOST_TRAININGS = 5
-"""How often a setting is trained to be trusted, and at most."""
+"""How often a setting is trained to be trusted, and at most while others contend."""
 _REPLICATE_SLACK = 2.0
 """A replicate may take so many times the seconds that its setting took at first."""
 
@@ -113,35 +111,43 @@ class Branches:
             return refuse(command, entry.outcome)
         if self.facts.request.max_trials == 0:
             return None
-        spent_share = self.schedule.spent_on_trials_s / self.schedule.trials_s
-        is_early, is_late = spent_share <= _SPREAD_SHARE, spent_share > _SEARCH_SHARE
         return (
-            (self._spread(proposer) if is_early else None)
+            self._promising()
             or self._first_affordable(self._deepened())
-            or (self._first_affordable(self._replicated()) if is_late else None)
+            or (self._first_affordable(self._contested()) if self.schedule.is_late else None)
             or self._spread(proposer)
             or self._first_affordable(self._reference_on())
             or self._first_affordable(self._replicated())
         )
 
+    def _promising(self) -> Train | None:
+        """Return the first stretch of the trial that promises most; None when it was tried."""
+        point = self._explorer.promising_point()
+        return None if point is None else self._begun(point, TrialOrigin.PREDICTION)
+
     def _spread(self, proposer: Proposer) -> Train | None:
-        """Return the first stretch of another trial; None when there are enough."""
+        """Return the first stretch of a trial beside the best; None when there are enough."""
+        proposal = self._explorer.next_point(proposer)
+        return None if proposal is None else self._begun(*proposal)
+
+    @property
+    def _explorer(self) -> Explorer:
+        return Explorer(self.ranking, self.batches)
+
+    def _begun(self, point: Point, origin: TrialOrigin) -> Train | None:
+        """Return the first stretch of another trial; None when it cannot be begun."""
         trials, most = self.trials.all, self.facts.request.max_trials
-        if most is not None and len(trials) >= most:
-            return None
-        proposal = Explorer(self.ranking, self.batches).next_point(proposer)
-        if proposal is None:
-            return None
-        point, origin = proposal
         split = self.cost.split(self.batches.divisible(point.effective_batch_size))
-        if split is None or self._is_known(point):
+        is_full = most is not None and len(trials) >= most
+        if is_full or split is None or self._is_known(point):
             return None
+        step_time_s = self.cost.step_time_s(split)
         stretch = self.schedule.stretch(
             split=split,
             learning_rate=self.trials.learning_rate(point),
             trial=len(trials),
             origin=origin,
-            end_s=min(self.schedule.entry_s, self._last_s),
+            end_s=min(self.schedule.first_stretch_s(step_time_s), self._last_s),
         )
         return stretch if self.schedule.is_affordable(stretch) else None
 
@@ -155,18 +161,22 @@ class Branches:
         return horizon_s if soonest_s is None else min(_ARRIVAL_SLACK * soonest_s, horizon_s)
 
     def _deepened(self) -> Iterator[Train]:
-        """Yield the next stretches of trials that are worth it, the shallowest first.
-
-        Of those that have come as far as it, a trial must be in the more promising half.
-        """
-        worth = []
-        for trial in self.trials.all:
-            if not self._can_go_on(trial):
-                continue
-            others = [t for t in self.trials.all if t is not trial and t.reaches(trial.end_s)]
-            ahead = self.ranking.count_ahead(trial, others)
-            if self._is_kept(trial) or ahead < max(_LEAST_KEPT, (len(others) + 1) / 2):
-                worth.append((round(4 * math.log2(trial.end_s)), ahead, trial.number, trial))
+        """Yield the next stretches of the leaders, the shallowest first."""
+        best = self.ranking.best
+        if best is None:
+            return
+        behind = {
+            trial.number: 0.0 if trial is best else max(0.0, self.ranking.lead(best, trial))
+            for trial in self.trials.all
+            if trial.is_sound
+        }
+        rivals = sorted(behind, key=lambda number: behind[number])[:_LEADERS]
+        leaders = [n for n in rivals if behind[n] <= _CLEARLY_BEHIND]
+        worth = [
+            (round(2 * math.log2(trial.end_s)), behind.get(trial.number, 0.0), trial.number, trial)
+            for trial in self.trials.all
+            if self._can_go_on(trial) and (trial.number in leaders or self._is_kept(trial))
+        ]
         for *_, trial in sorted(worth):
             yield self._further(trial, min(2 * trial.end_s, self._last_s))
 
@@ -205,18 +215,24 @@ class Branches:
         if self.trials.soonest_s is not None and reference.is_sound and not is_done:
             yield self._further(reference, min(2 * reference.end_s, self.schedule.horizon_s))
 
+    def _contested(self) -> Iterator[Train]:
+        """Yield trainings, from other weights, of those that may yet be the best."""
+        contenders = self.ranking.luck.contenders(self.trials.all)
+        if len(contenders) > 1:
+            yield from self._replicates(contenders, _MOST_TRAININGS)
+
     def _replicated(self) -> Iterator[Train]:
-        """Yield trainings, from other weights, of what may be the best, then of the reference."""
-        luck, reference = self.ranking.luck, self.trials.all[REFERENCE_TRIAL]
-        contenders = luck.contenders(self.trials.all)
-        trusted = min(contenders, key=luck.cautious_s, default=None)
-        is_alone = contenders == [trusted]
-        for trial in contenders:
-            if 1 + len(trial.replicates_s) < (_TRAININGS if is_alone else _MOST_TRAININGS):
+        """Yield trainings, from other weights, of the best and of the reference."""
+        contenders = self.ranking.luck.contenders(self.trials.all)
+        reference = self.trials.all[REFERENCE_TRIAL]
+        yield from self._replicates(contenders, _TRAININGS)
+        if contenders and reference.arrival_s is not None:
+            yield from self._replicates([reference], _TRAININGS)
+
+    def _replicates(self, trials: Sequence[Trial], most: int) -> Iterator[Train]:
+        for trial in trials:
+            if 1 + len(trial.replicates_s) < most:
                 yield self._replicate(trial)
-        is_known = 1 + len(reference.replicates_s) >= _TRAININGS
-        if contenders and reference.arrival_s is not None and not is_known:
-            yield self._replicate(reference)
 
     def _replicate(self, trial: Trial) -> Train:
         """Return one training more of a trial that has arrived."""

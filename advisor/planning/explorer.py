@@ -1,17 +1,18 @@
-"""Which setting to try next: along the ridge, beside the best, then where the sampler points."""
+"""Which setting to try: what the law promises, beside the best, then where the sampler points."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from advisor.domain.commands import TrialOrigin
 from advisor.planning.batch_sizes import BatchSizes
+from advisor.planning.beside import Bounds, next_beside
+from advisor.planning.prospects import Prospects
 from advisor.planning.range_test import suggested_rate
 from advisor.planning.ranking import Ranking
-from advisor.planning.ridge import Bounds, next_at_rate, next_beside, next_on_ridge
 from advisor.planning.schedule import Schedule
-from advisor.planning.step_cost import StepCost
 from advisor.planning.trials import Trial
 from advisor.ports.proposer import Point, Proposer, Study, TrialRecord
 
@@ -20,13 +21,14 @@ _FRUITLESS_TRIALS = 16
 _NEIGHBOURHOOD = 4.0
 """The sampler looks within this factor of the best setting, in batch and in multiplier."""
 
-_CHEAP = 2.0
-"""A larger batch at the same rate is tried if its step takes at most this many times as long."""
+_SURE = 0.15
+"""The surest setting is taken if it is expected to be no farther behind the best, in ln t."""
+_NEAR_BATCH, _NEAR_RATE = 1.62, 1.35
+"""Settings within these factors of each other are not both tried for what they promise."""
 
 _MULTIPLIER_RANGE = 64.0
-_MULTIPLIER_FACTOR = {True: 3.0, False: 4.0}
-"""By whether there is a rate to begin from: the user's, or a range test's."""
-_BATCH_FACTOR = 4.0
+_MUCH_COOLER = 8.0
+"""While nothing trains well, each rate is so many times smaller than the last."""
 
 _RUNGS = 12
 """A sampler is shown losses at so many times, each twice the one before."""
@@ -44,17 +46,28 @@ class Explorer:
     ranking: Ranking
     batches: BatchSizes
 
-    def next_point(self, proposer: Proposer) -> tuple[Point, TrialOrigin] | None:
-        """Return the setting to try next and why; None when none is worth its time."""
+    def promising_point(self) -> Point | None:
+        """Return the setting that the law of batch and rate points to; None when it was tried.
+
+        While much is unknown and there is time, it is the most hopeful one, then the surest.
+        """
         if self._suggested is not None and len(self.ranking.trials.all) == 1:
-            return self._suggested, TrialOrigin.PREDICTION
-        point = next_on_ridge(self.ranking, self.bounds, self.batches.predicted())
-        if point is not None:
-            is_predicted = point.effective_batch_size == self.batches.predicted()
-            return point, TrialOrigin.PREDICTION if is_predicted else TrialOrigin.RIDGE
-        point = next_at_rate(self.ranking, self.bounds, self.ranking.trials.scaled_rate)
-        if point is not None and self._is_cheap(point):
-            return point, TrialOrigin.RIDGE
+            return self._suggested
+        prospects = Prospects(self.ranking.trials, self.batches)
+        if prospects.is_lost:
+            return self._much_cooler()
+        prospect = prospects.surest
+        if prospect.behind > _SURE and not Schedule(self.batches.facts).is_late:
+            prospect = prospects.most_hopeful
+        tried = self.ranking.trials.all
+        return (
+            None
+            if any(_is_near(trial.point, prospect.point) for trial in tried)
+            else prospect.point
+        )
+
+    def next_point(self, proposer: Proposer) -> tuple[Point, TrialOrigin] | None:
+        """Return a setting beside the best and why; None when none is worth its time."""
         if self._since_improvement() >= _FRUITLESS_TRIALS:
             return None
         point = next_beside(self.ranking, self.bounds)
@@ -62,19 +75,26 @@ class Explorer:
             return point, TrialOrigin.RIDGE
         return proposer.propose(self.study(self._neighbourhood())), TrialOrigin.SAMPLER
 
+    def _much_cooler(self) -> Point | None:
+        """Return a rate far below all that was tried, at the reference's batch or the nearest."""
+        coolest = min(trial.point.lr_multiplier for trial in self.ranking.trials.all)
+        multiplier = coolest / _MUCH_COOLER
+        if multiplier < self.bounds.smallest_multiplier / _MULTIPLIER_RANGE:
+            return None
+        reference = self.batches.reference
+        size = min(self.batches.worth_trying(), key=lambda size: abs(math.log(size / reference)))
+        return Point(effective_batch_size=size, lr_multiplier=multiplier)
+
     @cached_property
     def bounds(self) -> Bounds:
         """Where settings may lie."""
         facts, sizes = self.batches.facts, self.batches.worth_trying()
         suggested = 1.0 if self._suggested is None else self._suggested.lr_multiplier
-        has_rate = facts.profile.reference_learning_rate is not None
         return Bounds(
             smallest_batch_size=min(sizes),
             largest_batch_size=max(sizes),
             smallest_multiplier=min(suggested, 1.0) / _MULTIPLIER_RANGE,
             largest_multiplier=max(suggested, 1.0) * _MULTIPLIER_RANGE,
-            multiplier_factor=_MULTIPLIER_FACTOR[has_rate or self._suggested is not None],
-            batch_factor=_BATCH_FACTOR,
             multiple=facts.request.world_size,
         )
 
@@ -139,10 +159,11 @@ class Explorer:
         best = self.ranking.best
         return len(self.ranking.trials.all) - 1 - (0 if best is None else best.number)
 
-    def _is_cheap(self, point: Point) -> bool:
-        """Return whether a step of ``point`` costs little more than one of the best trial."""
-        best, cost = self.ranking.best, StepCost(self.batches.facts)
-        split = cost.split(self.batches.divisible(point.effective_batch_size))
-        if best is None or split is None:
-            return False
-        return cost.step_time_s(split) <= _CHEAP * cost.step_time_s(best.split)
+
+def _is_near(point: Point, other: Point) -> bool:
+    """Return whether two settings are too alike for both to be trained."""
+    sizes = (point.effective_batch_size, other.effective_batch_size)
+    multipliers = (point.lr_multiplier, other.lr_multiplier)
+    return max(sizes) <= _NEAR_BATCH * min(sizes) and max(multipliers) <= _NEAR_RATE * min(
+        multipliers
+    )

@@ -13,7 +13,7 @@ every doubling of the batch.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
@@ -90,11 +90,12 @@ class Ranking:
         if theirs_s is not None and trial.end_s >= theirs_s:
             return -1 - math.log2(trial.end_s / theirs_s)
         time_s = min(trial.end_s, other.end_s)
-        ours, theirs = trial.loss_until(time_s), other.loss_until(time_s)
+        loss_until = _progress_until if _is_honest((trial, other), time_s) else Trial.loss_until
+        ours, theirs = loss_until(trial, time_s), loss_until(other, time_s)
         ahead = (
-            _doublings_since(trial, time_s, theirs)
+            _doublings_since(trial, time_s, theirs, loss_until)
             if ours <= theirs
-            else -_doublings_since(other, time_s, ours)
+            else -_doublings_since(other, time_s, ours, loss_until)
         )
         return ahead + self.credit(trial, other)
 
@@ -175,10 +176,24 @@ def _coolness(trial: Trial) -> float:
     return math.log2(trial.point.effective_batch_size / trial.point.lr_multiplier)
 
 
-def _doublings_since(trial: Trial, time_s: float, loss: float) -> float:
+def _is_honest(trials: Iterable[Trial], time_s: float) -> bool:
+    """Return whether training losses can be compared at a modelled second."""
+    return all(t.training is not None and time_s <= t.honest_s for t in trials)
+
+
+def _progress_until(trial: Trial, time_s: float) -> float:
+    return trial.progress.loss_at(time_s) if trial.is_sound else math.inf
+
+
+def _doublings_since(
+    trial: Trial,
+    time_s: float,
+    loss: float,
+    loss_until: Callable[[Trial, float], float] = Trial.loss_until,
+) -> float:
     """Return how many doublings before ``time_s`` a trial last stood at ``loss``."""
     span = math.log2(max(time_s / trial.curve.times_s[0], 1.0))
     if not math.isfinite(loss):
         return span + 1
     steps = (span * step / _BACKWARD_STEPS for step in range(1, _BACKWARD_STEPS + 1))
-    return next((back for back in steps if trial.loss_until(time_s / 2**back) >= loss), span)
+    return next((back for back in steps if loss_until(trial, time_s / 2**back) >= loss), span)

@@ -18,10 +18,15 @@ from advisor.planning.split import Split
 from advisor.planning.step_cost import StepCost
 
 _TRIALS_SHARE = 0.75
-_HORIZONS_PER_BUDGET = 4.0
+_SEARCH_SHARE = 0.6
+"""Share of the time for trials after which no setting is tried for what it might teach."""
+_HORIZONS_PER_BUDGET = 2.5
 """No trial is trained for longer than the time for all trials over this."""
-_ENTRIES_PER_HORIZON = 8.0
-"""A first stretch is so much shorter: some ten trials begin, the best go on."""
+_ENTRIES_PER_HORIZON = 4.0
+"""The reference's first stretch is so much shorter."""
+_GROWTH = 0.25
+"""Later first stretches take this share of what was spent: what is tried late is compared with what
+has been trained for long."""
 
 _LEAST_ENTRY_STEPS = 6
 """In fewer steps a setting shows nothing."""
@@ -33,7 +38,7 @@ _LEAST_STRETCH_S = 0.1
 _EVALUATION_BATCH_SIZE = 256
 _EVALUATION_SHARE = 0.15
 """Looks at the loss within a stretch may take this share of its time."""
-_LEAST_LOOKS = 2
+_LEAST_LOOKS = 1
 _LOOK_FACTOR = 2**0.25
 """Looks are apart by this factor in time, or by a power of it where they are dear."""
 _EARLIEST_LOOK = 1 / 32
@@ -63,6 +68,14 @@ class Schedule:
         least_s = 0.0 if split is None else _LEAST_ENTRY_STEPS * cost.step_time_s(split)
         return max(self.horizon_s / _ENTRIES_PER_HORIZON, least_s)
 
+    def first_stretch_s(self, step_time_s: float) -> float:
+        """Return the modelled seconds of a new trial's first stretch, by the time of a step."""
+        return max(
+            self.entry_s,
+            _GROWTH * self.spent_on_trials_s,
+            _LEAST_ENTRY_STEPS * step_time_s,
+        )
+
     @cached_property
     def trials_s(self) -> float:
         """Seconds for all trials together; settled when the first training begins.
@@ -90,6 +103,11 @@ class Schedule:
             for command, entry in self.facts.entries(Train)
             if isinstance(entry.outcome, TrainRun)
         )
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it is time to make sure of what was found rather than to look for more."""
+        return self.spent_on_trials_s > _SEARCH_SHARE * self.trials_s
 
     @cached_property
     def reserve_s(self) -> float:
@@ -187,7 +205,8 @@ class Schedule:
 
         The first one always is: with it the answer begins, and it is short.
         """
-        expected_s = self._modelled_s(command) * self._slowdown + self._evaluation_s
+        looks_s = self._evaluation_s * (1 + len(command.evaluation_steps))
+        expected_s = self._modelled_s(command) * self._slowdown + looks_s
         return expected_s + self.reserve_s <= self.facts.remaining_s
 
     @cached_property
@@ -196,7 +215,8 @@ class Schedule:
         real_s = modelled_s = 0.0
         for command, entry in self.facts.entries(Train):
             if isinstance(entry.outcome, TrainRun):
-                real_s += max(0.0, entry.wall_s - self._evaluation_s)
+                looks_s = self._evaluation_s * (1 + len(entry.outcome.earlier_losses))
+                real_s += max(0.0, entry.wall_s - looks_s)
                 modelled_s += self._modelled_s(command, entry.outcome.step_count)
         return real_s / modelled_s if modelled_s else 0.0
 

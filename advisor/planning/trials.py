@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,6 +12,7 @@ from advisor.domain.commands import Evaluate, Train, TrialOrigin
 from advisor.domain.measurements import Evaluation, Failed, Fault, Measurement, TrainRun
 from advisor.estimators.learning_curve import LearningCurve
 from advisor.estimators.scaling_rules import scale_learning_rate
+from advisor.estimators.training_curve import training_curve
 from advisor.planning.facts import Facts
 from advisor.planning.reference import reference_batch_size, reference_learning_rate
 from advisor.planning.split import Split
@@ -22,6 +24,9 @@ REFERENCE_TRIAL = 0
 
 _ALMOST = 1.05
 _MISSED = 2.0
+
+_HONEST_EPOCHS = 4
+"""While samples have been seen a few times only, training loss falls as held-out loss does."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,9 @@ class Trial:
         learning_rate: η.
         point: Its batch, and η over what the rule gives for that batch.
         curve: Held-out loss against modelled seconds; its first point is the untrained model.
+        training: Training loss against modelled seconds, each the mean over the last doubling; None
+            where it was not recorded.
+        honest_s: Modelled seconds up to which training losses tell of what was not trained on.
         arrival_s: Modelled seconds in which it came to the loss that was asked for; None if it
             has not, or if none was asked for.
         commands: The stretches, oldest first.
@@ -55,6 +63,8 @@ class Trial:
     runs: tuple[TrainRun, ...]
     fault: Fault | None
     replicates_s: tuple[float, ...] = ()
+    training: LearningCurve | None = None
+    honest_s: float = math.inf
 
     @property
     def typical_arrival_s(self) -> float | None:
@@ -94,6 +104,11 @@ class Trial:
     def reaches(self, time_s: float) -> bool:
         """Return whether it was trained for ``time_s``; it ends at a whole step."""
         return time_s <= _ALMOST * self.end_s
+
+    @property
+    def progress(self) -> LearningCurve:
+        """The curve that is looked at most often."""
+        return self.curve if self.training is None else self.training
 
     def loss_until(self, time_s: float) -> float:
         """Return the smoothed loss at a modelled second, at most at its end; inf if unsound."""
@@ -187,6 +202,8 @@ class Trials:
             commands=commands,
             runs=tuple(run for _, run in runs),
             fault=last_outcome.fault if isinstance(last_outcome, Failed) else None,
+            training=_training_curve([run for _, run in runs], self._step_time_s(split)),
+            honest_s=self._honest_s(split),
         )
 
     def _replicate_s(self, command: Train, entry: Measurement) -> float:
@@ -194,10 +211,18 @@ class Trials:
         trial = self._trial(0, [(command, entry.outcome)])
         if trial.arrival_s is not None:
             return trial.arrival_s
-        return _MISSED * command.step_count * StepCost(self.facts).step_time_s(trial.split)
+        return _MISSED * command.step_count * self._step_time_s(trial.split)
+
+    def _step_time_s(self, split: Split) -> float:
+        return StepCost(self.facts).step_time_s(split)
+
+    def _honest_s(self, split: Split) -> float:
+        """Return the modelled seconds of the first epochs."""
+        samples = (self.facts.profile.dataset_size or math.inf) * _HONEST_EPOCHS
+        return samples / split.effective_batch_size * self._step_time_s(split)
 
     def _curve(self, split: Split, runs: Sequence[tuple[Train, TrainRun]]) -> LearningCurve:
-        step_time_s = StepCost(self.facts).step_time_s(split)
+        step_time_s = self._step_time_s(split)
         # The untrained model stands at the first step: no loss falls before it.
         times_s = [step_time_s]
         losses = [float("inf") if self.initial_loss is None else self.initial_loss]
@@ -216,3 +241,18 @@ def _losses_by_step(command: Train, run: TrainRun) -> dict[int, float]:
     final = float("inf") if run.held_out_loss is None else run.held_out_loss
     last = max(run.step_count, *seen, 1)
     return {**dict(zip(seen, run.earlier_losses, strict=True)), last: final}
+
+
+def _training_curve(runs: Sequence[TrainRun], step_time_s: float) -> LearningCurve | None:
+    """Return the training losses of all stretches; None where any has none."""
+    ends: list[int] = []
+    means: list[float] = []
+    begun = 0
+    for run in runs:
+        count = len(run.train_losses)
+        if not count:
+            return None
+        ends += [begun + round(part * run.step_count / count) for part in range(1, count + 1)]
+        means += run.train_losses
+        begun += run.step_count
+    return training_curve(ends, means, step_time_s)

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from advisor.domain.commands import RangeTest, TrialOrigin
-from advisor.domain.measurements import Failed
+from advisor.domain.commands import TrialOrigin
 from advisor.domain.task import OptimizerFamily
 from advisor.planning.batch_sizes import BatchSizes
 from advisor.planning.explorer import Explorer
@@ -20,7 +19,7 @@ from advisor.planning.schedule import Schedule
 from advisor.planning.trials import Trial
 from advisor.ports.proposer import Point, Proposer, Study
 from tests.planning.conftest import Begin
-from tests.support.builders import a_fault, a_profile, an_optimizer
+from tests.support.builders import a_profile, an_optimizer
 from tests.support.given_trials import a_trial, power_law, ranking_of
 from tests.support.simulated_device import SimulatedDevice
 
@@ -84,7 +83,7 @@ class Search:
         self.trials.append(
             a_trial(
                 len(self.trials),
-                lambda time_s: power_law()(time_s / slowness),
+                lambda time_s: power_law(scale=0.05)(time_s / slowness),
                 end_s=self.end_s,
                 batch_size=point.effective_batch_size,
                 lr_multiplier=point.lr_multiplier,
@@ -92,8 +91,23 @@ class Search:
             )
         )
 
+    def promise(self, most: int = 30) -> None:
+        """Go on until what promises most was tried."""
+        for _ in range(most):
+            point = self.explorer.promising_point()
+            if point is None:
+                return
+            self.origins.append(TrialOrigin.PREDICTION)
+            self.add(point)
+        raise AssertionError("it promises without end")
+
     def run(self, most: int = 60) -> None:
         """Go on until no setting is worth its time."""
+        self.promise()
+        self.look_about(most)
+
+    def look_about(self, most: int = 60) -> None:
+        """Go on beside the best until no setting is worth its time."""
         for _ in range(most):
             proposal = self.explorer.next_point(self.proposer)
             if proposal is None:
@@ -132,18 +146,39 @@ def facts_without_rate(begin: Begin) -> Facts:
     return begin(a_simulated(learning_rate=None))
 
 
-def test_the_rate_is_bracketed_first_and_then_the_batch_along_the_rule(facts: Facts) -> None:
-    search = Search(facts, bowl(256, 4.0))
-    search.run()
-    first = next(n for n, p in enumerate(search.points) if p.effective_batch_size != 32)
-    best = ranking_of(*search.trials[:first], facts=facts).best
-    assert best is not None
-    multipliers = [point.lr_multiplier for point in search.points[:first]]
-    assert min(multipliers) < best.point.lr_multiplier < max(multipliers)
-    assert set(search.origins[: first - 1]) == {TrialOrigin.RIDGE}
-    predicted = BatchSizes(facts).predicted()
-    assert search.points[first] == replace(best.point, effective_batch_size=predicted)
-    assert search.origins[first - 1] is TrialOrigin.PREDICTION
+def test_what_promises_most_is_hotter_than_the_reference_and_never_by_far(facts: Facts) -> None:
+    search = Search(facts, bowl(64, 2.0))
+    search.promise()
+    hottest = 1.0
+    for point in search.points[1:]:
+        assert point.lr_multiplier <= 4.1 * hottest
+        hottest = max(hottest, point.lr_multiplier)
+    assert 2 <= len(search.points) <= 20
+    assert search.points[1].lr_multiplier > 1
+    assert len(set(search.points)) == len(search.points)
+
+
+@pytest.mark.parametrize(("size", "multiplier"), [(64, 4.0), (128, 1.0), (32, 8.0)])
+def test_what_promises_most_comes_near_the_best(facts: Facts, size: int, multiplier: float) -> None:
+    slowness = bowl(size, multiplier)
+    search = Search(facts, slowness)
+    search.promise()
+    assert min(map(slowness, search.points)) < max(2.0, 0.5 * slowness(search.points[0]))
+
+
+def test_while_nothing_trains_well_rates_fall_by_large_steps(facts: Facts) -> None:
+    broken = [
+        replace(a_trial(n, power_law(), lr_multiplier=1.0 / 8**n, diverged=True), number=n)
+        for n in range(3)
+    ]
+    explorer = Explorer(ranking_of(*broken, facts=facts), BatchSizes(facts))
+    point = explorer.promising_point()
+    assert point is not None
+    assert point.effective_batch_size == 32
+    assert point.lr_multiplier == pytest.approx(1 / 8**3)
+    endless = [a_trial(n, power_law(), lr_multiplier=1.0 / 8**n, diverged=True) for n in range(6)]
+    explorer = Explorer(ranking_of(*endless, facts=facts), BatchSizes(facts))
+    assert explorer.promising_point() is None, "it is not the rate that is at fault"
 
 
 @pytest.mark.parametrize(("size", "multiplier"), [(64, 4.0), (32, 1.0), (256, 0.3)])
@@ -168,31 +203,6 @@ def test_the_sampler_is_asked_when_all_beside_the_best_was_tried(
     assert abs(log_ratio) <= 1.3, "the ridge was found"
 
 
-def _at_the_rate_of_the_best(search: Search) -> list[int]:
-    """Return the trials of a batch four times the best one's, at its learning rate."""
-    found = []
-    for number in range(1, len(search.trials)):
-        best = ranking_of(*search.trials[:number], facts=search.facts).best
-        trial = search.trials[number]
-        assert best is not None
-        ratio = trial.point.effective_batch_size / best.point.effective_batch_size
-        if ratio > 3 and math.isclose(trial.learning_rate, best.learning_rate, rel_tol=0.01):
-            found.append(number)
-    return found
-
-
-def test_a_larger_batch_is_tried_at_the_same_rate_where_its_step_costs_little(
-    begin: Begin,
-) -> None:
-    cheap = Search(begin(a_simulated(sample_time_s=2e-5)), bowl(64, 0.3))
-    cheap.run()
-    (number,) = _at_the_rate_of_the_best(cheap)
-    assert TrialOrigin.SAMPLER not in cheap.origins[:number]
-    dear = Search(begin(a_simulated(fixed_time_s=1e-3, sample_time_s=4e-4)), bowl(64, 0.3))
-    dear.run()
-    assert not _at_the_rate_of_the_best(dear)
-
-
 def test_the_search_ends_when_trials_bring_nothing(facts: Facts) -> None:
     search = Search(facts, bowl(64, 4.0))
     search.run()
@@ -205,7 +215,7 @@ def test_the_search_ends_when_trials_bring_nothing(facts: Facts) -> None:
 def test_what_the_sampler_finds_is_followed_up(facts: Facts) -> None:
     valley, hidden = bowl(64, 1.0), bowl(512, 8.0)
     search = Search(facts, lambda point: min(valley(point), 0.25 * hidden(point)))
-    search.run()
+    search.look_about()
     first = search.origins.index(TrialOrigin.SAMPLER)
     assert TrialOrigin.RIDGE in search.origins[first:]
     best = ranking_of(*search.trials, facts=facts).best
@@ -239,12 +249,6 @@ def test_what_a_range_test_suggests_is_tried_first(facts_without_rate: Facts) ->
     assert search.points[1] not in search.points[2:]
 
 
-def test_without_a_range_test_the_bracket_begins_at_the_reference(facts: Facts) -> None:
-    search = Search(facts, bowl(64, 100.0))
-    search.run()
-    assert search.points[1].lr_multiplier == search.explorer.bounds.multiplier_factor
-
-
 def test_bounds_are_widened_to_what_a_range_test_suggests(
     facts: Facts, facts_without_rate: Facts
 ) -> None:
@@ -257,20 +261,6 @@ def test_bounds_are_widened_to_what_a_range_test_suggests(
     assert suggested > 10
     assert wide.largest_multiplier == pytest.approx(suggested * usual.largest_multiplier)
     assert wide.smallest_multiplier == usual.smallest_multiplier
-
-
-def test_a_bracket_without_any_rate_to_begin_from_is_closed_less_finely(
-    facts: Facts, facts_without_rate: Facts
-) -> None:
-    failed = Failed(fault=a_fault())
-    log = tuple(
-        replace(entry, outcome=failed) if isinstance(entry.command, RangeTest) else entry
-        for entry in facts_without_rate.log
-    )
-    blind = Search(replace(facts_without_rate, log=log), bowl(64, 1.0)).explorer.bounds
-    for known in (facts, facts_without_rate):
-        bounds = Search(known, bowl(64, 1.0)).explorer.bounds
-        assert bounds.multiplier_factor < blind.multiplier_factor
 
 
 def test_a_batch_that_was_asked_for_is_the_only_one(begin: Begin) -> None:

@@ -1,0 +1,114 @@
+"""What losses trials have come down to, and how steep curves are there and at the target."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from advisor.domain.commands import TimeSteps
+from advisor.domain.measurements import Measurement, StepTimes
+from advisor.planning.facts import Facts
+from advisor.planning.levels import Levels, numbers_of_broken
+from advisor.planning.trials import Trial
+from tests.planning.conftest import Begin
+from tests.support.given_trials import GivenTrials, a_trial, power_law
+from tests.support.simulated_device import SimulatedDevice
+
+
+@pytest.fixture
+def facts(begin: Begin) -> Facts:
+    """The log of a recommendation up to its first trial."""
+    return begin(SimulatedDevice(fixed_time_s=0.02, sample_time_s=2e-4))
+
+
+def levels_of(facts: Facts, *trials: Trial, target_loss: float | None = None) -> Levels:
+    request = replace(facts.request, target_loss=target_loss)
+    return Levels(GivenTrials(replace(facts, request=request), trials))
+
+
+def test_steps_to_a_level_are_read_off_the_curve(facts: Facts) -> None:
+    slow = a_trial(0, power_law())
+    quick = a_trial(1, lambda time_s: power_law()(4 * time_s))
+    shared = [level for level in levels_of(facts, slow, quick).all if len(level.steps) == 2]
+    assert shared
+    for level in shared:
+        assert math.log2(level.steps[0] / level.steps[1]) == pytest.approx(2, abs=0.1)
+        assert not level.missed
+
+
+def test_who_stands_above_a_level_has_missed_it(facts: Facts) -> None:
+    slow = a_trial(0, power_law())
+    quick = a_trial(1, lambda time_s: power_law()(4 * time_s))
+    levels = levels_of(facts, slow, quick).all
+    lowest = levels[-1]
+    assert set(lowest.steps) == {1}
+    assert set(lowest.missed) == {0}
+    assert lowest.missed[0] >= max(level.steps[0] for level in levels if 0 in level.steps)
+
+
+def test_one_that_has_bounced_back_has_come_to_nothing(facts: Facts) -> None:
+    steady = a_trial(0, power_law())
+    bounced = a_trial(1, lambda time_s: power_law()(time_s) if time_s < 2 else 9.0)
+    for level in levels_of(facts, steady, bounced).all:
+        assert 1 not in level.steps
+
+
+@given(doublings=st.floats(0.2, 3), exponent=st.floats(0.3, 0.8))
+def test_the_slope_at_the_target_is_near_what_a_power_law_has_there(
+    doublings: float, exponent: float
+) -> None:
+    trial = a_trial(0, power_law(exponent))
+    target_loss = power_law(exponent)(8.0 * 2**doublings)
+    facts = Facts(*_bare())
+    levels = levels_of(facts, trial, target_loss=target_loss)
+    assert levels.target_slope == pytest.approx(exponent * target_loss, rel=1.2)
+    assert 0.05 <= levels.exponent <= 1.5
+
+
+def _bare() -> tuple:  # type: ignore[type-arg] # the arguments of Facts
+    from tests.support.builders import a_device, a_request, an_inspection  # noqa: PLC0415
+
+    timed = Measurement(
+        command=TimeSteps(time_limit_s=9.0, micro_batch_size=32, measure_s=1.0),
+        outcome=StepTimes(step_times_s=(0.01,), optimizer_times_s=(0.001,)),
+        wall_s=0.1,
+    )
+    return a_request(), a_device(), (an_inspection(), timed)
+
+
+def test_the_slope_left_is_above_0_whatever_the_losses_are(facts: Facts) -> None:
+    shapes = (
+        power_law(),
+        power_law(-0.5),
+        lambda time_s: 1.0,
+        lambda time_s: -time_s,
+        lambda time_s: 0.0,
+    )
+    for shape in shapes:
+        for target_loss in (None, 0.1, -5.0, 1e-9, 100.0):
+            levels = levels_of(facts, a_trial(0, shape), target_loss=target_loss)
+            assert levels.target_slope > 0
+            assert levels.exponent > 0
+            assert all(level.slope.steepness >= 1 for level in levels.all)
+
+
+def test_a_trial_that_has_flattened_does_not_say_what_the_slope_is(facts: Facts) -> None:
+    steep = a_trial(0, power_law())
+    flat = a_trial(1, lambda time_s: max(0.4, power_law()(4 * time_s)))
+    alone = levels_of(facts, steep, target_loss=0.2).target_slope
+    assert levels_of(facts, steep, flat, target_loss=0.2).target_slope >= alone
+
+
+def test_nothing_trained_shows_no_levels(facts: Facts) -> None:
+    assert levels_of(facts).all == []
+
+
+def test_what_diverged_or_rose_is_broken() -> None:
+    sound, risen = a_trial(0, power_law()), a_trial(1, lambda time_s: 3.0)
+    diverged = a_trial(2, power_law(), diverged=True)
+    assert numbers_of_broken([sound, risen, diverged], 2.5) == [1, 2]
+    assert numbers_of_broken([sound, risen, diverged], None) == [2]
