@@ -34,7 +34,7 @@ from benchmarks.regret_bench.table import (
     workloads_table,
 )
 from benchmarks.regret_bench.target import recorded_seeds
-from benchmarks.regret_bench.workloads import WORKLOADS
+from benchmarks.regret_bench.workloads import DEVELOPMENT, WORKLOADS
 
 RESULTS = Path(__file__).parent / "results" / "regret.json"
 SEEDS = (0, 1, 2)
@@ -82,7 +82,7 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    by_name = {workload.name: workload for workload in WORKLOADS}
+    by_name = {workload.name: workload for workload in (*WORKLOADS, *DEVELOPMENT)}
     parser = argparse.ArgumentParser(prog="python -m benchmarks.regret", description=__doc__)
     tasks = parser.add_subparsers(dest="task", required=True)
     for name in ("record", "compare", "report"):
@@ -93,7 +93,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
             type=by_name.__getitem__,
             default=list(WORKLOADS),
             metavar="WORKLOAD",
-            help=f"of {', '.join(by_name)}; all by default",
+            help=f"of {', '.join(by_name)}; by default all but the last {len(DEVELOPMENT)}",
         )
         task.add_argument(
             "--seeds",

@@ -20,7 +20,7 @@ from benchmarks.regret_bench.recording import path_of, read_recording
 from benchmarks.regret_bench.replaying import Replay, replay
 from benchmarks.regret_bench.surface import Surface
 from benchmarks.regret_bench.variants import ALL, SAMPLERS, Variant
-from benchmarks.regret_bench.workloads import WORKLOADS
+from benchmarks.regret_bench.workloads import DEVELOPMENT, WORKLOADS
 
 RESULTS = Path(__file__).parent / "results" / "replay.json"
 COSTS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 40.0)
@@ -84,7 +84,7 @@ def _both(one: Replay) -> str:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    names = [workload.name for workload in WORKLOADS]
+    names = [workload.name for workload in (*WORKLOADS, *DEVELOPMENT)]
     tuned = [workload.name for workload in WORKLOADS if not workload.is_held_out]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.replay", description=__doc__)
     parser.add_argument(

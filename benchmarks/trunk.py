@@ -27,7 +27,7 @@ from benchmarks.regret_bench.recording import path_of, read_recording
 from benchmarks.regret_bench.surface import Surface
 from benchmarks.regret_bench.trainer import Trainer
 from benchmarks.regret_bench.trunks import Screening, screen
-from benchmarks.regret_bench.workloads import WORKLOADS
+from benchmarks.regret_bench.workloads import DEVELOPMENT, WORKLOADS
 
 RESULTS = Path(__file__).parent / "results" / "trunk.json"
 SEED = 0
@@ -93,7 +93,7 @@ def _cell(ratio: float, correlation: float) -> str:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    names = [workload.name for workload in WORKLOADS]
+    names = [workload.name for workload in (*WORKLOADS, *DEVELOPMENT)]
     tuned = [workload.name for workload in WORKLOADS if not workload.is_held_out]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trunk", description=__doc__)
     parser.add_argument(

@@ -35,3 +35,11 @@ WORKLOADS = (
     Workload("ngram_sgd", "embeddings and a perceptron, plain SGD", 4.0, is_held_out=True),
     Workload("denoising_cnn", "denoising CNN, RMSprop", 4.0, is_held_out=True),
 )
+
+DEVELOPMENT = (
+    Workload("digits_linear", "logistic regression, plain SGD", 2.0, is_held_out=False),
+    Workload("digits_resnet", "residual network with batch norm, AdamW", 4.0, is_held_out=False),
+    Workload("patch_autoencoder", "autoencoder, SGD with momentum", 3.0, is_held_out=False),
+    Workload("char_middle", "transformer encoder, SGD with momentum", 4.0, is_held_out=False),
+)
+"""Further workloads that constants were chosen on; no contest is held on them."""

@@ -1,0 +1,113 @@
+"""What settings promise that were not tried."""
+
+from __future__ import annotations
+
+import pytest
+
+from advisor.domain.task import OptimizerFamily
+from advisor.planning.batch_sizes import BatchSizes
+from advisor.planning.facts import Facts
+from advisor.planning.prospects import Prospects
+from advisor.planning.trials import Trial
+from tests.planning.conftest import Begin
+from tests.support.builders import a_profile, an_optimizer
+from tests.support.given_trials import GivenTrials, a_trial
+from tests.support.simulated_device import SimulatedDevice
+
+RATE = 0.05
+
+
+def a_simulated(family: OptimizerFamily = OptimizerFamily.SGD, **changes: float) -> SimulatedDevice:
+    profile = a_profile(
+        optimizer=an_optimizer(family=family), reference_batch_size=32, reference_learning_rate=RATE
+    )
+    figures = {"fixed_time_s": 0.02, "sample_time_s": 2e-4} | changes
+    return SimulatedDevice(profile=profile, **figures)  # type: ignore[arg-type] # any figure
+
+
+@pytest.fixture
+def facts(begin: Begin) -> Facts:
+    """The log of a recommendation up to its first trial."""
+    return begin(a_simulated())
+
+
+def prospects_of(facts: Facts, *trials: Trial) -> Prospects:
+    return Prospects(GivenTrials(facts, trials), BatchSizes(facts))
+
+
+def tried(
+    number: int,
+    multiplier: float,
+    slowness: float,
+    batch_size: int = 32,
+    *,
+    diverged: bool = False,
+) -> Trial:
+    """Return a trial whose loss falls by the inverse root of its time over a slowness."""
+    return a_trial(
+        number,
+        lambda time_s: float(0.1 * (time_s / slowness) ** -0.5),
+        batch_size=batch_size,
+        lr_multiplier=multiplier,
+        learning_rate=RATE * multiplier * batch_size / 32,
+        diverged=diverged,
+    )
+
+
+def test_before_anything_is_known_something_hotter_is_hoped_for(facts: Facts) -> None:
+    prospects = prospects_of(facts, tried(0, 1.0, 4.0))
+    hopeful, surest = prospects.most_hopeful, prospects.surest
+    assert 1.5 < hopeful.point.lr_multiplier <= 4.1
+    assert surest.behind < hopeful.behind
+    assert surest.behind > 0.3, "little is sure yet"
+
+
+def test_no_setting_is_hoped_for_that_is_far_hotter_than_what_trained_well(facts: Facts) -> None:
+    cold = prospects_of(facts, tried(0, 1.0, 4.0))
+    warm = prospects_of(facts, tried(0, 1.0, 4.0), tried(1, 4.0, 1.0))
+    burnt = prospects_of(facts, tried(0, 1.0, 4.0), tried(1, 4.0, 1.0, diverged=True))
+    assert warm.most_hopeful.point.lr_multiplier > cold.most_hopeful.point.lr_multiplier
+    assert burnt.most_hopeful.point.lr_multiplier <= cold.most_hopeful.point.lr_multiplier
+    assert burnt.surest.point.lr_multiplier < warm.surest.point.lr_multiplier
+
+
+def test_what_was_as_quick_as_the_flow_was_not_hot(facts: Facts) -> None:
+    flowing = prospects_of(facts, tried(0, 1.0, 4.0), tried(1, 4.0, 1.0)).law
+    hindered = prospects_of(facts, tried(0, 1.0, 4.0), tried(1, 4.0, 4.0)).law
+    hot = (32, 4 * RATE)
+    assert flowing.mean(flowing.heat(*hot)) < 0.5 < hindered.mean(hindered.heat(*hot))
+
+
+def test_the_dearer_a_sample_is_the_smaller_the_batch(begin: Begin) -> None:
+    sizes = []
+    for fixed_time_s, sample_time_s in ((0.05, 1e-6), (1e-4, 1e-3)):
+        simulated = a_simulated(fixed_time_s=fixed_time_s, sample_time_s=sample_time_s)
+        prospects = prospects_of(begin(simulated), tried(0, 1.0, 4.0), tried(1, 4.0, 1.5))
+        sizes.append(prospects.surest.point.effective_batch_size)
+    assert sizes[0] > 4 * sizes[1]
+
+
+def test_a_recipe_that_broke_is_not_what_the_law_is_about(facts: Facts) -> None:
+    broken = tried(0, 1.0, 1.0, diverged=True)
+    cooler = tried(1, 0.02, 1.0)
+    assert prospects_of(facts, broken).is_lost
+    found = prospects_of(facts, broken, cooler)
+    assert not found.is_lost
+    assert found.most_hopeful.point.lr_multiplier <= 0.02 * 4.1
+
+
+def test_a_batch_that_was_asked_for_is_the_only_one(begin: Begin) -> None:
+    facts = begin(a_simulated(), effective_batch_size=96)
+    prospects = prospects_of(facts, tried(0, 1.0, 4.0))
+    sizes = {p.point.effective_batch_size for p in (prospects.surest, prospects.most_hopeful)}
+    assert sizes == {96}
+
+
+@pytest.mark.parametrize("family", list(OptimizerFamily))
+def test_it_is_the_same_again(begin: Begin, family: OptimizerFamily) -> None:
+    facts = begin(a_simulated(family))
+    trials = tried(0, 1.0, 4.0), tried(1, 3.0, 2.0, batch_size=128)
+    one, other = (prospects_of(facts, *trials) for _ in range(2))
+    assert one.most_hopeful == other.most_hopeful
+    assert one.surest == other.surest
+    assert bool((one.law.noise_scale > 0).all()) == (family is not OptimizerFamily.SGD)
