@@ -4,11 +4,10 @@ Every trial trains from the same fresh weights on the same order of samples, in 
 end at modelled times, each twice the one before. The trunk, on which the noise scale is
 measured, is the reference recipe's first stretch; the reference is trial 0.
 
-First the trials are spread: settings along the ridge and beside the best, each for a first
-stretch alone. Then they are deepened: of those that have come as far, the more promising half
-goes on. What the longer trainings show moves the best, and what time is left goes to settings
-beside it, and again deeper. Once one has come to the target, no other is trained for longer than
-that took. At the end the leaders are trained again from other weights, to tell merit from luck.
+What promises most is tried first, for a first stretch alone; when it was, the leaders are trained
+for twice as long, which moves what promises most. Once one has come to the target, no other is
+trained for much longer than that took. Late in the search what may yet be the best is trained from
+other weights, to tell merit from luck, before settings beside it are tried.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ class TrialOrigin(StrEnum):
     REFERENCE = "reference"
     """It is the user's own recipe."""
     PREDICTION = "prediction"
-    """The noise scale and the step times point to it."""
+    """What is known of batch and rate points to it."""
     RIDGE = "ridge"
-    """It lies along the learning-rate rule through the best trial so far."""
+    """It lies beside the best trial so far."""
     SAMPLER = "sampler"
     """Optuna proposed it."""
 

@@ -30,9 +30,9 @@ class _TrialOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TrialOrig
     TRIAL_ORIGIN_REFERENCE: _TrialOrigin.ValueType  # 1
     """It is the user's own recipe."""
     TRIAL_ORIGIN_PREDICTION: _TrialOrigin.ValueType  # 2
-    """The noise scale and the step times point to it."""
+    """What is known of batch and rate points to it."""
     TRIAL_ORIGIN_RIDGE: _TrialOrigin.ValueType  # 3
-    """It lies along the learning-rate rule through the best trial so far."""
+    """It lies beside the best trial so far."""
     TRIAL_ORIGIN_SAMPLER: _TrialOrigin.ValueType  # 4
     """Optuna proposed it."""
 
@@ -44,9 +44,9 @@ TRIAL_ORIGIN_UNSPECIFIED: TrialOrigin.ValueType  # 0
 TRIAL_ORIGIN_REFERENCE: TrialOrigin.ValueType  # 1
 """It is the user's own recipe."""
 TRIAL_ORIGIN_PREDICTION: TrialOrigin.ValueType  # 2
-"""The noise scale and the step times point to it."""
+"""What is known of batch and rate points to it."""
 TRIAL_ORIGIN_RIDGE: TrialOrigin.ValueType  # 3
-"""It lies along the learning-rate rule through the best trial so far."""
+"""It lies beside the best trial so far."""
 TRIAL_ORIGIN_SAMPLER: TrialOrigin.ValueType  # 4
 """Optuna proposed it."""
 Global___TrialOrigin: _TypeAlias = TrialOrigin  # noqa: Y015
