@@ -15,6 +15,7 @@ from advisor.domain.commands import (
     Train,
 )
 from advisor.domain.measurements import (
+    Evaluation,
     Failed,
     LoaderTimes,
     Log,
@@ -67,6 +68,11 @@ class ModelledWorker:
             case TimeLoader(batch_size=size):
                 time_s = size * recording.load_time_per_sample_s
                 return LoaderTimes(batch_size=size, batch_times_s=(time_s,) * _TIMES)
+            case Evaluate():
+                outcome = self._execute(command)
+                if isinstance(outcome, Evaluation):
+                    return replace(outcome, evaluation_s=recording.evaluation_s)
+                return outcome
             case Train():
                 return self._execute(self._cut(command))
             case RangeTest():

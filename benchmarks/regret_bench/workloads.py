@@ -41,5 +41,9 @@ DEVELOPMENT = (
     Workload("digits_resnet", "residual network with batch norm, AdamW", 4.0, is_held_out=False),
     Workload("patch_autoencoder", "autoencoder, SGD with momentum", 3.0, is_held_out=False),
     Workload("char_middle", "transformer encoder, SGD with momentum", 4.0, is_held_out=False),
+    Workload(
+        "digits_norm", "perceptron with batch norm, SGD with momentum", 1.0, is_held_out=False
+    ),
+    Workload("row_lstm", "recurrent classifier, Adam", 4.0, is_held_out=False),
 )
 """Further workloads that constants were chosen on; no contest is held on them."""

@@ -1,4 +1,4 @@
-"""Two photographs, as patches and as pixels: the data of two workloads.
+"""Two photographs, as patches and as pixels: the data of several workloads.
 
 The photographs come with scikit-learn.
 """

@@ -1,4 +1,4 @@
-"""Python's own reference, letter by letter: the data of three workloads.
+"""Python's own reference, letter by letter: the data of several workloads.
 
 The text comes with Python itself, as what ``help()`` shows. The last tenth is held out.
 """
