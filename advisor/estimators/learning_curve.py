@@ -112,7 +112,11 @@ class LearningCurve:
 
     def end_slope(self) -> float | None:
         """Return −dL/d ln t over the last part of the curve; None where it is too short."""
-        last = math.log(self.end_s)
+        return self.slope_until(self.end_s)
+
+    def slope_until(self, time_s: float) -> float | None:
+        """Return −dL/d ln t over the last part before a modelled second, as ``end_slope`` does."""
+        last = math.log(time_s)
         begin = max(last - _END_CHORD, math.log(self.times_s[0]))
         return None if last - begin < _LEAST_END_CHORD else self._fall(begin, last)
 

@@ -7,8 +7,10 @@
 
 D at the target is an extrapolation. A curve that falls as t to the power −α towards a floor loses
 slope as it loses height: D* = D − α·(ℓ − ℓ*). Where that is out of reach, D falls at least as the
-loss does and at most as its sixth power, and never below an eighth. A trial that is too hot
-flattens before its time, so that D is taken from whichever trial is steepest.
+loss does and at most as its sixth power, and never below an eighth. D is that of the trial that has
+come lowest: curves that fall steeply far above the target say little of it. If that trial is too
+hot it flattens before its time, so that its D counts for as many times more, at most twice, as
+another's is steeper at the loss to which that one has come.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ _EXPONENT = 0.5
 _LEAST_EXPONENT, _MOST_EXPONENT = 0.05, 1.5
 _LEAST_POWER, _MOST_POWER = 1.0, 6.0
 _LEAST_SLOPE_LEFT = 0.12
+_MOST_FLATTENED = 2.0
 
 _UNKNOWN_SLOPE_LEFT = 0.6
 """Of D, where there is no target: one trains on for longer than any trial."""
@@ -56,9 +59,9 @@ class Levels:
     def shown(self) -> tuple[tuple[int, Trial, LearningCurve], ...]:
         """Trials that show anything, with their numbers in the order of ``trials.all``."""
         return tuple(
-            (number, trial, trial.progress)
+            (number, trial, curve)
             for number, trial in enumerate(self.trials.all)
-            if trial.runs and len(trial.progress.times_s) > 1
+            if trial.runs and len((curve := self.trials.telling_curve(trial)).times_s) > 1
         )
 
     @cached_property
@@ -82,10 +85,13 @@ class Levels:
     @cached_property
     def target_slope(self) -> float:
         """D*, above 0."""
-        sound = [(trial, curve) for _, trial, curve in self.shown if trial.is_sound]
-        found = [slope for trial, curve in sound if (slope := self._slope_left(trial, curve)) > 0]
         flat: float = _FLAT_SHARE * abs(self._lowest) or _FLAT_SHARE
-        return max(found, default=flat)
+        sound = [(trial, curve) for _, trial, curve in self.shown if trial.is_sound]
+        if not sound:
+            return flat
+        trial, lead = min(sound, key=lambda pair: pair[1].best_loss)
+        flattened = max(_flattened(lead, curve) for _, curve in sound)
+        return min(flattened, _MOST_FLATTENED) * self._slope_left(trial, lead) or flat
 
     @property
     def _lowest(self) -> float:
@@ -123,6 +129,13 @@ class Levels:
             missed=missed,
             slope=Slope(steepness=steepness, exponent=_exponent(slope, loss)),
         )
+
+
+def _flattened(lead: LearningCurve, other: LearningCurve) -> float:
+    """Return how many times as steep another curve is at the loss that it has come to."""
+    time_s = lead.left_behind_s(other.best_loss)
+    slope = None if time_s is None else lead.slope_until(time_s)
+    return (other.end_slope() or 0.0) / slope if slope else 1.0
 
 
 def _exponent(slope: float, loss: float) -> float:

@@ -21,8 +21,8 @@ from statistics import median
 from advisor.planning.luck import Luck, luck_of
 from advisor.planning.trials import Trial, Trials
 
-_CREDIT = 0.25
-_MOST_CREDIT = 0.4
+_CREDIT = 0.15
+_MOST_CREDIT = 0.25
 """Doublings granted for each that is still to go, and in all; for what is cooler by a factor 2."""
 
 _MOST_DOUBLINGS = 4.0
@@ -90,7 +90,8 @@ class Ranking:
         if theirs_s is not None and trial.end_s >= theirs_s:
             return -1 - math.log2(trial.end_s / theirs_s)
         time_s = min(trial.end_s, other.end_s)
-        loss_until = _progress_until if _is_honest((trial, other), time_s) else Trial.loss_until
+        tells = self.trials.training_tells and _is_honest((trial, other), time_s)
+        loss_until = _progress_until if tells else Trial.loss_until
         ours, theirs = loss_until(trial, time_s), loss_until(other, time_s)
         ahead = (
             _doublings_since(trial, time_s, theirs, loss_until)

@@ -25,6 +25,9 @@ REFERENCE_TRIAL = 0
 _ALMOST = 1.05
 _MISSED = 2.0
 
+_TELLING_SHARE = 0.25
+"""Training losses must have fallen by this share of what the held-out loss has."""
+
 _HONEST_EPOCHS = 4
 """While samples have been seen a few times only, training loss falls as held-out loss does."""
 
@@ -161,6 +164,23 @@ class Trials:
         """Modelled seconds of the setting that comes to the target soonest; None when none did."""
         arrivals_s = (trial.typical_arrival_s for trial in self.all)
         return min((time_s for time_s in arrivals_s if time_s is not None), default=None)
+
+    @cached_property
+    def training_tells(self) -> bool:
+        """Whether training losses show what held-out losses do.
+
+        While a model has hardly begun to learn, those of a few batches differ by their samples.
+        """
+        sound = [trial for trial in self.all if trial.is_sound]
+        lead = min(sound, key=lambda trial: trial.curve.best_loss, default=None)
+        if lead is None or lead.training is None or self.initial_loss is None:
+            return True
+        seen, held_out = (self.initial_loss - c.best_loss for c in (lead.training, lead.curve))
+        return seen >= _TELLING_SHARE * held_out
+
+    def telling_curve(self, trial: Trial) -> LearningCurve:
+        """Return the curve of a trial that shows the most."""
+        return trial.progress if self.training_tells else trial.curve
 
     def learning_rate(self, point: Point) -> float:
         """Return η of a point: its multiplier times what the rule gives for its batch.

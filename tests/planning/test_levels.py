@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from advisor.domain.commands import TimeSteps
 from advisor.domain.measurements import Measurement, StepTimes
+from advisor.estimators.learning_curve import LearningCurve
 from advisor.planning.facts import Facts
 from advisor.planning.levels import Levels, numbers_of_broken
-from advisor.planning.trials import Trial
+from advisor.planning.trials import Trial, Trials
 from tests.planning.conftest import Begin
-from tests.support.given_trials import GivenTrials, a_trial, power_law
+from tests.support.given_trials import GivenTrials, a_curve, a_trial, power_law
 from tests.support.simulated_device import SimulatedDevice
 
 
@@ -96,11 +97,45 @@ def test_the_slope_left_is_above_0_whatever_the_losses_are(facts: Facts) -> None
             assert all(level.slope.steepness >= 1 for level in levels.all)
 
 
-def test_a_trial_that_has_flattened_does_not_say_what_the_slope_is(facts: Facts) -> None:
+def test_a_trial_that_has_flattened_does_not_alone_say_what_the_slope_is(facts: Facts) -> None:
     steep = a_trial(0, power_law())
-    flat = a_trial(1, lambda time_s: max(0.4, power_law()(4 * time_s)))
-    alone = levels_of(facts, steep, target_loss=0.2).target_slope
-    assert levels_of(facts, steep, flat, target_loss=0.2).target_slope >= alone
+    flat = a_trial(1, lambda time_s: power_law(0.1)(1e5 * time_s))
+    alone = levels_of(facts, flat, target_loss=0.2).target_slope
+    beside = levels_of(facts, flat, steep, target_loss=0.2).target_slope
+    assert alone < beside <= 2 * alone
+
+
+def test_what_is_steep_far_above_the_target_says_little_of_the_slope_there(facts: Facts) -> None:
+    def bent(time_s: float) -> float:
+        """Fall steeply to 0.5, then slowly."""
+        return float(0.5 * max(time_s**-2, time_s**-0.1))
+
+    lead = a_trial(0, lambda time_s: bent(4 * time_s))
+    lagging = a_trial(1, lambda time_s: bent(time_s / 6))
+    slope = levels_of(facts, lead, lagging, target_loss=0.3).target_slope
+    assert slope < 0.2 * levels_of(facts, lagging, target_loss=0.3).target_slope
+
+
+@pytest.mark.parametrize(
+    ("fallen", "tells"), [(0.0, False), (0.1, False), (0.5, True), (1.5, True)]
+)
+def test_training_losses_tell_once_they_fall_as_held_out_losses_do(
+    facts: Facts, fallen: float, *, tells: bool
+) -> None:
+    begun = Trials(facts).initial_loss
+    assert begun is not None
+
+    def falling(depth: float) -> LearningCurve:
+        return a_curve(lambda time_s: begun * (1 - depth * time_s / 8.0), 8.0)
+
+    held_out = falling(0.2)
+    trial = replace(
+        a_trial(0, power_law()), curve=held_out, training=falling(0.2 * fallen), honest_s=99.0
+    )
+    trials = GivenTrials(facts, (trial,))
+    assert trials.training_tells is tells
+    assert trials.telling_curve(trial) is (trial.training if tells else held_out)
+    assert [curve for *_, curve in Levels(trials).shown] == [trials.telling_curve(trial)]
 
 
 def test_nothing_trained_shows_no_levels(facts: Facts) -> None:

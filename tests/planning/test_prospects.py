@@ -65,7 +65,7 @@ def test_before_anything_is_known_something_hotter_is_hoped_for(facts: Facts) ->
 def test_no_setting_is_hoped_for_that_is_far_hotter_than_what_trained_well(facts: Facts) -> None:
     cold = prospects_of(facts, tried(0, 1.0, 4.0))
     warm = prospects_of(facts, tried(0, 1.0, 4.0), tried(1, 4.0, 1.0))
-    burnt = prospects_of(facts, tried(0, 1.0, 4.0), tried(1, 4.0, 1.0, diverged=True))
+    burnt = prospects_of(facts, tried(0, 1.0, 4.0), tried(1, 4.0, 8.0, diverged=True))
     assert warm.most_hopeful.point.lr_multiplier > cold.most_hopeful.point.lr_multiplier
     assert burnt.most_hopeful.point.lr_multiplier <= cold.most_hopeful.point.lr_multiplier
     assert burnt.surest.point.lr_multiplier < warm.surest.point.lr_multiplier
