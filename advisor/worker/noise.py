@@ -25,6 +25,9 @@ from advisor.domain.task import OptimizerFamily
 from advisor.worker.optimizers import family_of
 from advisor.worker.step import Phase, StepObserver, TrainingStep
 
+_MEMORY = 0.99
+"""Of v, where the optimizer does not say: RMSprop's by default."""
+
 
 class NoiseMeter(StepObserver):
     """Measures ‖g‖² and ‖G‖² of each step while it is entered."""
@@ -149,16 +152,24 @@ def _square(gradient: Tensor) -> Tensor:
 
 
 def _root_mean_square(state: dict[str, Any] | None, group: dict[str, Any]) -> Tensor | None:
-    """Return √v + ε of one parameter; None before the optimizer's first step."""
+    """Return √v + ε of one parameter; None before the optimizer's first step.
+
+    Where gradients have only just begun, as for a rare word, v is next to nothing, and one such
+    place would count for more than all others. The optimizer itself never divides by less than it
+    would if the gradient had come out of nothing, so that v is taken to be at least that share of
+    its mean.
+    """
     if not state:
         return None
     if "exp_avg_sq" in state and "step" in state and "betas" in group:
-        bias = 1 - group["betas"][1] ** float(state["step"])
-        mean_square: Tensor = state["exp_avg_sq"] / bias
+        memory = group["betas"][1]
+        mean_square: Tensor = state["exp_avg_sq"] / (1 - memory ** float(state["step"]))
     elif "square_avg" in state:
+        memory = group.get("alpha", _MEMORY)
         mean_square = state["square_avg"]
     else:
         # One of Adam's kin that keeps v in a way of its own, such as in 8 bits: the plain
         # gradient is the nearest thing to measure.
         return torch.ones(())
-    return torch.add(mean_square.sqrt(), group.get("eps", 1e-8))
+    floored = torch.maximum(mean_square, (1 - memory) * mean_square.mean())
+    return torch.add(floored.sqrt(), group.get("eps", 1e-8))

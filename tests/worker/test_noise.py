@@ -86,6 +86,27 @@ def test_adams_gradients_are_measured_as_it_steps(bench: Bench, optimizer: str) 
     assert raw == pytest.approx(SQUARED_NORM + VARIANCE / 32, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    ["torch.optim.AdamW(params, lr)", "torch.optim.RMSprop(params, lr)"],
+)
+def test_a_place_whose_gradients_have_just_begun_does_not_drown_the_others(
+    bench: Bench, optimizer: str
+) -> None:
+    # One of 25 places has no gradient until a model that has seen 200 batches of 4 lets it through.
+    late = FILE.replace(
+        "return x @ self.weights",
+        "self.seen = getattr(self, 'seen', 0) + self.training\n"
+        "            open_ = (torch.arange(25) + (self.seen > 200)).clamp(max=1)\n"
+        "            return x @ (self.weights * open_)",
+    )
+    bench.write(late.format(optimizer=optimizer))
+    run = outcome_of(bench.worker(), replace(TRAIN, step_count=50), TrainRun)
+    assert run.gradient_norms is not None
+    usual = statistics.median(run.gradient_norms.small_squared_norms)
+    assert max(run.gradient_norms.small_squared_norms[1:]) < 100 * usual
+
+
 def test_measuring_changes_nothing(bench: Bench) -> None:
     bench.write(FILE.format(optimizer="torch.optim.AdamW(params, lr)"))
     short = replace(TRAIN, step_count=10, learning_rate=0.1)
