@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -68,8 +69,7 @@ class Arrivals:
             return False
         if trained.diverged or self._time_s(trained) is not None:
             return True
-        trained_s = trained.run.steps[-1] * self._recording.step_time_s(setting.batch_size)
-        return trained_s >= _NEARLY * within_s
+        return trained.run.steps[-1] >= math.floor(_NEARLY * self._step_count(setting, within_s))
 
     def time_s(self, setting: Setting, seed: int, within_s: float) -> float | None:
         """Return the modelled seconds to the target; None when it took more than ``within_s``.
@@ -86,7 +86,7 @@ class Arrivals:
         """Train a setting until it comes to the target, unless it was trained far enough."""
         if self.is_known(setting, seed, within_s):
             return
-        step_count = max(1, round(within_s / self._recording.step_time_s(setting.batch_size)))
+        step_count = self._step_count(setting, within_s)
         looks = look_steps(step_count)
         ends = sorted({min(look for look in looks if look >= step_count / part) for part in _PARTS})
         trained = _Trained(Run(*setting, seed, (), ()), diverged=False)
@@ -96,6 +96,9 @@ class Arrivals:
                 break
         append_line(self._path, asdict(trained.run) | {"diverged": trained.diverged})
         self._keep(trained)
+
+    def _step_count(self, setting: Setting, within_s: float) -> int:
+        return max(1, round(within_s / self._recording.step_time_s(setting.batch_size)))
 
     def _keep(self, trained: _Trained) -> None:
         run = trained.run
