@@ -6,6 +6,7 @@ A trial is trained in stretches, each one command, which end at modelled times t
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -211,14 +212,19 @@ class Schedule:
 
     @cached_property
     def _slowdown(self) -> float:
-        """Real over modelled seconds of the trainings so far; 0 before there were any."""
-        real_s = modelled_s = 0.0
+        """Real over modelled seconds of the trainings so far; 0 before there were any.
+
+        Measuring noise takes time of its own: such trainings count only while there are no others.
+        """
+        real_s, modelled_s = defaultdict[bool, float](float), defaultdict[bool, float](float)
         for command, entry in self.facts.entries(Train):
             if isinstance(entry.outcome, TrainRun):
                 looks_s = self._evaluation_s * (1 + len(entry.outcome.earlier_losses))
-                real_s += max(0.0, entry.wall_s - looks_s)
-                modelled_s += self._modelled_s(command, entry.outcome.step_count)
-        return real_s / modelled_s if modelled_s else 0.0
+                noisy = command.measure_noise
+                real_s[noisy] += max(0.0, entry.wall_s - looks_s)
+                modelled_s[noisy] += self._modelled_s(command, entry.outcome.step_count)
+        ratios = [real_s[noisy] / modelled_s[noisy] for noisy in (False, True) if modelled_s[noisy]]
+        return ratios[0] if ratios else 0.0
 
     def _modelled_s(self, command: Train, step_count: int | None = None) -> float:
         split = Split(command.micro_batch_size, command.accumulation_steps, 1)

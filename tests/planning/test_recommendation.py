@@ -230,6 +230,17 @@ def test_a_busy_machine_cuts_stretches_short_and_keeps_the_budget(recommend: Rec
     assert any("busy machine" in caveat for caveat in advice.caveats)
 
 
+def test_measuring_noise_for_long_is_no_sign_of_a_busy_machine(recommend: Recommend) -> None:
+    trial_counts = []
+    for noise_factor in (1.0, 4.0):
+        answer, log = recommend(_simulated(noise_factor=noise_factor))
+        advice = _advice(answer)
+        assert not any("busy machine" in caveat for caveat in advice.caveats)
+        assert sum(entry.wall_s for entry in log) <= 63
+        trial_counts.append(advice.search.trial_count)
+    assert trial_counts[1] >= trial_counts[0] // 2
+
+
 @pytest.mark.parametrize("objective", list(Objective))
 def test_every_objective_has_an_answer_that_was_run(
     recommend: Recommend, objective: Objective

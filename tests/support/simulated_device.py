@@ -68,6 +68,7 @@ class SimulatedDevice:
         gradient_noise: c in each direction.
         look_s: Seconds of a look at the held-out loss.
         wall_factor: Real over modelled seconds of training.
+        noise_factor: How many times as long it takes where noise is measured.
         power_w: What it draws at a micro-batch size; None where it does not say.
         order_effect: Between-batch variance of the gradient in the stored order, over that in a
             shuffled one.
@@ -87,6 +88,7 @@ class SimulatedDevice:
     gradient_noise: float = 4.0
     look_s: float = 0.01
     wall_factor: float = 1.2
+    noise_factor: float = 1.0
     power_w: Callable[[int], float] | None = None
     order_effect: float = 1.0
     checkpoints: dict[str, tuple[float, ...]] = field(default_factory=dict)
@@ -287,7 +289,9 @@ class SimulatedDevice:
 
     def _train_step_s(self, command: Train | RangeTest) -> float:
         batch_size = command.micro_batch_size * command.accumulation_steps
-        return self.wall_factor * self.step_time_s(batch_size)
+        measures_noise = isinstance(command, Train) and command.measure_noise
+        factor = self.wall_factor * (self.noise_factor if measures_noise else 1.0)
+        return factor * self.step_time_s(batch_size)
 
     def _norms(self, command: Train, errors: tuple[float, ...]) -> GradientNorms:
         squared = sum(h * h * e for h, e in zip(_CURVATURES, errors, strict=True))
