@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from advisor.domain.commands import Evaluate, TimeSteps, Train
-from advisor.domain.measurements import StepTimes, TrainRun
+from advisor.domain.measurements import Evaluation, StepTimes, TrainRun
 from benchmarks.regret_bench.answers import SHARES
 from benchmarks.regret_bench.arrivals import Arrivals
 from benchmarks.regret_bench.found import Question, Setting
@@ -113,6 +113,8 @@ def test_seconds_are_the_recordings_whatever_the_worker_takes(scene: Scene) -> N
     assert trained.wall_s == pytest.approx(100 * step_time_s + 3e-3)
     evaluated = worker.measure(Evaluate(time_limit_s=1.0, evaluation_batch_size=64))
     assert evaluated.wall_s == 1e-3
+    assert isinstance(evaluated.outcome, Evaluation)
+    assert evaluated.outcome.evaluation_s == 1e-3
     log = (timed, trained, evaluated, a_measurement())
     assert training_s(log) == pytest.approx(trained.wall_s + 1e-3)
 
@@ -156,6 +158,16 @@ def test_a_setting_is_trained_until_it_arrives_and_once(scene: Scene, tmp_path: 
     before = len(scene.trainer.device.commands)
     Arrivals(path, scene.recording, target).ensure(setting, 0, 20.0, scene.trainer)
     assert len(scene.trainer.device.commands) == before
+
+
+def test_what_takes_a_few_steps_is_trained_once_too(scene: Scene, tmp_path: Path) -> None:
+    path, setting = tmp_path / "lines", Setting(32, 1e-6)
+    within_s = 3.4 * scene.recording.step_time_s(setting.batch_size)
+    for _ in range(2):
+        arrivals = Arrivals(path, scene.recording, 1e-9)
+        arrivals.ensure(setting, 0, within_s, scene.trainer)
+        assert arrivals.time_s(setting, 0, within_s) is None
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 1
 
 
 def test_a_setting_that_diverges_is_not_trained_on(scene: Scene, tmp_path: Path) -> None:
