@@ -103,6 +103,11 @@ class Branches:
         """Return whether a trial was not trained as far as it might have been."""
         return trial.arrival_s is None and not trial.reaches(self.schedule.horizon_s)
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether leaders would be trained on, were there time for it."""
+        return next(self._deepened(), None) is not None
+
     def _branch(self, proposer: Proposer) -> Train | Refusal | None:
         reference = self.trials.all[REFERENCE_TRIAL]
         if reference.fault is not None and not reference.runs:

@@ -25,7 +25,8 @@ def outlook(facts: Facts, chooser: Chooser, choice: Choice) -> str | None:
             f"A budget of about {format_seconds(_budget_to_arrive_s(facts, chooser, best))} would "
             f"let the leaders come to the target loss {target:g}, as the loss has been falling."
         )
-    if facts.elapsed_s < _ENDED_SHARE * facts.request.budget_s:
+    has_ended = facts.elapsed_s < _ENDED_SHARE * facts.request.budget_s
+    if has_ended and not chooser.branches.is_unfinished:
         return (
             f"Little: the search ended by itself after {format_seconds(facts.elapsed_s)}, when no "
             "further setting did better."

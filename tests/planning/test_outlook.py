@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from advisor.domain.advice import Advice
 from advisor.domain.task import OptimizerFamily, OptimizerProfile
 from tests.planning.conftest import Recommend
@@ -38,6 +40,20 @@ def test_a_budget_that_ran_out_says_what_twice_of_it_would_do(recommend: Recomme
     outlook = _outlook(recommend, budget_s=20)
     assert outlook is not None
     assert "A budget of 40 s" in outlook
+
+
+@pytest.mark.parametrize("wall_factor", [1.2, 2.0, 3.0, 5.0])
+def test_leaders_that_there_was_no_time_for_are_no_end_of_the_search(
+    recommend: Recommend, wall_factor: float
+) -> None:
+    profile = a_profile(optimizer=_SGD, reference_batch_size=32, reference_learning_rate=0.05)
+    simulated = SimulatedDevice(
+        profile=profile, fixed_time_s=0.02, sample_time_s=2e-4, wall_factor=wall_factor
+    )
+    answer, _ = recommend(simulated, a_request(memory_limit_bytes=simulated.limit_bytes))
+    assert isinstance(answer, Advice)
+    assert answer.outlook is not None
+    assert not answer.outlook.startswith("Little")
 
 
 def test_without_trials_there_is_nothing_to_say(recommend: Recommend) -> None:
