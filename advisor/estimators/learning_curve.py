@@ -123,10 +123,10 @@ class LearningCurve:
     def _fall(self, begin: float, end: float) -> float | None:
         if end <= begin:
             return None
-        high, low = (self._lowest_until(math.exp(at)) for at in (begin, end))
+        high, low = (self.lowest_until(math.exp(at)) for at in (begin, end))
         return (high - low) / (end - begin)
 
-    def _lowest_until(self, time_s: float) -> float:
+    def lowest_until(self, time_s: float) -> float:
         """Return L at a second, between looks along a line in log time."""
         return min(self.best_until(time_s), self.loss_at(time_s))
 

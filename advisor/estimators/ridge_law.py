@@ -28,9 +28,7 @@ where curves are steep.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -118,18 +116,3 @@ class RidgeLaw:
         """Return the expectation of what each law gives, along the last axis."""
         result: Array = values @ self.probabilities
         return result
-
-    @cached_property
-    def typical(self) -> RidgeLaw:
-        """One law in place of all: geometric means."""
-        return replace(
-            self,
-            probabilities=np.ones(1),
-            largest_rate=self._geometric_mean(self.largest_rate),
-            critical_batch_size=self._geometric_mean(self.critical_batch_size),
-            noise_scale=np.expm1(self.mean(np.log1p(self.noise_scale)))[None],
-            steepness=self._geometric_mean(self.steepness),
-        )
-
-    def _geometric_mean(self, values: Array) -> Array:
-        return np.array([math.exp(float(self.mean(np.log(values))))])

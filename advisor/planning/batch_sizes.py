@@ -78,9 +78,11 @@ class BatchSizes:
         return tuple(size for size in finely if math.isfinite(self.step_time_s(size)))
 
     def _can_show_anything(self, size: int) -> bool:
-        return _TRIAL_SHARE * Schedule(self.facts).horizon_s >= _LEAST_STEPS * self.step_time_s(
-            size
-        )
+        return self._longest_s >= _LEAST_STEPS * self.step_time_s(size)
+
+    @cached_property
+    def _longest_s(self) -> float:
+        return _TRIAL_SHARE * Schedule(self.facts).horizon_s
 
     def predicted(self) -> int:
         """Return the batch with the least S(B)·t(B); B₀ where the noise is not known."""

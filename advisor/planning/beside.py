@@ -56,18 +56,16 @@ def next_beside(ranking: Ranking, bounds: Bounds) -> Point | None:
         bounds: Where proposals may lie.
     """
     trials = ranking.trials.all
-    point = ranking.best_of(trials).point
+    best = ranking.best_of(trials).point
+    half_steps = {
+        "batch_factor": math.sqrt(_BESIDE_BATCH),
+        "multiplier_factor": math.sqrt(_BESIDE_MULTIPLIER),
+    }
     for batch_factor, multiplier_factor in _BESIDE:
-        size = bounds.round_batch_size(point.effective_batch_size * batch_factor)
-        multiplier = point.lr_multiplier * multiplier_factor
-        if not any(
-            _near_by(t.point.effective_batch_size, size, math.sqrt(_BESIDE_BATCH))
-            and _near_by(t.point.lr_multiplier, multiplier, math.sqrt(_BESIDE_MULTIPLIER))
-            for t in trials
-        ):
-            return Point(effective_batch_size=size, lr_multiplier=multiplier)
+        point = Point(
+            effective_batch_size=bounds.round_batch_size(best.effective_batch_size * batch_factor),
+            lr_multiplier=best.lr_multiplier * multiplier_factor,
+        )
+        if not any(trial.point.is_near(point, **half_steps) for trial in trials):
+            return point
     return None
-
-
-def _near_by(left: float, right: float, factor: float) -> bool:
-    return max(left, right) <= factor * min(left, right)

@@ -134,7 +134,7 @@ class Branches:
         proposal = self._explorer.next_point(proposer)
         return None if proposal is None else self._begun(*proposal)
 
-    @property
+    @cached_property
     def _explorer(self) -> Explorer:
         return Explorer(self.ranking, self.batches)
 
@@ -177,7 +177,7 @@ class Branches:
         rivals = sorted(behind, key=lambda number: behind[number])[:_LEADERS]
         leaders = [n for n in rivals if behind[n] <= _CLEARLY_BEHIND]
         worth = [
-            (round(2 * math.log2(trial.end_s)), behind.get(trial.number, 0.0), trial.number, trial)
+            (round(2 * math.log2(trial.end_s)), behind[trial.number], trial.number, trial)
             for trial in self.trials.all
             if self._can_go_on(trial) and (trial.number in leaders or self._is_kept(trial))
         ]

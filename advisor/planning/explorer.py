@@ -59,12 +59,12 @@ class Explorer:
         prospect = prospects.surest
         if prospect.behind > _SURE and not Schedule(self.batches.facts).is_late:
             prospect = prospects.most_hopeful
-        tried = self.ranking.trials.all
-        return (
-            None
-            if any(_is_near(trial.point, prospect.point) for trial in tried)
-            else prospect.point
+        point = prospect.point
+        is_tried = any(
+            trial.point.is_near(point, batch_factor=_NEAR_BATCH, multiplier_factor=_NEAR_RATE)
+            for trial in self.ranking.trials.all
         )
+        return None if is_tried else point
 
     def next_point(self, proposer: Proposer) -> tuple[Point, TrialOrigin] | None:
         """Return a setting beside the best and why; None when none is worth its time."""
@@ -158,12 +158,3 @@ class Explorer:
         """Return how many trials have begun since the best one did."""
         best = self.ranking.best
         return len(self.ranking.trials.all) - 1 - (0 if best is None else best.number)
-
-
-def _is_near(point: Point, other: Point) -> bool:
-    """Return whether two settings are too alike for both to be trained."""
-    sizes = (point.effective_batch_size, other.effective_batch_size)
-    multipliers = (point.lr_multiplier, other.lr_multiplier)
-    return max(sizes) <= _NEAR_BATCH * min(sizes) and max(multipliers) <= _NEAR_RATE * min(
-        multipliers
-    )

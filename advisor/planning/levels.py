@@ -47,7 +47,7 @@ _FLAT_SHARE = 1e-3
 
 @dataclass(frozen=True)
 class Levels:
-    """What trials have come down to, by their training losses.
+    """What trials have come down to, by the losses that tell the most.
 
     Attributes:
         trials: What was trained.
@@ -71,9 +71,15 @@ class Levels:
             return []
         lead = min((curve for _, _, curve in self.shown), key=lambda curve: curve.best_loss)
         times_s = np.geomspace(lead.times_s[0], lead.end_s, _ALONG)
-        losses = {min(lead.best_until(t), lead.loss_at(t)) for t in map(float, times_s)}
+        losses = set(map(lead.lowest_until, map(float, times_s)))
         losses |= {curve.best_loss for _, _, curve in self.shown}
         return [self._level(loss) for loss in sorted(filter(math.isfinite, losses), reverse=True)]
+
+    @cached_property
+    def _step_times_s(self) -> dict[int, float]:
+        """Seconds of a step by the trial's number."""
+        cost = StepCost(self.trials.facts)
+        return {number: cost.step_time_s(trial.split) for number, trial, _ in self.shown}
 
     @cached_property
     def exponent(self) -> float:
@@ -114,8 +120,8 @@ class Levels:
         steps: dict[int, float] = {}
         missed: dict[int, float] = {}
         slopes: list[float] = []
-        for number, trial, curve in self.shown:
-            step_time_s = StepCost(self.trials.facts).step_time_s(trial.split)
+        for number, _, curve in self.shown:
+            step_time_s = self._step_times_s[number]
             time_s = curve.left_behind_s(loss)
             if time_s is not None:
                 steps[number] = max(time_s / step_time_s, 1.0)

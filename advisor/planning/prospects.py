@@ -105,9 +105,13 @@ class Prospects:
         return coolest * self.trials.scaled_rate(self.batches.reference)
 
     @cached_property
+    def _batch_sizes(self) -> tuple[int, ...]:
+        return self.batches.finely()
+
+    @cached_property
     def _sizes(self) -> Array:
         """Batch sizes, shape (sizes, 1, 1)."""
-        return np.array(self.batches.finely(), dtype=np.float64)[:, None, None]
+        return np.array(self._batch_sizes, dtype=np.float64)[:, None, None]
 
     @cached_property
     def _rates(self) -> Array:
@@ -123,7 +127,7 @@ class Prospects:
     @cached_property
     def _multipliers(self) -> Array:
         """Rates over what the rule gives for the batch, shape (sizes, rates)."""
-        scaled = np.array([self.trials.scaled_rate(size) for size in self.batches.finely()])
+        scaled = np.array([self.trials.scaled_rate(size) for size in self._batch_sizes])
         multipliers: Array = self._rates[:, :, 0] / scaled[:, None]
         return multipliers
 
@@ -135,7 +139,7 @@ class Prospects:
     @cached_property
     def _log_times(self) -> Array:
         """Ln t of each setting by each law, but for a constant: shape (sizes, rates, laws)."""
-        step_times_s = np.array([self.batches.step_time_s(size) for size in self.batches.finely()])
+        step_times_s = np.array([self.batches.step_time_s(size) for size in self._batch_sizes])
         log_steps = self.law.log_steps(self._sizes, self._rates)
         times: Array = log_steps + np.log(step_times_s)[:, None, None]
         return times
@@ -154,7 +158,7 @@ class Prospects:
         """Return the setting of the highest merit."""
         size, rate = np.unravel_index(int(merits.argmax()), merits.shape)
         point = Point(
-            effective_batch_size=self.batches.finely()[size],
+            effective_batch_size=self._batch_sizes[size],
             lr_multiplier=float(self._multipliers[size, rate]),
         )
         return Prospect(point, float(self._behind[size, rate]))

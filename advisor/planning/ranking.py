@@ -123,10 +123,6 @@ class Ranking:
         sound = [trial for trial in self.trials.all if trial.is_sound]
         return self.best_of(sound) if sound else None
 
-    def count_ahead(self, trial: Trial, others: Sequence[Trial]) -> int:
-        """Return how many of ``others`` are more promising than ``trial``."""
-        return sum(other.is_sound and self.lead(other, trial) > 0 for other in others)
-
     def best_proven(self, trials: Sequence[Trial]) -> Trial:
         """Return the best of at least one trial, where less training must promise the more."""
         deepest_first = sorted(trials, key=lambda trial: -trial.end_s)

@@ -6,7 +6,6 @@ A trial is trained in stretches, each one command, which end at modelled times t
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -44,6 +43,16 @@ _LOOK_FACTOR = 2**0.25
 """Looks are apart by this factor in time, or by a power of it where they are dear."""
 _EARLIEST_LOOK = 1 / 32
 """The earliest look, as a share of a trial's first stretch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Training:
+    """What a training took: real seconds, modelled ones of its steps, and those of its looks."""
+
+    measures_noise: bool
+    wall_s: float
+    modelled_s: float
+    looks_s: float
 
 
 @dataclass(frozen=True)
@@ -98,12 +107,7 @@ class Schedule:
     @cached_property
     def spent_on_trials_s(self) -> float:
         """Modelled seconds that trials have taken so far."""
-        return sum(
-            self._modelled_s(command, entry.outcome.step_count)
-            + self._evaluation_s * (1 + len(entry.outcome.earlier_losses))
-            for command, entry in self.facts.entries(Train)
-            if isinstance(entry.outcome, TrainRun)
-        )
+        return sum(training.modelled_s + training.looks_s for training in self._trainings)
 
     @property
     def is_late(self) -> bool:
@@ -216,15 +220,25 @@ class Schedule:
 
         Measuring noise takes time of its own: such trainings count only while there are no others.
         """
-        real_s, modelled_s = defaultdict[bool, float](float), defaultdict[bool, float](float)
-        for command, entry in self.facts.entries(Train):
-            if isinstance(entry.outcome, TrainRun):
-                looks_s = self._evaluation_s * (1 + len(entry.outcome.earlier_losses))
-                noisy = command.measure_noise
-                real_s[noisy] += max(0.0, entry.wall_s - looks_s)
-                modelled_s[noisy] += self._modelled_s(command, entry.outcome.step_count)
-        ratios = [real_s[noisy] / modelled_s[noisy] for noisy in (False, True) if modelled_s[noisy]]
-        return ratios[0] if ratios else 0.0
+        for measures_noise in (False, True):
+            trainings = [t for t in self._trainings if t.measures_noise is measures_noise]
+            modelled_s = sum(training.modelled_s for training in trainings)
+            if modelled_s:
+                return sum(max(0.0, t.wall_s - t.looks_s) for t in trainings) / modelled_s
+        return 0.0
+
+    @cached_property
+    def _trainings(self) -> tuple[_Training, ...]:
+        return tuple(
+            _Training(
+                measures_noise=command.measure_noise,
+                wall_s=entry.wall_s,
+                modelled_s=self._modelled_s(command, entry.outcome.step_count),
+                looks_s=self._evaluation_s * (1 + len(entry.outcome.earlier_losses)),
+            )
+            for command, entry in self.facts.entries(Train)
+            if isinstance(entry.outcome, TrainRun)
+        )
 
     def _modelled_s(self, command: Train, step_count: int | None = None) -> float:
         split = Split(command.micro_batch_size, command.accumulation_steps, 1)

@@ -20,6 +20,14 @@ class Point:
         at_least("effective_batch_size", self.effective_batch_size, 1)
         above("lr_multiplier", self.lr_multiplier, 0)
 
+    def is_near(self, other: Point, *, batch_factor: float, multiplier_factor: float) -> bool:
+        """Return whether two settings are within some factors of each other."""
+        sizes = (self.effective_batch_size, other.effective_batch_size)
+        multipliers = (self.lr_multiplier, other.lr_multiplier)
+        return max(sizes) <= batch_factor * min(sizes) and (
+            max(multipliers) <= multiplier_factor * min(multipliers)
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:

@@ -129,9 +129,18 @@ def levels_by(law: RidgeLaw, flows: tuple[float, ...] = (2.0, 5.0, 12.0)) -> lis
 def fit(
     levels: list[Level], *, is_adaptive: bool = False, broken: tuple[int, ...] = ()
 ) -> RidgeLaw:
-    return fit_ridge_law(
+    """Return the geometric means of the laws that fit."""
+    law = fit_ridge_law(
         REFERENCE, SETTINGS, levels, is_adaptive=is_adaptive, exponent=0.05, broken=broken
-    ).typical
+    )
+    return replace(
+        law,
+        probabilities=np.ones(1),
+        largest_rate=np.exp([law.mean(np.log(law.largest_rate))]),
+        critical_batch_size=np.exp([law.mean(np.log(law.critical_batch_size))]),
+        noise_scale=np.expm1([law.mean(np.log1p(law.noise_scale))]),
+        steepness=np.exp([law.mean(np.log(law.steepness))]),
+    )
 
 
 def is_bearable(law: RidgeLaw, setting: Setting) -> bool:

@@ -16,6 +16,7 @@ from advisor.planning.facts import Facts
 from advisor.planning.levels import Levels, numbers_of_broken
 from advisor.planning.trials import Trial, Trials
 from tests.planning.conftest import Begin
+from tests.support.builders import a_device, a_request, an_inspection
 from tests.support.given_trials import GivenTrials, a_curve, a_trial, power_law
 from tests.support.simulated_device import SimulatedDevice
 
@@ -71,8 +72,6 @@ def test_the_slope_at_the_target_is_near_what_a_power_law_has_there(
 
 
 def _bare() -> tuple:  # type: ignore[type-arg] # the arguments of Facts
-    from tests.support.builders import a_device, a_request, an_inspection  # noqa: PLC0415
-
     timed = Measurement(
         command=TimeSteps(time_limit_s=9.0, micro_batch_size=32, measure_s=1.0),
         outcome=StepTimes(step_times_s=(0.01,), optimizer_times_s=(0.001,)),
