@@ -204,7 +204,7 @@ class Chooser:
         Of those that are about as soon, the one in the middle of them. Where the reference has
         settled it is the largest batch instead: short trainings favour small ones, and the noise
         that a large one averages away matters more as the loss falls (arXiv 1803.02021,
-        1812.06162).
+        1812.06162). If that is expected to be slower than the reference, it is the reference.
         """
         if not self.sound:
             return None
@@ -215,7 +215,9 @@ class Chooser:
             return best
         most_s = _TIE * (self.time_to_target_s(best.trial) or 0.0)
         ties = [t for t in self.sound if (self.time_to_target_s(t) or most_s + 1) <= most_s]
-        return _trained(max(ties, key=_batch_size, default=best.trial))
+        largest = max(ties, key=_batch_size, default=best.trial)
+        speedup = self.speedup(largest)
+        return _trained(self.sound[0] if speedup and speedup.ratio < 1 else largest)
 
     def _middle(self) -> Trial:
         """Return the middle of the best, or the best where that looks slower than the reference."""

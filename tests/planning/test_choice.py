@@ -154,6 +154,20 @@ def test_where_the_reference_has_settled_the_largest_of_the_soonest_is_chosen(
     assert _chosen(facts, *trials) == 2
 
 
+def test_where_the_reference_has_settled_nothing_is_chosen_that_is_expected_to_be_slower(
+    facts: Facts,
+) -> None:
+    def settling(time_s: float) -> float:
+        return 1 + 0.5 * (time_s / 0.5) ** -3
+
+    def a_little_sooner(time_s: float) -> float:
+        return settling(1.15 * time_s)
+
+    reference = a_trial(0, settling)
+    assert _chosen(facts, reference, a_trial(1, a_little_sooner, lr_multiplier=0.9)) == 1
+    assert _chosen(facts, reference, a_trial(1, a_little_sooner, lr_multiplier=4.0)) == 0
+
+
 def test_a_setting_that_looks_slower_than_the_reference_is_not_chosen_for_its_place(
     facts_with_target: Facts,
 ) -> None:
