@@ -216,15 +216,18 @@ class Chooser:
         most_s = _TIE * (self.time_to_target_s(best.trial) or 0.0)
         ties = [t for t in self.sound if (self.time_to_target_s(t) or most_s + 1) <= most_s]
         largest = max(ties, key=_batch_size, default=best.trial)
-        speedup = self.speedup(largest)
-        return _trained(self.sound[0] if speedup and speedup.ratio < 1 else largest)
+        return _trained(self.sound[0] if self._looks_slower(largest) else largest)
 
     def _middle(self) -> Trial:
         """Return the middle of the best, or the best where that looks slower than the reference."""
         ranking = self.branches.ranking
         middle = ranking.middle_of_best(self.sound)
-        speedup = self.speedup(middle)
-        return ranking.best_of(self.sound) if speedup and speedup.ratio < 1 else middle
+        return ranking.best_of(self.sound) if self._looks_slower(middle) else middle
+
+    def _looks_slower(self, trial: Trial) -> bool:
+        """Return whether a trial is expected to be slower than the reference."""
+        speedup = self.speedup(trial)
+        return speedup is not None and speedup.ratio < 1
 
     def speedup(self, trial: Trial) -> Speedup | None:
         """Return how many times as fast as the reference a trial is; None if that is unknown."""
