@@ -1,8 +1,9 @@
 """The trunk and its branches: the reference recipe, then trials, judged at equal modelled time.
 
 Every trial trains from the same fresh weights on the same order of samples, in stretches that
-end at modelled times, each twice the one before. The trunk, on which the noise scale is
-measured, is the reference recipe's first stretch; the reference is trial 0.
+end at modelled times, each twice the one before, or less where the budget leaves no more. The
+trunk, on which the noise scale is measured, is the reference recipe's first stretch; the
+reference is trial 0.
 
 What promises most is tried first, for a first stretch alone; when it was, the leaders are trained
 for twice as long, which moves what promises most. Once one has come to the target, no other is
@@ -39,6 +40,14 @@ _ARRIVAL_SLACK = 1.25
 _LEADERS = 3
 _CLEARLY_BEHIND = 0.7
 """How many trials go deeper at a time, none of them farther behind the best, in doublings."""
+
+_GROWTHS = (2.0, 2**0.5, 2**0.25)
+"""How many times as long a leader is trained, the most that the budget leaves."""
+_FIRST_SHARES = (1.0, 2**-0.5, 0.5)
+"""The share of a first stretch that a trial begins with, the most that the budget leaves.
+
+Both are few and fixed, so that a budget that a busy machine nibbles at plans the same.
+"""
 
 _TRAININGS = 3
 _MOST_TRAININGS = 5
@@ -145,15 +154,17 @@ class Branches:
         is_full = most is not None and len(trials) >= most
         if is_full or split is None or self._is_known(point):
             return None
-        step_time_s = self.cost.step_time_s(split)
-        stretch = self.schedule.stretch(
-            split=split,
-            learning_rate=self.trials.learning_rate(point),
-            trial=len(trials),
-            origin=origin,
-            end_s=min(self.schedule.first_stretch_s(step_time_s), self._last_s),
+        first_s = min(self.schedule.first_stretch_s(self.cost.step_time_s(split)), self._last_s)
+        return self._first_affordable(
+            self.schedule.stretch(
+                split=split,
+                learning_rate=self.trials.learning_rate(point),
+                trial=len(trials),
+                origin=origin,
+                end_s=share * first_s,
+            )
+            for share in _FIRST_SHARES
         )
-        return stretch if self.schedule.is_affordable(stretch) else None
 
     @cached_property
     def _last_s(self) -> float:
@@ -165,7 +176,7 @@ class Branches:
         return horizon_s if soonest_s is None else min(_ARRIVAL_SLACK * soonest_s, horizon_s)
 
     def _deepened(self) -> Iterator[Train]:
-        """Yield the next stretches of the leaders, the shallowest first."""
+        """Yield the next stretches of the leaders, the longest first, then the shallowest."""
         best = self.ranking.best
         if best is None:
             return
@@ -181,8 +192,9 @@ class Branches:
             for trial in self.trials.all
             if self._can_go_on(trial) and (trial.number in leaders or self._is_kept(trial))
         ]
-        for *_, trial in sorted(worth):
-            yield self._further(trial, min(2 * trial.end_s, self._last_s))
+        for growth in _GROWTHS:
+            for *_, trial in sorted(worth):
+                yield self._further(trial, min(growth * trial.end_s, self._last_s))
 
     def _further(self, trial: Trial, end_s: float) -> Train:
         """Return the stretch that takes a trial on to ``end_s``."""
@@ -201,9 +213,10 @@ class Branches:
         )
 
     def _can_go_on(self, trial: Trial) -> bool:
+        # The trunk may take a share of the time only: that it was cut is no want of time.
         return (
             trial.is_sound
-            and not trial.was_cut
+            and (trial.number == REFERENCE_TRIAL or not trial.was_cut)
             and trial.arrival_s is None
             and not trial.reaches(self._last_s)
         )

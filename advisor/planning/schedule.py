@@ -211,17 +211,20 @@ class Schedule:
         The first one always is: with it the answer begins, and it is short.
         """
         looks_s = self._evaluation_s * (1 + len(command.evaluation_steps))
-        expected_s = self._modelled_s(command) * self._slowdown + looks_s
+        slowdown = self._slowdown(measures_noise=command.measure_noise)
+        expected_s = self._modelled_s(command) * slowdown + looks_s
         return expected_s + self.reserve_s <= self.facts.remaining_s
 
-    @cached_property
-    def _slowdown(self) -> float:
-        """Real over modelled seconds of the trainings so far; 0 before there were any.
+    def _slowdown(self, *, measures_noise: bool) -> float:
+        """Return real over modelled seconds of the trainings so far; 0 before there were any.
 
-        Measuring noise takes time of its own: such trainings count only while there are no others.
+        Measuring noise takes time of its own: trainings that do count for such, others for others,
+        and each for the rest while there are no others.
         """
-        for measures_noise in (False, True):
-            trainings = [t for t in self._trainings if t.measures_noise is measures_noise]
+        for is_alike in (True, False):
+            trainings = [
+                t for t in self._trainings if (t.measures_noise is measures_noise) is is_alike
+            ]
             modelled_s = sum(training.modelled_s for training in trainings)
             if modelled_s:
                 return sum(max(0.0, t.wall_s - t.looks_s) for t in trainings) / modelled_s

@@ -12,6 +12,8 @@ from advisor.domain.commands import RunStep, TraceMemory, Train, Verify
 from advisor.domain.measurements import Log, OutOfMemory, TrainRun
 from advisor.domain.request import Objective
 from advisor.domain.task import OptimizerFamily, OptimizerProfile
+from advisor.planning.branches import Branches
+from advisor.planning.facts import Facts
 from advisor.planning.recommendation import RecommendationPlanner
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_gpu, a_profile, a_request
@@ -233,8 +235,12 @@ def test_a_busy_machine_cuts_stretches_short_and_keeps_the_budget(recommend: Rec
 def test_measuring_noise_for_long_is_no_sign_of_a_busy_machine(recommend: Recommend) -> None:
     trial_counts = []
     for noise_factor in (1.0, 4.0):
-        answer, log = recommend(_simulated(noise_factor=noise_factor))
+        request = a_request(memory_limit_bytes=_simulated().limit_bytes)
+        answer, log = recommend(_simulated(noise_factor=noise_factor), request)
         advice = _advice(answer)
+        reference, *_ = Branches(Facts(request, a_device(), log)).trials.all
+        assert reference.was_cut is (noise_factor > 1)
+        assert len(reference.runs) > 1, "the reference went no further"
         assert not any("busy machine" in caveat for caveat in advice.caveats)
         assert sum(entry.wall_s for entry in log) <= 63
         trial_counts.append(advice.search.trial_count)
