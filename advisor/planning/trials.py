@@ -175,8 +175,9 @@ class Trials:
         lead = min(sound, key=lambda trial: trial.curve.best_loss, default=None)
         if lead is None or lead.training is None or self.initial_loss is None:
             return True
-        seen, held_out = (self.initial_loss - c.best_loss for c in (lead.training, lead.curve))
-        return seen >= _TELLING_SHARE * held_out
+        # Not the lowest training loss: over the first steps the mean is that of a batch or two.
+        seen = self.initial_loss - lead.training.losses[-1]
+        return seen >= _TELLING_SHARE * (self.initial_loss - lead.curve.best_loss)
 
     def telling_curve(self, trial: Trial) -> LearningCurve:
         """Return the curve of a trial that shows the most."""

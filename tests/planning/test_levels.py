@@ -137,6 +137,15 @@ def test_training_losses_tell_once_they_fall_as_held_out_losses_do(
     assert [curve for *_, curve in Levels(trials).shown] == [trials.telling_curve(trial)]
 
 
+def test_one_batch_that_happens_to_be_easy_tells_nothing(facts: Facts) -> None:
+    begun = Trials(facts).initial_loss
+    assert begun is not None
+    held_out = a_curve(lambda time_s: begun * (1 - 0.2 * time_s / 8.0), 8.0)
+    easy_first = a_curve(lambda time_s: begun * (0.8 if time_s < 0.1 else 1.0), 8.0)
+    trial = replace(a_trial(0, power_law()), curve=held_out, training=easy_first)
+    assert not GivenTrials(facts, (trial,)).training_tells
+
+
 def test_nothing_trained_shows_no_levels(facts: Facts) -> None:
     assert levels_of(facts).all == []
 
