@@ -35,9 +35,6 @@ _ARRIVED_TIE = 0.15
 _DEEP_SHARE = 1.5
 """How much sooner than the best a trial may have ended to be compared with it."""
 
-_SETTLED_STEPS = 30
-"""In so many, running statistics forget all but 4 % of where they began, by PyTorch's default."""
-
 _BACKWARD_STEPS = 48
 
 
@@ -93,8 +90,8 @@ class Ranking:
         if theirs_s is not None and trial.end_s >= theirs_s:
             return -1 - math.log2(trial.end_s / theirs_s)
         time_s = min(trial.end_s, other.end_s)
-        by_training = self._ranks_by_training((trial, other), time_s)
-        loss_until = _progress_until if by_training else Trial.loss_until
+        tells = self.trials.training_tells and _is_honest((trial, other), time_s)
+        loss_until = _progress_until if tells else Trial.loss_until
         ours, theirs = loss_until(trial, time_s), loss_until(other, time_s)
         ahead = (
             _doublings_since(trial, time_s, theirs, loss_until)
@@ -102,18 +99,6 @@ class Ranking:
             else -_doublings_since(other, time_s, ours, loss_until)
         )
         return ahead + self.credit(trial, other)
-
-    def _ranks_by_training(self, trials: Sequence[Trial], time_s: float) -> bool:
-        """Return whether some trials are ranked by their training losses at a modelled second.
-
-        Where batches are normalised, they do only until the running statistics have settled. By
-        its own statistics a batch looks the better the larger it is, and the hotter the rate.
-        """
-        if not (self.trials.training_tells and _is_honest(trials, time_s)):
-            return False
-        has_norm = self.trials.facts.profile.batch_norm_layer_count > 0
-        have_settled = all(time_s >= _SETTLED_STEPS * trial.curve.times_s[0] for trial in trials)
-        return not (has_norm and have_settled)
 
     def credit(self, trial: Trial, other: Trial) -> float:
         """Return the doublings that ``trial`` is granted for being the cooler; below 0 if not."""

@@ -10,11 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from advisor.estimators.learning_curve import LearningCurve
-from advisor.planning.facts import Facts
 from advisor.planning.trials import Trial
-from tests.support.builders import a_device, a_request, an_inspection
-from tests.support.given_trials import Loss, a_trial, power_law, ranking_of
+from tests.support.given_trials import a_trial, power_law, ranking_of
 
 _exponents = st.floats(0.1, 2)
 _scales = st.floats(0.1, 10)
@@ -212,28 +209,3 @@ def test_when_a_loss_was_left_behind_is_read_off_the_curve(exponent: float, shar
     trial = a_trial(0, power_law(exponent))
     time_s = ranking_of(trial).time_at(trial, trial.loss_until(share * 8.0))
     assert math.log2(time_s / (share * 8.0)) == pytest.approx(0, abs=0.2)
-
-
-@pytest.mark.parametrize(
-    ("norm_count", "step_count", "by_training"),
-    [(0, 128, True), (4, 128, False), (4, 20, True), (0, 20, True)],
-)
-def test_held_out_losses_rank_once_running_statistics_have_settled(
-    norm_count: int, step_count: int, *, by_training: bool
-) -> None:
-    facts = Facts(a_request(), a_device(), (an_inspection(batch_norm_layer_count=norm_count),))
-
-    times_s = tuple(8.0 * step_count ** (part / 20 - 1) for part in range(21))
-
-    def trained(number: int, seen: Loss, held_out: Loss) -> Trial:
-        return replace(
-            a_trial(number, held_out),
-            curve=LearningCurve(times_s, tuple(map(held_out, times_s))),
-            training=LearningCurve(times_s, tuple(map(seen, times_s))),
-        )
-
-    quick, slow = power_law(0.6), power_law(0.4)
-    flattered = trained(0, quick, slow)
-    better = trained(1, slow, quick)
-    lead = ranking_of(flattered, better, facts=facts).lead(flattered, better)
-    assert (lead > 0) is by_training
