@@ -23,6 +23,9 @@ from advisor.ports.proposer import Point
 _PROGRESS_SHARES = (0.002, 0.02)
 _LOSS_SHARE = 0.03
 
+_BEGUN_SHARE = 0.5
+"""A reference whose loss has fallen by less than this share of another's has hardly begun to."""
+
 _TIE = 1.1
 """Times to the target within this factor are the same, for all that a short trial can tell."""
 
@@ -108,12 +111,15 @@ class Chooser:
 
     @cached_property
     def _has_settled(self) -> bool:
-        """Whether the reference's loss has all but stopped falling."""
+        """Whether the reference's loss has all but stopped falling, and no target is asked for."""
         reference = self.trials.reference
-        if reference is None or reference not in self.sound:
+        has_target = self.facts.request.target_loss is not None
+        if has_target or reference is None or reference not in self.sound:
             return False
-        halfway = reference.curve.best_until(reference.end_s / 2)
-        return halfway <= self.nearly(reference.curve.best_loss)
+        start, best = reference.curve.losses[0], reference.curve.best_loss
+        lowest = min(trial.curve.best_loss for trial in self.sound)
+        has_begun = start - best >= _BEGUN_SHARE * (start - lowest)
+        return has_begun and reference.curve.best_until(reference.end_s / 2) <= self.nearly(best)
 
     def nearly(self, loss: float) -> float:
         """Return the loss that is as good as ``loss``: the last bit of the way is noise.
@@ -208,7 +214,7 @@ class Chooser:
         """
         if not self.sound:
             return None
-        if self._was_target_met or not self._has_settled:
+        if not self._has_settled:
             return _trained(self._middle())
         best = self._least(self.time_to_target_s)
         if best is None or best.trial is None:

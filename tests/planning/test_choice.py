@@ -168,6 +168,32 @@ def test_where_the_reference_has_settled_nothing_is_chosen_that_is_expected_to_b
     assert _chosen(facts, reference, a_trial(1, a_little_sooner, lr_multiplier=4.0)) == 0
 
 
+def _hardly_falling(time_s: float) -> float:
+    return 2.3 - 1e-4 * time_s
+
+
+def test_a_reference_that_has_hardly_begun_to_learn_has_not_settled(facts: Facts) -> None:
+    trials = [a_trial(0, _hardly_falling), a_trial(1, power_law(), lr_multiplier=4.0)]
+    chooser = GivenChooser(facts, tuple(trials))
+    assert _chosen(facts, *trials) == 1
+    assert chooser.target_loss == chooser.nearly(trials[1].curve.best_loss)
+
+
+def test_short_of_a_target_it_does_not_matter_whether_the_reference_has_settled(
+    facts_with_target: Facts,
+) -> None:
+    def settling(time_s: float) -> float:
+        return 1 + 0.5 * (time_s / 0.5) ** -3
+
+    trials = [
+        a_trial(0, settling),
+        a_trial(1, lambda time_s: settling(2 * time_s)),
+        a_trial(2, power_law(scale=1.9)),
+    ]
+    assert not any(trial.arrival_s for trial in trials)
+    assert _chosen(facts_with_target, *trials) == 2
+
+
 def test_a_setting_that_looks_slower_than_the_reference_is_not_chosen_for_its_place(
     facts_with_target: Facts,
 ) -> None:
