@@ -49,7 +49,7 @@ def main() -> int:
                 record(workload, arguments.seeds)
         case "compare":
             for workload in arguments.workloads:
-                forget_answers(answers_path(workload.name), arguments.again)
+                forget_answers(answers_path(workload.name), arguments.again, arguments.costs)
                 recording = read_recording(path_of(workload.name))
                 if any(missing_settings(recording, s) for s in recorded_seeds(recording)):
                     print(
@@ -105,7 +105,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--output", type=Path, default=RESULTS, help="where the JSON goes, and the plot beside it"
     )
     _add_methods(tasks.choices["compare"], "--methods", list(METHODS), "methods to ask")
-    _add_methods(tasks.choices["compare"], "--again", [], "methods whose answers to forget first")
+    _add_methods(tasks.choices["compare"], "--again", [], "methods whose answers at these costs to forget first")
     tasks.choices["compare"].add_argument(
         "--costs",
         nargs="+",

@@ -52,9 +52,16 @@ def add_answer(path: Path, case: Case, found: Found) -> None:
     append_line(path, {"case": asdict(case), "found": asdict(found)})
 
 
-def forget_answers(path: Path, methods: Collection[str]) -> None:
-    """Forget all answers of some methods."""
-    keep_lines(path, lambda line: line["case"]["method"] not in methods)
+def forget_answers(
+    path: Path, methods: Collection[str], shares: Collection[float | None] = COSTS
+) -> None:
+    """Forget what some methods answered at some costs."""
+
+    def is_kept(line: dict[str, Any]) -> bool:
+        case = line["case"]
+        return case["method"] not in methods or case["share"] not in shares
+
+    keep_lines(path, is_kept)
 
 
 def _found(fields: dict[str, Any]) -> Found:

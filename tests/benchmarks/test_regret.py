@@ -199,7 +199,9 @@ def test_answers_are_remembered_by_what_was_asked(tmp_path: Path) -> None:
     add_answer(path, theirs, Found(setting=None, note="none"))
     assert read_answers(path) == {ours: found, theirs: Found(setting=None, note="none")}
     assert replace(ours, target_loss=1.9) not in read_answers(path)
-    forget_answers(path, [OURS])
+    forget_answers(path, [OURS], [None, 1.0])
+    assert list(read_answers(path)) == [ours, theirs]
+    forget_answers(path, [OURS, "random"], [0.5])
     assert list(read_answers(path)) == [theirs]
     forget_answers(tmp_path / "none", [OURS])
 
