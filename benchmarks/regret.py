@@ -105,7 +105,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--output", type=Path, default=RESULTS, help="where the JSON goes, and the plot beside it"
     )
     _add_methods(tasks.choices["compare"], "--methods", list(METHODS), "methods to ask")
-    _add_methods(tasks.choices["compare"], "--again", [], "methods whose answers at these costs to forget first")
+    _add_methods(tasks.choices["compare"], "--again", [], "methods to ask anew at these costs")
     tasks.choices["compare"].add_argument(
         "--costs",
         nargs="+",
