@@ -187,13 +187,13 @@ class Branches:
         }
         rivals = sorted(behind, key=lambda number: behind[number])[:_LEADERS]
         leaders = [n for n in rivals if behind[n] <= _CLEARLY_BEHIND]
-        worth = [
+        worth = sorted(
             (round(2 * math.log2(trial.end_s)), behind[trial.number], trial.number, trial)
             for trial in self.trials.all
             if self._can_go_on(trial) and (trial.number in leaders or self._is_kept(trial))
-        ]
+        )
         for growth in _GROWTHS:
-            for *_, trial in sorted(worth):
+            for *_, trial in worth:
                 yield self._further(trial, min(growth * trial.end_s, self._last_s))
 
     def _further(self, trial: Trial, end_s: float) -> Train:

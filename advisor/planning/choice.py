@@ -92,9 +92,9 @@ class Chooser:
     def target_loss(self) -> float | None:
         """The loss by whose time trials are ranked; None without trials.
 
-        The user's where some trial came to it. Else what the reference recipe has settled at:
-        what lies below is overfitting's luck as much as merit. Else, where it has not settled,
-        nearly the best that any trial came to.
+        The user's where some trial came to it. Where there is none, what the reference recipe has
+        settled at: what lies below is overfitting's luck as much as merit. Else nearly the best
+        that any trial came to.
         """
         if not self.sound:
             return None

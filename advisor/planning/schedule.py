@@ -1,6 +1,7 @@
 """How far and at what cost trials are trained: stretches, and what is affordable.
 
-A trial is trained in stretches, each one command, which end at modelled times that double.
+A trial is trained in stretches, each one command, which end at modelled times that double
+while the budget allows it.
 """
 
 from __future__ import annotations
@@ -218,17 +219,15 @@ class Schedule:
     def _slowdown(self, *, measures_noise: bool) -> float:
         """Return real over modelled seconds of the trainings so far; 0 before there were any.
 
-        Measuring noise takes time of its own: trainings that do count for such, others for others,
-        and each for the rest while there are no others.
+        Measuring noise takes time of its own: trainings count for their like alone, and for all
+        while those have none.
         """
-        for is_alike in (True, False):
-            trainings = [
-                t for t in self._trainings if (t.measures_noise is measures_noise) is is_alike
-            ]
-            modelled_s = sum(training.modelled_s for training in trainings)
-            if modelled_s:
-                return sum(max(0.0, t.wall_s - t.looks_s) for t in trainings) / modelled_s
-        return 0.0
+        alike = [t for t in self._trainings if t.measures_noise is measures_noise]
+        trainings = alike or self._trainings
+        modelled_s = sum(t.modelled_s for t in trainings)
+        if not modelled_s:
+            return 0.0
+        return sum(max(0.0, t.wall_s - t.looks_s) for t in trainings) / modelled_s
 
     @cached_property
     def _trainings(self) -> tuple[_Training, ...]:

@@ -52,9 +52,7 @@ def add_answer(path: Path, case: Case, found: Found) -> None:
     append_line(path, {"case": asdict(case), "found": asdict(found)})
 
 
-def forget_answers(
-    path: Path, methods: Collection[str], shares: Collection[float | None] = COSTS
-) -> None:
+def forget_answers(path: Path, methods: Collection[str], shares: Collection[float | None]) -> None:
     """Forget what some methods answered at some costs."""
 
     def is_kept(line: dict[str, Any]) -> bool:

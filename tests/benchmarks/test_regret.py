@@ -203,7 +203,7 @@ def test_answers_are_remembered_by_what_was_asked(tmp_path: Path) -> None:
     assert list(read_answers(path)) == [ours, theirs]
     forget_answers(path, [OURS, "random"], [0.5])
     assert list(read_answers(path)) == [theirs]
-    forget_answers(tmp_path / "none", [OURS])
+    forget_answers(tmp_path / "none", [OURS], [0.5])
 
 
 def test_methods_with_a_frontier_are_asked_at_every_cost_with_every_seed() -> None:

@@ -53,6 +53,11 @@ class GivenChooser(Chooser):
         return GivenBranches(self.facts, self.given)
 
 
+def _settling(time_s: float) -> float:
+    """Return the loss of a training that soon falls no further than 1."""
+    return 1 + 0.5 * (time_s / 0.5) ** -3
+
+
 @pytest.fixture
 def facts(begin: Begin) -> Facts:
     """The log of a recommendation up to its first trial."""
@@ -142,14 +147,11 @@ def test_without_a_target_it_is_the_middle_too_while_the_reference_falls(facts: 
 def test_where_the_reference_has_settled_the_largest_of_the_soonest_is_chosen(
     facts: Facts,
 ) -> None:
-    def settling(time_s: float) -> float:
-        return 1 + 0.5 * (time_s / 0.5) ** -3
-
     trials = [
-        a_trial(0, settling),
-        a_trial(1, lambda time_s: settling(2 * time_s), batch_size=8),
-        a_trial(2, lambda time_s: settling(1.98 * time_s), batch_size=64),
-        a_trial(3, lambda time_s: settling(1.2 * time_s), batch_size=256),
+        a_trial(0, _settling),
+        a_trial(1, lambda time_s: _settling(2 * time_s), batch_size=8),
+        a_trial(2, lambda time_s: _settling(1.98 * time_s), batch_size=64),
+        a_trial(3, lambda time_s: _settling(1.2 * time_s), batch_size=256),
     ]
     assert _chosen(facts, *trials) == 2
 
@@ -157,23 +159,19 @@ def test_where_the_reference_has_settled_the_largest_of_the_soonest_is_chosen(
 def test_where_the_reference_has_settled_nothing_is_chosen_that_is_expected_to_be_slower(
     facts: Facts,
 ) -> None:
-    def settling(time_s: float) -> float:
-        return 1 + 0.5 * (time_s / 0.5) ** -3
-
     def a_little_sooner(time_s: float) -> float:
-        return settling(1.15 * time_s)
+        return _settling(1.15 * time_s)
 
-    reference = a_trial(0, settling)
+    reference = a_trial(0, _settling)
     assert _chosen(facts, reference, a_trial(1, a_little_sooner, lr_multiplier=0.9)) == 1
     assert _chosen(facts, reference, a_trial(1, a_little_sooner, lr_multiplier=4.0)) == 0
 
 
-def _hardly_falling(time_s: float) -> float:
-    return 2.3 - 1e-4 * time_s
-
-
 def test_a_reference_that_has_hardly_begun_to_learn_has_not_settled(facts: Facts) -> None:
-    trials = [a_trial(0, _hardly_falling), a_trial(1, power_law(), lr_multiplier=4.0)]
+    trials = [
+        a_trial(0, lambda time_s: 2.3 - 1e-4 * time_s),
+        a_trial(1, power_law(), lr_multiplier=4.0),
+    ]
     chooser = GivenChooser(facts, tuple(trials))
     assert _chosen(facts, *trials) == 1
     assert chooser.target_loss == chooser.nearly(trials[1].curve.best_loss)
@@ -182,12 +180,9 @@ def test_a_reference_that_has_hardly_begun_to_learn_has_not_settled(facts: Facts
 def test_short_of_a_target_it_does_not_matter_whether_the_reference_has_settled(
     facts_with_target: Facts,
 ) -> None:
-    def settling(time_s: float) -> float:
-        return 1 + 0.5 * (time_s / 0.5) ** -3
-
     trials = [
-        a_trial(0, settling),
-        a_trial(1, lambda time_s: settling(2 * time_s)),
+        a_trial(0, _settling),
+        a_trial(1, lambda time_s: _settling(2 * time_s)),
         a_trial(2, power_law(scale=1.9)),
     ]
     assert not any(trial.arrival_s for trial in trials)
