@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 
 from advisor.domain.advice import Advice
 from advisor.domain.device import Device
@@ -26,7 +27,7 @@ def fingerprint(request: AdviceRequest, device: Device, *, shared_by: str | None
 
     A digest of everything that bears on the answer: the request but for the device's name, its
     priority and the leave to use the cache; what the device is, but not which of several alike
-    or what is free on it; and the versions of what measures.
+    or what is free on it; and what measures: torch's version and our own sources.
 
     Args:
         request: The request.
@@ -45,7 +46,8 @@ def fingerprint(request: AdviceRequest, device: Device, *, shared_by: str | None
             "total_bytes": device.total_bytes,
             "driver_version": device.driver_version,
         },
-        "versions": _versions(),
+        "torch": _torch_version(),
+        "sources": digest_of_sources(Path(__file__).parents[1]),
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
@@ -82,12 +84,23 @@ async def find_cached_advice(
 
 
 @cache
-def _versions() -> dict[str, str | None]:
-    return {name: _version(name) for name in ("bsadvise", "torch")}
+def digest_of_sources(package: Path) -> str:
+    """Return a digest of a package's modules: a checkout changes while its version does not.
+
+    Args:
+        package: Its directory.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
 
 
-def _version(distribution: str) -> str | None:
+@cache
+def _torch_version() -> str | None:
     try:
-        return metadata.version(distribution)
+        return metadata.version("torch")
     except metadata.PackageNotFoundError:
         return None

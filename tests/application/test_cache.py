@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from advisor.application.cache import fingerprint, is_reusable
+from advisor.application.cache import digest_of_sources, fingerprint, is_reusable
 from advisor.domain.request import AdviceRequest, Objective, Priority
 from tests.support.builders import GIB, a_device, a_gpu, a_request, a_source, an_advice
 
@@ -57,6 +59,20 @@ def test_cards_that_are_alike_share_answers_and_others_do_not() -> None:
     assert key != fingerprint(a_request(), a_gpu(0, driver_version="1"))
     assert key != fingerprint(a_request(), a_gpu(0, total_bytes=40 * GIB))
     assert key != fingerprint(a_request(), a_gpu(0, present=False))
+
+
+def test_other_sources_have_another_digest(tmp_path: Path) -> None:
+    def digest(name: str, content: Mapping[str, str]) -> str:
+        for module, text in content.items():
+            path = tmp_path / name / module
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return digest_of_sources(tmp_path / name)
+
+    one = digest("one", {"a.py": "x = 1", "under/b.py": "y = 2"})
+    assert one == digest("alike", {"under/b.py": "y = 2", "a.py": "x = 1", "under/note.txt": "-"})
+    assert one != digest("edited", {"a.py": "x = 3", "under/b.py": "y = 2"})
+    assert one != digest("renamed", {"a.py": "x = 1", "b.py": "y = 2"})
 
 
 def test_advice_that_no_longer_fits_is_not_given() -> None:
