@@ -39,6 +39,11 @@ class NoiseScale:
     value: float
     interval: tuple[float, float] | None
 
+    @property
+    def log_deviation(self) -> float | None:
+        """The standard deviation of ln 𝓑; None when it is not bounded."""
+        return None if self.interval is None else math.log(self.interval[1] / self.value) / _Z_80
+
 
 def estimate_noise_scale(
     small_batch_size: int,

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from advisor.domain.task import OptimizerFamily
+from advisor.estimators.noise_scale import NoiseScale
 from advisor.estimators.ridge_fit import fit_ridge_law
 from advisor.estimators.ridge_law import Array, RidgeLaw, Setting
 from advisor.planning.batch_sizes import BatchSizes
@@ -89,7 +90,20 @@ class Prospects:
             is_adaptive=facts.profile.optimizer.family is not OptimizerFamily.SGD,
             exponent=levels.exponent,
             broken=self._broken,
+            noise_scale=self._noise_scale,
+            lag=self._lag,
         )
+
+    @property
+    def _noise_scale(self) -> NoiseScale | None:
+        """𝓑 while it is the best that is known of B_c: arrivals at the target tell better."""
+        return self.batches.noise_scale if self.trials.soonest_s is None else None
+
+    @property
+    def _lag(self) -> float:
+        """Steps by which momentum is behind from rest."""
+        momentum = self.trials.facts.profile.optimizer.momentum or 0.0
+        return momentum / (1 - momentum) if 0 < momentum < 1 else 0.0
 
     @cached_property
     def _broken(self) -> list[int]:

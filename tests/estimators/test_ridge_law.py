@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from advisor.estimators.noise_scale import NoiseScale
 from advisor.estimators.ridge_fit import Level, fit_ridge_law
 from advisor.estimators.ridge_law import RidgeLaw, Setting, Slope
 
@@ -127,11 +128,15 @@ def levels_by(law: RidgeLaw, flows: tuple[float, ...] = (2.0, 5.0, 12.0)) -> lis
 
 
 def fit(
-    levels: list[Level], *, is_adaptive: bool = False, broken: tuple[int, ...] = ()
+    levels: list[Level],
+    *,
+    is_adaptive: bool = False,
+    broken: tuple[int, ...] = (),
+    lag: float = 0.0,
 ) -> RidgeLaw:
     """Return the geometric means of the laws that fit."""
     law = fit_ridge_law(
-        REFERENCE, SETTINGS, levels, is_adaptive=is_adaptive, exponent=0.05, broken=broken
+        REFERENCE, SETTINGS, levels, is_adaptive=is_adaptive, exponent=0.05, broken=broken, lag=lag
     )
     return replace(
         law,
@@ -187,6 +192,55 @@ def test_with_nothing_seen_the_law_is_about_the_reference() -> None:
     assert nothing.largest_rate[0] == pytest.approx(16 * REFERENCE.learning_rate)
     assert alone.largest_rate[0] == nothing.largest_rate[0]
     assert nothing.critical_batch_size[0] == pytest.approx(2.5 * REFERENCE.batch_size)
+
+
+def critical_batch(noise_scale: NoiseScale | None) -> tuple[float, float]:
+    """Mean and variance of ln B_c with nothing trained."""
+    law = fit_ridge_law(REFERENCE, [], [], is_adaptive=False, exponent=0.5, noise_scale=noise_scale)
+    logs = np.log(law.critical_batch_size)
+    centre = float(law.mean(logs))
+    return centre, float(law.mean((logs - centre) ** 2))
+
+
+def measured(value: float, factor: float) -> NoiseScale:
+    return NoiseScale(value, (value / factor, value * factor))
+
+
+@given(st.floats(2, 2000), st.floats(1.1, 10))
+def test_the_critical_batch_is_expected_about_the_measured_noise_scale(
+    value: float, factor: float
+) -> None:
+    unknown, spread = critical_batch(None)
+    known, known_spread = critical_batch(measured(value, factor))
+    low, high = sorted((unknown, math.log(value)))
+    assert low - 0.05 <= known <= high + 0.05
+    assert known_spread < spread
+    vaguer, _ = critical_batch(measured(value, 3 * factor))
+    assert abs(vaguer - unknown) <= abs(known - unknown) + 0.05
+
+
+@given(st.floats(1e12, 1e20))
+def test_a_noise_scale_that_is_out_of_the_question_says_little(factor: float) -> None:
+    unknown, _ = critical_batch(None)
+    for value in (REFERENCE.batch_size * factor, REFERENCE.batch_size / factor):
+        assert critical_batch(measured(value, 1.1))[0] == pytest.approx(unknown, abs=0.7)
+
+
+def test_a_noise_scale_without_bounds_says_nothing_of_the_critical_batch() -> None:
+    assert critical_batch(NoiseScale(1e4, None)) == critical_batch(None)
+
+
+@given(st.floats(1, 99), st.floats(8, 40))
+def test_what_momentum_delays_says_little_of_heat_until_it_is_over(
+    lag: float, steps: float
+) -> None:
+    def largest_rate(steps: float, lag: float) -> float:
+        # Four times the rate would take a fourth of the steps, were it not hot.
+        level = Level(steps={3: steps, 4: steps}, missed={}, slope=SLOPE)
+        return float(fit([level], lag=lag).largest_rate[0])
+
+    assert largest_rate(steps, lag) > largest_rate(steps, 0.0)
+    assert largest_rate(1e4 * lag, lag) == pytest.approx(largest_rate(1e4 * lag, 0.0), rel=0.01)
 
 
 def test_what_broke_was_too_hot() -> None:

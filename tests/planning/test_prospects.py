@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from advisor.domain.task import OptimizerFamily
@@ -9,6 +10,7 @@ from advisor.planning.batch_sizes import BatchSizes
 from advisor.planning.facts import Facts
 from advisor.planning.prospects import Prospects
 from advisor.planning.trials import Trial
+from advisor.ports.proposer import Point
 from tests.planning.conftest import Begin
 from tests.support.builders import a_profile, an_optimizer
 from tests.support.given_trials import GivenTrials, a_trial
@@ -41,6 +43,7 @@ def tried(
     slowness: float,
     batch_size: int = 32,
     *,
+    target_loss: float | None = None,
     diverged: bool = False,
 ) -> Trial:
     """Return a trial whose loss falls by the inverse root of its time over a slowness."""
@@ -50,6 +53,7 @@ def tried(
         batch_size=batch_size,
         lr_multiplier=multiplier,
         learning_rate=RATE * multiplier * batch_size / 32,
+        target_loss=target_loss,
         diverged=diverged,
     )
 
@@ -75,7 +79,7 @@ def test_what_was_as_quick_as_the_flow_was_not_hot(facts: Facts) -> None:
     flowing = prospects_of(facts, tried(0, 1.0, 4.0), tried(1, 4.0, 1.0)).law
     hindered = prospects_of(facts, tried(0, 1.0, 4.0), tried(1, 4.0, 4.0)).law
     hot = (32, 4 * RATE)
-    assert flowing.mean(flowing.heat(*hot)) < 0.5 < hindered.mean(hindered.heat(*hot))
+    assert 2 * flowing.mean(flowing.heat(*hot)) < hindered.mean(hindered.heat(*hot))
 
 
 def test_the_dearer_a_sample_is_the_smaller_the_batch(begin: Begin) -> None:
@@ -111,3 +115,36 @@ def test_it_is_the_same_again(begin: Begin, family: OptimizerFamily) -> None:
     assert one.most_hopeful == other.most_hopeful
     assert one.surest == other.surest
     assert bool((one.law.noise_scale > 0).all()) == (family is not OptimizerFamily.SGD)
+
+
+def hoped_for(facts: Facts, target_loss: float | None) -> Point:
+    reference = tried(0, 1.0, 4.0, target_loss=target_loss)
+    return prospects_of(facts, reference).most_hopeful.point
+
+
+def test_the_noisier_the_gradients_the_larger_the_batch_until_the_target_is_reached(
+    begin: Begin,
+) -> None:
+    quiet, noisy = (begin(a_simulated(gradient_noise=noise)) for noise in (0.1, 40.0))
+    sizes = [hoped_for(facts, None).effective_batch_size for facts in (quiet, noisy)]
+    assert sizes[0] < sizes[1]
+    lowest = tried(0, 1.0, 4.0).curve.losses[-1]
+    assert hoped_for(quiet, 1.5 * lowest) == hoped_for(noisy, 1.5 * lowest)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9, 0.999, 1.0, None])
+def test_momentum_makes_early_trials_say_less_of_heat(begin: Begin, momentum: float | None) -> None:
+    def largest_rate(momentum: float | None) -> float:
+        profile = a_profile(
+            optimizer=an_optimizer(family=OptimizerFamily.SGD, momentum=momentum),
+            reference_batch_size=32,
+            reference_learning_rate=RATE,
+        )
+        facts = begin(SimulatedDevice(profile=profile, fixed_time_s=0.5, sample_time_s=1e-3))
+        law = prospects_of(facts, tried(0, 1.0, 4.0), tried(1, 4.0, 4.0)).law
+        return float(np.exp(law.mean(np.log(law.largest_rate))))
+
+    if momentum in (0.9, 0.999):
+        assert largest_rate(momentum) > largest_rate(None)
+    else:
+        assert largest_rate(momentum) == largest_rate(None)
