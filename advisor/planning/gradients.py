@@ -17,17 +17,21 @@ from advisor.planning.trials import REFERENCE_TRIAL
 
 
 def norms_of_reference(facts: Facts) -> GradientNormStatistics | None:
-    """Return the norms of the latest stretch that has enough of them; None when none has."""
-    for _, _, norms in reversed(list(_measured(facts))):
-        found = norm_statistics(norms.raw_norms)
-        if found is not None:
-            return GradientNormStatistics(
-                effective_batch_size=norms.big_batch_size,
-                step_count=len(norms.raw_norms),
-                median=found.median,
-                percentile_90=found.percentile_90,
-            )
-    return None
+    """Return the norms of its steps that were looked at; None when they are too few.
+
+    Of all of them: they shrink as a model learns, and what is no outlier at first must pass.
+    """
+    measured = [norms for _, _, norms in _measured(facts)]
+    raw_norms = [norm for norms in measured for norm in norms.raw_norms]
+    found = norm_statistics(raw_norms)
+    if found is None:
+        return None
+    return GradientNormStatistics(
+        effective_batch_size=measured[0].big_batch_size,
+        step_count=len(raw_norms),
+        median=found.median,
+        percentile_90=found.percentile_90,
+    )
 
 
 def clip_gradient_norm(facts: Facts, chooser: Chooser, choice: Choice) -> float | None:

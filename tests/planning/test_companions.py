@@ -191,18 +191,33 @@ def test_gradients_are_clipped_where_their_norms_were(tell: Tell) -> None:
     assert clips[128] <= norms.percentile_90 * 1.05
 
 
+def test_what_is_usual_at_first_is_not_clipped_because_norms_shrink(tell: Tell) -> None:
+    facts = tell(SGD).facts
+    early, late = tuple(1.0 + 0.01 * step for step in range(30)), (0.01,) * 60
+    trunk = next(entry for entry in facts.log if _with_raw_norms(entry, early) != entry)
+    log = (*facts.log, _with_raw_norms(trunk, late))
+    log = tuple(_with_raw_norms(entry, early) if entry is trunk else entry for entry in log)
+    norms = norms_of_reference(replace(facts, log=log))
+    assert norms is not None
+    assert norms.step_count == len(early) + len(late)
+    assert norms.median == 0.01
+    assert norms.percentile_90 > early[len(early) // 2]
+
+
 def test_logs_from_before_norms_were_kept_give_no_clipping(tell: Tell) -> None:
     told = tell(SGD)
-    older = Told(replace(told.facts, log=tuple(map(_without_raw_norms, told.facts.log))))
+    older = Told(
+        replace(told.facts, log=tuple(_with_raw_norms(entry, ()) for entry in told.facts.log))
+    )
     assert norms_of_reference(older.facts) is None
     assert clip_gradient_norm(older.facts, older.chooser, a_choice(32, 0.01)) is None
 
 
-def _without_raw_norms(entry: Measurement) -> Measurement:
+def _with_raw_norms(entry: Measurement, raw_norms: tuple[float, ...]) -> Measurement:
     run = entry.outcome
     if not isinstance(run, TrainRun) or run.gradient_norms is None:
         return entry
-    norms = replace(run.gradient_norms, raw_norms=())
+    norms = replace(run.gradient_norms, raw_norms=raw_norms)
     return replace(entry, outcome=replace(run, gradient_norms=norms))
 
 
