@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from advisor.domain.commands import Train
-from advisor.domain.measurements import TrainRun
+from advisor.domain.measurements import GradientNorms, TrainRun
 from advisor.estimators.efficiency import fastest_batch_size
 from advisor.estimators.noise_scale import NoiseScale, estimate_noise_scale
 from advisor.planning.facts import Facts
@@ -18,6 +18,16 @@ from advisor.planning.step_cost import StepCost
 
 _LEAST_STEPS, _TRIAL_SHARE = 6, 0.8
 """A batch is tried only if so much of the longest trial holds this many of its steps."""
+
+
+def noise_scale_of(norms: GradientNorms) -> NoiseScale | None:
+    """Return 𝓑 as one stretch showed it; None when it cannot be told."""
+    return estimate_noise_scale(
+        norms.small_batch_size,
+        norms.big_batch_size,
+        norms.small_squared_norms,
+        norms.big_squared_norms,
+    )
 
 
 @dataclass(frozen=True)
@@ -38,16 +48,9 @@ class BatchSizes:
     @cached_property
     def noise_scale(self) -> NoiseScale | None:
         """𝓑 as the trunk showed it; None when it was not measured."""
-        for _, run in self.facts.figures(Train, TrainRun):
-            norms = run.gradient_norms
-            if norms is not None:
-                return estimate_noise_scale(
-                    norms.small_batch_size,
-                    norms.big_batch_size,
-                    norms.small_squared_norms,
-                    norms.big_squared_norms,
-                )
-        return None
+        runs = (run for _, run in self.facts.figures(Train, TrainRun))
+        stretches = (run.gradient_norms for run in runs if run.gradient_norms is not None)
+        return next(map(noise_scale_of, stretches), None)
 
     def worth_trying(self) -> tuple[int, ...]:
         """Return the batch that was asked for; else B₀ and W times the powers of two.

@@ -9,8 +9,8 @@ from advisor.domain.commands import Train
 from advisor.domain.measurements import GradientNorms, TrainRun
 from advisor.domain.request import Objective
 from advisor.estimators.gradient_clipping import carry_norm, norm_statistics
-from advisor.estimators.noise_scale import estimate_noise_scale
 from advisor.planning.batch_schedule import NoiseStretch, plan_batches
+from advisor.planning.batch_sizes import noise_scale_of
 from advisor.planning.choice import Choice, Chooser
 from advisor.planning.facts import Facts
 from advisor.planning.trials import REFERENCE_TRIAL
@@ -84,11 +84,6 @@ def _measured(facts: Facts) -> Iterator[tuple[Train, TrainRun, GradientNorms]]:
 
 
 def _stretch(command: Train, norms: GradientNorms) -> Iterator[NoiseStretch]:
-    noise = estimate_noise_scale(
-        norms.small_batch_size,
-        norms.big_batch_size,
-        norms.small_squared_norms,
-        norms.big_squared_norms,
-    )
+    noise = noise_scale_of(norms)
     if noise is not None:
         yield NoiseStretch(command.first_sample, noise)
