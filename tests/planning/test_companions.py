@@ -194,10 +194,9 @@ def test_gradients_are_clipped_where_their_norms_were(tell: Tell) -> None:
 def test_what_is_usual_at_first_is_not_clipped_because_norms_shrink(tell: Tell) -> None:
     facts = tell(SGD).facts
     early, late = tuple(1.0 + 0.01 * step for step in range(30)), (0.01,) * 60
-    trunk = next(entry for entry in facts.log if _with_raw_norms(entry, early) != entry)
-    log = (*facts.log, _with_raw_norms(trunk, late))
-    log = tuple(_with_raw_norms(entry, early) if entry is trunk else entry for entry in log)
-    norms = norms_of_reference(replace(facts, log=log))
+    log = [_with_raw_norms(entry, early) for entry in facts.log]
+    (later,) = (entry for entry in (_with_raw_norms(e, late) for e in log) if entry not in log)
+    norms = norms_of_reference(replace(facts, log=(*log, later)))
     assert norms is not None
     assert norms.step_count == len(early) + len(late)
     assert norms.median == 0.01

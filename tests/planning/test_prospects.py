@@ -75,11 +75,12 @@ def test_no_setting_is_hoped_for_that_is_far_hotter_than_what_trained_well(facts
     assert burnt.surest.point.lr_multiplier < warm.surest.point.lr_multiplier
 
 
-def test_what_was_as_quick_as_the_flow_was_not_hot(facts: Facts) -> None:
+def test_what_was_as_quick_as_the_flow_was_not_hot(begin: Begin) -> None:
+    facts = begin(a_simulated(gradient_noise=0.1))
     flowing = prospects_of(facts, tried(0, 1.0, 4.0), tried(1, 4.0, 1.0)).law
     hindered = prospects_of(facts, tried(0, 1.0, 4.0), tried(1, 4.0, 4.0)).law
     hot = (32, 4 * RATE)
-    assert 2 * flowing.mean(flowing.heat(*hot)) < hindered.mean(hindered.heat(*hot))
+    assert flowing.mean(flowing.heat(*hot)) < 0.5 < hindered.mean(hindered.heat(*hot))
 
 
 def test_the_dearer_a_sample_is_the_smaller_the_batch(begin: Begin) -> None:
