@@ -111,6 +111,12 @@ def _about_trials(facts: Facts, choice: Choice, trials: tuple[Trial, ...]) -> It
     for trial in trials:
         if trial.fault is not None:
             yield f"A trial failed: {trial.fault}"
+    is_as_asked = facts.request.max_trials in (0, 1)
+    if len(trials) == 1 and trials[0].is_sound and not is_as_asked:
+        yield (
+            "Only the reference recipe was trained, which says nothing of other settings. "
+            "A larger --budget tries some."
+        )
     if choice.evidence is Evidence.RULE and facts.request.max_trials == 0:
         yield "No trials were run, as asked: the learning rate follows the rule alone."
     elif choice.evidence is Evidence.RULE and is_suggested(

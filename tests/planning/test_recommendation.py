@@ -232,6 +232,16 @@ def test_a_busy_machine_cuts_stretches_short_and_keeps_the_budget(recommend: Rec
     assert any("busy machine" in caveat for caveat in advice.caveats)
 
 
+@pytest.mark.parametrize("wall_factor", [1.0, 400.0])
+def test_an_answer_that_tried_nothing_but_the_reference_says_so(
+    recommend: Recommend, wall_factor: float
+) -> None:
+    advice = _advice(recommend(_simulated(wall_factor=wall_factor))[0])
+    assert (advice.search.trial_count == 1) is (wall_factor > 1)
+    told = any("Only the reference recipe was trained" in caveat for caveat in advice.caveats)
+    assert told is (wall_factor > 1)
+
+
 def test_measuring_noise_for_long_is_no_sign_of_a_busy_machine(recommend: Recommend) -> None:
     trial_counts = []
     for noise_factor in (1.0, 4.0):
