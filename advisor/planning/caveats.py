@@ -31,6 +31,9 @@ from advisor.planning.range_test import is_suggested
 from advisor.planning.trials import REFERENCE_TRIAL, Trial
 from advisor.planning.verification import verification_of
 
+_BUSY_SLOWDOWN = 3.0
+"""Trainings this many times slower than timed steps tell of a busy machine."""
+
 
 def caveats(facts: Facts, choice: Choice, chooser: Chooser) -> tuple[str, ...]:
     """Return the caveats of ``choice``, most important first, each once."""
@@ -83,10 +86,11 @@ def _about_training(facts: Facts, choice: Choice, chooser: Chooser) -> Iterator[
     yield from _about_trials(facts, choice, trials)
     # By others than the reference: measuring noise slows its steps on the quietest of machines.
     others = trials[REFERENCE_TRIAL + 1 :] or trials
-    if any(trial.was_cut and trial.is_sound for trial in others):
+    was_cut = any(trial.was_cut and trial.is_sound for trial in others)
+    if was_cut or (trials and chooser.branches.schedule.slowdown > _BUSY_SLOWDOWN):
         yield (
-            "Training was slower than the steps that were timed, as on a busy machine: stretches "
-            "were cut short to keep the budget."
+            "Training was slower than the steps that were timed, as on a busy machine: trials are "
+            "shorter for it, to keep the budget."
         )
     if choice.trial is not None and chooser.branches.is_short(choice.trial):
         yield (

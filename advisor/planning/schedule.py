@@ -7,6 +7,7 @@ while the budget allows it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -92,7 +93,8 @@ class Schedule:
         """Seconds for all trials together; settled when the first training begins.
 
         A fixed share of the budget, or that halved as often as it takes to fit into what is
-        left: a machine that is a little busier plans the same trials.
+        left, and as often as the trunk fell short: a machine that is a little busier plans the
+        same trials, and one that is much slower plans shorter ones.
         """
         before_s = 0.0
         for entry in self.facts.log:
@@ -103,7 +105,17 @@ class Schedule:
         share_s = _TRIALS_SHARE * self.facts.request.budget_s
         while share_s > max(left_s, _LEAST_STRETCH_S):
             share_s /= 2
-        return share_s
+        return math.ldexp(share_s, -self._trunk_halvings)
+
+    @property
+    def _trunk_halvings(self) -> int:
+        """How many times the trunk had to be halved before it was cut short; 0 if it was not."""
+        for command, entry in self.facts.entries(Train):
+            run = entry.outcome
+            if not isinstance(run, TrainRun) or entry.wall_s < (command.stop_after_s or math.inf):
+                break
+            return math.floor(math.log2(command.step_count / run.step_count))
+        return 0
 
     @cached_property
     def spent_on_trials_s(self) -> float:
@@ -212,22 +224,22 @@ class Schedule:
         The first one always is: with it the answer begins, and it is short.
         """
         looks_s = self._evaluation_s * (1 + len(command.evaluation_steps))
-        slowdown = self._slowdown(measures_noise=command.measure_noise)
-        expected_s = self._modelled_s(command) * slowdown + looks_s
+        expected_s = self._modelled_s(command) * self._slowdown_of(command) + looks_s
         return expected_s + self.reserve_s <= self.facts.remaining_s
 
-    def _slowdown(self, *, measures_noise: bool) -> float:
-        """Return real over modelled seconds of the trainings so far; 0 before there were any.
+    @property
+    def slowdown(self) -> float:
+        """Real over modelled seconds of the trainings that measured no noise; 0 of none."""
+        return _slowdown([t for t in self._trainings if not t.measures_noise])
+
+    def _slowdown_of(self, command: Train) -> float:
+        """Return real over modelled seconds of trainings like one; 0 before there were any.
 
         Measuring noise takes time of its own: trainings count for their like alone, and for all
         while those have none.
         """
-        alike = [t for t in self._trainings if t.measures_noise is measures_noise]
-        trainings = alike or self._trainings
-        modelled_s = sum(t.modelled_s for t in trainings)
-        if not modelled_s:
-            return 0.0
-        return sum(max(0.0, t.wall_s - t.looks_s) for t in trainings) / modelled_s
+        alike = [t for t in self._trainings if t.measures_noise is command.measure_noise]
+        return _slowdown(alike or self._trainings)
 
     @cached_property
     def _trainings(self) -> tuple[_Training, ...]:
@@ -258,3 +270,10 @@ class Schedule:
             ),
             default=0.0,
         )
+
+
+def _slowdown(trainings: Sequence[_Training]) -> float:
+    modelled_s = sum(t.modelled_s for t in trainings)
+    if not modelled_s:
+        return 0.0
+    return sum(max(0.0, t.wall_s - t.looks_s) for t in trainings) / modelled_s

@@ -285,7 +285,7 @@ class SimulatedDevice:
         if command.stop_after_s is None:
             return command.step_count
         step_s = self._train_step_s(command)
-        return min(command.step_count, max(1, int(command.stop_after_s / step_s)))
+        return min(command.step_count, int(command.stop_after_s / step_s) + 1)
 
     def _train_step_s(self, command: Train | RangeTest) -> float:
         batch_size = command.micro_batch_size * command.accumulation_steps
