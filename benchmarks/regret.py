@@ -37,7 +37,10 @@ from benchmarks.regret_bench.target import recorded_seeds
 from benchmarks.regret_bench.workloads import DEVELOPMENT, WORKLOADS
 
 RESULTS = Path(__file__).parent / "results" / "regret.json"
-SEEDS = (0, 1, 2)
+RECORDED_SEEDS = (0, 1, 2)
+"""Those by whose medians the oracle is chosen."""
+SEEDS = (*RECORDED_SEEDS, 3, 4, 5)
+"""As many again, by which it was not: there its setting has no luck of its own."""
 
 
 def main() -> int:
@@ -98,7 +101,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         task.add_argument(
             "--seeds",
             type=lambda text: [int(seed) for seed in text.split(",")],
-            default=list(SEEDS),
+            default=list(RECORDED_SEEDS if name == "record" else SEEDS),
             metavar="N,…",
         )
     tasks.choices["report"].add_argument(
