@@ -87,7 +87,7 @@ def _about_training(facts: Facts, choice: Choice, chooser: Chooser) -> Iterator[
     # By others than the reference: measuring noise slows its steps on the quietest of machines.
     others = trials[REFERENCE_TRIAL + 1 :] or trials
     was_cut = any(trial.was_cut and trial.is_sound for trial in others)
-    if was_cut or (trials and chooser.branches.schedule.slowdown > _BUSY_SLOWDOWN):
+    if was_cut or (trials and chooser.branches.schedule.pace.slowdown > _BUSY_SLOWDOWN):
         yield (
             "Training was slower than the steps that were timed, as on a busy machine: trials are "
             "shorter for it, to keep the budget."

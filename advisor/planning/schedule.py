@@ -7,14 +7,13 @@ while the budget allows it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from advisor.domain.commands import Evaluate, Train, TrialOrigin
-from advisor.domain.measurements import Evaluation, TrainRun
+from advisor.domain.commands import Train, TrialOrigin
 from advisor.planning.budget import VERIFY_SHARE, hook_limit_s
 from advisor.planning.facts import Facts
+from advisor.planning.pace import Pace
 from advisor.planning.reference import reference_batch_size
 from advisor.planning.split import Split
 from advisor.planning.step_cost import StepCost
@@ -47,16 +46,6 @@ _EARLIEST_LOOK = 1 / 32
 """The earliest look, as a share of a trial's first stretch."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Training:
-    """What a training took: real seconds, modelled ones of its steps, and those of its looks."""
-
-    measures_noise: bool
-    wall_s: float
-    modelled_s: float
-    looks_s: float
-
-
 @dataclass(frozen=True)
 class Schedule:
     """The stretches of a recommendation's trials.
@@ -84,13 +73,13 @@ class Schedule:
         """Return the modelled seconds of a new trial's first stretch, by the time of a step."""
         return max(
             self.entry_s,
-            _GROWTH * self.spent_on_trials_s,
+            _GROWTH * self.pace.spent_s,
             _LEAST_ENTRY_STEPS * step_time_s,
         )
 
     @cached_property
     def trials_s(self) -> float:
-        """Seconds for all trials together; settled when the first training begins.
+        """Seconds for all trials together; settled when the first training has ended.
 
         A fixed share of the budget, or that halved as often as it takes to fit into what is
         left, and as often as the trunk fell short: a machine that is a little busier plans the
@@ -105,27 +94,17 @@ class Schedule:
         share_s = _TRIALS_SHARE * self.facts.request.budget_s
         while share_s > max(left_s, _LEAST_STRETCH_S):
             share_s /= 2
-        return math.ldexp(share_s, -self._trunk_halvings)
-
-    @property
-    def _trunk_halvings(self) -> int:
-        """How many times the trunk had to be halved before it was cut short; 0 if it was not."""
-        for command, entry in self.facts.entries(Train):
-            run = entry.outcome
-            if not isinstance(run, TrainRun) or entry.wall_s < (command.stop_after_s or math.inf):
-                break
-            return math.floor(math.log2(command.step_count / run.step_count))
-        return 0
+        return math.ldexp(share_s, -self.pace.trunk_halvings)
 
     @cached_property
-    def spent_on_trials_s(self) -> float:
-        """Modelled seconds that trials have taken so far."""
-        return sum(training.modelled_s + training.looks_s for training in self._trainings)
+    def pace(self) -> Pace:
+        """What trainings take."""
+        return Pace(self.facts)
 
     @property
     def is_late(self) -> bool:
         """Whether it is time to make sure of what was found rather than to look for more."""
-        return self.spent_on_trials_s > _SEARCH_SHARE * self.trials_s
+        return self.pace.spent_s > _SEARCH_SHARE * self.trials_s
 
     @cached_property
     def reserve_s(self) -> float:
@@ -205,9 +184,10 @@ class Schedule:
         end = begun + step_count
         begin = max(begun, _EARLIEST_LOOK * end)
         most = float(_LEAST_LOOKS)
-        if self._evaluation_s > 0:
+        look_s = self.pace.look_s
+        if look_s > 0:
             share_s = _EVALUATION_SHARE * step_count * step_time_s
-            most = max(most, share_s / self._evaluation_s)
+            most = max(most, share_s / look_s)
         factor = _LOOK_FACTOR
         # A little more than most: two roots of a doubling are a doubling, whatever the rounding.
         while math.log(end / begin) / math.log(factor) > 1.01 * most:
@@ -223,57 +203,4 @@ class Schedule:
 
         The first one always is: with it the answer begins, and it is short.
         """
-        looks_s = self._evaluation_s * (1 + len(command.evaluation_steps))
-        expected_s = self._modelled_s(command) * self._slowdown_of(command) + looks_s
-        return expected_s + self.reserve_s <= self.facts.remaining_s
-
-    @property
-    def slowdown(self) -> float:
-        """Real over modelled seconds of the trainings that measured no noise; 0 of none."""
-        return _slowdown([t for t in self._trainings if not t.measures_noise])
-
-    def _slowdown_of(self, command: Train) -> float:
-        """Return real over modelled seconds of trainings like one; 0 before there were any.
-
-        Measuring noise takes time of its own: trainings count for their like alone, and for all
-        while those have none.
-        """
-        alike = [t for t in self._trainings if t.measures_noise is command.measure_noise]
-        return _slowdown(alike or self._trainings)
-
-    @cached_property
-    def _trainings(self) -> tuple[_Training, ...]:
-        return tuple(
-            _Training(
-                measures_noise=command.measure_noise,
-                wall_s=entry.wall_s,
-                modelled_s=self._modelled_s(command, entry.outcome.step_count),
-                looks_s=self._evaluation_s * (1 + len(entry.outcome.earlier_losses)),
-            )
-            for command, entry in self.facts.entries(Train)
-            if isinstance(entry.outcome, TrainRun)
-        )
-
-    def _modelled_s(self, command: Train, step_count: int | None = None) -> float:
-        split = Split(command.micro_batch_size, command.accumulation_steps, 1)
-        taken = command.step_count if step_count is None else step_count
-        return taken * StepCost(self.facts).step_time_s(split)
-
-    @cached_property
-    def _evaluation_s(self) -> float:
-        """Seconds of one look at the held-out loss."""
-        return min(
-            (
-                entry.wall_s if entry.outcome.evaluation_s is None else entry.outcome.evaluation_s
-                for _, entry in self.facts.entries(Evaluate)
-                if isinstance(entry.outcome, Evaluation)
-            ),
-            default=0.0,
-        )
-
-
-def _slowdown(trainings: Sequence[_Training]) -> float:
-    modelled_s = sum(t.modelled_s for t in trainings)
-    if not modelled_s:
-        return 0.0
-    return sum(max(0.0, t.wall_s - t.looks_s) for t in trainings) / modelled_s
+        return self.pace.expected_s(command) + self.reserve_s <= self.facts.remaining_s
