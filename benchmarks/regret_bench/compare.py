@@ -21,7 +21,7 @@ from benchmarks.regret_bench.arrivals import Arrivals, arrivals_path
 from benchmarks.regret_bench.found import Found, Question, Setting
 from benchmarks.regret_bench.methods import METHODS
 from benchmarks.regret_bench.recording import Recording
-from benchmarks.regret_bench.target import Oracle, find_oracle, reference_setting, target_loss
+from benchmarks.regret_bench.target import Oracle, find_leaders, reference_setting, target_loss
 from benchmarks.regret_bench.trainer import Trainer
 
 
@@ -41,9 +41,14 @@ class Contest:
         return target_loss(self.recording)
 
     @cached_property
+    def leaders(self) -> list[Oracle]:
+        """The best few of the grid, the oracle first."""
+        return find_leaders(self.recording, self.target_loss)
+
+    @property
     def oracle(self) -> Oracle:
         """The best of the grid."""
-        return find_oracle(self.recording, self.target_loss)
+        return self.leaders[0]
 
     @cached_property
     def arrivals(self) -> Arrivals:
@@ -99,7 +104,8 @@ def compare(
     with tempfile.TemporaryDirectory() as scratch:
         for seed in seeds:
             trainer = Trainer(recording.workload, Path(scratch), seed)
-            for setting in (oracle.setting, reference_setting(recording)):
+            leaders = (leader.setting for leader in contest.leaders)
+            for setting in (*leaders, reference_setting(recording)):
                 contest.arrivals.ensure(setting, seed, contest.within_s(setting), trainer)
             for case in contest.cases(methods, [seed], shares):
                 _settle(contest, case, trainer)

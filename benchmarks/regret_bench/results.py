@@ -10,7 +10,7 @@ from benchmarks.regret_bench.answers import Case, answers_path, read_answers
 from benchmarks.regret_bench.compare import Contest
 from benchmarks.regret_bench.found import Found, Setting
 from benchmarks.regret_bench.recording import path_of, read_recording
-from benchmarks.regret_bench.target import CAP, median_s, recorded_seeds, reference_setting
+from benchmarks.regret_bench.target import CAP, Oracle, median_s, recorded_seeds, reference_setting
 from benchmarks.regret_bench.workloads import Workload
 
 
@@ -45,7 +45,8 @@ class Result:
         target_loss: What to come to.
         oracle: The best setting of the grid.
         oracle_times_s: Its seconds by seed, trained like everyone's answer.
-        reference_times_s: The same of the file's recipe.
+        hindsight: The best of the grid's leaders by the same seeds; None where most did not arrive.
+        reference_times_s: Seconds of the file's recipe by seed.
         judged: Every search.
     """
 
@@ -56,6 +57,7 @@ class Result:
     target_loss: float
     oracle: Setting
     oracle_times_s: dict[int, float | None]
+    hindsight: Oracle | None
     reference_times_s: dict[int, float | None]
     judged: tuple[Judged, ...]
 
@@ -76,6 +78,14 @@ class Result:
             return None
         time_s = median_s(one.time_s for one in judged)
         return CAP if time_s is None else min(time_s / oracle_s, CAP)
+
+    @property
+    def hindsight_ratio(self) -> float | None:
+        """The time of the best in hindsight over the oracle's on the same seeds, at most 1."""
+        oracle_s = median_s(self.oracle_times_s.values())
+        if self.hindsight is None or oracle_s is None:
+            return None
+        return self.hindsight.time_s / oracle_s
 
     def cost(self, method: str, share: float | None = None) -> float | None:
         """Return the median of the seconds searched, over the oracle's time."""
@@ -123,9 +133,19 @@ def read_result(workload: Workload, methods: Sequence[str], seeds: Sequence[int]
         target_loss=contest.target_loss,
         oracle=oracle.setting,
         oracle_times_s={seed: _time_s(contest, oracle.setting, seed) for seed in asked},
+        hindsight=_hindsight(contest, asked),
         reference_times_s={seed: _time_s(contest, reference, seed) for seed in asked},
         judged=tuple(_judge(contest, case, answers[case]) for case in cases),
     )
+
+
+def _hindsight(contest: Contest, seeds: Sequence[int]) -> Oracle | None:
+    medians = [
+        Oracle(leader.setting, time_s)
+        for leader in contest.leaders
+        if (time_s := median_s(_time_s(contest, leader.setting, seed) for seed in seeds))
+    ]
+    return min(medians, key=lambda one: one.time_s, default=None)
 
 
 def _is_trained(contest: Contest, case: Case, found: Found) -> bool:

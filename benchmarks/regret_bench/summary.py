@@ -73,6 +73,8 @@ class Summary:
         frontier: By method, then by seconds allowed over the oracle's.
         merits: By method, the least of those costs from which on the regret is small.
         coverage: Of our intervals.
+        hindsight: Geometric mean, over the oracle's, of the times of the best in hindsight; None
+            where it is not known.
         behind: Workloads and peers that came to the target sooner than we, at the default budget.
     """
 
@@ -82,6 +84,7 @@ class Summary:
     frontier: dict[str, dict[float, Regret]]
     merits: dict[str, float | None]
     coverage: Coverage
+    hindsight: float | None
     behind: tuple[tuple[str, str], ...]
 
 
@@ -97,6 +100,9 @@ def summarise(results: Sequence[Result]) -> Summary:
         frontier=frontier,
         merits={name: merit(regrets) for name, regrets in frontier.items()},
         coverage=cover(results),
+        hindsight=geometric_mean(
+            ratio for result in results if (ratio := result.hindsight_ratio) is not None
+        ),
         behind=tuple(
             (result.workload, peer)
             for result in results

@@ -22,7 +22,7 @@ from advisor.estimators.scaling_rules import scale_learning_rate
 from benchmarks.regret_bench.found import Setting
 from benchmarks.regret_bench.oracle import FIRST_SEED
 from benchmarks.regret_bench.recording import Recording, Run
-from benchmarks.regret_bench.target import CAP, find_oracle, median_s, target_loss
+from benchmarks.regret_bench.target import CAP, find_leaders, median_s, target_loss
 
 _MAJORITY = 0.5
 """A setting diverges, or never arrives, if more than this weight of its neighbours does."""
@@ -57,7 +57,7 @@ class Surface:
     @cached_property
     def oracle_s(self) -> float:
         """T of the best setting of the grid."""
-        return find_oracle(self.recording, self.target_loss).time_s
+        return find_leaders(self.recording, self.target_loss)[0].time_s
 
     def loss(self, setting: Setting, time_s: float) -> float:
         """Return the held-out loss after some modelled seconds; infinite once it has diverged."""

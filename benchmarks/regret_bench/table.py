@@ -76,14 +76,22 @@ def frontier_table(summary: Summary) -> Table:
 def closing_lines(summary: Summary) -> list[str]:
     """Return what no table says."""
     cover = summary.coverage
-    share = "none" if cover.share is None else f"{cover.share:.0%}"
+    covered = "none" if cover.share is None else f"{cover.share:.0%}"
     held = (
-        f"80 % intervals that held: {cover.held_count} of {cover.counted_count} ({share}); "
+        f"80 % intervals that held: {cover.held_count} of {cover.counted_count} ({covered}); "
         f"{cover.same_count} of them for the reference itself; {cover.silent_count} answers gave "
         f"none, for {cover.unknown_count} the truth is not known."
     )
-    ahead = (f"{METHODS[peer].title} was ahead on {workload}." for workload, peer in summary.behind)
-    return [held, *ahead]
+    lines = [held]
+    if (share := summary.hindsight) is not None:
+        lines.append(
+            f"By the seeds of the contest the best of the grid takes {share:.2f} of the oracle's "
+            f"time, by geometric mean: over it every mean is {1 / share:.2f} times as large."
+        )
+    lines += [
+        f"{METHODS[peer].title} was ahead on {workload}." for workload, peer in summary.behind
+    ]
+    return lines
 
 
 def _ratio(ratio: float | None) -> str:

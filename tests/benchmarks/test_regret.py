@@ -39,7 +39,8 @@ from benchmarks.regret_bench.table import (
 )
 from benchmarks.regret_bench.target import (
     CAP,
-    find_oracle,
+    Oracle,
+    find_leaders,
     grid_times_s,
     median_s,
     recorded_seeds,
@@ -108,6 +109,7 @@ def a_result(workload: str = "made_up", *, is_held_out: bool = False, **times_s:
         target_loss=2.0,
         oracle=BETTER,
         oracle_times_s=dict.fromkeys(range(3), 1.0),
+        hindsight=Oracle(REFERENCE, 0.8),
         reference_times_s=dict.fromkeys(range(3), 3.0),
         judged=tuple(judged),
     )
@@ -128,15 +130,16 @@ def test_a_setting_that_was_not_trained_with_every_seed_is_no_oracle() -> None:
 
 
 def test_the_oracle_is_the_setting_that_comes_to_the_target_soonest() -> None:
-    oracle = find_oracle(a_grid(), 2.0)
+    oracle, *_ = find_leaders(a_grid(), 2.0)
     assert oracle.setting == BETTER
     assert oracle.time_s == pytest.approx(1.0)
     assert oracle.cap_s == pytest.approx(CAP)
     times_s = grid_times_s(a_grid(), 2.0)
     assert times_s[REFERENCE] == pytest.approx(4.0)
     assert times_s[DIVERGED] is None
+    assert [leader.setting for leader in find_leaders(a_grid(), 2.0)] == [BETTER, REFERENCE]
     with pytest.raises(LookupError, match="no setting came"):
-        find_oracle(a_grid(), 0.1)
+        find_leaders(a_grid(), 0.1)
 
 
 def test_a_look_at_the_first_step_is_no_trouble() -> None:
@@ -307,7 +310,10 @@ def test_the_report_tells_every_method_and_what_did_not_arrive(
     assert "other (held out)" in text.getvalue()
     assert text.getvalue().count("8+") >= 4
     assert all(METHODS[name].title in text.getvalue() for name in METHODS)
-    assert "held: 6 of 6 (100%)" in closing_lines(summary)[0]
+    held, hindsight, *_ = closing_lines(summary)
+    assert "held: 6 of 6 (100%)" in held
+    assert "takes 0.80 of the oracle's time" in hindsight
+    assert "1.25 times as large" in hindsight
     read = json.loads(json.dumps(document(results, summary)))
     assert read["results"][0]["ratios"][0]["over_oracle"] == pytest.approx(1.2)
     assert read["summary"]["frontier"]["random"]["2.0"]["mean"] == pytest.approx(1.5)
