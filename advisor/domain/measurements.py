@@ -72,15 +72,19 @@ class StepTimes:
     Attributes:
         step_times_s: Seconds of each timed step: forward, backward, optimizer.
         optimizer_times_s: Seconds of the optimizer's share of each of those steps.
+        processor_wait_s: Seconds for which threads of the process waited for a processor that
+            others had, summed over them; None where the kernel does not say.
     """
 
     step_times_s: tuple[float, ...]
     optimizer_times_s: tuple[float, ...]
+    processor_wait_s: float | None = None
 
     def __post_init__(self) -> None:
         if not self.step_times_s or len(self.step_times_s) != len(self.optimizer_times_s):
             raise ValueError("step_times_s and optimizer_times_s must be of one length above 0")
         are_seconds("step time", *self.step_times_s, *self.optimizer_times_s)
+        at_least("processor_wait_s", self.processor_wait_s, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from advisor.domain.units import format_bytes, format_seconds
 from advisor.estimators.memory_curve import LARGEST_SIZE
 from advisor.planning.batch_caveats import about_batch
 from advisor.planning.choice import Choice, Chooser
+from advisor.planning.contention import about_contention
 from advisor.planning.data_order import about_order
 from advisor.planning.drift import is_spoilt
 from advisor.planning.energy import about_energy
@@ -190,6 +191,7 @@ def _about_speed(facts: Facts, choice: Choice) -> Iterator[str]:
     for command, entry in facts.entries(TimeSteps):
         if not isinstance(entry.outcome, StepTimes):
             yield f"Steps of {command.micro_batch_size} samples could not be timed."
+    yield from about_contention(facts)
     bottleneck = loader_bottleneck(facts, choice.split)
     if bottleneck is not None:
         yield about_loader(bottleneck)

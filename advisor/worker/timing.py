@@ -10,6 +10,7 @@ from typing import Any
 
 from advisor.domain.commands import TimeLoader, TimeSteps
 from advisor.domain.measurements import LoaderTimes, StepTimes
+from advisor.worker.contention import processor_wait_s
 from advisor.worker.placement import Placement
 from advisor.worker.step import Phase, StepObserver
 from advisor.worker.workshop import Workshop, entered
@@ -70,6 +71,7 @@ def time_steps(workshop: Workshop, command: TimeSteps) -> StepTimes:
             # One batch: all of them, kept on the host for the timing alone, would count on a CPU.
             step.run(itertools.repeat(prepared[0]), observers=[accountant] if accountant else [])
     order = itertools.cycle(prepared)
+    waited_s = processor_wait_s()
     timer = StepTimer(workshop.placement)
     end_s = time.perf_counter() + command.measure_s
     for count in range(_MOST_TIMED_STEPS):
@@ -77,8 +79,15 @@ def time_steps(workshop: Workshop, command: TimeSteps) -> StepTimes:
             break
         step.run(order, observers=[timer])
     return StepTimes(
-        step_times_s=tuple(timer.step_times_s), optimizer_times_s=tuple(timer.optimizer_times_s)
+        step_times_s=tuple(timer.step_times_s),
+        optimizer_times_s=tuple(timer.optimizer_times_s),
+        processor_wait_s=_grown(waited_s, processor_wait_s()),
     )
+
+
+def _grown(before: float | None, after: float | None) -> float | None:
+    """Return by how much a sum over threads has grown: not at all where some have ended."""
+    return None if before is None or after is None else max(0.0, after - before)
 
 
 def time_loader(workshop: Workshop, command: TimeLoader) -> LoaderTimes:

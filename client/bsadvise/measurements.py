@@ -59,10 +59,13 @@ class StepTimes(Tagged):
     Attributes:
         step_times_s: Seconds of each timed step: forward, backward, optimizer.
         optimizer_times_s: Seconds of the optimizer's share of each of those steps.
+        processor_wait_s: Seconds for which threads of the process waited for a processor that
+            others had, summed over them; None where the kernel does not say.
     """
 
     step_times_s: tuple[float, ...]
     optimizer_times_s: tuple[float, ...]
+    processor_wait_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

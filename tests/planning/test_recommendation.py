@@ -261,6 +261,15 @@ def test_an_answer_that_compares_nothing_says_so(recommend: Recommend) -> None:
         assert any(ONLY_THE_REFERENCE in caveat for caveat in told) is (max_trials is None)
 
 
+@pytest.mark.parametrize("wait_share", [0.02, 0.8])
+def test_timings_of_processors_that_others_had_are_said_to_be(
+    recommend: Recommend, wait_share: float
+) -> None:
+    advice = _advice(recommend(_simulated(wait_share=wait_share))[0])
+    told = any("Other work had the processors" in caveat for caveat in advice.caveats)
+    assert told is (wait_share > 0.5)
+
+
 def test_measuring_noise_for_long_is_no_sign_of_a_busy_machine(recommend: Recommend) -> None:
     trial_counts = []
     for noise_factor in (1.0, 4.0):

@@ -69,6 +69,7 @@ class SimulatedDevice:
         look_s: Seconds of a look at the held-out loss.
         wall_factor: Real over modelled seconds of training.
         noise_factor: How many times as long it takes where noise is measured.
+        wait_share: For how much of a timed step threads wait for a processor.
         power_w: What it draws at a micro-batch size; None where it does not say.
         order_effect: Between-batch variance of the gradient in the stored order, over that in a
             shuffled one.
@@ -89,6 +90,7 @@ class SimulatedDevice:
     look_s: float = 0.01
     wall_factor: float = 1.2
     noise_factor: float = 1.0
+    wait_share: float = 0.0
     power_w: Callable[[int], float] | None = None
     order_effect: float = 1.0
     checkpoints: dict[str, tuple[float, ...]] = field(default_factory=dict)
@@ -170,7 +172,9 @@ class SimulatedDevice:
             case TimeSteps(micro_batch_size=b):
                 times_s = tuple(self.step_time_s(b) * f for f in (1.0, 1.02, 0.99, 1.01, 1.0))
                 return self._too_large(b) or StepTimes(
-                    step_times_s=times_s, optimizer_times_s=(self.fixed_time_s / 4,) * 5
+                    step_times_s=times_s,
+                    optimizer_times_s=(self.fixed_time_s / 4,) * 5,
+                    processor_wait_s=self.wait_share * sum(times_s),
                 )
             case TimeLoader(batch_size=size):
                 return LoaderTimes(batch_size=size, batch_times_s=(1e-7 * size,) * 3)

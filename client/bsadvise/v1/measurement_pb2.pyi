@@ -995,6 +995,11 @@ class StepTimes(_message.Message):
 
     STEP_TIMES_S_FIELD_NUMBER: _builtins.int
     OPTIMIZER_TIMES_S_FIELD_NUMBER: _builtins.int
+    PROCESSOR_WAIT_S_FIELD_NUMBER: _builtins.int
+    processor_wait_s: _builtins.float
+    """Seconds for which threads of the process waited for a processor that others had, summed over
+    them; absent where the kernel does not say.
+    """
     @_builtins.property
     def step_times_s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Seconds of each timed step: forward, backward, optimizer."""
@@ -1008,12 +1013,15 @@ class StepTimes(_message.Message):
         *,
         step_times_s: _abc.Iterable[_builtins.float] | None = ...,
         optimizer_times_s: _abc.Iterable[_builtins.float] | None = ...,
+        processor_wait_s: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_processor_wait_s", b"_processor_wait_s", "processor_wait_s", b"processor_wait_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["optimizer_times_s", b"optimizer_times_s", "step_times_s", b"step_times_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_processor_wait_s", b"_processor_wait_s", "optimizer_times_s", b"optimizer_times_s", "processor_wait_s", b"processor_wait_s", "step_times_s", b"step_times_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__processor_wait_s: _TypeAlias = _typing.Literal["processor_wait_s"]  # noqa: Y015
+    _WhichOneofArgType__processor_wait_s: _TypeAlias = _typing.Literal["_processor_wait_s", b"_processor_wait_s"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__processor_wait_s) -> _WhichOneofReturnType__processor_wait_s | None: ...
 
 Global___StepTimes: _TypeAlias = StepTimes  # noqa: Y015
 
