@@ -15,7 +15,7 @@ from advisor.planning.facts import Facts
 from advisor.planning.memory_model import MemoryModel
 from advisor.planning.range_test import suggested_rate
 from advisor.planning.reference import reference_learning_rate
-from advisor.planning.speedup import Speedup, speedup_over_reference
+from advisor.planning.speedup import Speedup, held_out_ratio, speedup_over_reference
 from advisor.planning.split import Split, friendly_size
 from advisor.planning.trials import Trial, Trials
 from advisor.ports.proposer import Point
@@ -231,17 +231,25 @@ class Chooser:
         return ranking.best_of(self.sound) if self._looks_slower(middle) else middle
 
     def _looks_slower(self, trial: Trial) -> bool:
-        """Return whether a trial is expected to be slower than the reference."""
-        speedup = self.speedup(trial)
-        return speedup is not None and speedup.ratio < 1
+        """Return whether held-out losses see a trial behind the reference."""
+        floor = self._floor
+        ratio = None if floor is None else held_out_ratio(self.branches.ranking, trial, floor)
+        return ratio is not None and ratio < 1
 
     def speedup(self, trial: Trial) -> Speedup | None:
         """Return how many times as fast as the reference a trial is; None if that is unknown."""
+        floor = self._floor
+        return (
+            None if floor is None else speedup_over_reference(self.branches.ranking, trial, floor)
+        )
+
+    @cached_property
+    def _floor(self) -> float | None:
+        """The lowest loss at which trials compare with the reference; None without a sound one."""
         reference, target = self.trials.reference, self.facts.request.target_loss
         if reference is None or not reference.is_sound:
             return None
-        floor = self.nearly(reference.curve.best_loss) if target is None else target
-        return speedup_over_reference(self.branches.ranking, trial, floor)
+        return self.nearly(reference.curve.best_loss) if target is None else target
 
     def _least(self, cost: Callable[[Trial], float | None]) -> Choice | None:
         costs = [(cost(trial), trial) for trial in self.sound]

@@ -37,6 +37,9 @@ _DEEP_SHARE = 1.5
 
 _BACKWARD_STEPS = 48
 
+Measure = Callable[[Trial, float], float]
+"""The loss of a trial at a modelled second."""
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -90,8 +93,7 @@ class Ranking:
         if theirs_s is not None and trial.end_s >= theirs_s:
             return -1 - math.log2(trial.end_s / theirs_s)
         time_s = min(trial.end_s, other.end_s)
-        tells = self.trials.training_tells and _is_honest((trial, other), time_s)
-        loss_until = _progress_until if tells else Trial.loss_until
+        loss_until = self.measure_of(trial, other)
         ours, theirs = loss_until(trial, time_s), loss_until(other, time_s)
         ahead = (
             _doublings_since(trial, time_s, theirs, loss_until)
@@ -100,14 +102,20 @@ class Ranking:
         )
         return ahead + self.credit(trial, other)
 
+    def measure_of(self, trial: Trial, other: Trial) -> Measure:
+        """Return by which losses two trials compare: those of training while they are honest."""
+        time_s = min(trial.end_s, other.end_s)
+        tells = self.trials.training_tells and _is_honest((trial, other), time_s)
+        return _progress_until if tells else Trial.loss_until
+
     def credit(self, trial: Trial, other: Trial) -> float:
         """Return the doublings that ``trial`` is granted for being the cooler; below 0 if not."""
         a_factor_2 = min(_CREDIT * self.doublings_left, _MOST_CREDIT)
         return a_factor_2 * (_coolness(trial) - _coolness(other))
 
-    def time_at(self, trial: Trial, loss: float) -> float:
+    def time_at(self, trial: Trial, loss: float, measure: Measure) -> float:
         """Return the modelled second at which a trial last stood at ``loss`` or above."""
-        return trial.end_s / 2 ** _doublings_since(trial, trial.end_s, loss)
+        return trial.end_s / 2 ** _doublings_since(trial, trial.end_s, loss, measure)
 
     def best_of(self, trials: Sequence[Trial]) -> Trial:
         """Return the best of at least one trial, the earlier one on a tie."""
@@ -186,7 +194,7 @@ def _doublings_since(
     trial: Trial,
     time_s: float,
     loss: float,
-    loss_until: Callable[[Trial, float], float] = Trial.loss_until,
+    loss_until: Measure = Trial.loss_until,
 ) -> float:
     """Return how many doublings before ``time_s`` a trial last stood at ``loss``."""
     span = math.log2(max(time_s / trial.curve.times_s[0], 1.0))

@@ -207,5 +207,6 @@ def test_one_that_was_hardly_trained_is_no_tie() -> None:
 @given(exponent=_exponents, share=st.floats(0.1, 0.9))
 def test_when_a_loss_was_left_behind_is_read_off_the_curve(exponent: float, share: float) -> None:
     trial = a_trial(0, power_law(exponent))
-    time_s = ranking_of(trial).time_at(trial, trial.loss_until(share * 8.0))
+    loss = trial.loss_until(share * 8.0)
+    time_s = ranking_of(trial).time_at(trial, loss, Trial.loss_until)
     assert math.log2(time_s / (share * 8.0)) == pytest.approx(0, abs=0.2)

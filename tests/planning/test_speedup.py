@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.planning.speedup import Speedup, speedup_over_reference
+from advisor.planning.speedup import Speedup, held_out_ratio, speedup_over_reference
 from advisor.planning.trials import Trial
-from tests.support.given_trials import a_trial, power_law, ranking_of
+from tests.support.given_trials import a_curve, a_trial, power_law, ranking_of
 
 _TARGET = 0.5
 _seconds = st.floats(0.1, 100)
@@ -68,6 +68,21 @@ def test_short_of_the_target_it_is_the_ratio_at_a_loss_that_both_came_to() -> No
     reference = a_trial(0, power_law())
     quick = a_trial(1, lambda time_s: power_law()(4 * time_s))
     assert math.log2(_speedup(reference, quick, None).ratio) == pytest.approx(2, abs=0.4)
+
+
+@pytest.mark.parametrize(("held_out", "trained", "doublings"), [(0.25, 4, 2), (4, 0.25, 2)])
+def test_training_losses_are_asked_only_where_held_out_ones_see_a_trial_behind(
+    held_out: float, trained: float, doublings: float
+) -> None:
+    reference = replace(a_trial(0, power_law()), training=a_curve(power_law(), 8.0))
+    trial = replace(
+        a_trial(1, lambda time_s: power_law()(held_out * time_s)),
+        training=a_curve(lambda time_s: power_law()(trained * time_s), 8.0),
+    )
+    ratio = held_out_ratio(ranking_of(reference, trial), trial, 0.0)
+    assert ratio is not None
+    assert (ratio < 1) is (held_out < 1)
+    assert math.log2(_speedup(reference, trial, None).ratio) == pytest.approx(doublings, abs=0.4)
 
 
 def test_the_more_is_to_go_the_less_sure_it_is() -> None:
