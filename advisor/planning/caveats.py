@@ -91,7 +91,7 @@ def _about_training(facts: Facts, choice: Choice, chooser: Chooser) -> Iterator[
     if was_cut or (trials and chooser.branches.schedule.pace.slowdown > _BUSY_SLOWDOWN):
         yield (
             "Training was slower than the steps that were timed, as on a busy machine: trials are "
-            "shorter for it, to keep the budget."
+            "fewer or shorter for it, to keep the budget."
         )
     if choice.trial is not None and chooser.branches.is_short(choice.trial):
         yield (

@@ -232,24 +232,20 @@ class Chooser:
 
     def _looks_slower(self, trial: Trial) -> bool:
         """Return whether held-out losses see a trial behind the reference."""
-        floor = self._floor
-        ratio = None if floor is None else held_out_ratio(self.branches.ranking, trial, floor)
+        ratio = held_out_ratio(self.branches.ranking, trial, self._floor)
         return ratio is not None and ratio < 1
 
     def speedup(self, trial: Trial) -> Speedup | None:
         """Return how many times as fast as the reference a trial is; None if that is unknown."""
-        floor = self._floor
-        return (
-            None if floor is None else speedup_over_reference(self.branches.ranking, trial, floor)
-        )
+        return speedup_over_reference(self.branches.ranking, trial, self._floor)
 
     @cached_property
-    def _floor(self) -> float | None:
-        """The lowest loss at which trials compare with the reference; None without a sound one."""
+    def _floor(self) -> float:
+        """The lowest loss at which trials compare with the reference, where that is sound."""
         reference, target = self.trials.reference, self.facts.request.target_loss
-        if reference is None or not reference.is_sound:
-            return None
-        return self.nearly(reference.curve.best_loss) if target is None else target
+        if target is not None or reference is None or not reference.is_sound:
+            return target or 0.0
+        return self.nearly(reference.curve.best_loss)
 
     def _least(self, cost: Callable[[Trial], float | None]) -> Choice | None:
         costs = [(cost(trial), trial) for trial in self.sound]

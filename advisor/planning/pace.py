@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from advisor.domain.commands import Evaluate, Train
-from advisor.domain.measurements import Evaluation, TrainRun
+from advisor.domain.measurements import Evaluation, Measurement, TrainRun
 from advisor.planning.facts import Facts
 from advisor.planning.split import Split
 from advisor.planning.step_cost import StepCost
@@ -59,12 +59,13 @@ class Pace:
     @cached_property
     def trunk_halvings(self) -> int:
         """How many times the trunk would have to be halved not to be cut; 0 if it was not."""
-        for command, entry in self.facts.entries(Train):
-            run = entry.outcome
-            if not isinstance(run, TrainRun) or entry.wall_s < (command.stop_after_s or math.inf):
-                break
-            return math.floor(math.log2(command.step_count / run.step_count))
-        return 0
+        match next(iter(self.facts.entries(Train)), None):
+            case (command, Measurement(outcome=TrainRun(step_count=taken), wall_s=wall_s)) if (
+                wall_s >= (command.stop_after_s or math.inf)
+            ):
+                return math.floor(math.log2(command.step_count / taken))
+            case _:
+                return 0
 
     def expected_s(self, command: Train) -> float:
         """Return the real seconds that a training should take; its looks alone of the first.

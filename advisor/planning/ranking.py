@@ -93,12 +93,12 @@ class Ranking:
         if theirs_s is not None and trial.end_s >= theirs_s:
             return -1 - math.log2(trial.end_s / theirs_s)
         time_s = min(trial.end_s, other.end_s)
-        loss_until = self.measure_of(trial, other)
-        ours, theirs = loss_until(trial, time_s), loss_until(other, time_s)
+        measure = self.measure_of(trial, other)
+        ours, theirs = measure(trial, time_s), measure(other, time_s)
         ahead = (
-            _doublings_since(trial, time_s, theirs, loss_until)
+            _doublings_since(trial, time_s, theirs, measure)
             if ours <= theirs
-            else -_doublings_since(other, time_s, ours, loss_until)
+            else -_doublings_since(other, time_s, ours, measure)
         )
         return ahead + self.credit(trial, other)
 
@@ -190,15 +190,10 @@ def _progress_until(trial: Trial, time_s: float) -> float:
     return trial.progress.loss_at(time_s) if trial.is_sound else math.inf
 
 
-def _doublings_since(
-    trial: Trial,
-    time_s: float,
-    loss: float,
-    loss_until: Measure = Trial.loss_until,
-) -> float:
+def _doublings_since(trial: Trial, time_s: float, loss: float, measure: Measure) -> float:
     """Return how many doublings before ``time_s`` a trial last stood at ``loss``."""
     span = math.log2(max(time_s / trial.curve.times_s[0], 1.0))
     if not math.isfinite(loss):
         return span + 1
     steps = (span * step / _BACKWARD_STEPS for step in range(1, _BACKWARD_STEPS + 1))
-    return next((back for back in steps if loss_until(trial, time_s / 2**back) >= loss), span)
+    return next((back for back in steps if measure(trial, time_s / 2**back) >= loss), span)

@@ -1,4 +1,4 @@
-"""How far and at what cost trials are trained: stretches, and what is affordable.
+"""How far trials are trained: stretches, and which of them are affordable.
 
 A trial is trained in stretches, each one command, which end at modelled times that double
 while the budget allows it.

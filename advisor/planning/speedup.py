@@ -70,8 +70,6 @@ def held_out_ratio(ranking: Ranking, trial: Trial, floor: float) -> float | None
     reference = ranking.trials.reference
     if reference is None or not reference.is_sound or not trial.is_sound:
         return None
-    if trial.number == reference.number:
-        return 1.0
     ours_s, theirs_s = trial.typical_arrival_s, reference.typical_arrival_s
     if ours_s is not None and theirs_s is not None:
         return theirs_s / ours_s

@@ -29,7 +29,7 @@ _ROUNDING = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Oracle:
-    """The best of the grid.
+    """One of the best of the grid, and when it comes to the target.
 
     Attributes:
         setting: The setting.

@@ -12,7 +12,7 @@ import pytest
 from advisor.worker.contention import processor_wait_s
 
 BUSY = """
-import os, sys, time
+import os
 os.sched_setaffinity(0, {core})
 print("begun", flush=True)
 while True: pass
