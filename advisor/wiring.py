@@ -23,11 +23,11 @@ from advisor.devices.cpu import read_cpu
 from advisor.devices.energy import LocalEnergyMeter
 from advisor.devices.inventory import LocalInventory
 from advisor.domain.access import Limits
-from advisor.planning.estimate import MemoryPlanner
-from advisor.planning.recommendation import RecommendationPlanner
-from advisor.pools.box import Box, private_reach, shared_reach
-from advisor.pools.box import Limits as WorkerLimits
+from advisor.planning.memory_planner import MemoryPlanner
+from advisor.planning.planner import RecommendationPlanner
 from advisor.pools.local import LocalPool
+from advisor.pools.resource_limits import Box, private_reach, shared_reach
+from advisor.pools.resource_limits import Limits as WorkerLimits
 from advisor.pools.sandbox import AUTO, LANDLOCK, OFF, choose_sandbox
 from advisor.ports.clock import Clock
 from advisor.ports.store import Store

@@ -22,8 +22,8 @@ from advisor.devices.cpu import read_cpu
 from advisor.domain.commands import InspectTask, TimeSteps
 from advisor.domain.measurements import StepTimes
 from advisor.kernel.landlock import landlock_abi
-from advisor.pools.box import Box, Limits, shared_reach
 from advisor.pools.local import LocalPool
+from advisor.pools.resource_limits import Box, Limits, shared_reach
 from advisor.pools.sandbox import OFF, choose_sandbox
 from advisor.pools.worker_process import WorkerProcess
 from advisor.ports.worker_pool import WorkerJob

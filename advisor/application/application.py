@@ -9,10 +9,10 @@ from pathlib import Path
 
 from advisor.application.bundles import Unpack
 from advisor.application.estimates import Estimates
+from advisor.application.event_bus import Hub
 from advisor.application.forecast import Forecasts
 from advisor.application.housekeeping import Housekeeping, Keep
-from advisor.application.hub import Hub
-from advisor.application.presence import Presence
+from advisor.application.instance_lock import Presence
 from advisor.application.recommendations import Recommendations
 from advisor.application.runner import Runner
 from advisor.application.sharing import InFlight, SharingPolicy
@@ -20,7 +20,7 @@ from advisor.application.sources import Sources
 from advisor.application.tokens import Tokens
 from advisor.application.work_queue import WorkQueue
 from advisor.application.workspace import Workspace
-from advisor.planning.step import EstimatePlanner, Planner
+from advisor.planning.evidence.step import EstimatePlanner, Planner
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.energy_meter import EnergyMeter

@@ -13,7 +13,7 @@ from advisor.domain.advice import Advice
 from advisor.domain.device import Device
 from advisor.domain.recommendation import Recommendation
 from advisor.domain.request import AdviceRequest
-from advisor.planning.budget import memory_budget
+from advisor.planning.evidence.budget import memory_budget
 from advisor.ports.store import Store
 from advisor.serialization import to_dict
 

@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from advisor.application.recall import Recall, is_lasting
 from advisor.application.sharing import InFlight
 from advisor.application.sources import check_source
+from advisor.application.trace_cache import Recall, is_lasting
 from advisor.application.validation import check_python, resolve
 from advisor.application.workspace import Workspace
 from advisor.domain.access import Caller
@@ -20,7 +20,7 @@ from advisor.domain.device import Device
 from advisor.domain.errors import NoAnswer
 from advisor.domain.measurements import Log, Measurement, Outcome
 from advisor.domain.request import AdviceRequest
-from advisor.planning.step import EstimatePlanner
+from advisor.planning.evidence.step import EstimatePlanner
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.store import Store

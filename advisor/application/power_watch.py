@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from advisor.application.hub import wait_for
+from advisor.application.event_bus import wait_for
 from advisor.domain.measurements import Outcome, StepTimes
 from advisor.estimators.power import mean_power_w
 from advisor.ports.clock import Clock

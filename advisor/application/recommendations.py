@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from advisor.application.cache import find_cached_advice, fingerprint
+from advisor.application.event_bus import Hub, wait_for
 from advisor.application.forecast import Forecasts
-from advisor.application.hub import Hub, wait_for
 from advisor.application.sharing import SharingPolicy
 from advisor.application.sources import check_source
 from advisor.application.validation import check_python, check_request_id, resolve

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import structlog
 
-from advisor.application.brake import Brake, StopReason
-from advisor.application.hub import Hub
+from advisor.application.cancellation import Brake, StopReason
+from advisor.application.event_bus import Hub
 from advisor.domain.errors import StoreUnavailable
 from advisor.domain.measurements import Log
 from advisor.domain.recommendation import (

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from advisor.application.brake import Brake, Stopped, StopReason, run_until_stopped
 from advisor.application.cache import find_cached_advice
-from advisor.application.hub import Hub
-from advisor.application.neighbours import DeviceLost, Neighbours
+from advisor.application.cancellation import Brake, Stopped, StopReason, run_until_stopped
+from advisor.application.event_bus import Hub
+from advisor.application.gpu_tenants import DeviceLost, Neighbours
 from advisor.application.power_watch import PowerWatch
 from advisor.application.run import Run
 from advisor.application.workspace import Workspace
@@ -28,7 +28,7 @@ from advisor.domain.recommendation import (
     StateChanged,
 )
 from advisor.domain.request import AdviceRequest
-from advisor.planning.step import Planner
+from advisor.planning.evidence.step import Planner
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.energy_meter import EnergyMeter

@@ -7,9 +7,9 @@ from contextlib import nullcontext
 
 import structlog
 
-from advisor.application.brake import Brake, StopReason
-from advisor.application.hub import wait_for
-from advisor.application.presence import Presence
+from advisor.application.cancellation import Brake, StopReason
+from advisor.application.event_bus import wait_for
+from advisor.application.instance_lock import Presence
 from advisor.application.runner import Runner
 from advisor.domain.advice import Refusal, RefusalCode
 from advisor.domain.errors import AdvisorError, StoreUnavailable

@@ -16,7 +16,7 @@ from advisor.domain.device import Device
 from advisor.domain.errors import StoreFull
 from advisor.domain.recommendation import Recommendation
 from advisor.domain.request import AdviceRequest
-from advisor.planning.budget import memory_budget
+from advisor.planning.evidence.budget import memory_budget
 from advisor.ports.clock import Clock
 from advisor.ports.store import InUse, Store
 from advisor.ports.worker_pool import WorkerJob

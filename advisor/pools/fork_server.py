@@ -19,8 +19,8 @@ import psutil
 from advisor.domain.measurements import Fault, FaultCode
 from advisor.pipe.framing import BadFrame, PipeClosed, read, send_fork_request
 from advisor.pipe.v1 import pipe_pb2
-from advisor.pools.deaths import ending
 from advisor.pools.environment import worker_environment
+from advisor.pools.exit_status import ending
 from advisor.pools.output import Output
 
 T = TypeVar("T")

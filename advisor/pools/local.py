@@ -20,9 +20,9 @@ from advisor.domain.measurements import (
     OutOfMemory,
     TimedOut,
 )
-from advisor.pools.box import Box
 from advisor.pools.fork_server import ForkServer, ForkServerLost
 from advisor.pools.interpreters import command_under, environment_under, lay_out_modules
+from advisor.pools.resource_limits import Box
 from advisor.pools.sandbox import BWRAP, bwrap_command
 from advisor.pools.worker_process import WorkerProcess
 from advisor.ports.worker_pool import WorkerJob, WorkerPool, WorkerSession

@@ -1,7 +1,7 @@
 """The degrees of the sandbox: which there are, which works here, and what bubblewrap is told.
 
 off        user code reaches all that the daemon's user can reach
-landlock   each worker gives up what it does not need (advisor.worker.sandbox)
+landlock   each worker gives up what it does not need (advisor.worker.process.sandbox)
 bwrap      the fork server runs where there is nothing else to see, network and sockets
 included; its workers give up the rest where the kernel has Landlock
 """
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from advisor.kernel.landlock import landlock_abi
-from advisor.pools.box import Reach
+from advisor.pools.resource_limits import Reach
 
 OFF, LANDLOCK, BWRAP, AUTO = "off", "landlock", "bwrap", "auto"
 

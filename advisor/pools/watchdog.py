@@ -14,9 +14,9 @@ from pathlib import Path
 
 from advisor.domain.measurements import Failed, Fault, FaultCode, OutOfMemory
 from advisor.domain.units import format_bytes
-from advisor.pools.box import Limits
 from advisor.pools.output import Output
 from advisor.pools.processes import children_of, descendants_of, kill_all, resident_bytes
+from advisor.pools.resource_limits import Limits
 
 INTERVAL_S = 0.2
 """How long memory may run away before it is seen; filling it goes at a gigabyte a second or two."""

@@ -12,9 +12,7 @@ from advisor.messages import to_message
 from advisor.pipe.framing import BadFrame, PipeClosed, frame, read
 from advisor.pipe.unions import command_message, outcome_of
 from advisor.pipe.v1 import pipe_pb2
-from advisor.pools.answers import cleaned, is_possible
-from advisor.pools.box import Box
-from advisor.pools.deaths import outcome_of_death, pipe_lost
+from advisor.pools.exit_status import outcome_of_death, pipe_lost
 from advisor.pools.fork_server import (
     CLOSE_LIMIT_S,
     ForkedProcess,
@@ -22,7 +20,9 @@ from advisor.pools.fork_server import (
     ForkServerLost,
     kill_group,
 )
+from advisor.pools.outcome_validation import cleaned, is_possible
 from advisor.pools.output import Output, plain_text
+from advisor.pools.resource_limits import Box
 from advisor.pools.watchdog import Watchdog
 from advisor.ports.worker_pool import WorkerJob
 

@@ -29,9 +29,9 @@ from advisor.service.call_log import CallLog
 from advisor.service.decoding import Decoder
 from advisor.service.device_servicer import DeviceServicer
 from advisor.service.errors import ErrorTranslator
+from advisor.service.health import Pulse
 from advisor.service.memory_servicer import MemoryServicer
 from advisor.service.metrics import Metrics
-from advisor.service.pulse import Pulse
 from advisor.service.recommendation_servicer import RecommendationServicer
 from advisor.service.source_servicer import SourceServicer
 from advisor.service.tls import TlsFiles, check_files, server_credentials

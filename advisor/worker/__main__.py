@@ -25,8 +25,8 @@ def _main() -> None:
     # Here it is done once for all workers.
     import torch._dynamo  # noqa: F401, PLC0415
 
-    from advisor.worker.execution import Worker  # noqa: PLC0415
-    from advisor.worker.forkserver import main  # noqa: PLC0415
+    from advisor.worker.commands.execution import Worker  # noqa: PLC0415
+    from advisor.worker.process.forkserver import main  # noqa: PLC0415
 
     main(Worker)
 

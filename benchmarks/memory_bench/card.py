@@ -10,8 +10,8 @@ from typing import Self
 
 import torch
 
-from advisor.worker.accountant import Accountant
-from advisor.worker.step import Phase
+from advisor.worker.loop.allocation_tracker import Accountant
+from advisor.worker.loop.step import Phase
 from benchmarks.memory_bench.task import LEARNING_RATE, Batch, Task
 
 STEPS = 3

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advisor.worker.default_loss import default_loss
+from advisor.worker.user.default_loss import default_loss
 
 LEARNING_RATE = 1e-3
 

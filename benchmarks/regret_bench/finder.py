@@ -18,7 +18,7 @@ from lightning.pytorch.tuner import Tuner
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from advisor.worker.default_loss import default_loss
+from advisor.worker.user.default_loss import default_loss
 from benchmarks.regret_bench.workloads import DIRECTORY
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from advisor.domain.advice import Advice, Refusal
 from advisor.domain.measurements import Log
 from advisor.domain.request import AdviceRequest, Source
-from advisor.planning.budget import VERIFY_SHARE
-from advisor.planning.recommendation import RecommendationPlanner
+from advisor.planning.evidence.budget import VERIFY_SHARE
+from advisor.planning.planner import RecommendationPlanner
 from advisor.search.optuna_proposer import OptunaProposer
 from benchmarks.regret_bench.found import DEFAULT_BUDGET_S, NO_BUNDLE, Found, Question, Setting
 from benchmarks.regret_bench.modelled import ModelledWorker, training_s

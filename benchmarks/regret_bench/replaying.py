@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from advisor.domain.advice import Advice, Refusal
 from advisor.domain.measurements import Log
 from advisor.domain.request import AdviceRequest, Source
-from advisor.planning.budget import VERIFY_SHARE
-from advisor.planning.recommendation import RecommendationPlanner
+from advisor.planning.evidence.budget import VERIFY_SHARE
+from advisor.planning.planner import RecommendationPlanner
 from benchmarks.regret_bench.found import NO_BUNDLE, Setting
 from benchmarks.regret_bench.modelled import ModelledWorker
 from benchmarks.regret_bench.replayed import ReplayedTrainer

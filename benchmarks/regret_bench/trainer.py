@@ -11,7 +11,7 @@ from advisor.domain.device import Device, DeviceKind
 from advisor.domain.measurements import Outcome, TrainRun
 from advisor.messages import to_message
 from advisor.pipe.v1 import pipe_pb2
-from advisor.worker.execution import Worker
+from advisor.worker.commands.execution import Worker
 from benchmarks.regret_bench.workloads import DIRECTORY
 
 F = TypeVar("F", bound=Outcome)

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from advisor.planning import ranking
+from advisor.planning.trials import ranking
 from advisor.ports.proposer import Point, Proposer, Study
 from advisor.search.optuna_proposer import OptunaProposer
 

@@ -16,7 +16,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bsadvise.advice import (
+    from bsadvise.aio import AsyncClient
+    from bsadvise.client import Client
+    from bsadvise.model.advice import (
         Advice,
         Alternative,
         BatchStage,
@@ -27,11 +29,8 @@ if TYPE_CHECKING:
         Refusal,
         Search,
     )
-    from bsadvise.aio import AsyncClient
-    from bsadvise.client import Client
-    from bsadvise.credentials import Credentials
-    from bsadvise.device import Device
-    from bsadvise.errors import (
+    from bsadvise.model.device import Device
+    from bsadvise.model.errors import (
         AccessDenied,
         BsadviseError,
         Cancelled,
@@ -44,29 +43,30 @@ if TYPE_CHECKING:
         QuotaExceeded,
         TimedOut,
     )
-    from bsadvise.measurements import Measurement
-    from bsadvise.recommendation import Event, Recommendation, State, Waiting
-    from bsadvise.request import AdviceOptions, Objective, Priority
-    from bsadvise.token import Scope, Token
+    from bsadvise.model.measurements import Measurement
+    from bsadvise.model.recommendation import Event, Recommendation, State, Waiting
+    from bsadvise.model.request import AdviceOptions, Objective, Priority
+    from bsadvise.model.token import Scope, Token
+    from bsadvise.transport.credentials import Credentials
 
 _MODULES = {
-    "advice": (
+    "model.advice": (
         "Advice", "Alternative", "BatchStage", "Confidence", "Evidence", "Interval",
         "MemoryEstimate", "Refusal", "Search",
     ),
     "aio": ("AsyncClient",),
     "client": ("Client",),
-    "credentials": ("Credentials",),
-    "device": ("Device",),
-    "errors": (
+    "transport.credentials": ("Credentials",),
+    "model.device": ("Device",),
+    "model.errors": (
         "AccessDenied", "BsadviseError", "Cancelled", "DaemonUnreachable", "InvalidRequest",
         "ModelFileError", "NoFitError", "NotAuthenticated", "NotFound", "QuotaExceeded",
         "TimedOut",
     ),
-    "measurements": ("Measurement",),
-    "recommendation": ("Event", "Recommendation", "State", "Waiting"),
-    "request": ("AdviceOptions", "Objective", "Priority"),
-    "token": ("Scope", "Token"),
+    "model.measurements": ("Measurement",),
+    "model.recommendation": ("Event", "Recommendation", "State", "Waiting"),
+    "model.request": ("AdviceOptions", "Objective", "Priority"),
+    "model.token": ("Scope", "Token"),
 }  # fmt: skip
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

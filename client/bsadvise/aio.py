@@ -12,12 +12,16 @@ from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 
-from bsadvise import calls
-from bsadvise.advice import Advice, MemoryEstimate
-from bsadvise.channel import open_aio_channel
-from bsadvise.credentials import Credentials
-from bsadvise.device import Device
-from bsadvise.flows import (
+from bsadvise.model.advice import Advice, MemoryEstimate
+from bsadvise.model.device import Device
+from bsadvise.model.measurements import Measurement
+from bsadvise.model.recommendation import Event, Recommendation
+from bsadvise.model.request import AdviceOptions, Source
+from bsadvise.model.token import Scope, Token
+from bsadvise.transport import operations
+from bsadvise.transport.channel import open_aio_channel
+from bsadvise.transport.credentials import Credentials
+from bsadvise.transport.effects import (
     Effect,
     Emit,
     Flow,
@@ -30,11 +34,7 @@ from bsadvise.flows import (
     Unary,
     Work,
 )
-from bsadvise.launcher import Connection, connect
-from bsadvise.measurements import Measurement
-from bsadvise.recommendation import Event, Recommendation
-from bsadvise.request import AdviceOptions, Source
-from bsadvise.token import Scope, Token
+from bsadvise.transport.launcher import Connection, connect
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class AsyncClient:
         address: str | None = None,
         *,
         credentials: Credentials | None = None,
-        reconnect_s: float = calls.RECONNECT_S,
+        reconnect_s: float = operations.RECONNECT_S,
     ) -> None:
         self._address = address
         self._credentials = credentials
@@ -66,8 +66,8 @@ class AsyncClient:
         **options: Unpack[AdviceOptions],
     ) -> Advice:
         """Return advice on a model file; see ``Client.recommend``."""
-        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
-        return await self._run(calls.recommend(task, request_id, self._reconnect_s), on_event)
+        task = operations.Task(Path(model_path), [Path(path) for path in include], options)
+        return await self._run(operations.recommend(task, request_id, self._reconnect_s), on_event)
 
     async def create_recommendation(
         self,
@@ -78,42 +78,43 @@ class AsyncClient:
         **options: Unpack[AdviceOptions],
     ) -> Recommendation:
         """Ask for advice and return at once; see ``Client.create_recommendation``."""
-        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
-        return await self._run(calls.create(task, request_id))
+        task = operations.Task(Path(model_path), [Path(path) for path in include], options)
+        return await self._run(operations.create(task, request_id))
 
     async def estimate_memory(
         self,
         model_path: str | PathLike[str],
         *,
         include: Sequence[str | PathLike[str]] = (),
-        limit_s: float = calls.ESTIMATE_LIMIT_S,
+        limit_s: float = operations.ESTIMATE_LIMIT_S,
         **options: Unpack[AdviceOptions],
     ) -> MemoryEstimate:
         """Predict what fits, without running it; see ``Client.estimate_memory``."""
-        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
-        return await self._run(calls.estimate_memory(task, limit_s))
+        task = operations.Task(Path(model_path), [Path(path) for path in include], options)
+        return await self._run(operations.estimate_memory(task, limit_s))
 
     async def upload(
         self, model_path: str | PathLike[str], *, include: Sequence[str | PathLike[str]] = ()
     ) -> Source:
         """Send a model file with what it needs, unless the daemon has it."""
-        return await self._run(calls.upload(Path(model_path), [Path(path) for path in include]))
+        upload = operations.upload(Path(model_path), [Path(path) for path in include])
+        return await self._run(upload)
 
     async def get(self, recommendation_id: str) -> Recommendation:
         """Return a recommendation as it is now."""
-        return await self._run(calls.get(recommendation_id))
+        return await self._run(operations.get(recommendation_id))
 
     async def list(self, limit: int | None = None) -> tuple[Recommendation, ...]:
         """Return the newest recommendations, all of them or ``limit``."""
-        return await self._run(calls.list_recommendations(limit))
+        return await self._run(operations.list_recommendations(limit))
 
     async def cancel(self, recommendation_id: str) -> Recommendation:
         """Ask for a recommendation to stop; it keeps the best answer so far."""
-        return await self._run(calls.cancel(recommendation_id))
+        return await self._run(operations.cancel(recommendation_id))
 
     async def delete(self, recommendation_id: str) -> None:
         """Remove a recommendation that does not run."""
-        await self._run(calls.delete(recommendation_id))
+        await self._run(operations.delete(recommendation_id))
 
     def watch(
         self,
@@ -123,9 +124,8 @@ class AsyncClient:
         on_waiting: OnWaiting | None = None,
     ) -> AsyncIterator[Event]:
         """Yield a recommendation's events until it has ended; see ``Client.watch``."""
-        return self._events(
-            Progress(calls.follow(recommendation_id, after_sequence, self._reconnect_s, on_waiting))
-        )
+        follow = operations.follow(recommendation_id, after_sequence, self._reconnect_s, on_waiting)
+        return self._events(Progress(follow))
 
     async def create_token(
         self, principal: str, scope: Scope = Scope.RUN, *, life_s: float | None = None
@@ -137,23 +137,23 @@ class AsyncClient:
             scope: What they may do.
             life_s: Seconds until it expires; None for 90 days.
         """
-        return await self._run(calls.create_token(principal, scope, life_s))
+        return await self._run(operations.create_token(principal, scope, life_s))
 
     async def list_tokens(self) -> tuple[Token, ...]:
         """Return all tokens, newest first."""
-        return await self._run(calls.list_tokens())
+        return await self._run(operations.list_tokens())
 
     async def revoke_token(self, token_id: str) -> Token:
         """Let a token open nothing from now on."""
-        return await self._run(calls.revoke_token(token_id))
+        return await self._run(operations.revoke_token(token_id))
 
     async def measurements(self, recommendation_id: str) -> tuple[Measurement, ...]:
         """Return what the advice rests on, oldest first."""
-        return await self._run(calls.measurements(recommendation_id))
+        return await self._run(operations.measurements(recommendation_id))
 
     async def devices(self) -> tuple[Device, ...]:
         """Return the devices of the daemon's machine as they are now."""
-        return await self._run(calls.devices())
+        return await self._run(operations.devices())
 
     async def close(self) -> None:
         """Close the connection, and end the daemon if it is a private one."""

@@ -12,12 +12,16 @@ from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 
-from bsadvise import calls
-from bsadvise.advice import Advice, MemoryEstimate
-from bsadvise.channel import open_channel
-from bsadvise.credentials import Credentials
-from bsadvise.device import Device
-from bsadvise.flows import (
+from bsadvise.model.advice import Advice, MemoryEstimate
+from bsadvise.model.device import Device
+from bsadvise.model.measurements import Measurement
+from bsadvise.model.recommendation import Event, Recommendation
+from bsadvise.model.request import AdviceOptions, Source
+from bsadvise.model.token import Scope, Token
+from bsadvise.transport import operations
+from bsadvise.transport.channel import open_channel
+from bsadvise.transport.credentials import Credentials
+from bsadvise.transport.effects import (
     Effect,
     Emit,
     Flow,
@@ -30,11 +34,7 @@ from bsadvise.flows import (
     Unary,
     Work,
 )
-from bsadvise.launcher import Connection, connect
-from bsadvise.measurements import Measurement
-from bsadvise.recommendation import Event, Recommendation
-from bsadvise.request import AdviceOptions, Source
-from bsadvise.token import Scope, Token
+from bsadvise.transport.launcher import Connection, connect
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class Client:
         address: str | None = None,
         *,
         credentials: Credentials | None = None,
-        reconnect_s: float = calls.RECONNECT_S,
+        reconnect_s: float = operations.RECONNECT_S,
     ) -> None:
         """Make a client.
 
@@ -90,8 +90,8 @@ class Client:
         Raises:
             BsadviseError: There is no advice; the class says why.
         """
-        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
-        return self._run(calls.recommend(task, request_id, self._reconnect_s), on_event)
+        task = operations.Task(Path(model_path), [Path(path) for path in include], options)
+        return self._run(operations.recommend(task, request_id, self._reconnect_s), on_event)
 
     def create_recommendation(
         self,
@@ -102,42 +102,42 @@ class Client:
         **options: Unpack[AdviceOptions],
     ) -> Recommendation:
         """Ask for advice and return at once; arguments as for ``recommend``."""
-        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
-        return self._run(calls.create(task, request_id))
+        task = operations.Task(Path(model_path), [Path(path) for path in include], options)
+        return self._run(operations.create(task, request_id))
 
     def estimate_memory(
         self,
         model_path: str | PathLike[str],
         *,
         include: Sequence[str | PathLike[str]] = (),
-        limit_s: float = calls.ESTIMATE_LIMIT_S,
+        limit_s: float = operations.ESTIMATE_LIMIT_S,
         **options: Unpack[AdviceOptions],
     ) -> MemoryEstimate:
         """Predict what fits, without running it; waits at most ``limit_s``."""
-        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
-        return self._run(calls.estimate_memory(task, limit_s))
+        task = operations.Task(Path(model_path), [Path(path) for path in include], options)
+        return self._run(operations.estimate_memory(task, limit_s))
 
     def upload(
         self, model_path: str | PathLike[str], *, include: Sequence[str | PathLike[str]] = ()
     ) -> Source:
         """Send a model file with what it needs, unless the daemon has it."""
-        return self._run(calls.upload(Path(model_path), [Path(path) for path in include]))
+        return self._run(operations.upload(Path(model_path), [Path(path) for path in include]))
 
     def get(self, recommendation_id: str) -> Recommendation:
         """Return a recommendation as it is now."""
-        return self._run(calls.get(recommendation_id))
+        return self._run(operations.get(recommendation_id))
 
     def list(self, limit: int | None = None) -> tuple[Recommendation, ...]:
         """Return the newest recommendations, all of them or ``limit``."""
-        return self._run(calls.list_recommendations(limit))
+        return self._run(operations.list_recommendations(limit))
 
     def cancel(self, recommendation_id: str) -> Recommendation:
         """Ask for a recommendation to stop; it keeps the best answer so far."""
-        return self._run(calls.cancel(recommendation_id))
+        return self._run(operations.cancel(recommendation_id))
 
     def delete(self, recommendation_id: str) -> None:
         """Remove a recommendation that does not run."""
-        self._run(calls.delete(recommendation_id))
+        self._run(operations.delete(recommendation_id))
 
     def watch(
         self,
@@ -155,9 +155,8 @@ class Client:
             after_sequence: Sequence number of the last event that is known; 0 for none.
             on_waiting: Called, while it waits, each time that its place in the queue changes.
         """
-        return self._events(
-            Progress(calls.follow(recommendation_id, after_sequence, self._reconnect_s, on_waiting))
-        )
+        follow = operations.follow(recommendation_id, after_sequence, self._reconnect_s, on_waiting)
+        return self._events(Progress(follow))
 
     def create_token(
         self, principal: str, scope: Scope = Scope.RUN, *, life_s: float | None = None
@@ -169,23 +168,23 @@ class Client:
             scope: What they may do.
             life_s: Seconds until it expires; None for 90 days.
         """
-        return self._run(calls.create_token(principal, scope, life_s))
+        return self._run(operations.create_token(principal, scope, life_s))
 
     def list_tokens(self) -> tuple[Token, ...]:
         """Return all tokens, newest first."""
-        return self._run(calls.list_tokens())
+        return self._run(operations.list_tokens())
 
     def revoke_token(self, token_id: str) -> Token:
         """Let a token open nothing from now on."""
-        return self._run(calls.revoke_token(token_id))
+        return self._run(operations.revoke_token(token_id))
 
     def measurements(self, recommendation_id: str) -> tuple[Measurement, ...]:
         """Return what the advice rests on, oldest first."""
-        return self._run(calls.measurements(recommendation_id))
+        return self._run(operations.measurements(recommendation_id))
 
     def devices(self) -> tuple[Device, ...]:
         """Return the devices of the daemon's machine as they are now."""
-        return self._run(calls.devices())
+        return self._run(operations.devices())
 
     def close(self) -> None:
         """Close the connection, and end the daemon if it is a private one."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from advisor.application.application import Application
-from advisor.application.brake import Brake
+from advisor.application.cancellation import Brake
 from advisor.application.housekeeping import ROUND_S, UNUSED_S, Keep
 from advisor.domain.access import LOCAL, LOCAL_CALLER
 from advisor.domain.advice import RefusalCode

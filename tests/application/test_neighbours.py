@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.application.neighbours import DeviceLost, Neighbours
+from advisor.application.gpu_tenants import DeviceLost, Neighbours
 from advisor.domain.advice import RefusalCode
 from advisor.domain.device import Device, DeviceProcess
 from advisor.domain.errors import NotFound

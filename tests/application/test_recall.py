@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.application.recall import Recall, is_lasting
+from advisor.application.trace_cache import Recall, is_lasting
 from advisor.domain.access import LOCAL_CALLER
 from advisor.domain.commands import InspectTask
 from advisor.domain.errors import NoAnswer

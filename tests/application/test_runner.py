@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from advisor.application.brake import Brake, StopReason
+from advisor.application.cancellation import Brake, StopReason
 from advisor.domain.access import LOCAL_CALLER
 from advisor.domain.advice import RefusalCode
 from advisor.domain.device import Device
@@ -23,7 +23,7 @@ from advisor.domain.recommendation import (
     StateChanged,
 )
 from advisor.domain.request import AdviceRequest
-from advisor.planning.step import Step
+from advisor.planning.evidence.step import Step
 from tests.support.bench import LEASE_S, Bench, create, end_of, watch
 from tests.support.builders import a_fault
 from tests.support.fake_inventory import FakeInventory

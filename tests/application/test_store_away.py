@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from advisor.application.brake import Brake, StopReason
-from advisor.application.hub import Hub
+from advisor.application.cancellation import Brake, StopReason
+from advisor.application.event_bus import Hub
 from advisor.application.run import Run
 from advisor.domain.errors import LeaseLost, StoreFull, StoreUnavailable
 from advisor.domain.measurements import Log, TrainRun

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.application.presence import Presence
+from advisor.application.instance_lock import Presence
 from advisor.application.work_queue import POLL_S
 from advisor.domain.advice import RefusalCode
 from advisor.domain.errors import StoreUnavailable

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from advisor.domain.commands import Command, RangeTest, Train
 from advisor.domain.measurements import Outcome, TrainRun
-from advisor.planning import ranking
+from advisor.planning.trials import ranking
 from advisor.ports.proposer import Point, Study, TrialRecord
 from benchmarks import replay as replay_command
 from benchmarks import trunk as trunk_command

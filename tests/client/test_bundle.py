@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 from random import Random
 
 import pytest
-from bsadvise import bundle as bundle_module
-from bsadvise.bundle import collect, pack
-from bsadvise.errors import ModelFileError, SourceUnusable
+from bsadvise.model.errors import ModelFileError, SourceUnusable
+from bsadvise.source import bundle as bundle_module
+from bsadvise.source.bundle import collect, pack
 from bsadvise.v1.source_service_pb2 import SourceBundle
 from hypothesis import given
 from hypothesis import strategies as st

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from bsadvise import calls, launcher
 from bsadvise.cli.main import cli
+from bsadvise.transport import launcher, operations
 from bsadvise.v1 import (
     advice_pb2,
     measurement_pb2,
@@ -272,7 +272,7 @@ def test_a_refusal_is_one_paragraph_and_its_exit_code(
 def test_nobody_at_the_address_ends_with_5(
     run: Run, model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "_RETRY_S", 0.1)
+    monkeypatch.setattr(operations, "_RETRY_S", 0.1)
 
     result = run("recommend", model_file, "--address", "127.0.0.1:1")
 
@@ -303,7 +303,7 @@ def test_a_wrong_field_that_only_the_daemon_knows_ends_with_2(
 def test_a_defect_of_ours_is_told_without_its_traceback(
     run: Run, model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bsadvise.cli.recommend.advice_view", lambda *_: 1 / 0)
+    monkeypatch.setattr("bsadvise.cli.commands.recommend.advice_view", lambda *_: 1 / 0)
 
     result = run("recommend", model_file, "--quiet")
 
@@ -452,7 +452,7 @@ def test_doctor_finds_a_daemon_and_its_driver(run: Run, daemon: FakeDaemon) -> N
 def test_doctor_ends_with_1_when_no_daemon_answers(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "_RETRY_S", 0.1)
+    monkeypatch.setattr(operations, "_RETRY_S", 0.1)
 
     result = run("doctor", "--address", "127.0.0.1:1")
 

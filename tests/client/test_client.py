@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bsadvise import AsyncClient, Client, calls, errors, rpcs
-from bsadvise.flows import Rpc
-from bsadvise.recommendation import Event, Measured, State, StateChanged
+from bsadvise import AsyncClient, Client
+from bsadvise.model import errors
+from bsadvise.model.recommendation import Event, Measured, State, StateChanged
+from bsadvise.transport import operations, rpcs
+from bsadvise.transport.effects import Rpc
 from bsadvise.v1 import (
     advice_pb2,
     device_service_pb2,
@@ -174,7 +176,7 @@ def test_reading_and_removing(client: Any, daemon: FakeDaemon) -> None:
 def test_a_list_longer_than_a_page_is_read_whole(
     client: Any, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "_PAGE_SIZE", 2)
+    monkeypatch.setattr(operations, "_PAGE_SIZE", 2)
     ids = daemon.seed(*[a_script()] * 5)
 
     assert [one.recommendation_id for one in client.list()] == ids[::-1]
@@ -406,7 +408,7 @@ def test_a_fault_of_the_model_file_says_where(
 
 
 def test_nobody_at_the_address(socket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "_RETRY_S", 0.1)
+    monkeypatch.setattr(operations, "_RETRY_S", 0.1)
     with Client(str(socket)) as client, pytest.raises(errors.DaemonUnreachable) as caught:
         client.devices()
     assert caught.value.exit_code == 5

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from bsadvise import AccessDenied, Client, Credentials, QuotaExceeded, Scope
 from bsadvise.cli.main import cli
-from bsadvise.credentials import target_of
-from bsadvise.errors import AddressUnusable, NotAuthenticated
+from bsadvise.model.errors import AddressUnusable, NotAuthenticated
+from bsadvise.transport.credentials import target_of
 from bsadvise.v1 import recommendation_pb2, token_service_pb2
 from click.testing import CliRunner, Result
 from google.rpc import code_pb2, error_details_pb2, status_pb2

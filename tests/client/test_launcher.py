@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from bsadvise import Client, launcher
-from bsadvise.credentials import Target
-from bsadvise.errors import DaemonFailed, DaemonUnreachable, ServerMissing
-from bsadvise.launcher import PrivateDaemon, connect, is_serving
+from bsadvise import Client
+from bsadvise.model.errors import DaemonFailed, DaemonUnreachable, ServerMissing
+from bsadvise.transport import launcher
+from bsadvise.transport.credentials import Target
+from bsadvise.transport.launcher import PrivateDaemon, connect, is_serving
 
 from tests.support.fake_server import FakeDaemon
 
@@ -99,7 +100,7 @@ def test_the_death_of_a_private_daemon_explains_the_failed_call(
 def test_a_private_daemon_dies_with_a_client_that_is_killed() -> None:
     program = (
         "import os, sys\n"
-        "from bsadvise.launcher import PrivateDaemon\n"
+        "from bsadvise.transport.launcher import PrivateDaemon\n"
         f"daemon = PrivateDaemon({FAKE_COMMAND!r})\n"
         "print(daemon.address, daemon._process.pid, flush=True)\n"
         "sys.stdin.read()\n"

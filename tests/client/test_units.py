@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from bsadvise.units import (
+from bsadvise.model.units import (
     format_bytes,
     format_energy,
     format_number,

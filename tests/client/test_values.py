@@ -10,13 +10,13 @@ from enum import StrEnum
 from typing import Any
 
 import pytest
-from bsadvise import advice, commands, device, measurements, recommendation, request, task
-from bsadvise.advice import Advice, Confidence, Evidence, Interval, MemoryEstimate
-from bsadvise.errors import UnexpectedReply
-from bsadvise.measurements import Measurement, StepRun
-from bsadvise.recommendation import Event, Measured
+from bsadvise.model import advice, commands, device, measurements, recommendation, request, task
+from bsadvise.model.advice import Advice, Confidence, Evidence, Interval, MemoryEstimate
+from bsadvise.model.errors import UnexpectedReply
+from bsadvise.model.measurements import Measurement, StepRun
+from bsadvise.model.recommendation import Event, Measured
+from bsadvise.model.values import Value, from_message
 from bsadvise.v1 import advice_pb2, device_pb2, measurement_pb2, recommendation_pb2
-from bsadvise.values import Value, from_message
 
 from tests.support.wire_samples import (
     GIB,

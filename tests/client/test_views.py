@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 
 import pytest
-from bsadvise.advice import Advice
-from bsadvise.cli.output import WIDTH, make_console
-from bsadvise.cli.progress import Board, Standing
-from bsadvise.cli.views import advice_view
-from bsadvise.cli.words import describe_command, describe_outcome, stage_of
-from bsadvise.measurements import Measurement
-from bsadvise.recommendation import Event
+from bsadvise.cli.render.output import WIDTH, make_console
+from bsadvise.cli.render.phrases import describe_command, describe_outcome, stage_of
+from bsadvise.cli.render.progress import Board, Standing
+from bsadvise.cli.render.views import advice_view
+from bsadvise.model.advice import Advice
+from bsadvise.model.measurements import Measurement
+from bsadvise.model.recommendation import Event
+from bsadvise.model.values import from_message
 from bsadvise.v1 import advice_pb2, measurement_pb2, recommendation_pb2
-from bsadvise.values import from_message
 from rich.console import RenderableType
 
 from tests.support.wire_samples import (

@@ -146,7 +146,7 @@ def test_power_and_utilisation_are_told_where_the_driver_tells(library_dir: Path
 _FALLING = """
 import asyncio, os, sys
 from pathlib import Path
-from advisor.application.neighbours import DeviceLost, Neighbours
+from advisor.application.gpu_tenants import DeviceLost, Neighbours
 from advisor.devices.inventory import LocalInventory
 
 async def main():

@@ -11,8 +11,8 @@ from advisor.domain.commands import Train
 from advisor.domain.device import Device
 from advisor.domain.measurements import Log
 from advisor.domain.request import AdviceRequest
-from advisor.planning.facts import Facts
-from advisor.planning.recommendation import RecommendationPlanner
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.planner import RecommendationPlanner
 from advisor.search.optuna_proposer import OptunaProposer
 from tests.support.builders import a_device, a_request
 from tests.support.simulated_device import SimulatedDevice

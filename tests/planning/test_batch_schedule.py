@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from advisor.domain.advice import BatchStage
 from advisor.estimators.noise_scale import NoiseScale
-from advisor.planning.batch_schedule import NoiseStretch, plan_batches
+from advisor.planning.answer.batch_schedule import NoiseStretch, plan_batches
 
 _SIZES = tuple(2**k for k in range(3, 13))
 _DATASET_SIZE = 10_000

@@ -14,8 +14,8 @@ from advisor.domain.commands import Command, Train
 from advisor.domain.measurements import Log, Measurement, OutOfMemory, TrainRun
 from advisor.domain.request import AdviceRequest
 from advisor.domain.task import OptimizerFamily
-from advisor.planning.branches import Branches
-from advisor.planning.facts import Facts
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.trials.trial_search import Branches
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_profile, a_request, an_optimizer
 from tests.support.simulated_device import SimulatedDevice

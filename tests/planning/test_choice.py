@@ -9,10 +9,10 @@ import pytest
 
 from advisor.domain.advice import Evidence
 from advisor.domain.request import Objective
-from advisor.planning.branches import Branches
-from advisor.planning.choice import Chooser
-from advisor.planning.facts import Facts
-from advisor.planning.trials import Trial
+from advisor.planning.answer.choice import Chooser
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.trials.trial_search import Branches
+from advisor.planning.trials.trials import Trial
 from tests.planning.conftest import Begin
 from tests.support.given_trials import GivenTrials, Loss, a_trial, power_law
 from tests.support.simulated_device import SimulatedDevice

@@ -12,12 +12,12 @@ from advisor.domain.commands import Train
 from advisor.domain.measurements import Log, Measurement, TrainRun
 from advisor.domain.request import AdviceRequest
 from advisor.domain.task import OptimizerFamily, OptimizerProfile
-from advisor.planning.batch_caveats import about_batch
-from advisor.planning.choice import Choice, Chooser
-from advisor.planning.companions import companions, rules_of_thumb, warmup_steps
-from advisor.planning.facts import Facts
-from advisor.planning.gradients import batch_schedule, clip_gradient_norm, norms_of_reference
-from advisor.planning.split import Split
+from advisor.planning.answer.batch_caveats import about_batch
+from advisor.planning.answer.choice import Choice, Chooser
+from advisor.planning.answer.gradients import batch_schedule, clip_gradient_norm, norms_of_reference
+from advisor.planning.answer.related_hyperparameters import companions, rules_of_thumb, warmup_steps
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.split import Split
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_profile, a_request, an_optimizer
 from tests.support.simulated_device import SimulatedDevice

@@ -11,10 +11,10 @@ from advisor.domain.commands import TimeSteps
 from advisor.domain.measurements import OutOfMemory
 from advisor.domain.request import Objective
 from advisor.domain.task import OptimizerFamily, OptimizerProfile
-from advisor.planning.choice import Chooser
-from advisor.planning.energy import about_energy, energy_j, step_power_w, training_cost
-from advisor.planning.facts import Facts
-from advisor.planning.split import Split
+from advisor.planning.answer.choice import Chooser
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.split import Split
+from advisor.planning.throughput.energy import about_energy, energy_j, step_power_w, training_cost
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_measurement, a_profile, a_request
 from tests.support.simulated_device import SimulatedDevice

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.planning.epoch import about_drop_last, drop_last, steps_per_epoch
-from advisor.planning.facts import Facts
-from advisor.planning.split import Split
+from advisor.planning.data.epoch import about_drop_last, drop_last, steps_per_epoch
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.split import Split
 from tests.support.builders import a_device, a_request, an_inspection
 
 

@@ -9,7 +9,7 @@ import pytest
 from advisor.domain.advice import MemoryEstimate
 from advisor.domain.commands import TraceMemory
 from advisor.domain.measurements import Log, Measurement, MemoryTrace, OutOfMemory
-from advisor.planning.estimate import MemoryPlanner
+from advisor.planning.memory_planner import MemoryPlanner
 from tests.support.builders import a_device, a_request
 from tests.support.simulated_device import SimulatedDevice
 

@@ -11,12 +11,12 @@ import pytest
 
 from advisor.domain.commands import TrialOrigin
 from advisor.domain.task import OptimizerFamily
-from advisor.planning.batch_sizes import BatchSizes
-from advisor.planning.explorer import Explorer
-from advisor.planning.facts import Facts
-from advisor.planning.range_test import suggested_rate
-from advisor.planning.schedule import Schedule
-from advisor.planning.trials import Trial
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.trials.batch_sizes import BatchSizes
+from advisor.planning.trials.range_test import suggested_rate
+from advisor.planning.trials.rung_schedule import Schedule
+from advisor.planning.trials.suggest import Explorer
+from advisor.planning.trials.trials import Trial
 from advisor.ports.proposer import Point, Proposer, Study
 from tests.planning.conftest import Begin
 from tests.support.builders import a_profile, an_optimizer

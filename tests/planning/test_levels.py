@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from advisor.domain.commands import TimeSteps
 from advisor.domain.measurements import Measurement, StepTimes
 from advisor.estimators.learning_curve import LearningCurve
-from advisor.planning.facts import Facts
-from advisor.planning.levels import Levels, numbers_of_broken
-from advisor.planning.trials import Trial, Trials
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.trials.loss_levels import Levels, numbers_of_broken
+from advisor.planning.trials.trials import Trial, Trials
 from tests.planning.conftest import Begin
 from tests.support.builders import a_device, a_request, an_inspection
 from tests.support.given_trials import GivenTrials, a_curve, a_trial, power_law

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from advisor.domain.commands import TimeLoader, TimeSteps
 from advisor.domain.device import Device
 from advisor.domain.measurements import LoaderTimes, StepTimes
-from advisor.planning.facts import Facts
-from advisor.planning.loading import LoaderBottleneck, about_loader, loader_bottleneck
-from advisor.planning.split import Split
-from advisor.planning.step_cost import StepCost
+from advisor.planning.data.loading import LoaderBottleneck, about_loader, loader_bottleneck
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.split import Split
+from advisor.planning.throughput.step_cost import StepCost
 from tests.support.builders import a_device, a_gpu, a_measurement, a_request, an_inspection
 
 SIZE = 32

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.planning.luck import Luck, luck_of
-from advisor.planning.trials import Trial
+from advisor.planning.trials.seed_variance import Luck, luck_of
+from advisor.planning.trials.trials import Trial
 from tests.support.given_trials import a_trial, power_law
 
 _TARGET = 0.5

@@ -11,7 +11,7 @@ from advisor.domain.commands import Lever, RunStep, TimeSteps, TraceMemory, Veri
 from advisor.domain.device import Device
 from advisor.domain.measurements import Log, Measurement, OutOfMemory, StepRun
 from advisor.domain.request import AdviceRequest
-from advisor.planning.budget import (
+from advisor.planning.evidence.budget import (
     CUDA_CONTEXT_BYTES,
     NCCL_BYTES,
     bucket_bytes,
@@ -19,10 +19,10 @@ from advisor.planning.budget import (
     overhead_bytes,
     workspace_bytes,
 )
-from advisor.planning.drift import sound_measurements
-from advisor.planning.estimate import MemoryPlanner
-from advisor.planning.facts import Facts
-from advisor.planning.memory_model import MemoryModel
+from advisor.planning.evidence.invalid_measurements import sound_measurements
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.memory.memory_model import MemoryModel
+from advisor.planning.memory_planner import MemoryPlanner
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_gpu, a_profile, a_request
 from tests.support.simulated_device import SimulatedDevice

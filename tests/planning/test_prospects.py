@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from advisor.domain.task import OptimizerFamily
-from advisor.planning.batch_sizes import BatchSizes
-from advisor.planning.facts import Facts
-from advisor.planning.prospects import Prospects
-from advisor.planning.trials import Trial
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.trials.acquisition import Prospects
+from advisor.planning.trials.batch_sizes import BatchSizes
+from advisor.planning.trials.trials import Trial
 from advisor.ports.proposer import Point
 from tests.planning.conftest import Begin
 from tests.support.builders import a_profile, an_optimizer

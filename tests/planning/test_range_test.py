@@ -10,12 +10,12 @@ from advisor.domain.advice import Advice, Evidence
 from advisor.domain.commands import Command, RangeTest, Train
 from advisor.domain.measurements import Failed, Log, Measurement, RangeRun
 from advisor.domain.task import OptimizerFamily, TaskProfile
-from advisor.planning.caveats import caveats
-from advisor.planning.choice import Choice, Chooser
-from advisor.planning.facts import Facts
-from advisor.planning.range_test import is_suggested, next_range_test, suggested_rate
-from advisor.planning.recommendation import RecommendationPlanner
-from advisor.planning.split import Split
+from advisor.planning.answer.caveats import caveats
+from advisor.planning.answer.choice import Choice, Chooser
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.split import Split
+from advisor.planning.planner import RecommendationPlanner
+from advisor.planning.trials.range_test import is_suggested, next_range_test, suggested_rate
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_fault, a_profile, a_request, an_optimizer
 from tests.support.simulated_device import SimulatedDevice

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from advisor.planning.trials import Trial
+from advisor.planning.trials.trials import Trial
 from tests.support.given_trials import a_trial, power_law, ranking_of
 
 _exponents = st.floats(0.1, 2)

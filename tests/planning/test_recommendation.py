@@ -13,11 +13,11 @@ from advisor.domain.commands import RunStep, TraceMemory, Train, Verify
 from advisor.domain.measurements import Log, OutOfMemory, TrainRun
 from advisor.domain.request import Objective
 from advisor.domain.task import OptimizerFamily, OptimizerProfile
-from advisor.planning.branches import Branches
-from advisor.planning.caveats import caveats
-from advisor.planning.choice import Chooser
-from advisor.planning.facts import Facts
-from advisor.planning.recommendation import RecommendationPlanner
+from advisor.planning.answer.caveats import caveats
+from advisor.planning.answer.choice import Chooser
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.planner import RecommendationPlanner
+from advisor.planning.trials.trial_search import Branches
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_gpu, a_profile, a_request
 from tests.support.simulated_device import SimulatedDevice

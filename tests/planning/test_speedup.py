@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.planning.speedup import Speedup, held_out_ratio, speedup_over_reference
-from advisor.planning.trials import Trial
+from advisor.planning.answer.speedup import Speedup, held_out_ratio, speedup_over_reference
+from advisor.planning.trials.trials import Trial
 from tests.support.given_trials import a_curve, a_trial, power_law, ranking_of
 
 _TARGET = 0.5

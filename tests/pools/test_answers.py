@@ -8,7 +8,7 @@ import pytest
 
 from advisor.domain.commands import CompareOrders
 from advisor.domain.measurements import GradientNorms, OrderComparison
-from advisor.pools.answers import is_possible
+from advisor.pools.outcome_validation import is_possible
 
 COMPARE = CompareOrders(
     time_limit_s=60, batch_size=8, batch_count=16, shuffle_count=2, most_read_samples=128

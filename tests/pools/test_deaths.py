@@ -8,7 +8,7 @@ import pytest
 
 from advisor.domain.measurements import Failed, FaultCode, OutOfMemory
 from advisor.pipe.framing import PIPE_LOST_EXIT_CODE
-from advisor.pools.deaths import ending, outcome_of_death
+from advisor.pools.exit_status import ending, outcome_of_death
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import torch
 
 from advisor.domain.commands import InspectTask
 from advisor.domain.measurements import Failed, FaultCode
-from advisor.pools.box import Box, shared_reach
 from advisor.pools.local import LocalPool
+from advisor.pools.resource_limits import Box, shared_reach
 from advisor.pools.sandbox import SandboxMissing, choose_sandbox
 from tests.support import scripted_worker
 from tests.support.worker_jobs import write_job

@@ -16,8 +16,8 @@ from advisor.domain.measurements import (
     TimedOut,
 )
 from advisor.pools import worker_process
-from advisor.pools.answers import MOST_CHARACTERS
 from advisor.pools.local import LocalPool
+from advisor.pools.outcome_validation import MOST_CHARACTERS
 from advisor.pools.output import TAIL_BYTES
 from tests.support.worker_jobs import WriteJob
 

@@ -13,8 +13,8 @@ import pytest
 
 from advisor.domain.commands import Evaluate, InspectTask, TimeLoader
 from advisor.domain.measurements import Failed, LoaderTimes
-from advisor.pools.box import Box, Reach, private_reach, shared_reach
 from advisor.pools.local import LocalPool
+from advisor.pools.resource_limits import Box, Reach, private_reach, shared_reach
 from advisor.pools.sandbox import SandboxMissing, choose_sandbox
 from advisor.ports.worker_pool import WorkerJob
 from tests.support import scripted_worker

@@ -13,8 +13,8 @@ import pytest
 from advisor.domain.commands import Evaluate
 from advisor.domain.measurements import Evaluation, Failed, FaultCode, OutOfMemory
 from advisor.pools import output
-from advisor.pools.box import Box, Limits
 from advisor.pools.local import LocalPool
+from advisor.pools.resource_limits import Box, Limits
 from tests.support import scripted_worker
 from tests.support.worker_jobs import WriteJob, write_job
 

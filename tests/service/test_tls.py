@@ -12,7 +12,7 @@ import bsadvise
 import grpc
 import pytest
 from bsadvise import Credentials
-from bsadvise.errors import DaemonUnreachable, NotAuthenticated
+from bsadvise.model.errors import DaemonUnreachable, NotAuthenticated
 from bsadvise.v1 import device_service_pb2, source_service_pb2, token_service_pb2
 from bsadvise.v1.device_service_pb2_grpc import DeviceServiceStub
 from bsadvise.v1.source_service_pb2_grpc import SourceServiceStub

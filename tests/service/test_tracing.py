@@ -176,10 +176,10 @@ def test_spans_reach_a_collector_before_the_daemon_ends(
 
 
 def test_nothing_is_imported_unless_it_is_asked_for(tmp_path: Path) -> None:
-    names = "import sys, advisor.wiring as w, bsadvise; from bsadvise.tracing import trace_metadata"
-    program = f"""{names}
+    program = """import sys, advisor.wiring as w, bsadvise
+from bsadvise.transport.tracing import trace_metadata
 assert trace_metadata() == ()
-assert type(w.open_tracing(None, {{}})) is w.open_tracing.__globals__["Tracing"]
+assert type(w.open_tracing(None, {})) is w.open_tracing.__globals__["Tracing"]
 assert not [name for name in sys.modules if name.startswith("opentelemetry")]"""
     subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path, timeout=60)
 

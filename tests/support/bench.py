@@ -15,7 +15,7 @@ from advisor.application.sharing import SharingPolicy
 from advisor.domain.access import LOCAL, LOCAL_CALLER
 from advisor.domain.recommendation import Event, Recommendation, StateChanged
 from advisor.domain.request import AdviceRequest
-from advisor.planning.step import Planner
+from advisor.planning.evidence.step import Planner
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.energy_meter import EnergyMeter
 from advisor.ports.store import Store

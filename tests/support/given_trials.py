@@ -9,10 +9,10 @@ from functools import cached_property
 from advisor.domain.commands import Train, TrialOrigin
 from advisor.domain.measurements import TrainRun
 from advisor.estimators.learning_curve import LearningCurve
-from advisor.planning.facts import Facts
-from advisor.planning.ranking import Ranking
-from advisor.planning.split import Split
-from advisor.planning.trials import Trial, Trials
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.split import Split
+from advisor.planning.trials.ranking import Ranking
+from advisor.planning.trials.trials import Trial, Trials
 from advisor.ports.proposer import Point
 from tests.support.builders import a_device, a_request, an_inspection
 

@@ -18,7 +18,7 @@ from advisor.domain.measurements import (
     Verification,
 )
 from advisor.domain.request import AdviceRequest
-from advisor.planning.step import EstimatePlanner, EstimateStep, Planner, Step
+from advisor.planning.evidence.step import EstimatePlanner, EstimateStep, Planner, Step
 from advisor.ports.worker_pool import WorkerJob
 from tests.support.builders import a_profile, a_refusal, an_advice
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from advisor.domain.commands import Command
 from advisor.domain.measurements import Outcome
 from advisor.pipe.v1 import pipe_pb2
-from advisor.worker.forkserver import main
+from advisor.worker.process.forkserver import main
 
 COMMAND = (sys.executable, __file__)
 

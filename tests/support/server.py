@@ -18,7 +18,7 @@ from bsadvise.v1.token_service_pb2_grpc import TokenServiceStub
 from google.rpc import error_details_pb2, status_pb2
 
 from advisor.application.application import Application
-from advisor.service.pulse import Pulse
+from advisor.service.health import Pulse
 from advisor.service.server import Bound, Door, make_server
 from tests.support.bench import BUNDLE, Bench
 from tests.support.bundles import digest_of

@@ -18,7 +18,7 @@ from advisor.domain.commands import Command
 from advisor.domain.measurements import Outcome
 from advisor.domain.task import OptimizerFamily, OptimizerProfile
 from advisor.pipe.v1 import pipe_pb2
-from advisor.worker.forkserver import main
+from advisor.worker.process.forkserver import main
 from tests.support.builders import a_profile
 from tests.support.simulated_device import SimulatedDevice
 

@@ -11,7 +11,7 @@ from advisor.domain.device import Device, DeviceKind
 from advisor.domain.measurements import Failed, Fault
 from advisor.messages import to_message
 from advisor.pipe.v1 import pipe_pb2
-from advisor.worker.execution import Worker
+from advisor.worker.commands.execution import Worker
 
 MODELS_DIR = Path(__file__).parent.parent / "models"
 LIMIT_S = 60.0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from advisor.domain.commands import Command, InspectTask, RunStep, TimeLoader, Train
 from advisor.domain.measurements import Failed, Outcome, OutOfMemory, TimedOut
-from advisor.pools.box import Box, Limits, shared_reach
 from advisor.pools.local import LocalPool
+from advisor.pools.resource_limits import Box, Limits, shared_reach
 from advisor.pools.sandbox import choose_sandbox
 from advisor.ports.worker_pool import WorkerJob
 from tests.support.worker_jobs import CPU

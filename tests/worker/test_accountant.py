@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from advisor.worker.accountant import Accountant, Holds
-from advisor.worker.step import Phase
+from advisor.worker.loop.allocation_tracker import Accountant, Holds
+from advisor.worker.loop.step import Phase
 
 CPU = torch.device("cpu")
 

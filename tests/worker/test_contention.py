@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.worker.contention import processor_wait_s
+from advisor.worker.loop.contention import processor_wait_s
 
 BUSY = """
 import os
@@ -20,7 +20,7 @@ while True: pass
 
 WAITING = """
 import os, time
-from advisor.worker.contention import processor_wait_s
+from advisor.worker.loop.contention import processor_wait_s
 os.sched_setaffinity(0, {core})
 waited_s, worked_s = processor_wait_s(), time.process_time()
 while time.process_time() < worked_s + 0.3: pass

@@ -18,7 +18,7 @@ from advisor.worker.data.loader import Loading
 from advisor.worker.data.order import EndlessBatches, split, thin_out
 from advisor.worker.data.source import HeldOutLoader
 from advisor.worker.data.streamed import StreamedData
-from advisor.worker.hooks import Hooks
+from advisor.worker.user.hooks import Hooks
 from tests.support.worker_bench import LIMIT_S, Bench, fault_of
 
 SIZES = st.integers(1, 60)

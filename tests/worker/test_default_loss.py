@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from advisor.worker.default_loss import NoDefaultLoss, default_loss
+from advisor.worker.user.default_loss import NoDefaultLoss, default_loss
 
 
 class Gives(nn.Module):

@@ -10,11 +10,11 @@ import pytest
 from advisor.domain.advice import Refusal
 from advisor.domain.commands import RunStep
 from advisor.domain.measurements import Log, Measurement, OutOfMemory, StepRun
-from advisor.planning.facts import Facts
-from advisor.planning.inspection import next_inspection
-from advisor.planning.memory import next_trace
-from advisor.planning.memory_model import MemoryModel
-from advisor.worker.execution import Worker
+from advisor.planning.evidence.inspection import next_inspection
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.memory.memory_model import MemoryModel
+from advisor.planning.memory.memory_plan import next_trace
+from advisor.worker.commands.execution import Worker
 from tests.support.builders import a_request
 from tests.support.worker_bench import CPU, LIMIT_S, Bench, outcome_of
 

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from advisor.domain.commands import InspectTask, Lever, RunStep, TraceMemory
 from advisor.domain.measurements import Failed, MemoryTrace, StepRun
 from advisor.domain.task import TaskProfile
-from advisor.worker.levers import repeated_blocks
+from advisor.worker.tracing.memory_savings import repeated_blocks
 from tests.support.worker_bench import ABSENT_CARD, LIMIT_S, Bench, outcome_of
 
 FILE = """

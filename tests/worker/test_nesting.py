@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from advisor.worker.nesting import (
+from advisor.worker.user.batch_tree import (
     count_elements,
     count_samples,
     describe_shapes,

@@ -5,7 +5,7 @@ import errno
 import pytest
 import torch
 
-from advisor.worker.oom import out_of_memory
+from advisor.worker.user.oom import out_of_memory
 
 DEVICE = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),

@@ -9,7 +9,7 @@ import pytest
 from advisor.domain.commands import CompareOrders, Train
 from advisor.domain.measurements import GradientNorms, OrderComparison, TrainRun
 from advisor.estimators.data_order import OrderEffect, estimate_order_effect
-from advisor.worker.execution import Worker
+from advisor.worker.commands.execution import Worker
 from tests.support.worker_bench import LIMIT_S, Bench, outcome_of
 
 DIGITS = """

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from advisor.domain.commands import RangeTest, Train
 from advisor.domain.measurements import OutOfMemory, RangeRun, TrainRun
-from advisor.worker.range_test import has_risen
+from advisor.worker.commands.range_test import has_risen
 from tests.support.worker_bench import LIMIT_S, Bench, outcome_of
 
 RANGE_TEST = RangeTest(

@@ -10,7 +10,7 @@ import torch
 from advisor.domain.commands import RunStep, TraceMemory
 from advisor.domain.device import Device, DeviceKind
 from advisor.domain.measurements import MemoryTrace, StepRun
-from advisor.planning.budget import workspace_bytes
+from advisor.planning.evidence.budget import workspace_bytes
 from tests.support.worker_bench import ABSENT_CARD, LIMIT_S, Bench, outcome_of
 
 EXAMPLES_DIR = Path(__file__).parents[2] / "examples"

@@ -8,7 +8,7 @@ import pytest
 
 from advisor.domain.commands import TimeLoader, TimeSteps
 from advisor.domain.measurements import LoaderTimes, StepTimes
-from advisor.worker import timing
+from advisor.worker.commands import timing
 from tests.support.worker_bench import LIMIT_S, Bench, outcome_of
 
 

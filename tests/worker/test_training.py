@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from advisor.domain.commands import Evaluate, Train
 from advisor.domain.measurements import Evaluation, FaultCode, TrainRun
-from advisor.worker.training import means
+from advisor.worker.commands.training import means
 from tests.support.worker_bench import LIMIT_S, Bench, fault_of, outcome_of
 
 TRAIN = Train(

@@ -12,7 +12,7 @@ from torch.utils.data import Subset
 from advisor.worker.data.loader import Loading
 from advisor.worker.data.order import EndlessBatches, split, thin_out
 from advisor.worker.data.source import MAX_HELD_OUT_SAMPLES, DataSource
-from advisor.worker.nesting import count_elements
+from advisor.worker.user.batch_tree import count_elements
 
 _FIRST_LOOK = 64
 _MOST_LOOKED_AT = 512

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from advisor.worker.hooks import Hooks
-from advisor.worker.nesting import map_tensors
+from advisor.worker.user.batch_tree import map_tensors
+from advisor.worker.user.hooks import Hooks
 
 _END = object()
 

@@ -12,8 +12,8 @@ from advisor.worker.data.loader import Loading
 from advisor.worker.data.source import MAX_HELD_OUT_SAMPLES, DataSource
 from advisor.worker.data.streamed import StreamedData, take
 from advisor.worker.data.synthetic import SyntheticData
-from advisor.worker.hooks import Hooks
-from advisor.worker.model_file import ModelFile
+from advisor.worker.user.hooks import Hooks
+from advisor.worker.user.model_file import ModelFile
 
 
 def open_data(file: ModelFile, hooks: Hooks, seed: int) -> DataSource:

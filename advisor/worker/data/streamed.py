@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset, Subset
 from advisor.worker.data.loader import Loading
 from advisor.worker.data.order import thin_out
 from advisor.worker.data.source import MAX_HELD_OUT_SAMPLES, DataSource
-from advisor.worker.nesting import count_elements
+from advisor.worker.user.batch_tree import count_elements
 
 _HELD_OUT_SAMPLES = 256
 _HEAD_SAMPLES = 2 * _HELD_OUT_SAMPLES

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from advisor.worker.data.source import DataSource
-from advisor.worker.hooks import Hooks
+from advisor.worker.user.hooks import Hooks
 
 
 class SyntheticData(DataSource):

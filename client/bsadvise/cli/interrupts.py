@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import click
 
-from bsadvise.errors import BsadviseError
+from bsadvise.model.errors import BsadviseError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import click
 
-from bsadvise.cli.devices import devices
-from bsadvise.cli.doctor import doctor
-from bsadvise.cli.estimate import estimate
-from bsadvise.cli.jobs import jobs
-from bsadvise.cli.recommend import recommend
-from bsadvise.cli.serve import serve
-from bsadvise.cli.token import token
-from bsadvise.config import CONFIG_NAME, load_defaults
-from bsadvise.errors import BsadviseError, ModelFileError, NothingToSay
+from bsadvise.cli.commands.devices import devices
+from bsadvise.cli.commands.doctor import doctor
+from bsadvise.cli.commands.estimate import estimate
+from bsadvise.cli.commands.jobs import jobs
+from bsadvise.cli.commands.recommend import recommend
+from bsadvise.cli.commands.serve import serve
+from bsadvise.cli.commands.token import token
+from bsadvise.cli.config import CONFIG_NAME, load_defaults
+from bsadvise.model.errors import BsadviseError, ModelFileError, NothingToSay
 
 
 class LeftAtOnce(BaseException):

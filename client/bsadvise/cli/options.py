@@ -13,9 +13,9 @@ from typing import Any
 import click
 
 from bsadvise.client import Client
-from bsadvise.credentials import Credentials, read_token
-from bsadvise.request import AdviceOptions, Objective, Priority
-from bsadvise.units import parse_bytes, parse_seconds
+from bsadvise.model.request import AdviceOptions, Objective, Priority
+from bsadvise.model.units import parse_bytes, parse_seconds
+from bsadvise.transport.credentials import Credentials, read_token
 
 Function = Callable[..., Any]
 Decorator = Callable[[Function], Function]
@@ -96,7 +96,7 @@ model_argument = click.argument(
     "model", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 
-_CREDENTIALS = "bsadvise.credentials"
+_CREDENTIALS = "bsadvise.transport.credentials"
 
 
 def _keep(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:

@@ -1,0 +1,219 @@
+"""The answer, from a choice and the log that it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from advisor.domain.advice import Advice, Alternative, Confidence, Interval
+from advisor.domain.commands import (
+    TimeSteps,
+)
+from advisor.domain.measurements import StepTimes
+from advisor.estimators.scaling_rules import describe_rule
+from advisor.estimators.timing import median_interval, typical_time_s
+from advisor.planning.answer.batch_caveats import about_schedule
+from advisor.planning.answer.budget_forecast import outlook
+from advisor.planning.answer.caveats import caveats
+from advisor.planning.answer.choice import Choice, Chooser
+from advisor.planning.answer.gradients import batch_schedule, clip_gradient_norm, norms_of_reference
+from advisor.planning.answer.related_hyperparameters import companions, rules_of_thumb, warmup_steps
+from advisor.planning.answer.search_cost import search
+from advisor.planning.answer.verification import verification_of
+from advisor.planning.data.epoch import drop_last, steps_per_epoch
+from advisor.planning.data.loading import loader_bottleneck
+from advisor.planning.data.shuffle_plan import order_effect
+from advisor.planning.evidence.budget import memory_budget
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.memory.memory_model import MemoryModel
+from advisor.planning.memory.memory_savings import lever_gains
+from advisor.planning.throughput.energy import energy_j, step_power_w, training_cost
+
+_NOTABLE = 0.9
+"""An alternative is named when it takes at most this share of what the advice takes."""
+
+
+def advise(chooser: Chooser, choice: Choice) -> Advice:
+    """Return the answer for ``choice``, which ``chooser`` has made."""
+    return _Adviser(chooser.facts, chooser, choice).advice()
+
+
+@dataclass(frozen=True)
+class _Adviser:
+    facts: Facts
+    chooser: Chooser
+    choice: Choice
+
+    @cached_property
+    def memory(self) -> MemoryModel:
+        return MemoryModel(self.facts)
+
+    def advice(self) -> Advice:
+        facts, choice = self.facts, self.choice
+        profile, split = facts.profile, choice.split
+        verification = verification_of(facts, choice)
+        noise = self.chooser.batches.noise_scale
+        trial = choice.trial
+        speedup = None if trial is None else self.chooser.speedup(trial)
+        step_time_s, rate_interval = self._pace()
+        epoch_s = self._time_per_epoch_s()
+        bottleneck, order = loader_bottleneck(facts, split), order_effect(facts)
+        schedule = batch_schedule(facts, self.chooser, choice)
+        return Advice(
+            micro_batch_size=split.micro_batch_size,
+            max_micro_batch_size=max(self.memory.max_micro_batch_size, split.micro_batch_size),
+            accumulation_steps=split.accumulation_steps,
+            world_size=split.world_size,
+            effective_batch_size=split.effective_batch_size,
+            learning_rate=choice.learning_rate,
+            lr_rule=describe_rule(profile.optimizer.family),
+            lr_evidence=choice.evidence,
+            warmup_steps=warmup_steps(facts, choice, steps_per_epoch(facts, split)),
+            weight_decay=profile.optimizer.weight_decay,
+            betas=profile.optimizer.betas,
+            momentum=profile.optimizer.momentum,
+            batch_schedule=schedule,
+            steps_per_epoch=steps_per_epoch(facts, split),
+            precision=profile.precision,
+            device=facts.device.name,
+            verified=verification is not None,
+            predicted_peak_bytes=self.memory.split_peak_bytes(split),
+            measured_peak_bytes=None if verification is None else verification.peak_bytes,
+            budget_bytes=memory_budget(facts.request, facts.device).budget_bytes,
+            samples_per_s=split.effective_batch_size / step_time_s if step_time_s else None,
+            samples_per_s_interval=rate_interval,
+            step_time_s=step_time_s,
+            time_per_epoch_s=epoch_s,
+            noise_scale=None if noise is None else noise.value,
+            noise_scale_interval=None
+            if noise is None or noise.interval is None
+            else Interval(low=noise.interval[0], high=noise.interval[1]),
+            critical_batch_size=None if noise is None else noise.value,
+            expected_speedup_over_reference=None if speedup is None else speedup.ratio,
+            expected_speedup_interval=None if speedup is None else speedup.interval,
+            confidence=self._confidence(is_verified=verification is not None),
+            caveats=(
+                *caveats(facts, choice, self.chooser),
+                *([about_schedule(facts)] if schedule else []),
+            ),
+            alternatives=tuple(self._alternatives()),
+            search=search(facts, pruned_count=self._pruned_count()),
+            levers=lever_gains(facts),
+            max_micro_batch_size_interval=self._max_size_interval(),
+            mean_power_w=step_power_w(facts, split),
+            energy_per_epoch_j=epoch_s and energy_j(facts, split, epoch_s),
+            cost_per_epoch=epoch_s and training_cost(facts, split, epoch_s),
+            loader_workers=None if bottleneck is None else bottleneck.workers,
+            drop_last=drop_last(facts, split),
+            order_variance_ratio=None if order is None else order.design_effect,
+            companions=companions(facts, self.chooser, choice),
+            clip_gradient_norm=clip_gradient_norm(facts, self.chooser, choice),
+            gradient_norm=norms_of_reference(facts),
+            rules_of_thumb=rules_of_thumb(facts),
+            outlook=outlook(facts, self.chooser, choice),
+        )
+
+    def _pruned_count(self) -> int:
+        if self.facts.step_times is None:
+            return 0
+        return sum(map(self.chooser.branches.is_short, self.chooser.trials.all))
+
+    def _max_size_interval(self) -> Interval | None:
+        found = self.memory.max_size_interval
+        return None if found is None else Interval(low=found[0], high=found[1])
+
+    def _pace(self) -> tuple[float | None, Interval | None]:
+        """Return seconds a step and the interval of samples/s, as timed before.
+
+        Not from verification, whose steps are watched for memory and so take longer.
+        """
+        if self.facts.step_times is None:
+            return None, None
+        split = self.choice.split
+        size = split.effective_batch_size
+        step_time_s = self.chooser.branches.cost.compute_time_s(split)
+        low_s, high_s = self._timed_interval(split.micro_batch_size, step_time_s)
+        if low_s <= 0:
+            return None, None
+        return step_time_s, Interval(low=size / high_s, high=size / low_s)
+
+    def _timed_interval(self, size: int, step_time_s: float) -> tuple[float, float]:
+        """Return the step time's interval: relative width as at the nearest timed size."""
+        timed = {
+            command.micro_batch_size: times.step_times_s
+            for command, times in self.facts.figures(TimeSteps, StepTimes)
+        }
+        nearest = min(timed, key=lambda b: max(b / size, size / b))
+        low_s, high_s = median_interval(timed[nearest])
+        centre_s = typical_time_s(timed[nearest])
+        if centre_s <= 0:
+            return step_time_s, step_time_s
+        # Typical is below the median: the interval is stretched to hold it.
+        return step_time_s * min(low_s / centre_s, 1.0), step_time_s * max(high_s / centre_s, 1.0)
+
+    def _time_per_epoch_s(self) -> float | None:
+        steps = steps_per_epoch(self.facts, self.choice.split)
+        if steps is None or self.facts.step_times is None:
+            return None
+        return steps * self.chooser.branches.cost.step_time_s(self.choice.split)
+
+    def _confidence(self, *, is_verified: bool) -> Confidence:
+        trial = self.choice.trial
+        if not is_verified or trial is None:
+            return Confidence.LOW
+        rivals = [t for t in self.chooser.sound if t.number != trial.number]
+        if not self.chooser.branches.is_short(trial) and len(rivals) >= 3:
+            return Confidence.HIGH
+        return Confidence.MEDIUM
+
+    def _alternatives(self) -> list[Alternative]:
+        found = []
+        if self.facts.step_times is not None:
+            fastest = self.chooser.highest_throughput()
+            if fastest is not None and self._step_time_per_sample_s(fastest) <= (
+                _NOTABLE * self._step_time_per_sample_s(self.choice)
+            ):
+                found.append(self._alternative("fastest steps", fastest))
+            frugal = self.chooser.fewest_samples()
+            relative = None if frugal is None else self._relative(frugal)[1]
+            if frugal is not None and relative is not None and relative <= _NOTABLE:
+                found.append(self._alternative("fewest samples", frugal))
+        lean = self.chooser.leanest(self.choice)
+        peak_bytes = self.memory.split_peak_bytes
+        if peak_bytes(lean.split) <= _NOTABLE * peak_bytes(self.choice.split):
+            found.append(self._alternative("leanest memory", lean))
+        return found
+
+    def _alternative(self, title: str, choice: Choice) -> Alternative:
+        time, samples = self._relative(choice)
+        per_sample_s = self._step_time_per_sample_s(choice) if self.facts.step_times else None
+        return Alternative(
+            title=title,
+            micro_batch_size=choice.split.micro_batch_size,
+            accumulation_steps=choice.split.accumulation_steps,
+            effective_batch_size=choice.split.effective_batch_size,
+            learning_rate=choice.learning_rate,
+            predicted_peak_bytes=self.memory.split_peak_bytes(choice.split),
+            samples_per_s=1 / per_sample_s if per_sample_s else None,
+            relative_time=time,
+            relative_samples=samples,
+        )
+
+    def _relative(self, choice: Choice) -> tuple[float | None, float | None]:
+        """Return time and samples to the target, over the advice's, where both were trained."""
+        ours, theirs = self.choice.trial, choice.trial
+        if ours is None or theirs is None:
+            return None, None
+        ours_s, theirs_s = map(self.chooser.time_to_target_s, (ours, theirs))
+        if not ours_s or not theirs_s:
+            return None, None
+        # The alternative may split the same batch otherwise, and so step at another pace.
+        cost = self.chooser.branches.cost
+        pace = cost.step_time_s(choice.split) / cost.step_time_s(theirs.split)
+        ours_samples, theirs_samples = map(self.chooser.samples_to_target, (ours, theirs))
+        samples = theirs_samples / ours_samples if ours_samples and theirs_samples else None
+        return pace * theirs_s / ours_s, samples
+
+    def _step_time_per_sample_s(self, choice: Choice) -> float:
+        cost = self.chooser.branches.cost
+        return cost.compute_time_s(choice.split) / choice.split.effective_batch_size

@@ -1,0 +1,77 @@
+"""What the user should know about the batch itself: how it is split, and how it is to grow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from advisor.domain.task import OptimizerFamily
+from advisor.estimators.efficiency import relative_steps
+from advisor.planning.answer.choice import Choice, Chooser
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.split import Split
+
+_GHOST_BATCH_SIZE = 128
+"""Samples that ghost batch normalisation takes together in arXiv 1705.08741."""
+_LARGE_FOR_BATCH_NORM = 4 * _GHOST_BATCH_SIZE
+
+
+def about_batch(facts: Facts, choice: Choice, chooser: Chooser) -> Iterator[str]:
+    """Yield what batch normalisation makes of the batch, and what accumulating it is worth."""
+    split = choice.split
+    if facts.profile.batch_norm_layer_count:
+        yield from _about_batch_norm(split)
+    if split.accumulation_steps > 1 and facts.request.effective_batch_size is not None:
+        yield from _about_accumulation(facts, split, chooser)
+
+
+def about_schedule(facts: Facts) -> str:
+    """Return what to know of a batch schedule that is given."""
+    is_sgd = facts.profile.optimizer.family is OptimizerFamily.SGD
+    rule = "in proportion to the batch" if is_sgd else "with the root of the batch"
+    return (
+        "The batch schedule is predicted from the growth of the gradients' noise, not run; the "
+        f"learning rate would follow {rule}. The fixed batch was run."
+    )
+
+
+def _about_batch_norm(split: Split) -> Iterator[str]:
+    micro = split.micro_batch_size
+    if split.accumulation_steps > 1:
+        yield (
+            f"Batch normalisation sees {micro} samples at a time, not {split.effective_batch_size}."
+        )
+    if micro >= _LARGE_FOR_BATCH_NORM:
+        yield (
+            f"Batch normalisation over {micro:,} samples at a time loses the noise that helps to "
+            f"generalise: where the final loss suffers, let it see groups of {_GHOST_BATCH_SIZE} "
+            "(ghost batch normalisation, arXiv 1705.08741)."
+        )
+
+
+def _about_accumulation(facts: Facts, split: Split, chooser: Chooser) -> Iterator[str]:
+    """Yield whether stepping after each micro-batch would come to the target sooner."""
+    noise = chooser.batches.noise_scale
+    if facts.step_times is None or noise is None or split.world_size > 1:
+        return
+    cost = chooser.branches.cost
+    single = Split(split.micro_batch_size, 1, 1)
+    times_s = [
+        relative_steps(one.effective_batch_size, noise.value) * cost.step_time_s(one)
+        for one in (single, split)
+    ]
+    asked = (
+        f"The batch of {split.effective_batch_size:,} that was asked for does not fit, and is "
+        f"accumulated in {split.accumulation_steps} parts"
+    )
+    if times_s[0] < times_s[1]:
+        yield (
+            f"{asked}. By the noise scale, a step after each {single.effective_batch_size:,} "
+            f"would take {times_s[0] / times_s[1]:.0%} of the time to the target: accumulation "
+            "makes steps rarer and not cheaper (arXiv 2507.07101)."
+        )
+    else:
+        yield (
+            f"{asked}. By the noise scale that is worth it: a step after each "
+            f"{single.effective_batch_size:,} would take {times_s[0] / times_s[1]:.2g} times as "
+            "long to the target."
+        )

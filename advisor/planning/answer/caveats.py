@@ -1,0 +1,201 @@
+"""What the user should know about an answer, in plain words: what was not measured, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from advisor.domain.advice import Evidence
+from advisor.domain.commands import RunStep, TimeSteps, TraceMemory, Verify
+from advisor.domain.measurements import (
+    Failed,
+    MemoryTrace,
+    OutOfMemory,
+    StepRun,
+    StepTimes,
+    TimedOut,
+)
+from advisor.domain.task import OptimizerFamily
+from advisor.domain.units import format_bytes, format_seconds
+from advisor.estimators.memory_curve import LARGEST_SIZE
+from advisor.planning.answer.batch_caveats import about_batch
+from advisor.planning.answer.choice import Choice, Chooser
+from advisor.planning.answer.verification import verification_of
+from advisor.planning.data.epoch import about_drop_last
+from advisor.planning.data.loading import about_loader, loader_bottleneck
+from advisor.planning.data.shuffle_plan import about_order
+from advisor.planning.evidence.invalid_measurements import is_spoilt
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.memory.memory_model import MemoryModel
+from advisor.planning.memory.memory_savings import typical_peak
+from advisor.planning.throughput.contention import about_contention
+from advisor.planning.throughput.energy import about_energy
+from advisor.planning.trials.range_test import is_suggested
+from advisor.planning.trials.trials import REFERENCE_TRIAL, Trial
+
+_BUSY_SLOWDOWN = 3.0
+"""Trainings this many times slower than timed steps tell of a busy machine."""
+
+
+def caveats(facts: Facts, choice: Choice, chooser: Chooser) -> tuple[str, ...]:
+    """Return the caveats of ``choice``, most important first, each once."""
+    found: dict[str, None] = {}
+    for source in (
+        _about_verification(facts, choice),
+        _about_training(facts, choice, chooser),
+        _about_memory(facts),
+        about_order(facts, choice.split.effective_batch_size),
+        _about_speed(facts, choice),
+        about_drop_last(facts, choice.split),
+        about_energy(facts, reached_count=_count_reached(chooser)),
+        iter(facts.profile.caveats),
+    ):
+        found.update(dict.fromkeys(source))
+    return tuple(found)
+
+
+def _about_verification(facts: Facts, choice: Choice) -> Iterator[str]:
+    if not facts.device.present:
+        yield f"Predicted, not run: {facts.device.name} is not on this machine."
+        return
+    verification = verification_of(facts, choice)
+    if verification is not None:
+        if verification.final_loss is None:
+            yield "The loss was not finite when this setting was verified."
+        return
+    for _, entry in facts.entries(Verify):
+        match entry.outcome:
+            case Failed(fault=fault):
+                yield f"Not verified: the setting failed when it was run: {fault}"
+            case TimedOut(limit_s=limit_s):
+                yield f"Not verified: its run did not end within {format_seconds(limit_s)}."
+            case OutOfMemory():
+                yield "A setting that was to be verified ran out of memory; this one is smaller."
+    if not list(facts.entries(Verify)):
+        yield "Not verified: the search was stopped before this setting was run by itself."
+
+
+def _about_training(facts: Facts, choice: Choice, chooser: Chooser) -> Iterator[str]:
+    profile = facts.profile
+    if profile.is_synthetic:
+        yield "The model file has make_batch and no data set: the learning rate follows the rule."
+        return
+    if not facts.device.present:
+        return
+    trials = chooser.trials.all if facts.step_times is not None else ()
+    if profile.evaluation_size == 0:
+        yield "There is too little data to hold any out, so that no trial could be judged."
+    yield from _about_trials(facts, choice, trials)
+    # By others than the reference: measuring noise slows its steps on the quietest of machines.
+    others = trials[REFERENCE_TRIAL + 1 :] or trials
+    was_cut = any(trial.was_cut and trial.is_sound for trial in others)
+    if was_cut or (trials and chooser.branches.schedule.pace.slowdown > _BUSY_SLOWDOWN):
+        yield (
+            "Training was slower than the steps that were timed, as on a busy machine: trials are "
+            "fewer or shorter for it, to keep the budget."
+        )
+    if choice.trial is not None and chooser.branches.is_short(choice.trial):
+        yield (
+            "The trials were short: the recommended one was not trained to the end. "
+            "A larger --budget makes it surer."
+        )
+    yield from _about_target(facts, chooser)
+    if profile.optimizer.family is OptimizerFamily.OTHER:
+        yield f"{profile.optimizer.optimizer_name} is not an optimizer we know a rule for."
+    yield from about_batch(facts, choice, chooser)
+
+
+def _about_trials(facts: Facts, choice: Choice, trials: tuple[Trial, ...]) -> Iterator[str]:
+    diverged = [trial for trial in trials if trial.diverged]
+    if trials and len(diverged) == len(trials):
+        yield (
+            "The loss was not finite in any trial (NaN or infinity): check loss_fn and the data "
+            "before trusting this learning rate."
+        )
+    elif trials and trials[0].diverged:
+        yield "The reference recipe diverged: its learning rate is too large for this model."
+    for trial in trials:
+        if trial.fault is not None:
+            yield f"A trial failed: {trial.fault}"
+    is_as_asked = facts.request.max_trials in (0, 1)
+    if len(trials) == 1 and trials[0].is_sound and not is_as_asked:
+        yield (
+            "Only the reference recipe was trained, which says nothing of other settings. "
+            "A larger --budget tries some."
+        )
+    if choice.evidence is Evidence.RULE and facts.request.max_trials == 0:
+        yield "No trials were run, as asked: the learning rate follows the rule alone."
+    elif choice.evidence is Evidence.RULE and is_suggested(
+        facts, choice.split.effective_batch_size, choice.learning_rate
+    ):
+        yield (
+            "The learning rate comes from a range test alone, which can be off by a factor of "
+            "four and more: no trial confirmed it."
+        )
+    elif choice.evidence is Evidence.RULE and trials and not diverged:
+        yield "The learning rate follows the rule: this very batch was not tried."
+
+
+def _about_target(facts: Facts, chooser: Chooser) -> Iterator[str]:
+    asked = facts.request.target_loss
+    if asked is None or not chooser.sound or chooser.target_loss == asked:
+        return
+    best = min(trial.curve.best_loss for trial in chooser.sound)
+    what = (
+        f"came to the target loss {asked:g} within the budget (best {best:.4g})"
+        if best > asked
+        else f"was at the target loss {asked:g} for three looks in a row (lowest look {best:.4g})"
+    )
+    yield f"No trial {what}: settings were compared by what they promise."
+
+
+def _about_memory(facts: Facts) -> Iterator[str]:
+    for _, trace in facts.figures(TraceMemory, MemoryTrace):
+        yield from trace.caveats
+    model = MemoryModel(facts)
+    largest = model.max_micro_batch_size
+    ran = any(command.micro_batch_size == largest for command, _ in facts.figures(RunStep, StepRun))
+    if model.curve.next_size(model.traced_budget_bytes) is not None and largest < LARGEST_SIZE:
+        yield f"The search for the largest micro-batch ended early: more than {largest:,} may fit."
+    if largest >= LARGEST_SIZE:
+        yield f"Memory was not followed beyond {LARGEST_SIZE:,} samples a micro-batch."
+    elif facts.device.present and not ran:
+        yield (
+            f"max_micro_batch_size is predicted, not run: a step of {largest:,} samples takes "
+            f"{format_bytes(model.predicted_peak_bytes(largest))}."
+        )
+    typical = typical_peak(facts)
+    if typical is not None:
+        yield (
+            "Samples are of unlike sizes, and the longest decides what fits: a usual batch of "
+            f"{typical.micro_batch_size:,} takes {format_bytes(typical.peak_bytes)}."
+        )
+    if any(map(is_spoilt, facts.log)):
+        yield (
+            "Other processes took or gave back memory of the device while it was measured; "
+            "what they spoilt was measured again."
+        )
+    others = [process for process in facts.device.processes if not process.is_own]
+    if others:
+        names = ", ".join(f"{p.process_name or 'process'} ({p.pid})" for p in others)
+        yield f"Other processes held memory on the device: {names}."
+
+
+def _about_speed(facts: Facts, choice: Choice) -> Iterator[str]:
+    if choice.split.world_size > 1:
+        yield (
+            f"Measured on one device and reckoned for {choice.split.world_size}: the time that "
+            "they take to exchange gradients was not measured."
+        )
+    if facts.step_times is None:
+        return
+    for command, entry in facts.entries(TimeSteps):
+        if not isinstance(entry.outcome, StepTimes):
+            yield f"Steps of {command.micro_batch_size} samples could not be timed."
+    yield from about_contention(facts)
+    bottleneck = loader_bottleneck(facts, choice.split)
+    if bottleneck is not None:
+        yield about_loader(bottleneck)
+
+
+def _count_reached(chooser: Chooser) -> int:
+    return sum(chooser.time_to_target_s(trial) is not None for trial in chooser.sound)

@@ -1,0 +1,304 @@
+"""The choice: from trials, or from rules where there are none, to one setting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from advisor.domain.advice import Evidence
+from advisor.domain.request import Objective
+from advisor.planning.answer.speedup import Speedup, held_out_ratio, speedup_over_reference
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.reference import reference_learning_rate
+from advisor.planning.evidence.split import Split, friendly_size
+from advisor.planning.memory.memory_model import MemoryModel
+from advisor.planning.throughput.energy import energy_j
+from advisor.planning.trials.batch_sizes import BatchSizes
+from advisor.planning.trials.range_test import suggested_rate
+from advisor.planning.trials.trial_search import Branches
+from advisor.planning.trials.trials import Trial, Trials
+from advisor.ports.proposer import Point
+
+_PROGRESS_SHARES = (0.002, 0.02)
+_LOSS_SHARE = 0.03
+
+_BEGUN_SHARE = 0.5
+"""A reference whose loss has fallen by less than this share of another's has hardly begun to."""
+
+_TIE = 1.1
+"""Times to the target within this factor are the same, for all that a short trial can tell."""
+
+_LEAN_SHARE = 0.01
+"""Splits whose peaks are this close take the same memory; the one with fewer steps is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A setting and what it rests on.
+
+    Attributes:
+        split: The batch.
+        learning_rate: η.
+        evidence: Whether this very setting was trained.
+        trial: The trial that it was; None for one that follows a rule.
+    """
+
+    split: Split
+    learning_rate: float
+    evidence: Evidence
+    trial: Trial | None = None
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """Chooses by an objective.
+
+    Attributes:
+        facts: The log so far; memory has been traced.
+    """
+
+    facts: Facts
+
+    @cached_property
+    def branches(self) -> Branches:
+        """The search that trained them."""
+        return Branches(self.facts)
+
+    @cached_property
+    def batches(self) -> BatchSizes:
+        """The batches that were thought of."""
+        return BatchSizes(self.facts)
+
+    @cached_property
+    def trials(self) -> Trials:
+        """What was trained; not to be asked for before steps were timed."""
+        return self.branches.trials
+
+    @cached_property
+    def sound(self) -> tuple[Trial, ...]:
+        """The trials that can be recommended: trained as asked, on the batch asked for."""
+        request = self.facts.request
+        if self.facts.step_times is None or request.max_trials == 0:
+            return ()
+        return tuple(
+            trial
+            for trial in self.trials.all
+            if trial.is_sound
+            and request.effective_batch_size in (None, trial.split.effective_batch_size)
+        )
+
+    @cached_property
+    def target_loss(self) -> float | None:
+        """The loss by whose time trials are ranked; None without trials.
+
+        The user's where some trial came to it. Where there is none, what the reference recipe has
+        settled at: what lies below is overfitting's luck as much as merit. Else nearly the best
+        that any trial came to.
+        """
+        if not self.sound:
+            return None
+        if self._was_target_met:
+            return self.facts.request.target_loss
+        best = min(trial.curve.best_loss for trial in self.sound)
+        if self._has_settled:
+            best = max(best, self.sound[0].curve.best_loss)
+        return self.nearly(best)
+
+    @cached_property
+    def _was_target_met(self) -> bool:
+        return any(trial.arrival_s is not None for trial in self.sound)
+
+    @cached_property
+    def _has_settled(self) -> bool:
+        """Whether the reference's loss has all but stopped falling, and no target is asked for."""
+        reference = self.trials.reference
+        has_target = self.facts.request.target_loss is not None
+        if has_target or reference is None or reference not in self.sound:
+            return False
+        start, best = reference.curve.losses[0], reference.curve.best_loss
+        lowest = min(trial.curve.best_loss for trial in self.sound)
+        has_begun = start - best >= _BEGUN_SHARE * (start - lowest)
+        return has_begun and reference.curve.best_until(reference.end_s / 2) <= self.nearly(best)
+
+    def nearly(self, loss: float) -> float:
+        """Return the loss that is as good as ``loss``: the last bit of the way is noise.
+
+        It is above by 3 % of the loss, and of the way down to it no less than 0.2 % and no more
+        than 2 %, so that losses near or below 0 make sense too.
+        """
+        start = self.trials.initial_loss
+        worst = max(trial.curve.best_loss for trial in self.sound) if start is None else start
+        least, most = (share * max(worst - loss, 0.0) for share in _PROGRESS_SHARES)
+        return loss + min(max(_LOSS_SHARE * abs(loss), least), most)
+
+    def choose(self) -> Choice | None:
+        """Return the setting for the request's objective; None where nothing fits."""
+        fastest = self._fastest() or self._by_rule()
+        if fastest is None:
+            return None
+        match self.facts.request.objective:
+            case Objective.SAMPLES:
+                return self.fewest_samples() or fastest
+            case Objective.THROUGHPUT:
+                return self.highest_throughput() or fastest
+            case Objective.MEMORY:
+                return self.leanest(fastest)
+            case Objective.ENERGY:
+                return self._least(self.energy_to_target_j) or fastest
+            case _:
+                return fastest
+
+    def time_to_target_s(self, trial: Trial) -> float | None:
+        """Return the modelled seconds in which a trial came to the target; None if never."""
+        if self._was_target_met or self.target_loss is None:
+            return trial.typical_arrival_s
+        return trial.curve.time_to(self.target_loss)
+
+    def energy_to_target_j(self, trial: Trial) -> float | None:
+        """Return the modelled joules in which a trial came to the target; None if unknown."""
+        time_s = self.time_to_target_s(trial)
+        return None if time_s is None else energy_j(self.facts, trial.split, time_s)
+
+    def samples_to_target(self, trial: Trial) -> float | None:
+        """Return the samples in which a trial came to the target; None if never."""
+        time_s = self.time_to_target_s(trial)
+        if time_s is None:
+            return None
+        step_time_s = self.branches.cost.step_time_s(trial.split)
+        return time_s / step_time_s * trial.split.effective_batch_size
+
+    def fewest_samples(self) -> Choice | None:
+        """Return the trial that needed the fewest samples to the target."""
+        return self._least(self.samples_to_target)
+
+    def highest_throughput(self) -> Choice | None:
+        """Return the setting at the knee of samples/s; None where steps were not timed."""
+        if self.facts.step_times is None:
+            return None
+        fixed = self.facts.request.effective_batch_size
+        size = fixed or self.facts.step_times.knee() * self.facts.request.world_size
+        split = self.branches.cost.split(size)
+        if split is None:
+            return None
+        same = [t for t in self.sound if t.split == split]
+        if same:
+            return _trained(
+                min(same, key=lambda trial: trial.loss_until(self.branches.schedule.entry_s))
+            )
+        return Choice(split, self._rule_rate(split, self._multiplier()), Evidence.RULE)
+
+    def leanest(self, choice: Choice) -> Choice:
+        """Return ``choice`` with its batch split so that memory is least."""
+        memory = MemoryModel(self.facts)
+        if self.facts.profile.batch_norm_layer_count:
+            # Another micro-batch would be another model: its statistics are the micro-batch's.
+            return choice
+        share = choice.split.micro_batch_size * choice.split.accumulation_steps
+        splits = [
+            Split(size, share // size, choice.split.world_size)
+            for size in range(choice.split.micro_batch_size, 0, -1)
+            if share % size == 0
+        ]
+        most = (1 + _LEAN_SHARE) * min(map(memory.split_peak_bytes, splits))
+        split = next(split for split in splits if memory.split_peak_bytes(split) <= most)
+        return Choice(split, choice.learning_rate, choice.evidence, choice.trial)
+
+    def _fastest(self) -> Choice | None:
+        """Return the trial that comes to the target soonest; None without trials.
+
+        Of those that are about as soon, the one in the middle of them. Where the reference has
+        settled it is the largest batch instead: short trainings favour small ones, and the noise
+        that a large one averages away matters more as the loss falls (arXiv 1803.02021,
+        1812.06162). If that is expected to be slower than the reference, it is the reference.
+        """
+        if not self.sound:
+            return None
+        if not self._has_settled:
+            return _trained(self._middle())
+        best = self._least(self.time_to_target_s)
+        if best is None or best.trial is None:
+            return best
+        most_s = _TIE * (self.time_to_target_s(best.trial) or 0.0)
+        ties = [t for t in self.sound if (self.time_to_target_s(t) or most_s + 1) <= most_s]
+        largest = max(ties, key=_batch_size, default=best.trial)
+        return _trained(self.sound[0] if self._looks_slower(largest) else largest)
+
+    def _middle(self) -> Trial:
+        """Return the middle of the best, or the best where that looks slower than the reference."""
+        ranking = self.branches.ranking
+        middle = ranking.middle_of_best(self.sound)
+        return ranking.best_of(self.sound) if self._looks_slower(middle) else middle
+
+    def _looks_slower(self, trial: Trial) -> bool:
+        """Return whether held-out losses see a trial behind the reference."""
+        ratio = held_out_ratio(self.branches.ranking, trial, self._floor)
+        return ratio is not None and ratio < 1
+
+    def speedup(self, trial: Trial) -> Speedup | None:
+        """Return how many times as fast as the reference a trial is; None if that is unknown."""
+        return speedup_over_reference(self.branches.ranking, trial, self._floor)
+
+    @cached_property
+    def _floor(self) -> float:
+        """The lowest loss at which trials compare with the reference, where that is sound."""
+        reference, target = self.trials.reference, self.facts.request.target_loss
+        if target is not None or reference is None or not reference.is_sound:
+            return target or 0.0
+        return self.nearly(reference.curve.best_loss)
+
+    def _least(self, cost: Callable[[Trial], float | None]) -> Choice | None:
+        costs = [(cost(trial), trial) for trial in self.sound]
+        reached = [(value, trial) for value, trial in costs if value is not None]
+        if not reached:
+            return None
+        return _trained(min(reached, key=lambda pair: pair[0])[1])
+
+    def _by_rule(self) -> Choice | None:
+        split = self._split(self._rule_batch_size())
+        if split is None:
+            return None
+        return Choice(split, self._rule_rate(split, self._multiplier()), Evidence.RULE)
+
+    def _rule_batch_size(self) -> int:
+        fixed = self.facts.request.effective_batch_size
+        if fixed:
+            return fixed
+        if self.facts.step_times is not None:
+            if self.facts.profile.is_synthetic and not self.facts.profile.reference_batch_size:
+                return self.facts.step_times.knee() * self.facts.request.world_size
+            if self.batches.noise_scale is not None:
+                return self.batches.predicted()
+        return self.batches.reference
+
+    def _split(self, batch_size: int) -> Split | None:
+        split = self.branches.cost.split(batch_size)
+        fixed = self.facts.request.effective_batch_size
+        if split is not None or fixed:
+            return split
+        # A batch with no divisor that fits: the largest that does, in one piece.
+        largest = friendly_size(MemoryModel(self.facts).max_micro_batch_size)
+        world_size = self.facts.request.world_size
+        return self.branches.cost.split(largest * world_size) if largest else None
+
+    def _multiplier(self) -> float:
+        """Return the multiplier of the best trial, else of what a range test suggests, else 1."""
+        best = self.branches.ranking.best if self.sound else None
+        if best is not None:
+            return best.point.lr_multiplier
+        return (suggested_rate(self.facts) or 0.0) / reference_learning_rate(self.facts) or 1.0
+
+    def _rule_rate(self, split: Split, multiplier: float) -> float:
+        """Return the rule's rate, but none larger than all that were seen to reach the target."""
+        point = Point(effective_batch_size=split.effective_batch_size, lr_multiplier=multiplier)
+        rate = self.trials.learning_rate(point)
+        seen = [t.learning_rate for t in self.sound if self.time_to_target_s(t) is not None]
+        return min(rate, max(seen, default=rate))
+
+
+def _batch_size(trial: Trial) -> int:
+    return trial.split.effective_batch_size
+
+
+def _trained(trial: Trial) -> Choice:
+    return Choice(trial.split, trial.learning_rate, Evidence.MEASURED, trial)

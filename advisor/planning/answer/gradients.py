@@ -1,0 +1,89 @@
+"""What follows from the reference's gradients: where to clip, and whether the batch should grow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from advisor.domain.advice import BatchStage, Evidence, GradientNormStatistics
+from advisor.domain.commands import Train
+from advisor.domain.measurements import GradientNorms, TrainRun
+from advisor.domain.request import Objective
+from advisor.estimators.gradient_clipping import carry_norm, norm_statistics
+from advisor.planning.answer.batch_schedule import NoiseStretch, plan_batches
+from advisor.planning.answer.choice import Choice, Chooser
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.trials.batch_sizes import noise_scale_of
+from advisor.planning.trials.trials import REFERENCE_TRIAL
+
+
+def norms_of_reference(facts: Facts) -> GradientNormStatistics | None:
+    """Return the norms of its steps that were looked at; None when they are too few.
+
+    Of all of them: they shrink as a model learns, and what is no outlier at first must pass.
+    """
+    measured = [norms for _, _, norms in _measured(facts)]
+    raw_norms = [norm for norms in measured for norm in norms.raw_norms]
+    found = norm_statistics(raw_norms)
+    if found is None:
+        return None
+    return GradientNormStatistics(
+        effective_batch_size=measured[0].big_batch_size,
+        step_count=len(raw_norms),
+        median=found.median,
+        percentile_90=found.percentile_90,
+    )
+
+
+def clip_gradient_norm(facts: Facts, chooser: Chooser, choice: Choice) -> float | None:
+    """Return where to clip steps of the chosen batch; None where no norms were measured.
+
+    For Adam's kin the noise scale is that of its steps, not of its gradients: near enough to move
+    the threshold by a root of it. Where none is known, the norms are taken as they are.
+    """
+    norms, noise = norms_of_reference(facts), chooser.batches.noise_scale
+    if norms is None:
+        return None
+    clip = carry_norm(
+        norms.percentile_90,
+        norms.effective_batch_size,
+        choice.split.effective_batch_size,
+        0.0 if noise is None else noise.value,
+    )
+    return float(f"{clip:.2g}")
+
+
+def batch_schedule(facts: Facts, chooser: Chooser, choice: Choice) -> tuple[BatchStage, ...]:
+    """Return the stages of a growing batch, where trials chose one that is free to grow."""
+    request, dataset_size = facts.request, facts.profile.dataset_size
+    is_free = request.objective is Objective.TIME and request.effective_batch_size is None
+    if choice.evidence is not Evidence.MEASURED or dataset_size is None or not is_free:
+        return ()
+    cost, measured = chooser.branches.cost, list(_measured(facts))
+
+    def step_time_s(size: int) -> float:
+        split = cost.split(size)
+        return float("inf") if split is None else cost.step_time_s(split)
+
+    return plan_batches(
+        [stretch for command, _, norms in measured for stretch in _stretch(command, norms)],
+        horizon_samples=max((c.first_sample + r.sample_count for c, r, _ in measured), default=0),
+        reference_batch_size=chooser.batches.reference,
+        batch_size=choice.split.effective_batch_size,
+        batch_sizes=chooser.batches.worth_trying(),
+        step_time_s=step_time_s,
+        dataset_size=dataset_size,
+    )
+
+
+def _measured(facts: Facts) -> Iterator[tuple[Train, TrainRun, GradientNorms]]:
+    """Yield the stretches of the reference in which gradients were looked at, in order."""
+    for command, run in facts.figures(Train, TrainRun):
+        is_reference = command.trial in (None, REFERENCE_TRIAL)
+        if is_reference and run.gradient_norms is not None:
+            yield command, run, run.gradient_norms
+
+
+def _stretch(command: Train, norms: GradientNorms) -> Iterator[NoiseStretch]:
+    noise = noise_scale_of(norms)
+    if noise is not None:
+        yield NoiseStretch(command.first_sample, noise)

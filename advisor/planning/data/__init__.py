@@ -1,0 +1,1 @@
+"""The training data: its order, its loading and the length of an epoch."""

@@ -1,0 +1,101 @@
+"""How many processes a data loader needs to keep up with the model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from advisor.domain.device import DeviceKind
+from advisor.domain.units import format_seconds
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.split import Split
+from advisor.planning.throughput.step_cost import StepCost
+
+_BOUND = 1.2
+"""A loader is waited for when a step takes this many times as long as computing alone."""
+_HANDOVER_S = 5e-4
+"""What the training loop itself spends to take one batch over from another process."""
+_MOST_WORKERS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderBottleneck:
+    """A loader that training waits for.
+
+    Attributes:
+        compute_s: Seconds of a step on one device, loading left out.
+        loading_s: Seconds that the loader needs for the samples of a step.
+        workers: Processes with which training waits less, or not at all; None when no number of
+            them would make steps notably faster.
+        is_mended: Whether with so many of them the loader keeps up.
+    """
+
+    compute_s: float
+    loading_s: float
+    workers: int | None
+    is_mended: bool
+
+
+def loader_bottleneck(facts: Facts, split: Split) -> LoaderBottleneck | None:
+    """Return the loader as training with ``split`` waits for it.
+
+    A process is taken to load as fast beside others as alone.
+
+    Returns:
+        None when it keeps up, was not timed, or takes little that nothing could save.
+    """
+    if facts.step_times is None or facts.load_time_per_sample_s is None:
+        return None
+    cost = StepCost(facts)
+    compute_s, loading_s = cost.compute_time_s(split), cost.loading_time_s(split)
+    now_s = cost.step_time_s(split)
+    if now_s <= _BOUND * compute_s:
+        return None
+    alone_s = loading_s * max(1, facts.profile.num_workers)
+    needed = math.ceil(alone_s / compute_s) if compute_s else _MOST_WORKERS
+    workers = min(needed, _most_workers(facts, split))
+    then_s = _step_time_with_workers_s(facts, split, compute_s, alone_s, workers)
+    is_of_use = _BOUND * then_s <= now_s
+    if not is_of_use and loading_s <= _BOUND * compute_s:
+        return None
+    return LoaderBottleneck(
+        compute_s=compute_s,
+        loading_s=loading_s,
+        workers=workers if is_of_use else None,
+        is_mended=is_of_use and workers == needed,
+    )
+
+
+def about_loader(bottleneck: LoaderBottleneck) -> str:
+    """Return what to know of a loader that training waits for."""
+    finding = (
+        f"Training waits for its data loader: {format_seconds(bottleneck.loading_s)} for a step's "
+        f"samples, beside {format_seconds(bottleneck.compute_s)} of computing."
+    )
+    if bottleneck.workers is None:
+        return f"{finding} More processes would not help: make the data set cheaper to read."
+    hint = f"{finding} Try about {bottleneck.workers} loader worker(s)"
+    if bottleneck.is_mended:
+        return f"{hint}, or a data set that is cheaper to read."
+    return f"{hint}, as many as there are processors for, and a data set that is cheaper to read."
+
+
+def _most_workers(facts: Facts, split: Split) -> int:
+    """Return how many processes a replica's loader may have, its own loop left a processor."""
+    cpu_count = facts.profile.cpu_count
+    if cpu_count is None:
+        return _MOST_WORKERS
+    return min(_MOST_WORKERS, cpu_count // split.world_size - 1)
+
+
+def _step_time_with_workers_s(
+    facts: Facts, split: Split, compute_s: float, alone_s: float, workers: int
+) -> float:
+    """Return the seconds of a step once ``workers`` processes load for it."""
+    if workers < 1:
+        return math.inf
+    computing_s = compute_s + _HANDOVER_S * split.accumulation_steps
+    if facts.device.kind is DeviceKind.CPU:
+        # Computing takes all processors already, and loading is theirs to do besides.
+        computing_s += alone_s / (facts.profile.cpu_count or _MOST_WORKERS)
+    return max(computing_s, alone_s / workers)

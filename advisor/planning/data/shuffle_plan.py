@@ -1,0 +1,144 @@
+"""Whether the order in which the samples are stored makes for unrepresentative batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from advisor.domain.commands import CompareOrders, TimeSteps
+from advisor.domain.measurements import GradientNorms, OrderComparison, StepTimes
+from advisor.estimators.data_order import Norms, OrderEffect, estimate_order_effect
+from advisor.planning.evidence.budget import gradient_bytes, hook_limit_s
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.reference import reference_batch_size
+from advisor.planning.memory.memory_model import MemoryModel
+
+_BATCHES = 16
+_SHUFFLES = 2
+_LARGEST_BATCH = 32
+"""Of more neighbours in a batch the same would show, only dearer."""
+_SMALLEST_BATCH = 8
+"""Of fewer, even neighbours that are all alike would hardly differ from chance."""
+
+_MOST_S = 1.0
+_SHARE = 0.02
+"""It is not done where it would take more of the budget than this, nor more than _MOST_S."""
+_LATEST_SHARE = 0.5
+
+_MOST_READ_FACTOR = 64
+"""A stream is read for at most so many times the samples that are compared."""
+
+
+def next_order_comparison(facts: Facts) -> CompareOrders | None:
+    """Return the comparison of stored and shuffled batches; None when it is done or too dear.
+
+    Whatever comes of it, it is not made again, and nothing but a caveat depends on it.
+    """
+    if not _is_of_use(facts) or list(facts.entries(CompareOrders)):
+        return None
+    limit_s = min(_MOST_S, _SHARE * facts.request.budget_s)
+    size = _largest_size(facts)
+    while size >= _SMALLEST_BATCH:
+        left_s = limit_s - _expected_s(facts, size)
+        if left_s >= 0 and _fits(facts, size):
+            return CompareOrders(
+                batch_size=size,
+                batch_count=_BATCHES,
+                shuffle_count=_SHUFFLES,
+                most_read_samples=_readable_samples(facts, size * _BATCHES, left_s),
+                time_limit_s=hook_limit_s(facts.request) + 10 * limit_s,
+            )
+        size //= 2
+    return None
+
+
+def order_effect(facts: Facts) -> OrderEffect | None:
+    """Return what the stored order does to batches; None when it was not measured."""
+    for _, comparison in facts.figures(CompareOrders, OrderComparison):
+        stored, shuffled = comparison.stored, comparison.shuffled
+        if stored is not None and shuffled is not None:
+            return estimate_order_effect(
+                stored.small_batch_size,
+                stored.big_batch_size // stored.small_batch_size,
+                _norms(stored)[0],
+                _norms(shuffled),
+            )
+    return None
+
+
+def about_order(facts: Facts, batch_size: int) -> Iterator[str]:
+    """Yield what to know of the stored order, for a batch of ``batch_size``."""
+    effect = order_effect(facts)
+    if effect is None or not effect.is_unrepresentative:
+        return
+    worth = max(1, round(effect.worth(batch_size)))
+    finding = (
+        f"{batch_size:,} in a row tell no more of the gradient than about {worth:,} drawn at "
+        "random."
+    )
+    if facts.profile.dataset_size is None:
+        yield (
+            f"The stream's samples do not come in random order: {finding} The trials saw them so: "
+            "shuffle the stream (its shards, or through a large buffer) and ask again before "
+            "trusting the noise scale."
+        )
+    else:
+        yield (
+            f"The samples are not stored in random order: {finding} The trials shuffled them, and "
+            "so must your training (shuffle=True)."
+        )
+
+
+def _is_of_use(facts: Facts) -> bool:
+    request, profile = facts.request, facts.profile
+    return (
+        facts.device.present
+        and facts.step_times is not None
+        and not profile.is_synthetic
+        and profile.evaluation_size > 0
+        and request.max_trials != 0
+        and not facts.spent(_LATEST_SHARE)
+    )
+
+
+def _largest_size(facts: Facts) -> int:
+    size = min(_LARGEST_BATCH, max(reference_batch_size(facts), _SMALLEST_BATCH))
+    if facts.profile.dataset_size is not None:
+        # A tenth may be held out.
+        size = min(size, int(0.9 * facts.profile.dataset_size) // _BATCHES)
+    return size
+
+
+def _fits(facts: Facts, size: int) -> bool:
+    """Return whether a pass fits beside the gradients of those before."""
+    model = MemoryModel(facts)
+    needed_bytes = model.predicted_peak_bytes(size) + gradient_bytes(facts.profile)
+    return size <= model.max_micro_batch_size and needed_bytes <= model.budget_bytes
+
+
+def _expected_s(facts: Facts, size: int) -> float:
+    """Return the seconds that a comparison takes: building the model, loading, gradients."""
+    if facts.step_times is None:
+        raise LookupError("no step was timed")
+    building_s = min(
+        max(0.0, entry.wall_s - sum(entry.outcome.step_times_s))
+        for _, entry in facts.entries(TimeSteps)
+        if isinstance(entry.outcome, StepTimes)
+    )
+    gradients_s = _BATCHES * (1 + _SHUFFLES) * facts.step_times.step_time_s(size)
+    return building_s + _BATCHES * size * _reading_s(facts) + gradients_s
+
+
+def _readable_samples(facts: Facts, compared: int, left_s: float) -> int:
+    """Return how far a stream may be read in ``left_s`` beyond the samples that are compared."""
+    reading_s = _reading_s(facts)
+    readable = compared + int(left_s / reading_s) if reading_s else _MOST_READ_FACTOR * compared
+    return min(readable, _MOST_READ_FACTOR * compared)
+
+
+def _reading_s(facts: Facts) -> float:
+    """Return the seconds in which one process reads a sample."""
+    return (facts.load_time_per_sample_s or 0.0) * max(1, facts.profile.num_workers)
+
+
+def _norms(norms: GradientNorms) -> list[Norms]:
+    return list(zip(norms.small_squared_norms, norms.big_squared_norms, strict=True))

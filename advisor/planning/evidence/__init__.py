@@ -1,0 +1,1 @@
+"""What a log says, and the small values that every stage reads."""

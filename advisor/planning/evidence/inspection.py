@@ -1,0 +1,19 @@
+"""The first stage: load the model file and see what it holds."""
+
+from __future__ import annotations
+
+from advisor.domain.advice import Refusal
+from advisor.domain.commands import InspectTask
+from advisor.domain.task import TaskProfile
+from advisor.planning.evidence.budget import hook_limit_s
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.refusals import refuse
+
+
+def next_inspection(facts: Facts) -> InspectTask | Refusal | None:
+    """Return the inspection, or why there can be none; None once the task is known."""
+    for command, entry in facts.entries(InspectTask):
+        if isinstance(entry.outcome, TaskProfile):
+            return None
+        return refuse(command, entry.outcome)
+    return InspectTask(time_limit_s=hook_limit_s(facts.request))

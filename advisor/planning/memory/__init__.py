@@ -1,0 +1,1 @@
+"""Memory: what is traced, and which batch fits."""

@@ -1,0 +1,191 @@
+"""What is known of a task's memory: the curve through its traces, and what runs have taught."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from advisor.domain.commands import RunStep, TimeSteps, TraceMemory, Train, Verify
+from advisor.domain.measurements import MemoryTrace, OutOfMemory, StepRun, Verification
+from advisor.estimators.memory_curve import MemoryCurve
+from advisor.planning.evidence.budget import (
+    gradient_bytes,
+    memory_budget,
+    overhead_bytes,
+    workspace_bytes,
+)
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.split import Split
+
+_REAL_COMMANDS = RunStep | TimeSteps | Train | Verify
+
+_MISS_FACTOR = 1.03
+"""How much larger than predicted memory is taken to be after a run that did not fit."""
+
+_AGREEMENT = 0.01
+"""Runs and predictions that differ by less than this agree."""
+
+
+@dataclass(frozen=True)
+class MemoryModel:
+    """What is known of a task's memory on its device.
+
+    Attributes:
+        facts: The log so far; its task has been inspected.
+    """
+
+    facts: Facts
+
+    @cached_property
+    def traces(self) -> dict[int, MemoryTrace]:
+        """Traces of steps of one micro-batch, by its size."""
+        return self._traces(accumulating=False)
+
+    @cached_property
+    def curve(self) -> MemoryCurve:
+        """Predicted peak of training and of evaluation, whichever is higher."""
+        return self.curve_of(self.traces)
+
+    @cached_property
+    def accumulating_curve(self) -> MemoryCurve:
+        """The same for steps of several micro-batches; of no points where it was not traced."""
+        return self.curve_of(self._traces(accumulating=True))
+
+    @cached_property
+    def overhead_bytes(self) -> int:
+        """What the device's libraries take beside the tensors."""
+        return overhead_bytes(self.facts.request, self.facts.device, self.facts.profile)
+
+    @cached_property
+    def budget_bytes(self) -> int:
+        """What tensors may take."""
+        budget = memory_budget(self.facts.request, self.facts.device)
+        return max(0, budget.budget_bytes - self.overhead_bytes)
+
+    @cached_property
+    def traced_budget_bytes(self) -> float:
+        """What a trace may come to, by what runs have taught."""
+        return self.budget_bytes / self.correction
+
+    @cached_property
+    def correction(self) -> float:
+        """Measured over predicted memory, at least 1.
+
+        Of the runs that fitted, that of the largest size says most: what is fixed weighs more
+        in small ones. A run that did not fit, or took more than the budget, shows that it is
+        more than the budget over the prediction; how much more is not known, so a miss adds
+        _MISS_FACTOR.
+        """
+        ratios = self._run_ratios
+        return max(1.0, ratios[max(ratios)] if ratios else 1.0, *self._miss_factors())
+
+    @cached_property
+    def _run_ratios(self) -> dict[int, float]:
+        """Measured over predicted memory of the runs of a size that fitted."""
+        return {
+            command.micro_batch_size: run.peak_bytes / self._traced_by(command)
+            for command, run in self.facts.figures(RunStep, StepRun)
+        }
+
+    def _miss_factors(self) -> Iterator[float]:
+        proven = max(self._run_ratios, default=0)
+        for entry in self.facts.sound:
+            command, outcome = entry.command, entry.outcome
+            if not isinstance(command, _REAL_COMMANDS):
+                continue
+            # Where a larger size has run, it was not the prediction that failed.
+            if isinstance(outcome, OutOfMemory) and command.micro_batch_size > proven:
+                yield _MISS_FACTOR * self.budget_bytes / self._traced_by(command)
+            elif isinstance(outcome, Verification) and outcome.peak_bytes > self.budget_bytes:
+                yield outcome.peak_bytes / self._traced_by(command)
+
+    @cached_property
+    def max_size_interval(self) -> tuple[int, int] | None:
+        """What was seen to fit, and what may; None where runs agree with the prediction."""
+        ratios, misses = self._run_ratios, list(self._miss_factors())
+        if not ratios or (not misses and abs(ratios[max(ratios)] - 1) <= _AGREEMENT):
+            return None
+        likely = self.curve.largest_fit(self.budget_bytes / min(ratios.values()))
+        crashed = self.facts.smallest_out_of_memory
+        high = likely if crashed is None else min(likely, crashed - 1)
+        return max(ratios), max(*ratios, self.max_micro_batch_size, high)
+
+    @cached_property
+    def max_micro_batch_size(self) -> int:
+        """Largest b that fits; 0 when none does."""
+        return self._largest(self.curve)
+
+    @cached_property
+    def max_accumulating_size(self) -> int:
+        """Largest b that fits in a step of several; 0 when none does, or none was traced."""
+        if self.is_traced_by_runs:  # Not run once more: see _traced_bytes.
+            return self._largest(self.curve, gradient_bytes(self.facts.profile))
+        return min(self._largest(self.accumulating_curve), self.max_micro_batch_size)
+
+    def predicted_peak_bytes(self, size: int, *, accumulating: bool = False) -> int:
+        """Return the predicted peak at micro-batch ``size``, libraries included."""
+        traced = self._traced_bytes(size, accumulating=accumulating)
+        return int(traced * self.correction) + self.overhead_bytes
+
+    def split_peak_bytes(self, split: Split) -> int:
+        """Return the predicted peak of a step of ``split``, libraries included."""
+        return self.predicted_peak_bytes(
+            split.micro_batch_size, accumulating=split.accumulation_steps > 1
+        )
+
+    def curve_of(self, traces: Mapping[int, MemoryTrace]) -> MemoryCurve:
+        """Return the curve through some traces: reserved bytes on CUDA, else live ones."""
+        points = {b: self.reserved_bytes_of(trace) for b, trace in traces.items()}
+        return MemoryCurve(
+            points,
+            is_drawn_on=self.is_traced_by_runs and not self._has_trace_crashed,
+        )
+
+    @cached_property
+    def is_traced_by_runs(self) -> bool:
+        """Whether fake tensors cannot follow the model, so that real steps are traced."""
+        traces = self.facts.figures(TraceMemory, MemoryTrace)
+        return any(trace.was_run for _, trace in traces)
+
+    @cached_property
+    def _has_trace_crashed(self) -> bool:
+        return any(self.facts.figures(TraceMemory, OutOfMemory))
+
+    def reserved_bytes_of(self, trace: MemoryTrace) -> int:
+        """Return what a traced step would take of the device: reserved bytes on CUDA."""
+        if trace.reserved_bytes is not None:
+            return trace.reserved_bytes + workspace_bytes(self.facts.device)
+        return max(trace.peak_bytes, trace.evaluation_peak_bytes)
+
+    def _traced_by(self, command: RunStep | TimeSteps | Train | Verify) -> int:
+        return self._traced_bytes(command.micro_batch_size, accumulating=_accumulates(command))
+
+    def _traced_bytes(self, size: int, *, accumulating: bool) -> int:
+        if not accumulating:
+            return self.curve.peak_bytes(size)
+        if self.accumulating_curve.points:
+            return self.accumulating_curve.peak_bytes(size)
+        # Gradients that are there from the first micro-batch on add no more than themselves.
+        return self.curve.peak_bytes(size) + gradient_bytes(self.facts.profile)
+
+    def _traces(self, *, accumulating: bool) -> dict[int, MemoryTrace]:
+        return {
+            command.micro_batch_size: trace
+            for command, trace in self.facts.figures(TraceMemory, MemoryTrace)
+            if is_plain(command) and (command.accumulation_steps > 1) is accumulating
+        }
+
+    def _largest(self, curve: MemoryCurve, beside_bytes: int = 0) -> int:
+        size = curve.largest_fit(self.traced_budget_bytes - beside_bytes)
+        crashed = self.facts.smallest_out_of_memory
+        return size if crashed is None else min(size, crashed - 1)
+
+
+def is_plain(command: TraceMemory) -> bool:
+    """Return whether a trace is of the user's training as it is, with the longest sample."""
+    return command.lever is None and not command.is_typical
+
+
+def _accumulates(command: RunStep | TimeSteps | Train | Verify) -> bool:
+    return not isinstance(command, TimeSteps) and command.accumulation_steps > 1

@@ -1,0 +1,165 @@
+"""What a look beyond the answer finds: what would make room, and what usual batches take."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+from advisor.domain.advice import LeverGain, MemoryPoint
+from advisor.domain.commands import Lever, TraceMemory
+from advisor.domain.device import DeviceKind
+from advisor.domain.measurements import MemoryTrace
+from advisor.domain.task import OptimizerFamily
+from advisor.estimators.memory_curve import MemoryCurve
+from advisor.planning.evidence.budget import bucket_bytes
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.memory.memory_model import MemoryModel
+from advisor.planning.memory.memory_plan import trace_of
+
+_OF_THE_MODEL = (Lever.BF16, Lever.CHECKPOINTING)
+"""Levers that change what a sample takes, so that a second size must be traced."""
+
+_STRETCH = 2
+"""The second size, over the largest that fits as it is."""
+
+_MOST_DRAWN = 4096
+"""Of more samples than this, one is as long as the longest."""
+
+
+def next_typical(facts: Facts, share: float) -> TraceMemory | None:
+    """Return the trace of samples as they come; None where all are alike, or it was made.
+
+    Args:
+        facts: What is known.
+        share: Of the seconds, after which nothing more is begun.
+    """
+    size = shown_size(facts)
+    is_made = typical_peak(facts) is not None
+    if facts.profile.longest_sample is None or size > _MOST_DRAWN or is_made:
+        return None
+    wanted = dataclasses.replace(trace_of(facts, size), is_typical=True)
+    return _next(facts, [wanted], share)
+
+
+def next_lever(facts: Facts, share: float) -> TraceMemory | None:
+    """Return the next trace of a lever; None when there is none left, or no time.
+
+    Args:
+        facts: What is known.
+        share: Of the seconds, after which nothing more is begun.
+    """
+    model = MemoryModel(facts)
+    largest = model.max_micro_batch_size
+    if largest == 0 or any(trace.was_run for trace in model.traces.values()):
+        return None
+    return _next(facts, _lever_traces(facts, largest), share)
+
+
+def _next(facts: Facts, wanted: Iterable[TraceMemory], share: float) -> TraceMemory | None:
+    if facts.spent(share):
+        return None
+    made = {command for command, _ in facts.entries(TraceMemory)}
+    return next((trace for trace in wanted if trace not in made), None)
+
+
+def typical_peak(facts: Facts) -> MemoryPoint | None:
+    """Return what samples as they come take, libraries included; None where not traced."""
+    model = MemoryModel(facts)
+    for command, trace in facts.figures(TraceMemory, MemoryTrace):
+        if command.is_typical:
+            peak_bytes = model.reserved_bytes_of(trace) + model.overhead_bytes
+            return MemoryPoint(micro_batch_size=command.micro_batch_size, peak_bytes=peak_bytes)
+    return None
+
+
+def lever_gains(facts: Facts) -> tuple[LeverGain, ...]:
+    """Return what each lever that helps would do, the most helpful first."""
+    gains = [gain for lever in Lever if (gain := _gain(facts, lever)) is not None]
+    return tuple(sorted(gains, key=lambda gain: -gain.max_micro_batch_size))
+
+
+def shown_size(facts: Facts) -> int:
+    """Return the size that an estimate takes apart: the one asked about, or the largest."""
+    model = MemoryModel(facts)
+    asked = asked_size(facts)
+    if asked is not None and asked in model.traces:
+        return asked
+    fitting = [size for size in model.traces if size <= model.max_micro_batch_size]
+    return max(fitting, default=min(model.traces))
+
+
+def asked_size(facts: Facts) -> int | None:
+    """Return the micro-batch that an estimate was asked about; None for none."""
+    batch_size = facts.request.effective_batch_size
+    return None if batch_size is None else max(1, batch_size // facts.request.world_size)
+
+
+def _lever_traces(facts: Facts, largest: int) -> Iterator[TraceMemory]:
+    for lever in _applicable(facts):
+        # Runs may have lowered the largest since; what was traced before serves as well.
+        first = min(_points(facts, lever), default=largest)
+        sizes = (first, _STRETCH * first) if lever in _OF_THE_MODEL else (first,)
+        for size in sizes:
+            yield dataclasses.replace(trace_of(facts, size), lever=lever)
+
+
+def _applicable(facts: Facts) -> Iterator[Lever]:
+    profile = facts.profile
+    if profile.precision == "fp32":
+        yield Lever.BF16
+    if profile.repeated_block_count:
+        yield Lever.CHECKPOINTING
+    family = profile.optimizer.family
+    if family is not OptimizerFamily.OTHER and facts.device.kind is not DeviceKind.CPU:
+        yield Lever.FUSED_OPTIMIZER
+    if family is OptimizerFamily.ADAM:
+        yield Lever.SGD
+        if "8bit" not in profile.optimizer.optimizer_name:
+            yield Lever.EIGHT_BIT_OPTIMIZER
+
+
+def _gain(facts: Facts, lever: Lever) -> LeverGain | None:
+    model = MemoryModel(facts)
+    largest = model.max_micro_batch_size
+    budget_bytes = model.traced_budget_bytes
+    points = _points(facts, lever)
+    if lever is Lever.BUCKET_VIEW:
+        saved_bytes = bucket_bytes(facts.request, facts.profile)
+    elif not points or (lever in _OF_THE_MODEL and len(points) < 2):
+        return None
+    elif lever in _OF_THE_MODEL:
+        saved_bytes = model.curve.peak_bytes(largest) - MemoryCurve(points).peak_bytes(largest)
+    else:
+        saved_bytes = max(model.curve.peak_bytes(b) - peak for b, peak in points.items())
+    if lever not in _OF_THE_MODEL:
+        points, budget_bytes = dict(model.curve.points), budget_bytes + saved_bytes
+    size = _reach(points, largest, budget_bytes)
+    if saved_bytes <= 0 or size <= largest:
+        return None
+    return LeverGain(
+        lever=lever, max_micro_batch_size=size, saved_bytes=int(saved_bytes * model.correction)
+    )
+
+
+def _points(facts: Facts, lever: Lever) -> dict[int, int]:
+    """Return the traced peaks of a lever, by size."""
+    model = MemoryModel(facts)
+    return {
+        command.micro_batch_size: model.reserved_bytes_of(trace)
+        for command, trace in facts.figures(TraceMemory, MemoryTrace)
+        if command.lever is lever
+    }
+
+
+def _reach(points: dict[int, int], largest: int, budget_bytes: float) -> int:
+    """Return about how far a budget goes along the line through two points."""
+    sizes = sorted(points)
+    if len(sizes) < 2:
+        return largest
+    # The two nearest the answer, which lie on the line that bounds it.
+    right = next((n for n, size in enumerate(sizes) if size > largest), len(sizes) - 1)
+    left_size, right_size = sizes[max(0, right - 1)], sizes[max(1, right)]
+    slope = (points[right_size] - points[left_size]) / (right_size - left_size)
+    if slope <= 0:
+        return largest
+    return int(left_size + (budget_bytes - points[left_size]) / slope)

@@ -1,0 +1,1 @@
+"""Step times: what is timed, and what a step costs."""

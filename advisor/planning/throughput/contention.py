@@ -1,0 +1,28 @@
+"""Whether other work had the processors while steps were timed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from advisor.domain.commands import TimeSteps
+from advisor.domain.measurements import StepTimes
+from advisor.domain.units import format_seconds
+from advisor.planning.evidence.log_view import Facts
+
+_CONTENDED_SHARE = 0.1
+"""Waiting over step time: 0.02 on two idle cores, 0.8 and more with one other process at work."""
+
+
+def about_contention(facts: Facts) -> Iterator[str]:
+    """Yield a caveat where threads waited long for processors; nothing where that is not known."""
+    wait_s = steps_s = 0.0
+    for _, times in facts.figures(TimeSteps, StepTimes):
+        if times.processor_wait_s is not None:
+            wait_s += times.processor_wait_s
+            steps_s += sum(times.step_times_s)
+    if wait_s > _CONTENDED_SHARE * steps_s:
+        yield (
+            f"Other work had the processors: in {format_seconds(steps_s)} of timed steps, threads "
+            f"waited {format_seconds(wait_s)} for one. Seconds and samples/s are those of a busy "
+            "machine, and which batch looks fastest may be too."
+        )

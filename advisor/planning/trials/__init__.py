@@ -1,0 +1,1 @@
+"""Trials: which settings are trained next, how far, and how they compare."""

@@ -1,0 +1,108 @@
+"""Which effective batches are worth a thought, and which one the noise scale points to."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from advisor.domain.commands import Train
+from advisor.domain.measurements import GradientNorms, TrainRun
+from advisor.estimators.efficiency import fastest_batch_size
+from advisor.estimators.noise_scale import NoiseScale, estimate_noise_scale
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.reference import LEAST_BATCHES_PER_EPOCH, reference_batch_size
+from advisor.planning.throughput.step_cost import StepCost
+from advisor.planning.trials.rung_schedule import Schedule
+
+_LEAST_STEPS, _TRIAL_SHARE = 6, 0.8
+"""A batch is tried only if so much of the longest trial holds this many of its steps."""
+
+
+def noise_scale_of(norms: GradientNorms) -> NoiseScale | None:
+    """Return 𝓑 as one stretch showed it; None when it cannot be told."""
+    return estimate_noise_scale(
+        norms.small_batch_size,
+        norms.big_batch_size,
+        norms.small_squared_norms,
+        norms.big_squared_norms,
+    )
+
+
+@dataclass(frozen=True)
+class BatchSizes:
+    """The effective batches of a recommendation.
+
+    Attributes:
+        facts: The log so far.
+    """
+
+    facts: Facts
+
+    @property
+    def reference(self) -> int:
+        """B₀, as near as W divides it."""
+        return self.divisible(reference_batch_size(self.facts))
+
+    @cached_property
+    def noise_scale(self) -> NoiseScale | None:
+        """𝓑 as the trunk showed it; None when it was not measured."""
+        runs = (run for _, run in self.facts.figures(Train, TrainRun))
+        stretches = (run.gradient_norms for run in runs if run.gradient_norms is not None)
+        return next(map(noise_scale_of, stretches), None)
+
+    def worth_trying(self) -> tuple[int, ...]:
+        """Return the batch that was asked for; else B₀ and W times the powers of two.
+
+        None makes too few steps an epoch, or in a trial.
+        """
+        request, profile = self.facts.request, self.facts.profile
+        if request.effective_batch_size:
+            return (request.effective_batch_size,)
+        largest = (profile.dataset_size or 1 << 20) // LEAST_BATCHES_PER_EPOCH
+        size = (2 if profile.batch_norm_layer_count else 1) * request.world_size
+        sizes = [self.reference]
+        while size <= largest:
+            if self._can_show_anything(size):
+                sizes.append(size)
+            size *= 2
+        return tuple(sizes)
+
+    def finely(self) -> tuple[int, ...]:
+        """Return the batches worth trying, and between each two the one in their middle."""
+        sizes = sorted(set(self.worth_trying()))
+        middles = (
+            self.divisible(round(math.sqrt(low * high)))
+            for low, high in itertools.pairwise(sizes)
+            if high > 1.5 * low
+        )
+        finely = sorted({*sizes, *(size for size in middles if self._can_show_anything(size))})
+        return tuple(size for size in finely if math.isfinite(self.step_time_s(size)))
+
+    def _can_show_anything(self, size: int) -> bool:
+        return self._longest_s >= _LEAST_STEPS * self.step_time_s(size)
+
+    @cached_property
+    def _longest_s(self) -> float:
+        return _TRIAL_SHARE * Schedule(self.facts).horizon_s
+
+    def predicted(self) -> int:
+        """Return the batch with the least S(B)·t(B); B₀ where the noise is not known."""
+        if self.noise_scale is None and not self.facts.request.effective_batch_size:
+            return self.reference
+        noise = 0.0 if self.noise_scale is None else self.noise_scale.value
+        return fastest_batch_size(self.worth_trying(), noise, self.step_time_s)
+
+    def divisible(self, batch_size: int) -> int:
+        """Return the batch nearest to ``batch_size`` that W divides."""
+        request = self.facts.request
+        if request.effective_batch_size == batch_size:
+            return batch_size
+        return max(1, round(batch_size / request.world_size)) * request.world_size
+
+    def step_time_s(self, batch_size: int) -> float:
+        """Return the seconds of an optimizer step; infinite for a batch that cannot be run."""
+        cost = StepCost(self.facts)
+        split = cost.split(batch_size)
+        return float("inf") if split is None else cost.step_time_s(split)

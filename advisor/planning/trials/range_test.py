@@ -1,0 +1,97 @@
+"""A first learning rate where the user names none: a range test at the reference batch.
+
+The default of an optimizer's class is then the only hint, and the best rate can lie a hundred
+times above it. Bracketing from there by fours would take three or four trials; a range test takes
+about as long as one, and what it suggests is near enough for the first trial to be a useful one.
+Nothing rests on it: where it says nothing, or fails, the search begins from the default alone.
+"""
+
+from __future__ import annotations
+
+import math
+
+from advisor.domain.commands import RangeTest
+from advisor.domain.measurements import RangeRun
+from advisor.domain.task import OptimizerFamily
+from advisor.estimators.range_test import RangeEstimate, estimate_range
+from advisor.estimators.scaling_rules import scale_learning_rate
+from advisor.planning.evidence.budget import hook_limit_s
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.reference import reference_batch_size, reference_learning_rate
+from advisor.planning.throughput.step_cost import StepCost
+
+_MOST_STEPS = 120
+_LEAST_STEPS = 60
+"""In fewer the rate would grow faster than the loss can answer."""
+_TIME_SHARE = 0.06
+"""Share of the seconds that are left which the steps may take."""
+_LATENESS = 2.0
+"""On a busy machine the test ends after so many times what its steps were timed to take."""
+
+_BELOW = 1e-3
+_ABOVE = {OptimizerFamily.SGD: 1e4}
+_ABOVE_OTHERS = 1e3
+"""The range, as multiples of the default rate. That of SGD is a placeholder, far too small for
+most losses; that of adaptive optimizers is meant, and they are rarely stable at 1."""
+
+
+def next_range_test(facts: Facts) -> RangeTest | None:
+    """Return the range test; None when it is not needed, was made, or would take too long."""
+    if not _is_useful(facts) or any(facts.entries(RangeTest)):
+        return None
+    cost = StepCost(facts)
+    split = cost.split(reference_batch_size(facts))
+    if split is None:
+        return None
+    step_time_s = cost.step_time_s(split)
+    affordable = _TIME_SHARE * facts.remaining_s / max(step_time_s, 1e-9)
+    step_count = int(min(_MOST_STEPS, affordable))
+    if step_count < _LEAST_STEPS:
+        return None
+    default = reference_learning_rate(facts)
+    stop_after_s = _LATENESS * step_count * step_time_s
+    return RangeTest(
+        micro_batch_size=split.micro_batch_size,
+        accumulation_steps=split.accumulation_steps * split.world_size,
+        smallest_learning_rate=_BELOW * default,
+        largest_learning_rate=_ABOVE.get(facts.profile.optimizer.family, _ABOVE_OTHERS) * default,
+        step_count=step_count,
+        stop_after_s=stop_after_s,
+        time_limit_s=hook_limit_s(facts.request) + stop_after_s,
+    )
+
+
+def range_estimate(facts: Facts) -> RangeEstimate | None:
+    """Return what the range test says; None when there was none, or it says nothing."""
+    for _, run in facts.figures(RangeTest, RangeRun):
+        return estimate_range(run.learning_rates, run.train_losses)
+    return None
+
+
+def suggested_rate(facts: Facts) -> float | None:
+    """Return the learning rate to begin from at the reference batch; None without a test.
+
+    In two digits: it is known within a factor of four at best.
+    """
+    estimate = range_estimate(facts)
+    return None if estimate is None else float(f"{estimate.suggested_rate:.2g}")
+
+
+def is_suggested(facts: Facts, batch_size: int, learning_rate: float) -> bool:
+    """Return whether a rate is what the rule makes of the suggested one at a batch size."""
+    suggested = suggested_rate(facts)
+    if suggested is None:
+        return False
+    ratio = batch_size / reference_batch_size(facts)
+    scaled = scale_learning_rate(facts.profile.optimizer.family, suggested, ratio)
+    return math.isclose(learning_rate, scaled, rel_tol=0.01)
+
+
+def _is_useful(facts: Facts) -> bool:
+    return (
+        facts.device.present
+        and facts.step_times is not None
+        and not facts.profile.is_synthetic
+        and facts.profile.reference_learning_rate is None
+        and facts.request.max_trials != 0
+    )

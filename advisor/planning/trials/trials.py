@@ -1,0 +1,279 @@
+"""Trials as the log tells them: which settings were trained, how far, and how well."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import geometric_mean
+
+from advisor.domain.commands import Evaluate, Train, TrialOrigin
+from advisor.domain.measurements import Evaluation, Failed, Fault, Measurement, TrainRun
+from advisor.estimators.learning_curve import LearningCurve
+from advisor.estimators.scaling_rules import scale_learning_rate
+from advisor.estimators.training_curve import training_curve
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.reference import reference_batch_size, reference_learning_rate
+from advisor.planning.evidence.split import Split
+from advisor.planning.throughput.step_cost import StepCost
+from advisor.ports.proposer import Point
+
+REFERENCE_TRIAL = 0
+"""Number of the reference recipe's trial. The trunk is its first stretch."""
+
+_ALMOST = 1.05
+_MISSED = 2.0
+
+_TELLING_SHARE = 0.25
+"""Training losses must have fallen by this share of what the held-out loss has."""
+
+_HONEST_EPOCHS = 4
+"""While samples have been seen a few times only, training loss falls as held-out loss does."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting, trained in stretches.
+
+    Attributes:
+        number: 0 for the reference, then 1, 2, ….
+        origin: Why it was run.
+        split: Its batch.
+        learning_rate: η.
+        point: Its batch, and η over what the rule gives for that batch.
+        curve: Held-out loss against modelled seconds; its first point is the untrained model.
+        training: Training loss against modelled seconds, each the mean over the last doubling; None
+            where it was not recorded.
+        honest_s: Modelled seconds up to which training losses tell of what was not trained on.
+        arrival_s: Modelled seconds in which it came to the loss that was asked for; None if it
+            has not, or if none was asked for.
+        commands: The stretches, oldest first.
+        runs: What came of each; shorter by one when the last failed.
+        fault: Why it failed; None when it did not.
+        replicates_s: Modelled seconds to the target from other weights; where one did not
+            arrive, twice what it was given.
+    """
+
+    number: int
+    origin: TrialOrigin
+    split: Split
+    learning_rate: float
+    point: Point
+    curve: LearningCurve
+    arrival_s: float | None
+    commands: tuple[Train, ...]
+    runs: tuple[TrainRun, ...]
+    fault: Fault | None
+    replicates_s: tuple[float, ...] = ()
+    training: LearningCurve | None = None
+    honest_s: float = math.inf
+
+    @property
+    def typical_arrival_s(self) -> float | None:
+        """Modelled seconds to the target, the geometric mean over replicates; None if never."""
+        if self.arrival_s is None:
+            return None
+        return geometric_mean((self.arrival_s, *self.replicates_s))
+
+    @property
+    def step_count(self) -> int:
+        """Optimizer steps taken."""
+        return sum(run.step_count for run in self.runs)
+
+    @property
+    def end_s(self) -> float:
+        """Modelled seconds trained."""
+        return self.curve.end_s
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss stopped being finite."""
+        return any(run.diverged or run.held_out_loss is None for run in self.runs)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it can be recommended: it has a loss after every stretch."""
+        return len(self.runs) == len(self.commands) and bool(self.runs) and not self.diverged
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether its last stretch ended early for want of real time."""
+        stretches = zip(self.commands, self.runs, strict=False)
+        return self.arrival_s is None and any(
+            run.step_count < command.step_count for command, run in stretches
+        )
+
+    def reaches(self, time_s: float) -> bool:
+        """Return whether it was trained for ``time_s``; it ends at a whole step."""
+        return time_s <= _ALMOST * self.end_s
+
+    @property
+    def progress(self) -> LearningCurve:
+        """The curve that is looked at most often."""
+        return self.curve if self.training is None else self.training
+
+    def loss_until(self, time_s: float) -> float:
+        """Return the smoothed loss at a modelled second, at most at its end; inf if unsound."""
+        return self.curve.smoothed_at(min(time_s, self.end_s)) if self.is_sound else float("inf")
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Every trial of a log.
+
+    Attributes:
+        facts: The log so far.
+    """
+
+    facts: Facts
+
+    @cached_property
+    def initial_loss(self) -> float | None:
+        """Held-out loss of the untrained model; None when it was not measured or not finite."""
+        for _, evaluation in self.facts.figures(Evaluate, Evaluation):
+            return evaluation.held_out_loss
+        return None
+
+    @cached_property
+    def all(self) -> tuple[Trial, ...]:
+        """All of them, the reference first."""
+        stretches: dict[int, list[tuple[Train, object]]] = {}
+        replicates_s: dict[int, list[float]] = {}
+        for command, entry in self.facts.entries(Train):
+            number = REFERENCE_TRIAL if command.trial is None else command.trial
+            if command.replicate:
+                replicates_s.setdefault(number, []).append(self._replicate_s(command, entry))
+            else:
+                stretches.setdefault(number, []).append((command, entry.outcome))
+        return tuple(
+            replace(
+                self._trial(number, stretches[number]),
+                replicates_s=tuple(replicates_s.get(number, ())),
+            )
+            for number in sorted(stretches)
+        )
+
+    @property
+    def reference(self) -> Trial | None:
+        """The user's recipe; None before it was trained."""
+        return self.all[0] if self.all else None
+
+    @cached_property
+    def soonest_s(self) -> float | None:
+        """Modelled seconds of the setting that comes to the target soonest; None when none did."""
+        arrivals_s = (trial.typical_arrival_s for trial in self.all)
+        return min((time_s for time_s in arrivals_s if time_s is not None), default=None)
+
+    @cached_property
+    def training_tells(self) -> bool:
+        """Whether training losses show what held-out losses do.
+
+        While a model has hardly begun to learn, those of a few batches differ by their samples.
+        """
+        sound = [trial for trial in self.all if trial.is_sound]
+        lead = min(sound, key=lambda trial: trial.curve.best_loss, default=None)
+        if lead is None or lead.training is None or self.initial_loss is None:
+            return True
+        # Not the lowest training loss: over the first steps the mean is that of a batch or two.
+        seen = self.initial_loss - lead.training.losses[-1]
+        return seen >= _TELLING_SHARE * (self.initial_loss - lead.curve.best_loss)
+
+    def telling_curve(self, trial: Trial) -> LearningCurve:
+        """Return the curve of a trial that shows the most."""
+        return trial.progress if self.training_tells else trial.curve
+
+    def learning_rate(self, point: Point) -> float:
+        """Return η of a point: its multiplier times what the rule gives for its batch.
+
+        Rounded to what a person would copy; what is trained is what is recommended.
+        """
+        rate = point.lr_multiplier * self.scaled_rate(point.effective_batch_size)
+        return float(f"{rate:.3g}")
+
+    def scaled_rate(self, batch_size: int) -> float:
+        """Return what the rule makes of the reference's learning rate at a batch size."""
+        return scale_learning_rate(
+            self.facts.profile.optimizer.family,
+            reference_learning_rate(self.facts),
+            batch_size / reference_batch_size(self.facts),
+        )
+
+    def _trial(self, number: int, stretches: Sequence[tuple[Train, object]]) -> Trial:
+        commands = tuple(command for command, _ in stretches)
+        first, (_, last_outcome) = commands[0], stretches[-1]
+        # Not the command's own split: the trunk halves its micro-batches to see the noise, and
+        # W replicas are run as W times the micro-batches on one device.
+        split = StepCost(self.facts).split(first.effective_batch_size) or Split(
+            first.micro_batch_size, first.accumulation_steps, 1
+        )
+        runs = [(c, outcome) for c, outcome in stretches if isinstance(outcome, TrainRun)]
+        batch_size = first.effective_batch_size
+        multiplier = first.learning_rate / self.scaled_rate(batch_size)
+        curve = self._curve(split, runs)
+        target = self.facts.request.target_loss
+        return Trial(
+            number=number,
+            origin=first.origin or TrialOrigin.REFERENCE,
+            split=split,
+            learning_rate=first.learning_rate,
+            point=Point(effective_batch_size=batch_size, lr_multiplier=multiplier),
+            curve=curve,
+            arrival_s=None if target is None else curve.smooth().time_to(target),
+            commands=commands,
+            runs=tuple(run for _, run in runs),
+            fault=last_outcome.fault if isinstance(last_outcome, Failed) else None,
+            training=_training_curve([run for _, run in runs], self._step_time_s(split)),
+            honest_s=self._honest_s(split),
+        )
+
+    def _replicate_s(self, command: Train, entry: Measurement) -> float:
+        """Return the modelled seconds of a replicate to the target."""
+        trial = self._trial(0, [(command, entry.outcome)])
+        if trial.arrival_s is not None:
+            return trial.arrival_s
+        return _MISSED * command.step_count * self._step_time_s(trial.split)
+
+    def _step_time_s(self, split: Split) -> float:
+        return StepCost(self.facts).step_time_s(split)
+
+    def _honest_s(self, split: Split) -> float:
+        """Return the modelled seconds of the first epochs."""
+        samples = (self.facts.profile.dataset_size or math.inf) * _HONEST_EPOCHS
+        return samples / split.effective_batch_size * self._step_time_s(split)
+
+    def _curve(self, split: Split, runs: Sequence[tuple[Train, TrainRun]]) -> LearningCurve:
+        step_time_s = self._step_time_s(split)
+        # The untrained model stands at the first step: no loss falls before it.
+        times_s = [step_time_s]
+        losses = [float("inf") if self.initial_loss is None else self.initial_loss]
+        begun_s = 0.0
+        for command, run in runs:
+            for step_count, loss in _losses_by_step(command, run).items():
+                times_s.append(max(begun_s + step_count * step_time_s, 1.001 * times_s[-1]))
+                losses.append(loss)
+            begun_s = times_s[-1]
+        return LearningCurve(tuple(times_s), tuple(losses))
+
+
+def _losses_by_step(command: Train, run: TrainRun) -> dict[int, float]:
+    """Return the held-out losses of a stretch by the steps taken in it, the last at its end."""
+    seen = command.evaluation_steps[: len(run.earlier_losses)]
+    final = float("inf") if run.held_out_loss is None else run.held_out_loss
+    last = max(run.step_count, *seen, 1)
+    return {**dict(zip(seen, run.earlier_losses, strict=True)), last: final}
+
+
+def _training_curve(runs: Sequence[TrainRun], step_time_s: float) -> LearningCurve | None:
+    """Return the training losses of all stretches; None where any has none."""
+    ends: list[int] = []
+    means: list[float] = []
+    begun = 0
+    for run in runs:
+        count = len(run.train_losses)
+        if not count:
+            return None
+        ends += [begun + round(part * run.step_count / count) for part in range(1, count + 1)]
+        means += run.train_losses
+        begun += run.step_count
+    return training_curve(ends, means, step_time_s)

@@ -1,0 +1,103 @@
+"""What trainings take: modelled seconds of their steps and looks, and how much slower they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from advisor.domain.commands import Evaluate, Train
+from advisor.domain.measurements import Evaluation, Measurement, TrainRun
+from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.split import Split
+from advisor.planning.throughput.step_cost import StepCost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Training:
+    """What a training took: real seconds, modelled ones of its steps, and those of its looks."""
+
+    measures_noise: bool
+    wall_s: float
+    modelled_s: float
+    looks_s: float
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What the trainings of a log took, and what others would.
+
+    Attributes:
+        facts: The log so far, with timed steps.
+    """
+
+    facts: Facts
+
+    @cached_property
+    def spent_s(self) -> float:
+        """Modelled seconds of all trainings so far, looks at the held-out loss included."""
+        return sum(training.modelled_s + training.looks_s for training in self._trainings)
+
+    @cached_property
+    def slowdown(self) -> float:
+        """Real over modelled seconds of the trainings that measured no noise; 0 of none."""
+        return _slowdown([t for t in self._trainings if not t.measures_noise])
+
+    @cached_property
+    def look_s(self) -> float:
+        """Seconds of one look at the held-out loss."""
+        return min(
+            (
+                entry.wall_s if entry.outcome.evaluation_s is None else entry.outcome.evaluation_s
+                for _, entry in self.facts.entries(Evaluate)
+                if isinstance(entry.outcome, Evaluation)
+            ),
+            default=0.0,
+        )
+
+    @cached_property
+    def trunk_halvings(self) -> int:
+        """How many times the trunk would have to be halved not to be cut; 0 if it was not."""
+        match next(iter(self.facts.entries(Train)), None):
+            case (command, Measurement(outcome=TrainRun(step_count=taken), wall_s=wall_s)) if (
+                wall_s >= (command.stop_after_s or math.inf)
+            ):
+                return math.floor(math.log2(command.step_count / taken))
+            case _:
+                return 0
+
+    def expected_s(self, command: Train) -> float:
+        """Return the real seconds that a training should take; its looks alone of the first.
+
+        Measuring noise takes time of its own: trainings count for their like alone, and for all
+        while those have none.
+        """
+        alike = [t for t in self._trainings if t.measures_noise is command.measure_noise]
+        looks_s = self.look_s * (1 + len(command.evaluation_steps))
+        return self._modelled_s(command) * _slowdown(alike or self._trainings) + looks_s
+
+    @cached_property
+    def _trainings(self) -> tuple[_Training, ...]:
+        return tuple(
+            _Training(
+                measures_noise=command.measure_noise,
+                wall_s=entry.wall_s,
+                modelled_s=self._modelled_s(command, entry.outcome.step_count),
+                looks_s=self.look_s * (1 + len(entry.outcome.earlier_losses)),
+            )
+            for command, entry in self.facts.entries(Train)
+            if isinstance(entry.outcome, TrainRun)
+        )
+
+    def _modelled_s(self, command: Train, step_count: int | None = None) -> float:
+        split = Split(command.micro_batch_size, command.accumulation_steps, 1)
+        taken = command.step_count if step_count is None else step_count
+        return taken * StepCost(self.facts).step_time_s(split)
+
+
+def _slowdown(trainings: Sequence[_Training]) -> float:
+    modelled_s = sum(t.modelled_s for t in trainings)
+    if not modelled_s:
+        return 0.0
+    return sum(max(0.0, t.wall_s - t.looks_s) for t in trainings) / modelled_s

@@ -1,0 +1,113 @@
+"""Times whole steps with the data at hand, and the data loader alone."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+from advisor.domain.commands import TimeLoader, TimeSteps
+from advisor.domain.measurements import LoaderTimes, StepTimes
+from advisor.worker.loop.contention import processor_wait_s
+from advisor.worker.loop.session import Workshop, entered
+from advisor.worker.loop.step import Phase, StepObserver
+from advisor.worker.loop.torch_device import Placement
+
+_WARM_UP_STEPS = 3
+_LEAST_TIMED_STEPS = 3
+_MOST_TIMED_STEPS = 1000
+_LEAST_TIMED_BATCHES = 2
+_MOST_TIMED_BATCHES = 1000
+# Unlike batches, so that what a cache or a branch predictor learns of one is of no use.
+_PREPARED_BATCHES = 4
+
+
+class StepTimer(StepObserver):
+    """Times steps, the time in which data are fetched left out.
+
+    Attributes:
+        step_times_s: Seconds of each step.
+        optimizer_times_s: Seconds of the optimizer's share of each.
+    """
+
+    def __init__(self, placement: Placement) -> None:
+        self.step_times_s: list[float] = []
+        self.optimizer_times_s: list[float] = []
+        self._placement = placement
+        self._phase = Phase.LOADING
+        self._phase_began_s = 0.0
+        self._step_so_far_s = 0.0
+
+    def entering(self, phase: Phase) -> None:
+        """Stop the time of the phase that ends."""
+        if phase is Phase.BACKWARD:
+            return  # Not told apart from the forward phase: no need to wait for the device.
+        self._placement.synchronise()
+        now_s = time.perf_counter()
+        took_s = now_s - self._phase_began_s
+        if self._phase is not Phase.LOADING:
+            self._step_so_far_s += took_s
+        if self._phase is Phase.OPTIMIZER:
+            self.step_times_s.append(self._step_so_far_s)
+            self.optimizer_times_s.append(took_s)
+            self._step_so_far_s = 0.0
+        self._phase = phase
+        self._phase_began_s = now_s
+
+
+def time_steps(workshop: Workshop, command: TimeSteps) -> StepTimes:
+    """Time steps of one micro-batch, after some to warm up."""
+    workshop.placement.limit_allocator()
+    data = workshop.task.data
+    with closing(data.training_batches(command.micro_batch_size)) as batches:
+        prepared = list(itertools.islice(batches, _PREPARED_BATCHES))
+    step = workshop.build_step()
+    # The limit is enforced while warming up alone: an accountant would slow what is timed,
+    # and later steps take no more memory than these.
+    with entered(workshop.account(step)) as accountant:
+        for _ in range(_WARM_UP_STEPS):
+            # One batch: all of them, kept on the host for the timing alone, would count on a CPU.
+            step.run(itertools.repeat(prepared[0]), observers=[accountant] if accountant else [])
+    order = itertools.cycle(prepared)
+    waited_s = processor_wait_s()
+    timer = StepTimer(workshop.placement)
+    end_s = time.perf_counter() + command.measure_s
+    for count in range(_MOST_TIMED_STEPS):
+        if count >= _LEAST_TIMED_STEPS and time.perf_counter() >= end_s:
+            break
+        step.run(order, observers=[timer])
+    return StepTimes(
+        step_times_s=tuple(timer.step_times_s),
+        optimizer_times_s=tuple(timer.optimizer_times_s),
+        processor_wait_s=_grown(waited_s, processor_wait_s()),
+    )
+
+
+def _grown(before: float | None, after: float | None) -> float | None:
+    """Return by how much a sum over threads has grown: not at all where some have ended."""
+    return None if before is None or after is None else max(0.0, after - before)
+
+
+def time_loader(workshop: Workshop, command: TimeLoader) -> LoaderTimes:
+    """Time the fetching of batches as the user's loader does it, its start left out."""
+    # Processes that work side by side hand their batches over in bursts: only the time of one
+    # batch from each shows how fast they are.
+    burst = max(1, workshop.task.file.num_workers)
+    times_s: list[float] = []
+    with closing(workshop.task.data.loader_batches(command.batch_size)) as batches:
+        _skip(batches, burst)
+        end_s = time.perf_counter() + command.measure_s
+        for count in range(_MOST_TIMED_BATCHES):
+            if count >= _LEAST_TIMED_BATCHES and time.perf_counter() >= end_s:
+                break
+            began_s = time.perf_counter()
+            _skip(batches, burst)
+            times_s.append((time.perf_counter() - began_s) / burst)
+    return LoaderTimes(batch_size=command.batch_size, batch_times_s=tuple(times_s))
+
+
+def _skip(batches: Iterator[Any], count: int) -> None:
+    for _ in range(count):
+        next(batches)

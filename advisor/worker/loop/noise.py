@@ -1,0 +1,175 @@
+"""Collects gradient norms at two batch sizes while training goes on, for the noise scale.
+
+    symbol  meaning
+    g       gradient of one micro-batch of b samples
+    G       accumulated gradient of a step of a·b samples
+    v       Adam's running mean of g², with its bias removed: v / (1 − β₂ᵗ)
+
+Both norms are taken before the optimizer uses the gradient, and cost no copy of it
+(arXiv 1812.06162, appendix A). For Adam's kin g and G are first divided by √v + ε, since
+that is the step which the noise disturbs. ‖G‖ undivided is kept too: it is what gets clipped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from advisor.domain.measurements import GradientNorms
+from advisor.domain.task import OptimizerFamily
+from advisor.worker.loop.step import Phase, StepObserver, TrainingStep
+from advisor.worker.user.optimizers import family_of
+
+_MEMORY = 0.99
+"""Of v, where the optimizer does not say: RMSprop's by default."""
+
+
+class NoiseMeter(StepObserver):
+    """Measures ‖g‖² and ‖G‖² of each step while it is entered."""
+
+    def __init__(
+        self,
+        step: TrainingStep,
+        micro_batch_size: int,
+        accumulation_steps: int,
+        *,
+        is_raw: bool = False,
+    ) -> None:
+        """Take note of what is to be measured.
+
+        Args:
+            step: The step.
+            micro_batch_size: b, samples.
+            accumulation_steps: a, micro-batches a step.
+            is_raw: Whether to measure gradients as they are, whatever the optimizer.
+        """
+        self._step = step
+        self._micro_batch_size = micro_batch_size
+        self._accumulation_steps = accumulation_steps
+        self._is_adam = not is_raw and family_of(step.optimizer) is OptimizerFamily.ADAM
+        self._divisors: dict[Tensor, Callable[[], Tensor]] = {}
+        self._sum_of_small: list[Tensor] = []
+        self._small: list[float] = []
+        self._big: list[float] = []
+        self._raw: list[float] = []
+        self._hooks = ExitStack()
+
+    def __enter__(self) -> Self:
+        for group in self._step.optimizer.param_groups:
+            for parameter in group["params"]:
+                handle = parameter.register_hook(self._arrival_of(parameter, group))
+                self._hooks.callback(handle.remove)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._hooks.close()
+
+    def norms(self) -> GradientNorms | None:
+        """Return what was measured; None when there was no step to measure."""
+        if not self._big:
+            return None
+        return GradientNorms(
+            small_batch_size=self._micro_batch_size,
+            big_batch_size=self._micro_batch_size * self._accumulation_steps,
+            small_squared_norms=tuple(self._small),
+            big_squared_norms=tuple(self._big),
+            raw_norms=tuple(self._raw),
+        )
+
+    def _arrival_of(self, parameter: Tensor, group: dict[str, Any]) -> Callable[[Tensor], None]:
+        def arrived(gradient: Tensor) -> None:
+            # What one micro-batch adds to the sum, caught before it is added.
+            squared = self._squared_norm(gradient, parameter, group)
+            if squared is not None:
+                self._sum_of_small.append(squared)
+
+        return arrived
+
+    def entering(self, phase: Phase) -> None:
+        """At the end of a step's last backward pass, take its norms."""
+        if phase is Phase.OPTIMIZER:
+            self.take_norms()
+
+    def take_norms(self) -> None:
+        """Take the norms of the gradients that have been accumulated."""
+        arrived = [
+            (parameter, group)
+            for group in self._step.optimizer.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        self._take_raw_norm([parameter.grad for parameter, _ in arrived])
+        accumulated = [
+            squared
+            for parameter, group in arrived
+            if (squared := self._squared_norm(parameter.grad, parameter, group)) is not None
+        ]
+        if accumulated and self._sum_of_small:
+            big = float(torch.stack(accumulated).sum())
+            # Each micro-batch's loss was divided by a: its gradient is a times what arrived.
+            small = float(torch.stack(self._sum_of_small).sum()) * self._accumulation_steps
+            if 0 <= big < float("inf") and 0 <= small < float("inf"):
+                self._big.append(big)
+                self._small.append(small)
+        self._sum_of_small.clear()
+
+    def _take_raw_norm(self, gradients: Sequence[Tensor]) -> None:
+        if gradients:
+            squares = [_square(self._unscaled(gradient)) for gradient in gradients]
+            norm = math.sqrt(float(torch.stack(squares).sum()))
+            if math.isfinite(norm):
+                self._raw.append(norm)
+
+    def _squared_norm(
+        self, gradient: Tensor, parameter: Tensor, group: dict[str, Any]
+    ) -> Tensor | None:
+        """Return ‖g‖² as the optimizer sees it; None before it has seen any gradient."""
+        gradient = self._unscaled(gradient)
+        if self._is_adam:
+            divisor = _root_mean_square(self._step.optimizer.state.get(parameter), group)
+            if divisor is None:
+                return None
+            dense = gradient.to_dense() if gradient.is_sparse else gradient
+            gradient = dense / divisor.to(gradient.device)
+        return _square(gradient)
+
+    def _unscaled(self, gradient: Tensor) -> Tensor:
+        gradient = gradient.detach()
+        scaler = self._step.scaler
+        return gradient if scaler is None else gradient / scaler.get_scale()
+
+
+def _square(gradient: Tensor) -> Tensor:
+    values = gradient.coalesce().values() if gradient.is_sparse else gradient
+    flat: Tensor = values.float().flatten()
+    square: Tensor = torch.dot(flat, flat)
+    return square
+
+
+def _root_mean_square(state: dict[str, Any] | None, group: dict[str, Any]) -> Tensor | None:
+    """Return √v + ε of one parameter; None before the optimizer's first step.
+
+    Where gradients have only just begun, as for a rare word, v is next to nothing, and one such
+    place would count for more than all others. The optimizer itself never divides by less than it
+    would if the gradient had come out of nothing, so that v is taken to be at least that share of
+    its mean.
+    """
+    if not state:
+        return None
+    if "exp_avg_sq" in state and "step" in state and "betas" in group:
+        memory = group["betas"][1]
+        mean_square: Tensor = state["exp_avg_sq"] / (1 - memory ** float(state["step"]))
+    elif "square_avg" in state:
+        memory = group.get("alpha", _MEMORY)
+        mean_square = state["square_avg"]
+    else:
+        # One of Adam's kin that keeps v in a way of its own, such as in 8 bits: the plain
+        # gradient is the nearest thing to measure.
+        return torch.ones(())
+    floored = torch.maximum(mean_square, (1 - memory) * mean_square.mean())
+    return torch.add(floored.sqrt(), group.get("eps", 1e-8))

@@ -1,0 +1,1 @@
+"""The worker's process: its fork server, its limits and its sandbox."""

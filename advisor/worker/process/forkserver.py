@@ -1,0 +1,154 @@
+"""The fork server: has everything imported that a worker needs, and forks one on request.
+
+A worker so begun costs some ten milliseconds, one that imports torch for itself seconds. The
+server itself never runs user code, never initialises CUDA, which does not survive a fork, and
+has no threads of its own.
+
+    daemon --ForkRequest + 3 descriptors--> fork server --fork--> worker
+           <----------Forked, Exited-------
+
+It ends when the daemon's end of the control socket closes, and takes every process with it:
+the workers, what they started, and what that has cut loose from them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import os
+import selectors
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from advisor.pipe.framing import PipeClosed, frame, receive_fork_request
+from advisor.pipe.v1 import pipe_pb2
+from advisor.worker.process.limits import adopt_orphans
+from advisor.worker.process.main import ExecutorFactory, run_worker
+from advisor.worker.process.scratch import make_scratch, remove_scratch
+
+_KILL_WAIT_S = 5.0
+"""How long to wait for killed processes; a driver can hold one in the kernel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Worker:
+    worker_id: int
+    pid: int
+    pidfd: int
+    scratch_dir: Path
+
+
+class ForkServer:
+    """Forks workers and reports their ends.
+
+    No PDEATHSIG ties it to the daemon: killed at once it could not end what its workers have
+    started. The control socket closes with the daemon however that ends.
+    """
+
+    def __init__(self, control: socket.socket, make_executor: ExecutorFactory) -> None:
+        self._control = control
+        self._make_executor = make_executor
+        self._selector = selectors.DefaultSelector()
+        self._workers: dict[int, _Worker] = {}
+
+    def serve(self) -> None:
+        """Fork and reap until the control socket closes, then end every process."""
+        adopt_orphans()
+        self._selector.register(self._control, selectors.EVENT_READ)
+        # Objects made so far are never looked at again, so their pages stay shared.
+        gc.collect()
+        gc.freeze()
+        try:
+            while True:
+                for key, _ in self._selector.select():
+                    if key.fileobj is self._control:
+                        self._fork()
+                    else:
+                        self._reap(key.data)
+        except (PipeClosed, ConnectionError):
+            return
+        finally:
+            workers = list(self._workers.values())
+            for worker in workers:
+                _kill_group(worker.pid)
+            self._workers.clear()
+            self._end_orphans()
+            for worker in workers:
+                remove_scratch(worker.scratch_dir)
+
+    def _fork(self) -> None:
+        request, fds = receive_fork_request(self._control)
+        server_pid = os.getpid()
+        scratch_dir: Path | None = None
+        try:
+            scratch_dir = make_scratch()
+            pid = os.fork()
+            if pid == 0:
+                run_worker(self._make_executor, fds, server_pid, scratch_dir)
+        except OSError:  # No more processes, memory or disk for one: said, and survived.
+            if scratch_dir is not None:
+                remove_scratch(scratch_dir)
+            self._report(exited=pipe_pb2.Exited(worker_id=request.worker_id, exit_code=1))
+            return
+        finally:
+            for fd in fds:
+                os.close(fd)
+        worker = _Worker(
+            worker_id=request.worker_id,
+            pid=pid,
+            pidfd=os.pidfd_open(pid),
+            scratch_dir=scratch_dir,
+        )
+        self._workers[pid] = worker
+        self._selector.register(worker.pidfd, selectors.EVENT_READ, worker)
+        self._report(
+            forked=pipe_pb2.Forked(
+                worker_id=worker.worker_id, pid=pid, scratch_dir=str(scratch_dir)
+            )
+        )
+
+    def _reap(self, worker: _Worker) -> None:
+        # Until the leader is waited for, its number cannot become another process's.
+        _kill_group(worker.pid)
+        _, status = os.waitpid(worker.pid, 0)
+        self._selector.unregister(worker.pidfd)
+        os.close(worker.pidfd)
+        del self._workers[worker.pid]
+        self._end_orphans()
+        remove_scratch(worker.scratch_dir)
+        exit_code = os.waitstatus_to_exitcode(status)
+        self._report(exited=pipe_pb2.Exited(worker_id=worker.worker_id, exit_code=exit_code))
+
+    def _end_orphans(self) -> None:
+        """Kill what workers left behind in sessions of its own, and what that left behind."""
+        this = psutil.Process()
+        while orphans := [c for c in this.children() if c.pid not in self._workers]:
+            for orphan in orphans:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    orphan.kill()
+            _, alive = psutil.wait_procs(orphans, timeout=_KILL_WAIT_S)
+            if alive:
+                return  # The next call finds them again.
+
+    def _report(
+        self, *, forked: pipe_pb2.Forked | None = None, exited: pipe_pb2.Exited | None = None
+    ) -> None:
+        self._control.sendall(frame(pipe_pb2.FromForkServer(forked=forked, exited=exited)))
+
+
+def main(make_executor: ExecutorFactory) -> None:
+    """Run a fork server on the control socket that the command line names."""
+    parser = argparse.ArgumentParser(description="Forks worker processes for the daemon.")
+    parser.add_argument("--control-fd", type=int, required=True)
+    control = socket.socket(fileno=parser.parse_args().control_fd)
+    ForkServer(control, make_executor).serve()
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)

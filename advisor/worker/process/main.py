@@ -1,0 +1,199 @@
+"""What a worker does between its birth and its death: one job, then one command after another.
+
+A worker is a child of the fork server. Its file descriptors are 0 to 2, of which the last two
+are files that keep what user code prints, and the pipe to the daemon.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import io
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from advisor.domain.commands import Command
+from advisor.domain.device import Device, DeviceKind
+from advisor.domain.measurements import Failed, Fault, FaultCode, Outcome
+from advisor.messages import from_message
+from advisor.pipe.framing import PIPE_LOST_EXIT_CODE, PipeClosed, frame, receive
+from advisor.pipe.unions import command_of, outcome_message
+from advisor.pipe.v1 import pipe_pb2
+from advisor.worker.process.limits import confine_worker, limit_resources
+from advisor.worker.process.sandbox import enter_sandbox
+from advisor.worker.process.scratch import use_scratch
+
+_PIPE_FD = 3
+_MAX_TEXT_CHARACTERS = 8192
+
+
+class Executor(Protocol):
+    """Carries out commands; ``advisor.worker.commands.execution.Worker`` is the real one."""
+
+    def execute(self, command: Command) -> Outcome:
+        """Carry out one command. Faults of user code are outcomes, not exceptions."""
+
+
+ExecutorFactory = Callable[[pipe_pb2.Job, Callable[[str], None]], Executor]
+"""Makes an executor from its job and from what it is to call when it enters a hook."""
+
+
+def run_worker(
+    make_executor: ExecutorFactory, fds: list[int], parent_pid: int, scratch_dir: Path
+) -> NoReturn:
+    """Be a worker until the pipe closes; to be called in the child of a fork.
+
+    Args:
+        make_executor: Makes what carries out the commands.
+        fds: The pipe, and where standard output and standard error go.
+        parent_pid: The fork server's process id.
+        scratch_dir: Where temporary files go.
+    """
+    exit_code = 1
+    try:
+        confine_worker(parent_pid)
+        _arrange_descriptors(*fds)
+        serve(socket.socket(fileno=_PIPE_FD), make_executor, scratch_dir)
+        exit_code = 0
+    except SystemExit as error:
+        exit_code = _exit_code(error)
+    except BaseException:  # noqa: BLE001 - the process ends here, whatever it was
+        traceback.print_exc()
+    finally:
+        # Neither the fork server's stack nor user code's exit handlers may run.
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+        os._exit(exit_code)
+
+
+def serve(sock: socket.socket, make_executor: ExecutorFactory, scratch_dir: Path) -> None:
+    """Answer commands from a pipe until it closes."""
+    pipe = _Pipe(sock)
+    try:
+        job = pipe.receive().job
+        try:
+            _prepare(job, scratch_dir)
+        except OSError as error:
+            executor: Executor = _Refusing(error)
+        else:
+            executor = make_executor(job, pipe.enter_hook)
+        while True:
+            pipe.send(_carry_out(executor, pipe.receive().command))
+    except PipeClosed:
+        return
+
+
+class _Pipe:
+    """The worker's end of the pipe."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._pid = os.getpid()
+
+    def receive(self) -> pipe_pb2.ToWorker:
+        return receive(self._sock, pipe_pb2.ToWorker())
+
+    def enter_hook(self, hook: str) -> None:
+        self.send(pipe_pb2.FromWorker(entering_hook=pipe_pb2.EnteringHook(hook=hook)))
+
+    def send(self, message: pipe_pb2.FromWorker) -> None:
+        if os.getpid() != self._pid:  # User code forked and let its child return.
+            os._exit(0)
+        try:
+            self._sock.sendall(frame(message))
+        except OSError:
+            # Raising would pass through user code, which may catch it.
+            os._exit(PIPE_LOST_EXIT_CODE)
+
+
+class _Refusing:
+    """Stands in for an executor where user code cannot be confined as it should be."""
+
+    def __init__(self, error: OSError) -> None:
+        self._message = f"The model file was not run, since it could not be confined: {error}."
+
+    def execute(self, _: Command) -> Outcome:
+        fix = "Start the daemon with another --sandbox, or look into its kernel."
+        return Failed(fault=Fault(code=FaultCode.WORKER, message=self._message, fix=fix))
+
+
+def _carry_out(executor: Executor, numbered: pipe_pb2.NumberedCommand) -> pipe_pb2.FromWorker:
+    command_id = numbered.command_id
+    try:
+        outcome = executor.execute(command_of(numbered))
+        answer = pipe_pb2.FromWorker(outcome=outcome_message(command_id, outcome))
+        frame(answer)
+    except Exception as error:  # noqa: BLE001 - the daemon is told, and ends this process
+        fault = Fault(
+            code=FaultCode.WORKER,
+            message=_plain(f"{type(error).__name__}: {error}"),
+            traceback=_plain(traceback.format_exc()),
+        )
+        return pipe_pb2.FromWorker(outcome=outcome_message(command_id, Failed(fault=fault)))
+    return answer
+
+
+def _plain(text: str) -> str:
+    """Return the end of a text, in characters that UTF-8 can carry."""
+    return text[-_MAX_TEXT_CHARACTERS:].encode(errors="backslashreplace").decode()
+
+
+def _prepare(job: pipe_pb2.Job, scratch_dir: Path) -> None:
+    """Set what user code finds around it, before anything touches a GPU.
+
+    Raises:
+        OSError: The process cannot be confined.
+    """
+    device = from_message(job.device, Device)
+    _show_only(device)
+    sys.argv = [job.entry_path]
+    use_scratch(scratch_dir)
+    limit_resources(job.confinement)
+    if job.confinement.HasField("sandbox"):
+        sandbox = job.confinement.sandbox
+        if sandbox.replace_home:
+            os.environ["HOME"] = str(scratch_dir)
+        writable = (scratch_dir, Path(job.checkpoint_dir))
+        enter_sandbox(sandbox, writable, Path(job.source_dir))
+
+
+def _show_only(device: Device) -> None:
+    """Hide every GPU but the job's from what is yet to touch CUDA or HIP in this process."""
+    kind = device.kind if device.present else DeviceKind.CPU
+    # A UUID stays the same card whatever the order; empty hides every card. HIP passes over an
+    # empty list, and reads CUDA's where it has none of its own.
+    os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+    os.environ["CUDA_VISIBLE_DEVICES"] = device.device_id if kind is DeviceKind.CUDA else ""
+    os.environ["HIP_VISIBLE_DEVICES"] = "-1"
+    if kind is DeviceKind.ROCM:
+        os.environ["HIP_VISIBLE_DEVICES"] = device.device_id.removeprefix("rocm:")
+        del os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+def _arrange_descriptors(pipe_fd: int, stdout_fd: int, stderr_fd: int) -> None:
+    os.dup2(stdout_fd, 1)
+    os.dup2(stderr_fd, 2)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(pipe_fd, _PIPE_FD)
+    os.set_inheritable(_PIPE_FD, False)  # noqa: FBT003 - it takes no keyword
+    for fd in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        if fd > _PIPE_FD:
+            with contextlib.suppress(OSError):  # That of the listing itself is closed by now.
+                os.close(fd)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # By lines: what is printed before a crash must not be lost in a buffer.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    faulthandler.enable()
+
+
+def _exit_code(error: SystemExit) -> int:
+    if error.code is None or isinstance(error.code, int):
+        return error.code or 0
+    sys.stderr.write(f"{error.code}\n")
+    return 1

@@ -1,0 +1,1 @@
+"""Tracing a training step with fake tensors."""

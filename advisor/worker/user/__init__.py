@@ -1,0 +1,1 @@
+"""The user's code: loading it, calling it, and explaining its errors."""

@@ -1,0 +1,106 @@
+"""The one place from which the user's code is called."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from advisor.domain.measurements import Fault, FaultCode
+from advisor.worker.user.default_loss import NoDefaultLoss
+from advisor.worker.user.diagnosis import explain
+from advisor.worker.user.oom import out_of_memory
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class UserCodeFailed(Exception):
+    """The user's code did something that ends the command; ``fault`` says what and where."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+class Hooks:
+    """Calls hooks of the model file, and turns what they raise into faults.
+
+    Running out of memory is not a fault: such exceptions pass through.
+    """
+
+    def __init__(
+        self, source_dir: Path, entry_path: str, entering_hook: Callable[[str], None]
+    ) -> None:
+        """Take note of where the user's code is.
+
+        Args:
+            source_dir: The bundle.
+            entry_path: The model file inside it.
+            entering_hook: Called with a hook's name before the hook is run.
+        """
+        self.source_dir = source_dir
+        self.entry_path = entry_path
+        self._entering_hook = entering_hook
+        self._announced = ""
+
+    def call(self, hook: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Announce a hook, then call ``function`` as ``guard`` does."""
+        # Said once for a run of calls: in a training loop of a small model the saying would
+        # otherwise cost as much as the step.
+        if hook != self._announced:
+            self._announced = hook
+            self._entering_hook(hook)
+        return self.guard(hook, function, *args, **kwargs)
+
+    def guard(self, hook: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call ``function`` and return its result.
+
+        Raises:
+            UserCodeFailed: It raised anything at all, SystemExit and KeyboardInterrupt included.
+        """
+        try:
+            return function(*args, **kwargs)
+        except (UserCodeFailed, NoDefaultLoss):
+            raise
+        except BaseException as error:
+            if out_of_memory(error) is not None:
+                raise
+            raise UserCodeFailed(explain(error, hook, self.source_dir, self.entry_path)) from error
+
+    def reject(
+        self, hook: str | None, message: str, fix: str, *, function: object = None
+    ) -> UserCodeFailed:
+        """Return the error for a model file that does not keep to the contract.
+
+        Args:
+            hook: The name in question.
+            message: What is wrong.
+            fix: What to do about it.
+            function: What stands under that name; its line is given.
+        """
+        code = getattr(function, "__code__", None)
+        line = code.co_firstlineno if code else self._line_of(hook)
+        return UserCodeFailed(
+            Fault(
+                code=FaultCode.MODEL_FILE,
+                message=message,
+                hook=hook,
+                file=self.entry_path,
+                line=line,
+                fix=fix,
+            )
+        )
+
+    def _line_of(self, name: str | None) -> int | None:
+        """Return where the model file gives a value to a name; None when it nowhere does."""
+        try:
+            tree = ast.parse((self.source_dir / self.entry_path).read_bytes())
+        except (OSError, SyntaxError, ValueError):
+            return None
+        for statement in tree.body:
+            targets = statement.targets if isinstance(statement, ast.Assign) else []
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                return statement.lineno
+        return None

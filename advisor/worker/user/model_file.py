@@ -1,0 +1,196 @@
+"""Finds the names of the model-file contract in the user's file, and checks them."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import inspect
+import math
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from advisor.worker.user.hooks import Hooks
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+_CALLABLES = (
+    "build_model", "build_dataset", "make_batch", "loss_fn", "build_optimizer",
+    "build_eval_dataset", "evaluate", "collate_fn", "build_longest_sample",
+)  # fmt: skip
+_BUILD_MODEL_FIX = "Add:\n    def build_model():\n        return MyModel()"
+_DATA_FIX = (
+    "Add:\n    def build_dataset():\n        return MyDataset()\n"
+    "or, to measure memory and speed alone, `def make_batch(batch_size):`."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """What the user's file holds, each name checked for its type.
+
+    Attributes:
+        build_model: Returns the model with fresh weights.
+        build_dataset: Returns the training data; None when ``make_batch`` stands in.
+        make_batch: Returns a synthetic batch of a size.
+        loss_fn: Loss of a model on a batch; None for the default.
+        build_optimizer: Returns an optimizer; None for AdamW.
+        build_eval_dataset: Returns the held-out data.
+        evaluate: Returns the held-out measure, lower being better.
+        collate_fn: Makes a batch of a list of samples.
+        build_longest_sample: Returns the largest sample that training will meet.
+        reference_batch_size: REFERENCE_BATCH_SIZE.
+        reference_learning_rate: REFERENCE_LR.
+        precision: PRECISION.
+        num_workers: NUM_WORKERS.
+    """
+
+    build_model: Callable[..., Any]
+    build_dataset: Callable[[], Any] | None = None
+    make_batch: Callable[[int], Any] | None = None
+    loss_fn: Callable[[Any, Any], Any] | None = None
+    build_optimizer: Callable[[Any, float], Any] | None = None
+    build_eval_dataset: Callable[[], Any] | None = None
+    evaluate: Callable[[Any, Any], Any] | None = None
+    collate_fn: Callable[[list[Any]], Any] | None = None
+    build_longest_sample: Callable[[], Any] | None = None
+    reference_batch_size: int | None = None
+    reference_learning_rate: float | None = None
+    precision: str = "fp32"
+    num_workers: int = 0
+
+
+def load_model_file(hooks: Hooks) -> ModelFile:
+    """Import the user's file and return what it holds.
+
+    The bundle becomes the working directory and comes first on ``sys.path``, as it would be
+    for the user. Both belong to the process, which serves one job alone.
+
+    Raises:
+        UserCodeFailed: The file raises, lacks a name, or has one of the wrong type.
+    """
+    module = hooks.call("import", _import_file, hooks.source_dir, hooks.entry_path)
+    names = vars(module)
+    for name in _CALLABLES:
+        if name in names and not callable(names[name]):
+            kind = type(names[name]).__name__
+            raise hooks.reject(
+                name, f"{name} must be a function, not a {kind}.", f"Write `def {name}(...):`."
+            )
+    if "build_model" not in names:
+        raise _missing(hooks, "build_model", names, _BUILD_MODEL_FIX)
+    if "build_dataset" not in names and "make_batch" not in names:
+        raise _missing(hooks, "build_dataset", names, _DATA_FIX)
+    return ModelFile(
+        **{name: names[name] for name in _CALLABLES if name in names},
+        **_constants(hooks, names),
+    )
+
+
+def _import_file(source_dir: Path, entry_path: str) -> ModuleType:
+    path = source_dir / entry_path
+    os.chdir(source_dir)
+    # A script's own directory would be on the path too, were it run by hand.
+    for directory in (path.parent, source_dir):
+        if str(directory) in sys.path:
+            sys.path.remove(str(directory))
+        sys.path.insert(0, str(directory))
+    # Under its own name, so that a module which imports the file back finds this one; but
+    # never in place of another module, such as a standard one that is named alike.
+    name = path.stem if path.stem not in sys.modules else f"{path.stem}__model_file"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{entry_path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def forget_modules(source_dir: Path) -> None:
+    """Let the user's modules be imported anew when they are next asked for."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file is not None and Path(file).is_relative_to(source_dir):
+            del sys.modules[name]
+
+
+def _missing(hooks: Hooks, name: str, names: Mapping[str, Any], fix: str) -> Exception:
+    others = [n for n in names if not n.startswith("__") and n not in _CALLABLES]
+    alike = difflib.get_close_matches(name, others, n=1)
+    guess = f" It has `{alike[0]}`; is that a misspelling?" if alike else ""
+    either = " and no `make_batch`" if name == "build_dataset" else ""
+    return hooks.reject(name, f"{hooks.entry_path} has no `{name}`{either}.{guess}", fix)
+
+
+def _constants(hooks: Hooks, names: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+
+    def take(name: str, key: str, requirement: str, *, is_valid: Callable[[Any], bool]) -> None:
+        value = names.get(name)
+        if value is None:
+            return
+        if isinstance(value, bool) or not is_valid(value):
+            raise hooks.reject(
+                name, f"{name} must be {requirement}, not {value!r}.", f"Correct `{name} = …`."
+            )
+        found[key] = value
+
+    take(
+        "REFERENCE_BATCH_SIZE", "reference_batch_size", "a whole number of at least 1",
+        is_valid=lambda value: isinstance(value, int) and value >= 1,
+    )  # fmt: skip
+    take(
+        "REFERENCE_LR", "reference_learning_rate", "a number above 0",
+        is_valid=lambda value: isinstance(value, int | float) and 0 < value < math.inf,
+    )  # fmt: skip
+    take(
+        "PRECISION", "precision", f"one of {', '.join(PRECISIONS)}",
+        is_valid=lambda value: value in PRECISIONS,
+    )  # fmt: skip
+    take(
+        "NUM_WORKERS", "num_workers", "a whole number of at least 0",
+        is_valid=lambda value: isinstance(value, int) and value >= 0,
+    )  # fmt: skip
+    return found
+
+
+def check_build_kwargs(
+    hooks: Hooks, function: Callable[..., Any], given: Mapping[str, Any]
+) -> None:
+    """Refuse keyword arguments that ``build_model`` does not take, and say which it does."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # a callable written in C has no signature
+        return
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    names = [
+        name
+        for name, p in parameters.items()
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]
+    unknown = [name for name in given if name not in names]
+    if unknown and not takes_any:
+        takes = f"It takes: {', '.join(names)}." if names else "It takes none."
+        raise hooks.reject(
+            "build_model",
+            f"build_model has no parameter {', '.join(unknown)}, which `--set` gives. {takes}",
+            "Correct the name after `--set`, or add the parameter to build_model.",
+            function=function,
+        )
+    required = [
+        name
+        for name in names
+        if parameters[name].default is inspect.Parameter.empty and name not in given
+    ]
+    if required:
+        raise hooks.reject(
+            "build_model",
+            f"build_model needs a value for {', '.join(required)}.",
+            f"Give it a default, or pass `--set {required[0]}=VALUE`.",
+            function=function,
+        )

@@ -1,0 +1,147 @@
+"""``bsadvise doctor``: is everything here that is needed, and if not, what to do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from bsadvise.cli.options import address_option, open_client
+from bsadvise.cli.render.output import print_view
+from bsadvise.model.device import Device, DeviceKind
+from bsadvise.model.errors import BsadviseError
+from bsadvise.transport.launcher import (
+    default_socket,
+    is_serving,
+    missing_server_packages,
+    state_dir,
+)
+
+_CHECK_LIMIT_S = 60.0
+_SANDBOX = "sandbox that works here: "
+
+
+class Verdict(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    NOTE = "note"
+    WRONG = "wrong"
+
+
+_STYLES = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.WRONG: "bold red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at, and what was found."""
+
+    title: str
+    verdict: Verdict
+    finding: str
+
+
+@click.command()
+@address_option
+def doctor(address: str | None) -> None:
+    """Check this installation and the daemon; exit code 1 when something is wrong."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    checks = list(_run_checks(address))
+    for check in checks:
+        table.add_row(
+            check.title, Text(check.verdict, style=_STYLES[check.verdict]), Text(check.finding)
+        )
+    print_view(table)
+    if any(check.verdict is Verdict.WRONG for check in checks):
+        raise SystemExit(1)
+
+
+def _run_checks(address: str | None) -> Iterator[Check]:
+    yield Check("python", Verdict.OK, f"{platform.python_version()} at {sys.executable}")
+    yield Check("bsadvise", Verdict.OK, importlib.metadata.version("bsadvise"))
+    yield _check_server(is_needed=address is None)
+    yield _check_torch()
+    if not missing_server_packages():
+        yield _check_sandbox()
+    yield _check_socket()
+    yield _check_cache()
+    yield from _check_daemon(address)
+
+
+def _check_server(*, is_needed: bool) -> Check:
+    missing = missing_server_packages()
+    if not missing:
+        return Check("server extra", Verdict.OK, "installed: daemons can be started here")
+    finding = f"without {', '.join(missing)}; pip install 'bsadvise[server]'"
+    return Check("server extra", Verdict.WRONG if is_needed else Verdict.NOTE, finding)
+
+
+def _check_torch() -> Check:
+    # Its version alone: importing it takes seconds and may start CUDA.
+    try:
+        version = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return Check("torch", Verdict.NOTE, "not installed here")
+    build = version.partition("+")[2]
+    kind = {"": "CUDA build of its release", "cpu": "CPU build"}.get(build, f"build {build}")
+    return Check("torch", Verdict.OK, f"{version} ({kind})")
+
+
+def _check_sandbox() -> Check:
+    # The daemon's own words: what works depends on the kernel and on its settings.
+    checked = subprocess.run(
+        [sys.executable, "-P", "-m", "advisor", "--check"],
+        capture_output=True, text=True, check=False, timeout=_CHECK_LIMIT_S,
+    )  # fmt: skip
+    lines = checked.stderr.strip().splitlines() or [""]
+    if checked.returncode != 0:  # whatever it is: no daemon starts with these settings
+        return Check("sandbox", Verdict.WRONG, lines[-1])
+    kind = next(line for line in lines if line.startswith(_SANDBOX)).removeprefix(_SANDBOX)
+    if kind == "off":
+        return Check("sandbox", Verdict.NOTE, "off: model files reach all that their daemon can")
+    return Check("sandbox", Verdict.OK, f"{kind} confines model files")
+
+
+def _check_socket() -> Check:
+    socket = default_socket()
+    if not socket.exists():
+        return Check("default socket", Verdict.NOTE, f"nobody listens on {socket}")
+    if is_serving(f"unix:{socket}"):
+        return Check("default socket", Verdict.OK, f"a daemon answers on {socket}")
+    return Check("default socket", Verdict.WRONG, f"{socket} is there, but nobody answers on it")
+
+
+def _check_cache() -> Check:
+    folder = state_dir()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+        return Check("cache", Verdict.OK, str(folder))
+    return Check("cache", Verdict.WRONG, f"{folder} cannot be written")
+
+
+def _check_daemon(address: str | None) -> Iterator[Check]:
+    try:
+        with open_client(address) as client:
+            devices = client.devices()
+    except BsadviseError as error:
+        yield Check("daemon", Verdict.WRONG, str(error))
+        return
+    yield Check("daemon", Verdict.OK, "answers" if address else "answers, or starts when needed")
+    yield _check_driver(devices)
+
+
+def _check_driver(devices: tuple[Device, ...]) -> Check:
+    cards = [device for device in devices if device.kind is not DeviceKind.CPU]
+    if not cards:
+        return Check("gpu driver", Verdict.NOTE, "the daemon sees no GPU; the CPU is the device")
+    names = ", ".join(card.name for card in cards)
+    return Check("gpu driver", Verdict.OK, f"{cards[0].driver_version or 'unknown'}: {names}")

@@ -1,0 +1,91 @@
+"""``bsadvise jobs``: recommendations that were asked for before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bsadvise.cli.commands.recommend import follow_to_answer
+from bsadvise.cli.options import (
+    address_option,
+    open_client,
+    option,
+    output_option,
+    quiet_option,
+    save_option,
+)
+from bsadvise.cli.render.output import print_answer
+from bsadvise.cli.render.views import advice_view, job_view, jobs_view
+
+job_argument = click.argument("job_id", metavar="ID")
+
+
+@click.group()
+def jobs() -> None:
+    """List, read, follow, stop and remove recommendations."""
+
+
+@jobs.command(name="list")
+@option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The most to list.")
+@output_option
+@address_option
+def list_jobs(limit: int, output: str, address: str | None) -> None:
+    """List recommendations, newest first."""
+    with open_client(address) as client:
+        found = client.list(limit)
+    print_answer({"recommendations": [one.to_dict() for one in found]}, jobs_view(found), output)
+
+
+@jobs.command()
+@job_argument
+@click.option("--log", is_flag=True, help="Also every measurement that the answer rests on.")
+@output_option
+@save_option
+@address_option
+def show(job_id: str, *, log: bool, output: str, save: Path | None, address: str | None) -> None:
+    """Show a recommendation."""
+    with open_client(address) as client:
+        found = client.get(job_id)
+        measured = client.measurements(job_id) if log else None
+    document = found.to_dict()
+    if measured is not None:
+        document["measurements"] = [one.to_dict() for one in measured]
+    print_answer(document, job_view(found, measured), output, save)
+
+
+@jobs.command()
+@job_argument
+@output_option
+@save_option
+@quiet_option
+@address_option
+def watch(job_id: str, *, output: str, save: Path | None, quiet: bool, address: str | None) -> None:
+    """Follow a recommendation from its first event to its answer; Ctrl-C leaves it running."""
+    with open_client(address) as client:
+        found = client.get(job_id)
+        advice = follow_to_answer(client, found, quiet=quiet)
+    print_answer(
+        advice.to_dict(), advice_view(advice, found.request.source.entry_path), output, save
+    )
+
+
+@jobs.command()
+@job_argument
+@address_option
+def cancel(job_id: str, address: str | None) -> None:
+    """Ask a recommendation to stop; it keeps its best answer so far."""
+    with open_client(address) as client:
+        found = client.cancel(job_id)
+    ended = found.state.is_final
+    click.echo(f"{job_id} had ended: {found.state}" if ended else f"{job_id} is stopping")
+
+
+@jobs.command()
+@job_argument
+@address_option
+def delete(job_id: str, address: str | None) -> None:
+    """Remove a recommendation that does not run."""
+    with open_client(address) as client:
+        client.delete(job_id)
+    click.echo(f"{job_id} is removed")

@@ -1,0 +1,204 @@
+"""Commands, outcomes and settings in a few words."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from bsadvise.model.advice import Advice
+from bsadvise.model.commands import (
+    Command,
+    CompareOrders,
+    Evaluate,
+    InspectTask,
+    RangeTest,
+    RunStep,
+    Stage,
+    TimeLoader,
+    TimeSteps,
+    TraceMemory,
+    Train,
+    Verify,
+)
+from bsadvise.model.measurements import (
+    Evaluation,
+    Failed,
+    LoaderTimes,
+    MemoryTrace,
+    OrderComparison,
+    Outcome,
+    OutOfMemory,
+    RangeRun,
+    StepRun,
+    StepTimes,
+    TimedOut,
+    TrainRun,
+    Verification,
+)
+from bsadvise.model.recommendation import Waiting
+from bsadvise.model.task import TaskProfile
+from bsadvise.model.units import format_bytes, format_number, format_rate, format_seconds
+
+_STAGES: dict[type, Stage] = {
+    InspectTask: Stage.INSPECT,
+    TraceMemory: Stage.MEMORY,
+    RunStep: Stage.MEMORY,
+    TimeSteps: Stage.THROUGHPUT,
+    TimeLoader: Stage.THROUGHPUT,
+    Evaluate: Stage.TRUNK,
+    Verify: Stage.VERIFY,
+    RangeTest: Stage.TRUNK,
+    CompareOrders: Stage.TRUNK,
+}
+
+
+def stage_of(command: Command) -> Stage:
+    """Return the stage of a recommendation that a command belongs to."""
+    if isinstance(command, Train):
+        return Stage.TRUNK if command.trial is None else Stage.BRANCHES
+    return _STAGES[type(command)]
+
+
+def describe_advice(advice: Advice) -> str:
+    """Return an answer's setting: "batch 64 (32 x 2), lr 3e-3"."""
+    return _setting(
+        (advice.micro_batch_size, advice.accumulation_steps, advice.world_size),
+        advice.learning_rate,
+    )
+
+
+def describe_waiting(waiting: Waiting, now_s: float) -> str:
+    """Return a place in the queue: "waiting for the device: number 3, about 2 min"."""
+    wait_s = max(0.0, waiting.expected_start_at_s - now_s)
+    when = f", at most about {format_seconds(round(wait_s))}" if wait_s >= 1 else ""
+    return f"waiting for the device: number {waiting.position}{when}"
+
+
+def describe_command(command: Command) -> str:
+    """Return what is measured."""
+    match command:
+        case InspectTask():
+            return "loading the model file"
+        case TraceMemory():
+            return f"tracing memory at {_batch(command)}"
+        case RunStep():
+            return f"running real steps at {_batch(command)}"
+        case TimeSteps():
+            return f"timing steps at batch {command.micro_batch_size}"
+        case TimeLoader():
+            return f"timing the data loader at batch {command.batch_size}"
+        case Verify():
+            return f"running the recommended setting, {_trained(command)}"
+        case Train() | Evaluate() | RangeTest() | CompareOrders():
+            return _learning(command)
+
+
+def describe_outcome(outcome: Outcome) -> str:
+    """Return what came of it."""
+    match outcome:
+        case TaskProfile():
+            return _profile(outcome)
+        case MemoryTrace():
+            how = "measured" if outcome.was_run else "predicted"
+            return f"{format_bytes(outcome.peak_bytes)} {how}"
+        case StepRun():
+            return f"{format_bytes(outcome.peak_bytes)} measured"
+        case StepTimes():
+            return f"{format_seconds(median(outcome.step_times_s))} a step"
+        case LoaderTimes():
+            return f"{format_seconds(median(outcome.batch_times_s))} a batch"
+        case TrainRun() | Evaluation() | RangeRun() | OrderComparison():
+            return _learnt(outcome)
+        case Verification():
+            steps = f"{outcome.step_count} steps run"
+            return f"{steps}, {format_bytes(outcome.peak_bytes)} measured"
+        case OutOfMemory() | Failed() | TimedOut():
+            return _misfortune(outcome)
+
+
+def _learning(command: Train | Evaluate | RangeTest | CompareOrders) -> str:
+    match command:
+        case Train():
+            return f"{_training(command)}, {_trained(command)}"
+        case Evaluate():
+            return "measuring the held-out loss"
+        case RangeTest():
+            low, high = command.smallest_learning_rate, command.largest_learning_rate
+            return f"testing learning rates from {format_rate(low)} to {format_rate(high)}"
+        case CompareOrders():
+            return f"comparing stored and shuffled batches of {command.batch_size}"
+
+
+def _learnt(outcome: TrainRun | Evaluation | RangeRun | OrderComparison) -> str:
+    match outcome:
+        case TrainRun() | Evaluation():
+            return _training_outcome(outcome)
+        case RangeRun():
+            return _range(outcome)
+        case OrderComparison():
+            is_known = outcome.stored is not None and outcome.shuffled is not None
+            return "gradients of both compared" if is_known else "no gradients to compare"
+
+
+def _training(command: Train) -> str:
+    if command.trial is None:
+        return "training the trunk"
+    origin = f" ({command.origin})" if command.origin else ""
+    return f"trial {command.trial}{origin}, stretch {command.rung + 1}"
+
+
+def _profile(profile: TaskProfile) -> str:
+    size = "" if profile.dataset_size is None else f", {profile.dataset_size:,} samples"
+    return (
+        f"{profile.model_name}, {profile.parameter_count:,} parameters, "
+        f"{profile.optimizer.optimizer_name}{size}"
+    )
+
+
+def _training_outcome(outcome: TrainRun | Evaluation) -> str:
+    if isinstance(outcome, TrainRun) and outcome.diverged:
+        return f"diverged after {outcome.step_count} steps"
+    if outcome.held_out_loss is not None:
+        return f"held-out loss {outcome.held_out_loss:.4g}"
+    if isinstance(outcome, TrainRun) and outcome.train_losses:
+        return f"training loss {outcome.train_losses[-1]:.4g}"
+    return "no finite loss"
+
+
+def _range(run: RangeRun) -> str:
+    if not run.learning_rates:
+        return "no finite loss"
+    last = format_rate(run.learning_rates[-1])
+    return f"diverged by lr {last}" if run.diverged else f"stable up to lr {last}"
+
+
+def _misfortune(outcome: OutOfMemory | Failed | TimedOut) -> str:
+    match outcome:
+        case OutOfMemory():
+            return "out of memory" + (" (the machine's)" if outcome.is_host else "")
+        case Failed():
+            return f"failed: {outcome.fault}"
+        case TimedOut():
+            where = f" in {outcome.hook}" if outcome.hook else ""
+            return f"stopped after {format_number(outcome.limit_s)} s{where}"
+
+
+def _batch(command: TraceMemory | RunStep) -> str:
+    return _factors((command.micro_batch_size, command.accumulation_steps))
+
+
+def _trained(command: Train | Verify) -> str:
+    return _setting((command.micro_batch_size, command.accumulation_steps), command.learning_rate)
+
+
+def _setting(factors: tuple[int, ...], learning_rate: float) -> str:
+    return f"{_factors(factors)}, lr {format_rate(learning_rate)}"
+
+
+def _factors(factors: tuple[int, ...]) -> str:
+    while len(factors) > 1 and factors[-1] == 1:
+        factors = factors[:-1]
+    total = 1
+    for factor in factors:
+        total *= factor
+    split = f" ({' x '.join(map(str, factors))})" if len(factors) > 1 else ""
+    return f"batch {total}{split}"

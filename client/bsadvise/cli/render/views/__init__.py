@@ -1,0 +1,19 @@
+"""Answers as people read them; each names what is measured, what predicted and what a rule."""
+
+from __future__ import annotations
+
+from bsadvise.cli.render.views.advice import advice_view
+from bsadvise.cli.render.views.devices import devices_view
+from bsadvise.cli.render.views.estimate import estimate_view, estimates_view
+from bsadvise.cli.render.views.jobs import job_view, jobs_view
+from bsadvise.cli.render.views.tokens import tokens_view
+
+__all__ = [
+    "advice_view",
+    "devices_view",
+    "estimate_view",
+    "estimates_view",
+    "job_view",
+    "jobs_view",
+    "tokens_view",
+]

@@ -1,0 +1,30 @@
+"""What published rules say beside the answer, as rows."""
+
+from __future__ import annotations
+
+from bsadvise.model.advice import Advice
+
+
+def companion_rows(advice: Advice) -> list[tuple[str, str]]:
+    """Return what should go with the batch by the rules, for a person."""
+    return [
+        (one.name, f"{one.value:.6g} (trained with {one.trained_value:.6g}): {one.rule}")
+        for one in advice.companions
+    ]
+
+
+def rule_of_thumb_rows(advice: Advice) -> list[tuple[str, str]]:
+    """Return what rules of thumb would have said, for a person."""
+    return [(f"{one.effective_batch_size:,}", one.rule) for one in advice.rules_of_thumb]
+
+
+def gradient_norm_words(advice: Advice) -> str | None:
+    """Return what the gradients' norms were like and where to clip; None when not measured."""
+    norms, clip = advice.gradient_norm, advice.clip_gradient_norm
+    if norms is None:
+        return None
+    words = (
+        f"norm {norms.median:.3g} (median), {norms.percentile_90:.3g} (90th percentile) "
+        f"at batch {norms.effective_batch_size:,}"
+    )
+    return words if clip is None else f"{words}; if you clip, at {clip:.3g}"

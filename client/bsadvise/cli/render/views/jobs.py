@@ -1,0 +1,83 @@
+"""Recommendations as the daemon keeps them, and their logs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from bsadvise.cli.render.phrases import (
+    describe_advice,
+    describe_command,
+    describe_outcome,
+    stage_of,
+)
+from bsadvise.cli.render.views.advice import advice_view
+from bsadvise.cli.render.views.layout import pairs, sections, table_of
+from bsadvise.model.measurements import Measurement
+from bsadvise.model.recommendation import Recommendation
+from bsadvise.model.units import format_seconds
+
+
+def jobs_view(recommendations: Sequence[Recommendation]) -> RenderableType:
+    """Return recommendations for a person, one a line."""
+    if not recommendations:
+        return Text("There are none.")
+    rows = [
+        (
+            one.recommendation_id,
+            str(one.state),
+            _time(one.created_at_s, "%d %b %H:%M"),
+            one.request.source.entry_path,
+            one.device.name,
+            describe_advice(one.advice) if one.advice else "-",
+        )
+        for one in recommendations
+    ]
+    return table_of(("id", "state", "created", "model", "device", "answer"), rows)
+
+
+def job_view(
+    recommendation: Recommendation, log: Sequence[Measurement] | None = None
+) -> RenderableType:
+    """Return a recommendation for a person, with its measurements if they are given."""
+    answer: RenderableType | None = None
+    if recommendation.advice is not None:
+        answer = advice_view(recommendation.advice, recommendation.request.source.entry_path)
+    elif recommendation.refusal is not None:
+        answer = Text(f"{recommendation.refusal.code}: {recommendation.refusal.message}")
+    return sections(
+        (f"Recommendation {recommendation.recommendation_id}", pairs(_facts(recommendation))),
+        ("Log", _log(log) if log is not None else None),
+        ("Answer", answer),
+    )
+
+
+def _facts(recommendation: Recommendation) -> list[tuple[str, str]]:
+    stopping = recommendation.cancel_requested and not recommendation.state.is_final
+    return [
+        ("state", f"{recommendation.state}{', stopping' if stopping else ''}"),
+        ("model", recommendation.request.source.entry_path),
+        ("device", recommendation.device.name),
+        ("created", _time(recommendation.created_at_s)),
+        ("updated", _time(recommendation.updated_at_s)),
+        ("request id", recommendation.request_id),
+    ]
+
+
+def _log(log: Sequence[Measurement]) -> RenderableType:
+    return pairs(
+        (f"{position} {stage_of(one.command)}", _entry(one))
+        for position, one in enumerate(log, start=1)
+    )
+
+
+def _entry(entry: Measurement) -> str:
+    what, outcome = describe_command(entry.command), describe_outcome(entry.outcome)
+    return f"{what}: {outcome} ({format_seconds(entry.wall_s)})"
+
+
+def _time(at_s: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    return datetime.fromtimestamp(at_s, UTC).astimezone().strftime(form)

@@ -1,0 +1,1 @@
+"""Values that the user sees: requests, devices, commands, measurements and advice."""

@@ -1,0 +1,361 @@
+"""The answer: the recommended setting and what it rests on, or why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bsadvise.model.commands import Lever
+from bsadvise.model.measurements import Fault, MemoryParts
+from bsadvise.model.values import Value
+
+
+class Evidence(StrEnum):
+    """What a figure rests on."""
+
+    MEASURED = "measured"
+    RULE = "rule"
+
+
+class Confidence(StrEnum):
+    """How far the advice may be relied on.
+
+    HIGH: trials separated the setting from its neighbours and it was verified.
+    MEDIUM: trials were run, but the leaders are close or the budget ended early.
+    LOW: rules of thumb, or nothing could be run.
+    """
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval(Value):
+    """An 80 % interval."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchStage(Value):
+    """One stage of a batch schedule: from which epoch, with which batch."""
+
+    from_epoch: float
+    effective_batch_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative(Value):
+    """Another setting, and what it costs.
+
+    Attributes:
+        title: "fastest steps", "leanest memory" or "fewest samples".
+        micro_batch_size: b.
+        accumulation_steps: a.
+        effective_batch_size: a·b·W.
+        learning_rate: η.
+        predicted_peak_bytes: Predicted memory.
+        samples_per_s: Throughput over all replicas; None when not measured.
+        relative_time: Modelled time to the target over the advice's; None when not modelled.
+        relative_samples: Samples to the target over the advice's; None when not modelled.
+    """
+
+    title: str
+    micro_batch_size: int
+    accumulation_steps: int
+    effective_batch_size: int
+    learning_rate: float
+    predicted_peak_bytes: int | None = None
+    samples_per_s: float | None = None
+    relative_time: float | None = None
+    relative_samples: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search(Value):
+    """What finding the advice took.
+
+    Attributes:
+        wall_s: Seconds of measurement.
+        trace_count: Fake-tensor traces.
+        probe_count: Real runs at a size (steps, timings, verification, and what stands in
+            for a trace that fake tensors cannot follow).
+        probe_samples: Samples that those processed.
+        out_of_memory_count: How many commands ran out of memory.
+        trial_count: Trials begun.
+        pruned_count: Trials stopped before the last rung.
+        cache_hit: Whether the answer was found, not measured.
+    """
+
+    wall_s: float = 0.0
+    trace_count: int = 0
+    probe_count: int = 0
+    probe_samples: int = 0
+    out_of_memory_count: int = 0
+    trial_count: int = 0
+    pruned_count: int = 0
+    cache_hit: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeverGain(Value):
+    """What one change would do for memory, by a trace of the changed training.
+
+    Attributes:
+        lever: The change.
+        max_micro_batch_size: Largest b that would then fit.
+        saved_bytes: How much less the largest b that fits now would take.
+    """
+
+    lever: Lever
+    max_micro_batch_size: int
+    saved_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Companion(Value):
+    """What a rule says should go with the batch, beside what was trained with.
+
+    Attributes:
+        name: "learning_rate", "weight_decay", "beta1", "beta2", "epsilon", "momentum" or
+            "batch_size_at_decay".
+        value: What the rule gives. It was not run.
+        trained_value: What the trials and the verification ran with.
+        rule: The rule in words, with its source.
+    """
+
+    name: str
+    value: float
+    trained_value: float
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientNormStatistics(Value):
+    """What the gradients' norms were like in the reference recipe's training.
+
+    Attributes:
+        effective_batch_size: Samples whose gradients made one step's.
+        step_count: Steps that were looked at.
+        median: Half of the norms were smaller.
+        percentile_90: Nine in ten were no larger.
+    """
+
+    effective_batch_size: int
+    step_count: int
+    median: float
+    percentile_90: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleOfThumb(Value):
+    """What people say without measuring, for comparison. It is not the advice.
+
+    Attributes:
+        rule: The rule in words.
+        effective_batch_size: What it comes to here.
+    """
+
+    rule: str
+    effective_batch_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice(Value):
+    """The recommended setting and the evidence for it. None means "not measured".
+
+    Attributes:
+        micro_batch_size: b, samples a forward and backward pass on one device.
+        max_micro_batch_size: Largest b that fits in the budget.
+        accumulation_steps: a, micro-batches an optimizer step.
+        world_size: W, data-parallel replicas.
+        effective_batch_size: B = a·b·W.
+        learning_rate: η.
+        lr_rule: The rule that carried the learning rate to this batch, in words.
+        lr_evidence: Whether trials chose η, or the rule alone.
+        warmup_steps: Optimizer steps over which to raise η from near 0.
+        weight_decay: The optimizer's weight decay for this batch.
+        betas: Adam's β₁, β₂ for this batch; empty for others.
+        momentum: SGD's momentum.
+        batch_schedule: Stages of a growing batch; empty when a fixed batch is advised.
+        steps_per_epoch: Optimizer steps an epoch, with its partial batch unless drop_last.
+        precision: "fp32", "bf16" or "fp16".
+        device: Name of the device.
+        verified: Whether exactly this setting was run, in a fresh process.
+        predicted_peak_bytes: Predicted memory of this setting.
+        measured_peak_bytes: Memory when it was run.
+        budget_bytes: What a step may take: limit less margin.
+        samples_per_s: Throughput over all replicas.
+        samples_per_s_interval: Its 80 % interval.
+        step_time_s: Seconds an optimizer step, data loading left out.
+        time_per_epoch_s: Seconds an epoch, data loading included.
+        noise_scale: 𝓑, samples.
+        noise_scale_interval: Its 80 % interval.
+        critical_batch_size: Batch at which steps and samples to the target are both twice
+            their least.
+        expected_speedup_over_reference: Reference recipe's modelled time to the target over
+            this setting's.
+        expected_speedup_interval: Its 80 % interval.
+        confidence: How far to rely on it.
+        caveats: What the user should know.
+        alternatives: Other settings worth a thought.
+        search: What finding it took.
+        fingerprint: Key under which the answer is remembered.
+        levers: What would let a larger micro-batch fit, the most helpful first; looked into
+            only where memory is what bounds the batch.
+        max_micro_batch_size_interval: Where runs disagreed with the prediction, what is sure
+            to fit and what may.
+        sandbox: What confined the model file while it was run: "off", "landlock" or "bwrap";
+            empty for answers from before there was one.
+        companions: What published rules say should go with this batch, where that differs
+            notably from weight_decay, betas and momentum, which are as they were trained.
+        clip_gradient_norm: Norm to clip gradients at, from the norms that were measured; the
+            trials were not clipped.
+        gradient_norm: What those norms were like.
+        rules_of_thumb: What rules of thumb would have said.
+        mean_power_w: Watts that a device draws while this setting's steps are computed.
+        energy_per_epoch_j: Joules that all replicas take in an epoch.
+        cost_per_epoch: Price of the device-hours of an epoch, in device_hour_price's currency;
+            None where no price was given.
+        loader_workers: Processes of the data loader with which it keeps up with the model; None
+            when it does already, was not timed, or no number of processes would help.
+        drop_last: Whether each device's loader should leave out an epoch's last, partial
+            micro-batch; None for a stream.
+        order_variance_ratio: Variance of the gradient from batch to batch in the order in which
+            samples are stored, over that in a shuffled one; about 1 when either order will do.
+            None when it was not measured.
+        outlook: What a larger budget would buy, in words; None where no trials were run.
+    """
+
+    micro_batch_size: int
+    max_micro_batch_size: int
+    accumulation_steps: int
+    world_size: int
+    effective_batch_size: int
+    learning_rate: float
+    lr_rule: str
+    lr_evidence: Evidence
+    precision: str
+    device: str
+    verified: bool
+    budget_bytes: int
+    confidence: Confidence
+    warmup_steps: int | None = None
+    weight_decay: float | None = None
+    betas: tuple[float, ...] = ()
+    momentum: float | None = None
+    batch_schedule: tuple[BatchStage, ...] = ()
+    steps_per_epoch: int | None = None
+    predicted_peak_bytes: int | None = None
+    measured_peak_bytes: int | None = None
+    samples_per_s: float | None = None
+    samples_per_s_interval: Interval | None = None
+    step_time_s: float | None = None
+    time_per_epoch_s: float | None = None
+    noise_scale: float | None = None
+    noise_scale_interval: Interval | None = None
+    critical_batch_size: float | None = None
+    expected_speedup_over_reference: float | None = None
+    expected_speedup_interval: Interval | None = None
+    caveats: tuple[str, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    search: Search = field(default_factory=Search)
+    fingerprint: str = ""
+    levers: tuple[LeverGain, ...] = ()
+    max_micro_batch_size_interval: Interval | None = None
+    sandbox: str = ""
+    companions: tuple[Companion, ...] = ()
+    clip_gradient_norm: float | None = None
+    gradient_norm: GradientNormStatistics | None = None
+    rules_of_thumb: tuple[RuleOfThumb, ...] = ()
+    mean_power_w: float | None = None
+    energy_per_epoch_j: float | None = None
+    cost_per_epoch: float | None = None
+    loader_workers: int | None = None
+    drop_last: bool | None = None
+    order_variance_ratio: float | None = None
+    outlook: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPoint(Value):
+    """Peak bytes at one micro-batch size."""
+
+    micro_batch_size: int
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryEstimate(Value):
+    """The answer to "what fits": predicted, nothing run.
+
+    Attributes:
+        device: Name of the device.
+        budget_bytes: What a step may take.
+        max_micro_batch_size: Largest b that fits; 0 when not even one sample does.
+        points: The predicted curve, by rising micro-batch size.
+        parts: What the peak holds at the size that was asked about, else at the largest
+            traced one that fits.
+        parts_micro_batch_size: That size.
+        overhead_bytes: What the device's libraries take beside the tensors; 0 on a CPU.
+        precision: "fp32", "bf16" or "fp16".
+        caveats: What the user should know.
+        levers: What would let a larger micro-batch fit, the most helpful first.
+        typical_peak_bytes: Peak at parts_micro_batch_size of samples as they come; None when
+            all samples are alike.
+        search: What finding it took.
+    """
+
+    device: str
+    budget_bytes: int
+    max_micro_batch_size: int
+    points: tuple[MemoryPoint, ...]
+    parts: MemoryParts
+    parts_micro_batch_size: int
+    overhead_bytes: int = 0
+    precision: str = "fp32"
+    caveats: tuple[str, ...] = ()
+    levers: tuple[LeverGain, ...] = ()
+    typical_peak_bytes: int | None = None
+    search: Search = field(default_factory=Search)
+
+    def fits(self, micro_batch_size: int) -> bool:
+        """Return whether a size fits: as it was traced, else by the largest that does."""
+        for point in self.points:
+            if point.micro_batch_size == micro_batch_size:
+                return point.peak_bytes <= self.budget_bytes
+        return micro_batch_size <= self.max_micro_batch_size
+
+
+class RefusalCode(StrEnum):
+    """Why there is no advice."""
+
+    MODEL_FILE = "model_file"
+    """The model file is at fault."""
+    NO_FIT = "no_fit"
+    """Not even one sample fits."""
+    TIMED_OUT = "timed_out"
+    """The budget ended with nothing to say."""
+    DEVICE = "device"
+    """The device cannot be had, or was lost."""
+    INTERRUPTED = "interrupted"
+    """A private daemon died; the same request goes on from its log."""
+    INTERNAL = "internal"
+    """A defect of ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal(Value):
+    """There is no advice, and why.
+
+    Attributes:
+        code: Why, for a program.
+        message: Why, and what to do, for a person.
+        fault: What the worker said, where user code is to blame.
+    """
+
+    code: RefusalCode
+    message: str
+    fault: Fault | None = None

@@ -1,0 +1,270 @@
+"""What a worker can be asked to measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bsadvise.model.values import Tagged
+
+
+class Stage(StrEnum):
+    """The stages of one recommendation, in order."""
+
+    INSPECT = "inspect"
+    MEMORY = "memory"
+    THROUGHPUT = "throughput"
+    TRUNK = "trunk"
+    BRANCHES = "branches"
+    VERIFY = "verify"
+
+
+class TrialOrigin(StrEnum):
+    """Why a trial was run."""
+
+    REFERENCE = "reference"
+    """It is the user's own recipe."""
+    PREDICTION = "prediction"
+    """What is known of batch and rate points to it."""
+    RIDGE = "ridge"
+    """It lies beside the best trial so far."""
+    SAMPLER = "sampler"
+    """Optuna proposed it."""
+
+
+class Lever(StrEnum):
+    """What would leave room for a larger micro-batch."""
+
+    BF16 = "bf16"
+    """Autocast to bfloat16."""
+    CHECKPOINTING = "checkpointing"
+    """Recompute repeated blocks in the backward pass, torch.utils.checkpoint."""
+    FUSED_OPTIMIZER = "fused_optimizer"
+    """The optimizer's own class with fused=True, which needs no temporaries."""
+    EIGHT_BIT_OPTIMIZER = "eight_bit_optimizer"
+    """Adam with state of one byte a value, as bitsandbytes keeps it."""
+    SGD = "sgd"
+    """SGD with momentum in place of Adam: one value of state a parameter, not two."""
+    BUCKET_VIEW = "bucket_view"
+    """gradient_as_bucket_view=True of DistributedDataParallel: one copy of gradients less."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectTask(Tagged):
+    """Load the model file and say what it holds."""
+
+    time_limit_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceMemory(Tagged):
+    """Follow two training steps and one evaluation batch with fake tensors.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        micro_batch_size: b, samples.
+        accumulation_steps: a; 2 stands for any greater number, since the gradients of the
+            first micro-batch are what the later ones find.
+        lever: What to change about the training first; None to follow it as it is.
+        is_typical: Whether to draw samples as they come, not the longest in every place.
+    """
+
+    time_limit_s: float
+    micro_batch_size: int
+    accumulation_steps: int = 1
+    lever: Lever | None = None
+    is_typical: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStep(Tagged):
+    """Run two real training steps with the longest sample, in a fresh process.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        micro_batch_size: b, samples.
+        accumulation_steps: a, micro-batches a step.
+    """
+
+    time_limit_s: float
+    micro_batch_size: int
+    accumulation_steps: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeSteps(Tagged):
+    """Time whole training steps of one micro-batch, data loading left out.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        micro_batch_size: b, samples.
+        measure_s: Seconds to spend on timed steps; at least three are timed whatever they take.
+    """
+
+    time_limit_s: float
+    micro_batch_size: int
+    measure_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeLoader(Tagged):
+    """Time the data loader alone.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        batch_size: Samples a batch.
+        measure_s: Seconds to spend on timed batches; at least two are timed.
+    """
+
+    time_limit_s: float
+    batch_size: int
+    measure_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train(Tagged):
+    """Train for some optimizer steps, then measure the held-out loss.
+
+    All trainings of a job start from the same weights (fresh, or those of a checkpoint) and
+    see the samples in the same order, so that what differs between them is the setting alone.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        micro_batch_size: b, samples.
+        accumulation_steps: a, micro-batches a step.
+        learning_rate: η of every parameter group.
+        step_count: Optimizer steps to take in this command.
+        evaluation_batch_size: Samples a batch of the held-out measure.
+        evaluation_steps: Steps of this command after which to measure the held-out loss as
+            well, rising, each below step_count. At the end it is always measured.
+        stop_after_s: Seconds after which to take no further step, measure and answer; None to
+            take them all.
+        first_sample: Position in the data order at which to begin, samples.
+        start_checkpoint: Name of the checkpoint to begin from; None for fresh weights.
+        save_checkpoint: Name under which to keep the end; None to keep nothing.
+        measure_noise: Whether to collect the gradient norms of the noise scale. Needs at
+            least two micro-batches a step.
+        trial: Number of the trial; None for the trunk.
+        rung: Which stretch of the trial this is, from 0.
+        origin: Why the trial is run; None for the trunk.
+        target_loss: Held-out loss at which to stop, once the mean of three measures on the way
+            is at or below it; None to take all steps.
+        replicate: Which weights and data order: 0 for the job's own, other numbers for others
+            drawn by the same seed.
+    """
+
+    time_limit_s: float
+    micro_batch_size: int
+    accumulation_steps: int
+    learning_rate: float
+    step_count: int
+    evaluation_batch_size: int
+    evaluation_steps: tuple[int, ...] = ()
+    stop_after_s: float | None = None
+    first_sample: int = 0
+    start_checkpoint: str | None = None
+    save_checkpoint: str | None = None
+    measure_noise: bool = False
+    trial: int | None = None
+    rung: int = 0
+    origin: TrialOrigin | None = None
+    target_loss: float | None = None
+    replicate: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluate(Tagged):
+    """Measure the held-out loss of a checkpoint, and how long that takes.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        evaluation_batch_size: Samples a batch.
+        checkpoint: Name of the checkpoint; None for fresh weights.
+    """
+
+    time_limit_s: float
+    evaluation_batch_size: int
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verify(Tagged):
+    """Run the very setting to be recommended, in a fresh process.
+
+    Takes ``step_count`` optimizer steps, the first of them with the longest sample in every
+    place, then one evaluation batch.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        micro_batch_size: b, samples.
+        accumulation_steps: a, micro-batches a step.
+        learning_rate: η of every parameter group.
+        step_count: Optimizer steps to take.
+    """
+
+    time_limit_s: float
+    micro_batch_size: int
+    accumulation_steps: int
+    learning_rate: float
+    step_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeTest(Tagged):
+    """Train from fresh weights while the learning rate grows by a factor with each step.
+
+    The weights are those, and the samples come in the order, of every other training of the job.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        micro_batch_size: b, samples.
+        accumulation_steps: a, micro-batches a step.
+        smallest_learning_rate: η of the first step.
+        largest_learning_rate: η of the last step, if the loss has not risen for good before.
+        step_count: Optimizer steps from the smallest to the largest rate.
+        stop_after_s: Seconds after which to take no further step; None to take them all.
+    """
+
+    time_limit_s: float
+    micro_batch_size: int
+    accumulation_steps: int
+    smallest_learning_rate: float
+    largest_learning_rate: float
+    step_count: int
+    stop_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareOrders(Tagged):
+    """Take gradients of batches in the stored order, and of the same samples shuffled.
+
+    At fresh weights, which stay as they are. The batches are spread over the data: where a data
+    set is sorted, those that follow one another would all be alike.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        batch_size: Samples a batch.
+        batch_count: Batches in each order.
+        shuffle_count: Shuffled orders.
+        most_read_samples: How far a stream may be read to spread the batches, samples.
+    """
+
+    time_limit_s: float
+    batch_size: int
+    batch_count: int
+    shuffle_count: int
+    most_read_samples: int
+
+
+Command = (
+    InspectTask
+    | TraceMemory
+    | RunStep
+    | TimeSteps
+    | TimeLoader
+    | Train
+    | Evaluate
+    | Verify
+    | RangeTest
+    | CompareOrders
+)

@@ -1,0 +1,139 @@
+"""What a user asks for, and how it goes onto the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypedDict
+
+from bsadvise.model.values import Value
+from bsadvise.v1 import recommendation_pb2
+
+
+class Objective(StrEnum):
+    """What the advice minimises."""
+
+    TIME = "time"
+    """Modelled seconds to the target loss."""
+    THROUGHPUT = "throughput"
+    """Seconds a sample."""
+    SAMPLES = "samples"
+    """Samples seen until the target loss."""
+    MEMORY = "memory"
+    """Peak bytes."""
+    ENERGY = "energy"
+    """Modelled joules to the target loss."""
+    COST = "cost"
+    """Modelled price of the device-hours to the target loss."""
+
+
+class Priority(StrEnum):
+    """Which of a principal's recommendations comes first; nobody goes before others by it."""
+
+    LOW = "low"
+    """When nothing else waits for the device, be it others' work."""
+    NORMAL = "normal"
+    """In order of creation."""
+    HIGH = "high"
+    """Before the principal's own other work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source(Value):
+    """The user's code: an uploaded bundle and the file in it that builds the task.
+
+    Attributes:
+        digest: Lower-case hex SHA-256 of the bundle's bytes.
+        entry_path: Path of the model file inside the bundle, with forward slashes.
+    """
+
+    digest: str
+    entry_path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdviceRequest(Value):
+    """One request for advice; None where the daemon was left to choose.
+
+    Attributes:
+        source: The user's code.
+        device: "auto", "cpu", "cuda:N", a device's UUID, or a name from the catalogue of cards.
+        memory_limit_bytes: The most bytes that live tensors may take; None for what is free.
+        margin_bytes: Bytes of the limit to leave alone; None for the default.
+        world_size: Data-parallel replicas, W, at least 1.
+        effective_batch_size: The global batch to keep exactly; None to choose it.
+        objective: What to minimise.
+        target_loss: The held-out loss to reach; None for where the reference recipe is headed.
+        budget_s: Seconds of measurement after which the best answer so far is given.
+        max_trials: The most trials to run; 0 for none, None for as many as the budget allows.
+        seed: Seed of the weights, of the data order and of the search.
+        use_cache: Whether an earlier answer to the same request may be given.
+        build_kwargs: Keyword arguments of the user's ``build_model``, as text.
+        priority: Its place among what waits for the same device.
+        python: Absolute path of the interpreter whose packages the model file needs; None for
+            the daemon's own.
+        device_hour_price: What an hour of one device costs, at least 0, in whatever currency;
+            None where nobody said.
+    """
+
+    source: Source
+    device: str | None = None
+    memory_limit_bytes: int | None = None
+    margin_bytes: int | None = None
+    world_size: int | None = None
+    effective_batch_size: int | None = None
+    objective: Objective | None = None
+    target_loss: float | None = None
+    budget_s: float | None = None
+    max_trials: int | None = None
+    seed: int | None = None
+    use_cache: bool | None = None
+    build_kwargs: Mapping[str, str] = field(default_factory=dict)
+    priority: Priority | None = None
+    python: str | None = None
+    device_hour_price: float | None = None
+
+
+class AdviceOptions(TypedDict, total=False):
+    """What may be asked for beside the source; the fields of ``AdviceRequest`` say what each is.
+
+    What is left out, or is None, is for the daemon to choose.
+    """
+
+    device: str | None
+    memory_limit_bytes: int | None
+    margin_bytes: int | None
+    world_size: int | None
+    effective_batch_size: int | None
+    objective: Objective | str | None
+    target_loss: float | None
+    budget_s: float | None
+    max_trials: int | None
+    seed: int | None
+    use_cache: bool | None
+    build_kwargs: Mapping[str, str]
+    priority: Priority | str | None
+    python: str | None
+    device_hour_price: float | None
+
+
+def make_request(source: Source, options: AdviceOptions) -> recommendation_pb2.AdviceRequest:
+    """Return the message that asks for advice.
+
+    Raises:
+        TypeError: There is no such option.
+        ValueError: There is no such objective, or no such priority.
+    """
+    unknown = options.keys() - AdviceOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
+    fields: dict[str, Any] = dict(options)
+    if fields.get("objective") is not None:
+        fields["objective"] = f"OBJECTIVE_{Objective(fields['objective']).name}"
+    if fields.get("priority") is not None:
+        fields["priority"] = f"PRIORITY_{Priority(fields['priority']).name}"
+    return recommendation_pb2.AdviceRequest(
+        source=recommendation_pb2.Source(digest=source.digest, entry_path=source.entry_path),
+        **fields,
+    )

@@ -1,0 +1,1 @@
+"""Reaching a daemon: channels, credentials, operations, and starting a private one."""

@@ -1,0 +1,233 @@
+"""Finds a daemon to talk to, or starts a private one and ends it after.
+
+With no address given, a daemon that answers on the default socket is used. Otherwise one is
+started on a socket of its own, with an embedded store. It lives as long as the pipe to its
+standard input: it cannot outlive this process, however this process ends.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import grpc
+
+from bsadvise.model.errors import BsadviseError, DaemonFailed, ServerMissing
+from bsadvise.transport.channel import channel_options
+from bsadvise.transport.credentials import Credentials, Target, target_of
+from bsadvise.transport.status import error_of_rpc
+from bsadvise.transport.tracing import trace_metadata
+
+START_LIMIT_S = 60.0
+_PROBE_S = 0.5
+_STOP_LIMIT_S = 10.0
+_STDERR_TAIL_CHARS = 2000
+_LONGEST_SOCKET_PATH = 100  # Linux allows 107 bytes
+_SERVER_PACKAGES = ("advisor", "alembic", "cattrs", "optuna", "sqlalchemy", "torch")
+_HEALTH_METHOD = "/grpc.health.v1.Health/Check"
+# Empty HealthCheckRequest, and HealthCheckResponse{status: SERVING}: so small that the base
+# install does without their package.
+_HEALTH_REQUEST = b""
+_SERVING = b"\x08\x01"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where the daemon is, and the private daemon if it is one."""
+
+    target: Target
+    daemon: PrivateDaemon | None = None
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What a call carries: who comes, and which trace the call belongs to."""
+        return (*self.target.metadata, *trace_metadata())
+
+    def error_of(self, error: grpc.RpcError) -> BsadviseError:
+        """Return what a failed call means; the death of a private daemon explains all."""
+        dead = self.daemon.error_if_dead() if self.daemon is not None else None
+        return dead or error_of_rpc(error, self.target.address)
+
+    def close(self, *, wait: bool = True) -> None:
+        """End the private daemon, if there is one; see ``PrivateDaemon.close``."""
+        if self.daemon is not None:
+            self.daemon.close(wait=wait)
+
+
+def connect(address: str | None = None, credentials: Credentials | None = None) -> Connection:
+    """Return a connection to a daemon, started if need be.
+
+    Args:
+        address: A gRPC target or the path of a unix socket; None for ``BSADVISE_ADDRESS``, else
+            the default socket, else a private daemon.
+        credentials: What to show to a daemon elsewhere; None for what the environment says.
+
+    Raises:
+        AddressUnusable: The address is not safe to use, or credentials cannot be read.
+        ServerMissing: A daemon was to be started, but the [server] extra is not installed.
+        DaemonFailed: The private daemon did not start.
+    """
+    address = address or os.environ.get("BSADVISE_ADDRESS")
+    if address:
+        return Connection(target_of(address, credentials or Credentials.from_environment()))
+    default = default_socket()
+    if default.exists() and is_serving(f"unix:{default}"):
+        return Connection(Target(f"unix:{default}"))
+    check_server_installed()
+    daemon = PrivateDaemon()
+    return Connection(Target(daemon.address), daemon)
+
+
+def default_socket() -> Path:
+    """Return where a user's own daemon listens unless it is told otherwise."""
+    runtime_dir = os.environ.get("XDG_RUNTIME_DIR")
+    folder = Path(runtime_dir) if runtime_dir else _user_folder("XDG_STATE_HOME", ".local/state")
+    return folder / "bsadvise" / "bsadvise.sock"
+
+
+def state_dir() -> Path:
+    """Return where private daemons keep their store and their cache."""
+    return _user_folder("XDG_CACHE_HOME", ".cache") / "bsadvise"
+
+
+def missing_server_packages() -> tuple[str, ...]:
+    """Return those packages of the [server] extra that are not installed."""
+    return tuple(name for name in _SERVER_PACKAGES if importlib.util.find_spec(name) is None)
+
+
+def check_server_installed() -> None:
+    """Raise ServerMissing unless a daemon can be started here."""
+    missing = missing_server_packages()
+    if missing:
+        raise ServerMissing(
+            f"no daemon is running, and none can be started here: {', '.join(missing)} "
+            "missing. Install it with: pip install 'bsadvise[server]' - or name a daemon "
+            "elsewhere with --address or BSADVISE_ADDRESS."
+        )
+
+
+def is_serving(address: str, limit_s: float = _PROBE_S) -> bool:
+    """Return whether a daemon at an address says that it is healthy."""
+    with grpc.insecure_channel(address, options=channel_options()) as channel:
+        check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_HEALTH_METHOD)
+        try:
+            reply = check(_HEALTH_REQUEST, timeout=limit_s, wait_for_ready=True)
+        except grpc.RpcError:
+            return False
+        return reply == _SERVING
+
+
+class PrivateDaemon:
+    """A daemon that serves this process alone and ends with it."""
+
+    def __init__(self, command: Sequence[str] | None = None) -> None:
+        """Start it and wait until it answers.
+
+        Args:
+            command: How to start a daemon, up to the options that all daemons take.
+
+        Raises:
+            DaemonFailed: It ended, or did not answer in time.
+        """
+        self._folder = _make_socket_folder()
+        socket = self._folder / "bsadvise.sock"
+        self.address = f"unix:{socket}"
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - read when the daemon has died
+        # -P: the user's folder, whose modules may have any name, is not a place to import from.
+        command = command or (sys.executable, "-P", "-m", "advisor")
+        self._process = _start(
+            [
+                *(*command, "--private", "--until-stdin-closes"),
+                *("--socket", str(socket), "--state-dir", str(state_dir())),
+            ],
+            self._stderr,
+        )
+        self._end = weakref.finalize(self, _end, self._process, self._folder, self._stderr)
+        try:
+            self._wait_until_serving()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self, *, wait: bool = True) -> None:
+        """End it and remove its socket. May be called twice.
+
+        Args:
+            wait: Whether to see it end; without that it ends a moment later by itself.
+        """
+        if not wait and self._end.detach():
+            _let_go(self._process, self._folder, self._stderr)
+        self._end()
+
+    def error_if_dead(self) -> DaemonFailed | None:
+        """Return why it died, or None while it lives."""
+        if self._process.poll() is None:
+            return None
+        return self._failure(f"the daemon ended with code {self._process.returncode}")
+
+    def _wait_until_serving(self) -> None:
+        for _ in range(round(START_LIMIT_S / _PROBE_S)):
+            if is_serving(self.address):
+                return
+            error = self.error_if_dead()
+            if error is not None:
+                raise error
+        raise self._failure(f"the daemon did not answer within {START_LIMIT_S:.0f} s")
+
+    def _failure(self, what: str) -> DaemonFailed:
+        self._stderr.seek(0)
+        written = self._stderr.read().decode(errors="replace")
+        tail = written[-_STDERR_TAIL_CHARS:].strip()
+        return DaemonFailed(f"{what}. It last wrote:\n{tail}" if tail else f"{what}.")
+
+
+def _user_folder(variable: str, below_home: str) -> Path:
+    value = os.environ.get(variable, "")
+    # The XDG specification has relative paths ignored.
+    return Path(value) if value.startswith("/") else Path.home() / below_home
+
+
+def _make_socket_folder() -> Path:
+    for parent in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir()):
+        if parent and len(parent) < _LONGEST_SOCKET_PATH - 40 and os.access(parent, os.W_OK):
+            return Path(tempfile.mkdtemp(prefix="bsadvise-", dir=parent))
+    return Path(tempfile.mkdtemp(prefix="bsadvise-", dir="/tmp"))
+
+
+def _start(command: Sequence[str], stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        # The user's code runs below it, and has no business with the token.
+        env={name: value for name, value in os.environ.items() if name != "BSADVISE_TOKEN"},
+        start_new_session=True,  # Ctrl-C is for us to handle, not for the daemon
+    )
+
+
+def _end(process: subprocess.Popen[bytes], folder: Path, stderr: IO[bytes]) -> None:
+    _let_go(process, folder, stderr)
+    for harder in (process.terminate, process.kill, None):
+        try:
+            process.wait(timeout=_STOP_LIMIT_S)
+            break
+        except subprocess.TimeoutExpired:
+            if harder is not None:
+                harder()
+
+
+def _let_go(process: subprocess.Popen[bytes], folder: Path, stderr: IO[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    stderr.close()
+    shutil.rmtree(folder, ignore_errors=True)
