@@ -16,11 +16,12 @@ from types import UnionType
 from typing import Any, TypeVar, cast, get_args
 
 import cattrs
+from bsadvise.model.commands import Command
+from bsadvise.model.measurements import Figures, Outcome
+from bsadvise.model.recommendation import Happening
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
-from advisor.domain.commands import Command
-from advisor.domain.measurements import Figures, Outcome
-from advisor.domain.recommendation import Happening
+from advisor.domain.validation.registry import check
 
 T = TypeVar("T")
 
@@ -106,6 +107,17 @@ def _make_unstructure(cls: type, converter: cattrs.Converter) -> Any:  # noqa: A
     return without_none
 
 
+def _make_structure(cls: type, converter: cattrs.Converter) -> Any:  # noqa: ANN401
+    structure: Any = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True)
+
+    def checked(data: Mapping[str, Any], hint: Any) -> object:  # noqa: ANN401
+        value = structure(data, hint)
+        check(value)
+        return value
+
+    return checked
+
+
 def _register_union(converter: cattrs.Converter, union: UnionType) -> None:
     members = {snake_case(member.__name__): member for member in get_args(union)}
 
@@ -126,8 +138,7 @@ def _make_converter() -> cattrs.Converter:
         dataclasses.is_dataclass, lambda cls: _make_unstructure(cls, converter)
     )
     converter.register_structure_hook_factory(
-        dataclasses.is_dataclass,
-        lambda cls: make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True),
+        dataclasses.is_dataclass, lambda cls: _make_structure(cls, converter)
     )
     converter.register_unstructure_hook(StrEnum, _unstructure_enum)
     converter.register_structure_hook(StrEnum, _structure_enum)

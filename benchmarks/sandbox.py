@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 
 import torch
+from bsadvise.model.commands import InspectTask, TimeSteps
+from bsadvise.model.measurements import StepTimes
 
 from advisor.devices.cpu import read_cpu
-from advisor.domain.commands import InspectTask, TimeSteps
-from advisor.domain.measurements import StepTimes
 from advisor.kernel.landlock import landlock_abi
 from advisor.pools.local import LocalPool
 from advisor.pools.resource_limits import Box, Limits, shared_reach

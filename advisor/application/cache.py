@@ -9,10 +9,11 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from advisor.domain.advice import Advice
-from advisor.domain.device import Device
-from advisor.domain.recommendation import Recommendation
-from advisor.domain.request import AdviceRequest
+from bsadvise.model.advice import Advice
+from bsadvise.model.device import Device
+from bsadvise.model.recommendation import Recommendation
+from bsadvise.model.request import AdviceRequest
+
 from advisor.planning.evidence.budget import memory_budget
 from advisor.ports.store import Store
 from advisor.serialization import to_dict

@@ -8,18 +8,19 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bsadvise.model.advice import MemoryEstimate, Refusal
+from bsadvise.model.commands import Command
+from bsadvise.model.device import Device
+from bsadvise.model.measurements import Log, Measurement, Outcome
+from bsadvise.model.request import AdviceRequest
+
 from advisor.application.sharing import InFlight
 from advisor.application.sources import check_source
 from advisor.application.trace_cache import Recall, is_lasting
 from advisor.application.validation import check_python, resolve
 from advisor.application.workspace import Workspace
 from advisor.domain.access import Caller
-from advisor.domain.advice import MemoryEstimate, Refusal
-from advisor.domain.commands import Command
-from advisor.domain.device import Device
 from advisor.domain.errors import NoAnswer
-from advisor.domain.measurements import Log, Measurement, Outcome
-from advisor.domain.request import AdviceRequest
 from advisor.planning.evidence.step import EstimatePlanner
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory

@@ -7,8 +7,9 @@ import heapq
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from advisor.domain.recommendation import Recommendation, State, Waiting
-from advisor.domain.request import Priority
+from bsadvise.model.recommendation import Recommendation, State, Waiting
+from bsadvise.model.request import Priority
+
 from advisor.ports.clock import Clock
 from advisor.ports.store import DeviceQueue, QueueEntry, Store
 

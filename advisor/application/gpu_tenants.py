@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from advisor.domain.device import Device, DeviceKind
+from bsadvise.model.device import Device, DeviceKind
+
 from advisor.domain.errors import NotFound
 from advisor.ports.device_inventory import DeviceInventory
 

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from bsadvise.model.measurements import Outcome, StepTimes
+
 from advisor.application.event_bus import wait_for
-from advisor.domain.measurements import Outcome, StepTimes
 from advisor.estimators.power import mean_power_w
 from advisor.ports.clock import Clock
 from advisor.ports.energy_meter import ReadEnergy

@@ -8,6 +8,16 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bsadvise.model.measurements import Log
+from bsadvise.model.recommendation import (
+    Event,
+    Recommendation,
+    State,
+    StateChanged,
+    Waiting,
+)
+from bsadvise.model.request import AdviceRequest
+
 from advisor.application.cache import find_cached_advice, fingerprint
 from advisor.application.event_bus import Hub, wait_for
 from advisor.application.forecast import Forecasts
@@ -18,15 +28,6 @@ from advisor.application.work_queue import POLL_S, WorkQueue
 from advisor.application.workspace import Workspace
 from advisor.domain.access import Caller, Scope
 from advisor.domain.errors import Draining, FieldViolation, InvalidRequest, NotFound
-from advisor.domain.measurements import Log
-from advisor.domain.recommendation import (
-    Event,
-    Recommendation,
-    State,
-    StateChanged,
-    Waiting,
-)
-from advisor.domain.request import AdviceRequest
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.store import Page, Store

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
-
-from advisor.application.cancellation import Brake, StopReason
-from advisor.application.event_bus import Hub
-from advisor.domain.errors import StoreUnavailable
-from advisor.domain.measurements import Log
-from advisor.domain.recommendation import (
+from bsadvise.model.measurements import Log
+from bsadvise.model.recommendation import (
     CommandStarted,
     Event,
     Happening,
     Measured,
     Recommendation,
 )
+
+from advisor.application.cancellation import Brake, StopReason
+from advisor.application.event_bus import Hub
+from advisor.domain.errors import StoreUnavailable
 from advisor.ports.clock import Clock
 from advisor.ports.store import Store
 

@@ -7,6 +7,18 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 import structlog
+from bsadvise.model.advice import Advice, Refusal, RefusalCode
+from bsadvise.model.commands import Command, Train
+from bsadvise.model.device import Device
+from bsadvise.model.measurements import Log, Measurement
+from bsadvise.model.recommendation import (
+    CommandStarted,
+    Measured,
+    Recommendation,
+    State,
+    StateChanged,
+)
+from bsadvise.model.request import AdviceRequest
 
 from advisor.application.cache import find_cached_advice
 from advisor.application.cancellation import Brake, Stopped, StopReason, run_until_stopped
@@ -15,19 +27,7 @@ from advisor.application.gpu_tenants import DeviceLost, Neighbours
 from advisor.application.power_watch import PowerWatch
 from advisor.application.run import Run
 from advisor.application.workspace import Workspace
-from advisor.domain.advice import Advice, Refusal, RefusalCode
-from advisor.domain.commands import Command, Train
-from advisor.domain.device import Device
 from advisor.domain.errors import LeaseLost, NotFound, StoreUnavailable
-from advisor.domain.measurements import Log, Measurement
-from advisor.domain.recommendation import (
-    CommandStarted,
-    Measured,
-    Recommendation,
-    State,
-    StateChanged,
-)
-from advisor.domain.request import AdviceRequest
 from advisor.planning.evidence.step import Planner
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory

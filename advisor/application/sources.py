@@ -7,6 +7,8 @@ import hashlib
 import re
 from collections.abc import AsyncIterator
 
+from bsadvise.model.request import Source
+
 from advisor.application.bundles import MAX_BUNDLE_BYTES, Unpack, check_size, checked_files
 from advisor.application.sharing import Hold, InFlight, SharingPolicy
 from advisor.domain.access import Caller
@@ -17,7 +19,6 @@ from advisor.domain.errors import (
     SourceRejected,
     UploadStalled,
 )
-from advisor.domain.request import Source
 from advisor.ports.store import Store
 
 STALL_LIMIT_S = 30.0

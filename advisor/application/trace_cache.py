@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 
-from advisor.domain.commands import Command
-from advisor.domain.device import Device
-from advisor.domain.measurements import MemoryTrace, Outcome
-from advisor.domain.request import AdviceRequest
-from advisor.domain.task import TaskProfile
+from bsadvise.model.commands import Command
+from bsadvise.model.device import Device
+from bsadvise.model.measurements import MemoryTrace, Outcome
+from bsadvise.model.request import AdviceRequest
+from bsadvise.model.task import TaskProfile
+
 from advisor.serialization import to_dict
 
 _MOST_TASKS = 16

@@ -9,10 +9,11 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from bsadvise.model.device import Device
+from bsadvise.model.request import AdviceRequest, Objective
+
 from advisor.application.bundles import is_plain_path
-from advisor.domain.device import Device
 from advisor.domain.errors import FieldViolation, InvalidRequest, NotFound
-from advisor.domain.request import AdviceRequest, Objective
 from advisor.ports.device_inventory import DeviceInventory
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")

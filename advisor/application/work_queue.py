@@ -6,14 +6,14 @@ import asyncio
 from contextlib import nullcontext
 
 import structlog
+from bsadvise.model.advice import Refusal, RefusalCode
+from bsadvise.model.recommendation import Recommendation, State, StateChanged
 
 from advisor.application.cancellation import Brake, StopReason
 from advisor.application.event_bus import wait_for
 from advisor.application.instance_lock import Presence
 from advisor.application.runner import Runner
-from advisor.domain.advice import Refusal, RefusalCode
 from advisor.domain.errors import AdvisorError, StoreUnavailable
-from advisor.domain.recommendation import Recommendation, State, StateChanged
 from advisor.ports.clock import Clock
 from advisor.ports.store import Claim, Store
 

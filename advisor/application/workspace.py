@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
+from bsadvise.model.device import Device
+from bsadvise.model.recommendation import Recommendation
+from bsadvise.model.request import AdviceRequest
+
 from advisor.application.bundles import Unpack, checked_files
-from advisor.domain.device import Device
 from advisor.domain.errors import StoreFull
-from advisor.domain.recommendation import Recommendation
-from advisor.domain.request import AdviceRequest
 from advisor.planning.evidence.budget import memory_budget
 from advisor.ports.clock import Clock
 from advisor.ports.store import InUse, Store

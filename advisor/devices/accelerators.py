@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from advisor.domain.device import Device, DeviceKind
+from bsadvise.model.device import Device, DeviceKind
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ listed here.
 
 from __future__ import annotations
 
-from advisor.domain.device import Device, DeviceKind
+from bsadvise.model.device import Device, DeviceKind
 
 _MIB = 1 << 20
 

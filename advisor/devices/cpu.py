@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-
-from advisor.domain.device import Device, DeviceKind
+from bsadvise.model.device import Device, DeviceKind
 
 
 @dataclass(frozen=True, slots=True)

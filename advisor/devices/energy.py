@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bsadvise.model.device import Device, DeviceKind
+
 from advisor.devices import nvml
 from advisor.devices.accelerators import Accelerators
 from advisor.devices.rapl import open_packages
-from advisor.domain.device import Device, DeviceKind
 from advisor.ports.energy_meter import EnergyMeter, ReadEnergy
 
 _ReadPower = Callable[[], float | None]

@@ -7,11 +7,12 @@ import difflib
 import os
 from collections.abc import Callable
 
+from bsadvise.model.device import Device, DeviceKind
+
 from advisor.devices.accelerators import Accelerators
 from advisor.devices.catalogue import CARDS
 from advisor.devices.cpu import read_cpu
 from advisor.devices.nvml import read_gpus
-from advisor.domain.device import Device, DeviceKind
 from advisor.domain.errors import NotFound
 from advisor.ports.device_inventory import DeviceInventory
 

@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 
 import psutil
 import pynvml
-
-from advisor.domain.device import Device, DeviceKind, DeviceProcess
+from bsadvise.model.device import Device, DeviceKind, DeviceProcess
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from advisor.domain.advice import Refusal
+from bsadvise.model.advice import Refusal
 
 
 class AdvisorError(Exception):

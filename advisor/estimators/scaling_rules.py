@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import math
 
-from advisor.domain.task import OptimizerFamily
+from bsadvise.model.task import OptimizerFamily
+
 from advisor.estimators.efficiency import relative_efficiency
 
 

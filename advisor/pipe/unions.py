@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from bsadvise.model.commands import Command
+from bsadvise.model.measurements import Outcome
 from google.protobuf.json_format import ParseError
 
-from advisor.domain.commands import Command
-from advisor.domain.measurements import Outcome
 from advisor.messages import from_message, union_to_message
 from advisor.pipe.v1 import pipe_pb2
 

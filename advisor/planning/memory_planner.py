@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from advisor.domain.advice import MemoryEstimate, MemoryPoint, Refusal, RefusalCode
-from advisor.domain.commands import TraceMemory
-from advisor.domain.device import Device
-from advisor.domain.measurements import Log
-from advisor.domain.request import AdviceRequest
+from bsadvise.model.advice import MemoryEstimate, MemoryPoint, Refusal, RefusalCode
+from bsadvise.model.commands import TraceMemory
+from bsadvise.model.device import Device
+from bsadvise.model.measurements import Log
+from bsadvise.model.request import AdviceRequest
+
 from advisor.planning.answer.search_cost import search
 from advisor.planning.evidence.budget import memory_budget
 from advisor.planning.evidence.inspection import next_inspection

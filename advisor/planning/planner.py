@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from advisor.domain.advice import Advice, Refusal
-from advisor.domain.commands import Command
-from advisor.domain.device import Device
-from advisor.domain.measurements import Log
-from advisor.domain.request import AdviceRequest
+from bsadvise.model.advice import Advice, Refusal
+from bsadvise.model.commands import Command
+from bsadvise.model.device import Device
+from bsadvise.model.measurements import Log
+from bsadvise.model.request import AdviceRequest
+
 from advisor.planning.answer.advising import advise
 from advisor.planning.answer.choice import Chooser
 from advisor.planning.answer.verification import next_verification

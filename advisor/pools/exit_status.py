@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 
-from advisor.domain.measurements import Failed, Fault, FaultCode, OutOfMemory
+from bsadvise.model.measurements import Failed, Fault, FaultCode, OutOfMemory
+
 from advisor.pipe.framing import PIPE_LOST_EXIT_CODE
 
 _PIPE_FIX = "Do not close file descriptors that the file did not open, nor replace the process."

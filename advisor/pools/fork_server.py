@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import psutil
+from bsadvise.model.measurements import Fault, FaultCode
 
-from advisor.domain.measurements import Fault, FaultCode
 from advisor.pipe.framing import BadFrame, PipeClosed, read, send_fork_request
 from advisor.pipe.v1 import pipe_pb2
 from advisor.pools.environment import worker_environment

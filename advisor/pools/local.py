@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from advisor.domain.commands import Command, needs_fresh_process
-from advisor.domain.measurements import (
+from bsadvise.model.commands import Command, needs_fresh_process
+from bsadvise.model.measurements import (
     Failed,
     Fault,
     FaultCode,
@@ -20,6 +20,7 @@ from advisor.domain.measurements import (
     OutOfMemory,
     TimedOut,
 )
+
 from advisor.pools.fork_server import ForkServer, ForkServerLost
 from advisor.pools.interpreters import command_under, environment_under, lay_out_modules
 from advisor.pools.resource_limits import Box

@@ -6,7 +6,7 @@ import dataclasses
 from enum import Enum
 from typing import TypeVar, cast
 
-from advisor.domain.commands import (
+from bsadvise.model.commands import (
     Command,
     CompareOrders,
     Evaluate,
@@ -19,7 +19,7 @@ from advisor.domain.commands import (
     Train,
     Verify,
 )
-from advisor.domain.measurements import (
+from bsadvise.model.measurements import (
     Evaluation,
     Failed,
     LoaderTimes,
@@ -33,7 +33,8 @@ from advisor.domain.measurements import (
     TrainRun,
     Verification,
 )
-from advisor.domain.task import TaskProfile
+from bsadvise.model.task import TaskProfile
+
 from advisor.pools.output import plain_text
 
 T = TypeVar("T")

@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from advisor.domain.device import DeviceKind
+from bsadvise.model.device import DeviceKind
+
 from advisor.pipe.v1 import pipe_pb2
 from advisor.ports.worker_pool import WorkerJob
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 
-from advisor.domain.measurements import Failed, Fault, FaultCode, OutOfMemory
+from bsadvise.model.measurements import Failed, Fault, FaultCode, OutOfMemory
+
 from advisor.domain.units import format_bytes
 from advisor.pools.output import Output
 from advisor.pools.processes import children_of, descendants_of, kill_all, resident_bytes

@@ -6,8 +6,9 @@ import asyncio
 import dataclasses
 import socket
 
-from advisor.domain.commands import Command
-from advisor.domain.measurements import Failed, Fault, FaultCode, Outcome, OutOfMemory
+from bsadvise.model.commands import Command
+from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome, OutOfMemory
+
 from advisor.messages import to_message
 from advisor.pipe.framing import BadFrame, PipeClosed, frame, read
 from advisor.pipe.unions import command_message, outcome_of

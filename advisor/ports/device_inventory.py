@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from advisor.domain.device import Device
+from bsadvise.model.device import Device
 
 
 class DeviceInventory(ABC):

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from advisor.domain.device import Device
+from bsadvise.model.device import Device
 
 ReadEnergy = Callable[[], float | None]
 """Returns joules since some fixed point, which never fall; None while the device does not say.

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from advisor.domain.checks import above, at_least
+from advisor.domain.validation.quantities import above, at_least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bsadvise.model.measurements import Log
+from bsadvise.model.recommendation import Event, Happening, Recommendation, State, StateChanged
+from bsadvise.model.request import Priority
+
 from advisor.domain.access import NO_LIMITS, Limits
-from advisor.domain.measurements import Log
-from advisor.domain.recommendation import Event, Happening, Recommendation, State, StateChanged
-from advisor.domain.request import Priority
 from advisor.ports.token_store import TokenStore
 
 

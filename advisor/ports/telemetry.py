@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from advisor.domain.commands import Command
-from advisor.domain.measurements import Measurement, Outcome
-from advisor.domain.recommendation import State
+from bsadvise.model.commands import Command
+from bsadvise.model.measurements import Measurement, Outcome
+from bsadvise.model.recommendation import State
 
 NoteOutcome = Callable[[Outcome], None]
 

@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from advisor.domain.commands import Command
-from advisor.domain.device import Device
-from advisor.domain.measurements import Outcome
+from bsadvise.model.commands import Command
+from bsadvise.model.device import Device
+from bsadvise.model.measurements import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

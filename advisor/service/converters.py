@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from typing import Any
 
+from bsadvise.model.recommendation import Recommendation, Waiting
+from bsadvise.model.request import AdviceRequest, Source
 from bsadvise.v1 import recommendation_pb2, source_service_pb2, token_service_pb2
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
 from advisor.domain.access import Scope, Token
 from advisor.domain.errors import FieldViolation, InvalidRequest, SourceRejected
-from advisor.domain.recommendation import Recommendation, Waiting
-from advisor.domain.request import AdviceRequest, Source
 from advisor.messages import to_message
 from advisor.serialization import from_dict
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import grpc
 import structlog
+from bsadvise.model.advice import Refusal, RefusalCode
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from advisor.domain.advice import Refusal, RefusalCode
 from advisor.domain.errors import (
     AdvisorError,
     Draining,

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
 
+from bsadvise.model.commands import Command, stage_of
+from bsadvise.model.measurements import Measurement, OutOfMemory
+from bsadvise.model.recommendation import State
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from advisor.domain.commands import Command, stage_of
-from advisor.domain.measurements import Measurement, OutOfMemory
-from advisor.domain.recommendation import State
 from advisor.ports.telemetry import NoteOutcome, Telemetry
 from advisor.serialization import snake_case
 from advisor.service.tracing import Carrier, Tracing

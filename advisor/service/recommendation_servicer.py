@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from bsadvise.model.recommendation import Waiting
 from bsadvise.v1 import measurement_pb2, recommendation_pb2
 from bsadvise.v1 import recommendation_service_pb2 as pb
 from bsadvise.v1.recommendation_service_pb2_grpc import RecommendationServiceServicer
 
 from advisor.application.recommendations import Recommendations
-from advisor.domain.recommendation import Waiting
 from advisor.messages import to_message
 from advisor.service.access import current_caller
 from advisor.service.context import Context

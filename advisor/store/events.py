@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from bsadvise.model.measurements import Log
+from bsadvise.model.recommendation import Event, Measured
 from sqlalchemy import Connection, Select, insert, select
 
 from advisor.domain.errors import NotFound
-from advisor.domain.measurements import Log
-from advisor.domain.recommendation import Event, Measured
 from advisor.store.rows import event_values, kind_of, to_event
 from advisor.store.tables import events, recommendations
 

@@ -13,16 +13,16 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
-
-from advisor.domain.errors import LeaseLost
-from advisor.domain.recommendation import (
+from bsadvise.model.recommendation import (
     Event,
     Happening,
     State,
     StateChanged,
-    check_transition,
 )
+from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
+
+from advisor.domain.errors import LeaseLost
+from advisor.domain.transitions import check_transition
 from advisor.ports.store import Claim
 from advisor.store.events import insert_event
 from advisor.store.recommendations import change_state, get

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from bsadvise.model.recommendation import State
 from sqlalchemy import Connection, func, select
 
 from advisor.domain.access import Limits
 from advisor.domain.errors import QuotaExceeded
-from advisor.domain.recommendation import State
 from advisor.store.sharing import DAY_S, used_device_s
 from advisor.store.tables import recommendations, uploads
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from bsadvise.model.advice import RefusalCode
+from bsadvise.model.measurements import Log
+from bsadvise.model.recommendation import Event, Recommendation, State, StateChanged
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from advisor.domain.access import Limits
-from advisor.domain.advice import RefusalCode
 from advisor.domain.errors import IllegalTransition, NotFound, RequestIdReused
-from advisor.domain.measurements import Log
-from advisor.domain.recommendation import Event, Recommendation, State, StateChanged
 from advisor.ports.store import Page
 from advisor.store.events import insert_event, read_log
 from advisor.store.page_tokens import make_page_token, read_page_token

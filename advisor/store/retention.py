@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bsadvise.model.advice import RefusalCode
+from bsadvise.model.recommendation import State
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -17,8 +19,6 @@ from sqlalchemy import (
     select,
 )
 
-from advisor.domain.advice import RefusalCode
-from advisor.domain.recommendation import State
 from advisor.ports.store import InUse, Retention
 from advisor.store.tables import recommendations, sources, uploads
 

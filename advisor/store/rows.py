@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
+from bsadvise.model.advice import Advice, Refusal
+from bsadvise.model.device import Device
+from bsadvise.model.recommendation import Event, Happening, Recommendation, State, StateChanged
+from bsadvise.model.request import AdviceRequest, Priority
 from sqlalchemy import Row
 
-from advisor.domain.advice import Advice, Refusal
-from advisor.domain.device import Device
 from advisor.domain.errors import StoreUnavailable
-from advisor.domain.recommendation import Event, Happening, Recommendation, State, StateChanged
-from advisor.domain.request import AdviceRequest, Priority
 from advisor.serialization import from_dict, snake_case, to_dict, union_to_dict
 
 T = TypeVar("T")

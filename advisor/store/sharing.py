@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from bsadvise.model.recommendation import State
+from bsadvise.model.request import Priority
 from sqlalchemy import Connection, Select, Subquery, and_, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from advisor.domain.recommendation import State
-from advisor.domain.request import Priority
 from advisor.ports.store import DeviceQueue, QueueEntry, Share
 from advisor.store.rows import PRIORITY_RANKS
 from advisor.store.tables import recommendations, usage

@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from bsadvise.model.measurements import Log
+from bsadvise.model.recommendation import Event, Happening, Recommendation, State, StateChanged
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from advisor.domain.access import NO_LIMITS, Limits, Token
-from advisor.domain.measurements import Log
-from advisor.domain.recommendation import Event, Happening, Recommendation, State, StateChanged
 from advisor.ports.clock import Clock
 from advisor.ports.store import Claim, DeviceQueue, InUse, Page, Removed, Retention, Store
 from advisor.store import events, leases, recommendations, retention, sharing, sources, tokens

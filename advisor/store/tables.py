@@ -7,6 +7,7 @@ JSON types of databases refuse.
 
 from __future__ import annotations
 
+from bsadvise.model.recommendation import State
 from sqlalchemy import (
     Boolean,
     Column,
@@ -22,7 +23,6 @@ from sqlalchemy import (
 )
 
 from advisor.domain.access import LOCAL
-from advisor.domain.recommendation import State
 
 SCHEMA_REVISION = "0003"
 """The newest revision in ``migrations/versions``, which makes the tables as they stand here."""

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from advisor.domain.request import AdviceRequest, Source
+from bsadvise.model.request import AdviceRequest, Source
+
 from benchmarks.regret_bench.recording import Recording
 from benchmarks.regret_bench.trainer import Trainer
 

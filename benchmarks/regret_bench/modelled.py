@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from advisor.domain.commands import (
+from bsadvise.model.commands import (
     Command,
     Evaluate,
     InspectTask,
@@ -14,7 +14,7 @@ from advisor.domain.commands import (
     TraceMemory,
     Train,
 )
-from advisor.domain.measurements import (
+from bsadvise.model.measurements import (
     Evaluation,
     Failed,
     LoaderTimes,
@@ -25,6 +25,7 @@ from advisor.domain.measurements import (
     StepTimes,
     TrainRun,
 )
+
 from benchmarks.regret_bench.recording import Recording
 from benchmarks.regret_bench.trainer import Trainer
 

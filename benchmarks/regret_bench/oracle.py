@@ -18,10 +18,10 @@ from itertools import product
 from pathlib import Path
 
 import torch
+from bsadvise.model.commands import Evaluate, InspectTask, TimeLoader, TimeSteps
+from bsadvise.model.measurements import Evaluation, LoaderTimes, StepTimes
+from bsadvise.model.task import TaskProfile
 
-from advisor.domain.commands import Evaluate, InspectTask, TimeLoader, TimeSteps
-from advisor.domain.measurements import Evaluation, LoaderTimes, StepTimes
-from advisor.domain.task import TaskProfile
 from advisor.estimators.scaling_rules import scale_learning_rate
 from advisor.estimators.timing import typical_time_s
 from benchmarks.regret_bench.recording import (

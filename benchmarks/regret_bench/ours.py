@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from advisor.domain.advice import Advice, Refusal
-from advisor.domain.measurements import Log
-from advisor.domain.request import AdviceRequest, Source
+from bsadvise.model.advice import Advice, Refusal
+from bsadvise.model.measurements import Log
+from bsadvise.model.request import AdviceRequest, Source
+
 from advisor.planning.evidence.budget import VERIFY_SHARE
 from advisor.planning.planner import RecommendationPlanner
 from advisor.search.optuna_proposer import OptunaProposer

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from advisor.domain.task import OptimizerFamily
+from bsadvise.model.task import OptimizerFamily
+
 from advisor.estimators.learning_curve import LearningCurve
 
 DIRECTORY = Path(__file__).parents[1] / "results" / "regret"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from statistics import fmean
 
-from advisor.domain.commands import (
+from bsadvise.model.commands import (
     Command,
     CompareOrders,
     Evaluate,
@@ -15,7 +15,7 @@ from advisor.domain.commands import (
     Train,
     Verify,
 )
-from advisor.domain.measurements import (
+from bsadvise.model.measurements import (
     Evaluation,
     MemoryParts,
     MemoryTrace,
@@ -25,7 +25,8 @@ from advisor.domain.measurements import (
     TrainRun,
     Verification,
 )
-from advisor.domain.task import OptimizerProfile, TaskProfile
+from bsadvise.model.task import OptimizerProfile, TaskProfile
+
 from benchmarks.regret_bench.found import Setting
 from benchmarks.regret_bench.surface import Surface
 from benchmarks.regret_bench.trainer import Trainer

@@ -6,9 +6,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from advisor.domain.advice import Advice, Refusal
-from advisor.domain.measurements import Log
-from advisor.domain.request import AdviceRequest, Source
+from bsadvise.model.advice import Advice, Refusal
+from bsadvise.model.measurements import Log
+from bsadvise.model.request import AdviceRequest, Source
+
 from advisor.planning.evidence.budget import VERIFY_SHARE
 from advisor.planning.planner import RecommendationPlanner
 from benchmarks.regret_bench.found import NO_BUNDLE, Setting

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from advisor.domain.commands import Train
-from advisor.domain.measurements import TrainRun
+from bsadvise.model.commands import Train
+from bsadvise.model.measurements import TrainRun
+
 from benchmarks.regret_bench.found import Setting
 from benchmarks.regret_bench.trainer import EVALUATION_BATCH_SIZE, LIMIT_S, Trainer
 

@@ -6,9 +6,10 @@ import platform
 from pathlib import Path
 from typing import TypeVar
 
-from advisor.domain.commands import Command, Train
-from advisor.domain.device import Device, DeviceKind
-from advisor.domain.measurements import Outcome, TrainRun
+from bsadvise.model.commands import Command, Train
+from bsadvise.model.device import Device, DeviceKind
+from bsadvise.model.measurements import Outcome, TrainRun
+
 from advisor.messages import to_message
 from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.commands.execution import Worker

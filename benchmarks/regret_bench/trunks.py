@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from bsadvise.model.commands import Train
+from bsadvise.model.measurements import TrainRun
 
-from advisor.domain.commands import Train
-from advisor.domain.measurements import TrainRun
 from benchmarks.regret_bench.found import Setting
 from benchmarks.regret_bench.oracle import grid
 from benchmarks.regret_bench.recording import Recording

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bsadvise.model.request import AdviceRequest, Objective, Priority
 
 from advisor.application.cache import digest_of_sources, fingerprint, is_reusable
-from advisor.domain.request import AdviceRequest, Objective, Priority
 from tests.support.builders import GIB, a_device, a_gpu, a_request, a_source, an_advice
 
 CHANGES: dict[str, Any] = {

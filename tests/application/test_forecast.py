@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from bsadvise.model.request import Priority
 from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.application.forecast import FRESH_S, Forecasts, forecast
-from advisor.domain.request import Priority
 from advisor.ports.store import DeviceQueue, QueueEntry, Share
 from tests.support.builders import a_recommendation, a_request
 from tests.support.fake_clock import FakeClock

@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from bsadvise.model.advice import RefusalCode
+from bsadvise.model.recommendation import Recommendation, State, StateChanged
 
 from advisor.application.application import Application
 from advisor.application.cancellation import Brake
 from advisor.application.housekeeping import ROUND_S, UNUSED_S, Keep
 from advisor.domain.access import LOCAL, LOCAL_CALLER
-from advisor.domain.advice import RefusalCode
 from advisor.domain.errors import NotFound, StoreUnavailable
-from advisor.domain.recommendation import Recommendation, State, StateChanged
 from advisor.ports.store import Removed, Retention
 from tests.support.bench import LEASE_S, Bench, create, end_of, until
 from tests.support.builders import a_refusal

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from bsadvise.model.advice import RefusalCode
+from bsadvise.model.measurements import Log, Measurement
+from bsadvise.model.recommendation import Measured, State, StateChanged
 
-from advisor.domain.advice import RefusalCode
-from advisor.domain.measurements import Log, Measurement
-from advisor.domain.recommendation import Measured, State, StateChanged
 from tests.support.bench import LEASE_S, Bench, create, end_of
 from tests.support.builders import a_refusal
 from tests.support.scripted_planner import SCRIPT, answer

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bsadvise.model.advice import RefusalCode
+from bsadvise.model.device import Device, DeviceProcess
+from bsadvise.model.recommendation import State
 
 from advisor.application.gpu_tenants import DeviceLost, Neighbours
-from advisor.domain.advice import RefusalCode
-from advisor.domain.device import Device, DeviceProcess
 from advisor.domain.errors import NotFound
-from advisor.domain.recommendation import State
 from tests.support.bench import Bench, create, end_of
 from tests.support.fake_inventory import GIB, FakeInventory, make_cpu, make_gpu
 

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from bsadvise.model.commands import Command, TimeSteps
+from bsadvise.model.measurements import Outcome, StepRun, StepTimes
 
 from advisor.application.power_watch import PowerWatch
-from advisor.domain.commands import Command, TimeSteps
-from advisor.domain.measurements import Outcome, StepRun, StepTimes
 from advisor.ports.worker_pool import WorkerJob
 from tests.support.bench import Bench, create, end_of
 from tests.support.fake_clock import FakeClock

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from bsadvise.model.commands import InspectTask
+from bsadvise.model.measurements import Failed, MemoryParts, MemoryTrace, OutOfMemory
 
 from advisor.application.trace_cache import Recall, is_lasting
 from advisor.domain.access import LOCAL_CALLER
-from advisor.domain.commands import InspectTask
 from advisor.domain.errors import NoAnswer
-from advisor.domain.measurements import Failed, MemoryParts, MemoryTrace, OutOfMemory
 from tests.support.bench import Bench
 from tests.support.builders import a_device, a_fault, a_gpu, a_profile, a_request
 from tests.support.fake_worker_pool import FakeWorkerPool

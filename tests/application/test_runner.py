@@ -7,14 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from advisor.application.cancellation import Brake, StopReason
-from advisor.domain.access import LOCAL_CALLER
-from advisor.domain.advice import RefusalCode
-from advisor.domain.device import Device
-from advisor.domain.errors import NotFound, StoreUnavailable
-from advisor.domain.measurements import Failed, Log
-from advisor.domain.recommendation import (
+from bsadvise.model.advice import RefusalCode
+from bsadvise.model.device import Device
+from bsadvise.model.measurements import Failed, Log
+from bsadvise.model.recommendation import (
     CommandStarted,
     Event,
     Happening,
@@ -22,7 +18,11 @@ from advisor.domain.recommendation import (
     State,
     StateChanged,
 )
-from advisor.domain.request import AdviceRequest
+from bsadvise.model.request import AdviceRequest
+
+from advisor.application.cancellation import Brake, StopReason
+from advisor.domain.access import LOCAL_CALLER
+from advisor.domain.errors import NotFound, StoreUnavailable
 from advisor.planning.evidence.step import Step
 from tests.support.bench import LEASE_S, Bench, create, end_of, watch
 from tests.support.builders import a_fault

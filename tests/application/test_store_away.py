@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bsadvise.model.measurements import Log, TrainRun
+from bsadvise.model.recommendation import Event, Happening, Measured, Recommendation, State
 
 from advisor.application.cancellation import Brake, StopReason
 from advisor.application.event_bus import Hub
 from advisor.application.run import Run
 from advisor.domain.errors import LeaseLost, StoreFull, StoreUnavailable
-from advisor.domain.measurements import Log, TrainRun
-from advisor.domain.recommendation import Event, Happening, Measured, Recommendation, State
 from tests.support.bench import LEASE_S, Bench, create, end_of
 from tests.support.builders import a_measurement, a_recommendation
 from tests.support.memory_store import MemoryStore

@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from bsadvise.model.advice import RefusalCode
+from bsadvise.model.recommendation import State
 
 from advisor.application.instance_lock import Presence
 from advisor.application.work_queue import POLL_S
-from advisor.domain.advice import RefusalCode
 from advisor.domain.errors import StoreUnavailable
-from advisor.domain.recommendation import State
 from advisor.ports.store import Claim
 from tests.support.bench import Bench, create, end_of, until
 from tests.support.fake_inventory import FakeInventory, make_gpu

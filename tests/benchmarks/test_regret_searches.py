@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from bsadvise.model.commands import Evaluate, TimeSteps, Train
+from bsadvise.model.measurements import Evaluation, StepTimes, TrainRun
 
-from advisor.domain.commands import Evaluate, TimeSteps, Train
-from advisor.domain.measurements import Evaluation, StepTimes, TrainRun
 from benchmarks.regret_bench.answers import SHARES
 from benchmarks.regret_bench.arrivals import Arrivals
 from benchmarks.regret_bench.found import Question, Setting

@@ -7,12 +7,12 @@ import math
 from dataclasses import dataclass, field, replace
 
 import pytest
+from bsadvise.model.commands import Command, RangeTest, Train
+from bsadvise.model.measurements import Outcome, TrainRun
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from advisor.domain.commands import Command, RangeTest, Train
-from advisor.domain.measurements import Outcome, TrainRun
 from advisor.planning.trials import ranking
 from advisor.ports.proposer import Point, Study, TrialRecord
 from benchmarks import replay as replay_command

@@ -15,7 +15,8 @@ from bsadvise.model.advice import Advice, Confidence, Evidence, Interval, Memory
 from bsadvise.model.errors import UnexpectedReply
 from bsadvise.model.measurements import Measurement, StepRun
 from bsadvise.model.recommendation import Event, Measured
-from bsadvise.model.values import Value, from_message
+from bsadvise.model.values import Value
+from bsadvise.transport.decoding import from_message
 from bsadvise.v1 import advice_pb2, device_pb2, measurement_pb2, recommendation_pb2
 
 from tests.support.wire_samples import (
@@ -58,14 +59,15 @@ def test_a_dataclass_has_the_fields_of_its_message(cls: Any) -> None:
 
 
 @pytest.mark.parametrize("cls", _classes_of(Value), ids=lambda cls: cls.__name__)
-def test_what_the_wire_may_leave_out_may_be_none(cls: Any) -> None:
+def test_what_the_wire_may_leave_out_has_a_default_or_may_be_none(cls: Any) -> None:
     hints = typing.get_type_hints(cls)
+    defaults = {f.name for f in dataclasses.fields(cls) if f.default is not dataclasses.MISSING}
     for name, field in WIRE[cls.__name__].fields_by_name.items():
         is_optional_scalar = field.has_presence and field.message_type is None
         allows_none = isinstance(hints[name], types.UnionType) and type(None) in typing.get_args(
             hints[name]
         )
-        assert allows_none or not is_optional_scalar, name
+        assert allows_none or name in defaults or not is_optional_scalar, name
 
 
 @pytest.mark.parametrize(

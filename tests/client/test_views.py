@@ -12,7 +12,7 @@ from bsadvise.cli.render.views import advice_view
 from bsadvise.model.advice import Advice
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Event
-from bsadvise.model.values import from_message
+from bsadvise.transport.decoding import from_message
 from bsadvise.v1 import advice_pb2, measurement_pb2, recommendation_pb2
 from rich.console import RenderableType
 

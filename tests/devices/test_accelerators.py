@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from bsadvise.model.device import DeviceKind
 
 from advisor.devices.accelerators import Accelerators
 from advisor.devices.inventory import LocalInventory
-from advisor.domain.device import DeviceKind
 from tests.support.fake_inventory import GIB, make_cpu, make_gpu
 from tests.support.rocm_machine import TWO_CARDS, RocmMachine
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pynvml
 import pytest
+from bsadvise.model.device import Device, DeviceKind
 
 from advisor.devices.accelerators import Accelerators
 from advisor.devices.energy import LocalEnergyMeter
 from advisor.devices.nvml import open_gpu
 from advisor.devices.rapl import open_packages
-from advisor.domain.device import Device, DeviceKind
 from advisor.ports.energy_meter import EnergyMeter
 from tests.support.energy_meter_contract import EnergyMeterContract
 from tests.support.fake_clock import FakeClock

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from bsadvise.model.device import Device
 
 from advisor.devices.catalogue import CARDS
 from advisor.devices.inventory import LocalInventory
-from advisor.domain.device import Device
 from advisor.domain.errors import NotFound
 from advisor.ports.device_inventory import DeviceInventory
 from tests.support.fake_inventory import GIB, FakeInventory, make_cpu, make_gpu

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from bsadvise.model.device import Device, DeviceProcess
 
-from advisor.domain.device import Device, DeviceProcess
 from advisor.serialization import from_dict
 from tests.support.fake_inventory import GIB
 

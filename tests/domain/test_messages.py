@@ -7,9 +7,9 @@ import importlib
 from enum import StrEnum
 
 import pytest
+from bsadvise.model import advice, commands, device, measurements, recommendation, request, task
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FileDescriptor
 
-from advisor.domain import advice, commands, device, measurements, recommendation, request, task
 from advisor.serialization import enum_prefix
 
 _MODULES = (advice, commands, device, measurements, recommendation, request, task)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from bsadvise.model.advice import Advice
+from bsadvise.model.commands import Train, TrialOrigin
+from bsadvise.model.measurements import GradientNorms, Measurement, TrainRun
+from bsadvise.model.recommendation import Event, Measured, State, StateChanged
+from bsadvise.model.request import AdviceRequest, Objective
 from bsadvise.v1 import advice_pb2, measurement_pb2, recommendation_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.domain.advice import Advice
-from advisor.domain.commands import Train, TrialOrigin
-from advisor.domain.measurements import GradientNorms, Measurement, TrainRun
-from advisor.domain.recommendation import Event, Measured, State, StateChanged
-from advisor.domain.request import AdviceRequest, Objective
 from advisor.messages import from_message, to_message
 from advisor.serialization import from_dict, to_dict, union_to_dict
 from tests.support.builders import (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
+from bsadvise.model.task import OptimizerFamily
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.domain.task import OptimizerFamily
 from advisor.estimators.companion_rules import (
     adam_warmup_steps,
     scale_beta,

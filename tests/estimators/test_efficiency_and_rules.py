@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from bsadvise.model.task import OptimizerFamily
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.domain.task import OptimizerFamily
 from advisor.estimators.efficiency import (
     fastest_batch_size,
     relative_samples,

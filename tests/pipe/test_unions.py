@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from advisor.domain.commands import Command, Train, TrialOrigin, Verify
-from advisor.domain.measurements import (
+from bsadvise.model.commands import Command, Train, TrialOrigin, Verify
+from bsadvise.model.measurements import (
     Evaluation,
     Failed,
     Fault,
@@ -16,6 +15,7 @@ from advisor.domain.measurements import (
     StepRun,
     TrainRun,
 )
+
 from advisor.pipe.unions import command_message, command_of, outcome_message, outcome_of
 from advisor.pipe.v1.pipe_pb2 import NumberedCommand, NumberedOutcome
 

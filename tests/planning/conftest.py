@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from bsadvise.model.advice import Advice, Refusal
+from bsadvise.model.commands import Train
+from bsadvise.model.device import Device
+from bsadvise.model.measurements import Log
+from bsadvise.model.request import AdviceRequest
 
-from advisor.domain.advice import Advice, Refusal
-from advisor.domain.commands import Train
-from advisor.domain.device import Device
-from advisor.domain.measurements import Log
-from advisor.domain.request import AdviceRequest
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.planner import RecommendationPlanner
 from advisor.search.optuna_proposer import OptunaProposer

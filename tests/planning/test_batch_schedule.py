@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
+from bsadvise.model.advice import BatchStage
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from advisor.domain.advice import BatchStage
 from advisor.estimators.noise_scale import NoiseScale
 from advisor.planning.answer.batch_schedule import NoiseStretch, plan_batches
 

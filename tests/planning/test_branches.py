@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from statistics import geometric_mean
 
 import pytest
+from bsadvise.model.advice import Advice
+from bsadvise.model.commands import Command, Train
+from bsadvise.model.measurements import Log, Measurement, OutOfMemory, TrainRun
+from bsadvise.model.request import AdviceRequest
+from bsadvise.model.task import OptimizerFamily
 
-from advisor.domain.advice import Advice
-from advisor.domain.commands import Command, Train
-from advisor.domain.measurements import Log, Measurement, OutOfMemory, TrainRun
-from advisor.domain.request import AdviceRequest
-from advisor.domain.task import OptimizerFamily
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.trials.trial_search import Branches
 from tests.planning.conftest import Recommend

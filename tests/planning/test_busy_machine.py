@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from bsadvise.model.advice import Advice, Search
+from bsadvise.model.commands import Train
+from bsadvise.model.measurements import Log
+from bsadvise.model.task import OptimizerFamily, OptimizerProfile
 
-from advisor.domain.advice import Advice, Search
-from advisor.domain.commands import Train
-from advisor.domain.measurements import Log
-from advisor.domain.task import OptimizerFamily, OptimizerProfile
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_profile, a_request
 from tests.support.simulated_device import SimulatedDevice

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pytest
+from bsadvise.model.advice import Evidence
+from bsadvise.model.request import Objective
 
-from advisor.domain.advice import Evidence
-from advisor.domain.request import Objective
 from advisor.planning.answer.choice import Chooser
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.trials.trial_search import Branches

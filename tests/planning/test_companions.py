@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pytest
+from bsadvise.model.advice import Advice, Companion, Evidence
+from bsadvise.model.commands import Train
+from bsadvise.model.measurements import Log, Measurement, TrainRun
+from bsadvise.model.request import AdviceRequest
+from bsadvise.model.task import OptimizerFamily, OptimizerProfile
 
-from advisor.domain.advice import Advice, Companion, Evidence
-from advisor.domain.commands import Train
-from advisor.domain.measurements import Log, Measurement, TrainRun
-from advisor.domain.request import AdviceRequest
-from advisor.domain.task import OptimizerFamily, OptimizerProfile
 from advisor.planning.answer.batch_caveats import about_batch
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.answer.gradients import batch_schedule, clip_gradient_norm, norms_of_reference

@@ -6,10 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-
-from advisor.domain.advice import Advice
-from advisor.domain.commands import Command, CompareOrders, Evaluate, TimeSteps, Train
-from advisor.domain.measurements import (
+from bsadvise.model.advice import Advice
+from bsadvise.model.commands import Command, CompareOrders, Evaluate, TimeSteps, Train
+from bsadvise.model.measurements import (
     Failed,
     Log,
     Measurement,
@@ -18,6 +17,7 @@ from advisor.domain.measurements import (
     OutOfMemory,
     TimedOut,
 )
+
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_fault, a_gpu, a_profile, a_request
 from tests.support.simulated_device import SimulatedDevice

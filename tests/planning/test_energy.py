@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from bsadvise.model.advice import Advice
+from bsadvise.model.commands import TimeSteps
+from bsadvise.model.measurements import OutOfMemory
+from bsadvise.model.request import Objective
+from bsadvise.model.task import OptimizerFamily, OptimizerProfile
 
-from advisor.domain.advice import Advice
-from advisor.domain.commands import TimeSteps
-from advisor.domain.measurements import OutOfMemory
-from advisor.domain.request import Objective
-from advisor.domain.task import OptimizerFamily, OptimizerProfile
 from advisor.planning.answer.choice import Chooser
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.evidence.split import Split

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from bsadvise.model.advice import MemoryEstimate
+from bsadvise.model.commands import TraceMemory
+from bsadvise.model.measurements import Log, Measurement, MemoryTrace, OutOfMemory
 
-from advisor.domain.advice import MemoryEstimate
-from advisor.domain.commands import TraceMemory
-from advisor.domain.measurements import Log, Measurement, MemoryTrace, OutOfMemory
 from advisor.planning.memory_planner import MemoryPlanner
 from tests.support.builders import a_device, a_request
 from tests.support.simulated_device import SimulatedDevice

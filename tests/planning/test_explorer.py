@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from bsadvise.model.commands import TrialOrigin
+from bsadvise.model.task import OptimizerFamily
 
-from advisor.domain.commands import TrialOrigin
-from advisor.domain.task import OptimizerFamily
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.range_test import suggested_rate

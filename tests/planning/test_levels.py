@@ -6,11 +6,11 @@ import math
 from dataclasses import replace
 
 import pytest
+from bsadvise.model.commands import TimeSteps
+from bsadvise.model.measurements import Measurement, StepTimes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.domain.commands import TimeSteps
-from advisor.domain.measurements import Measurement, StepTimes
 from advisor.estimators.learning_curve import LearningCurve
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.trials.loss_levels import Levels, numbers_of_broken

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from bsadvise.model.commands import TimeLoader, TimeSteps
+from bsadvise.model.device import Device
+from bsadvise.model.measurements import LoaderTimes, StepTimes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.domain.commands import TimeLoader, TimeSteps
-from advisor.domain.device import Device
-from advisor.domain.measurements import LoaderTimes, StepTimes
 from advisor.planning.data.loading import LoaderBottleneck, about_loader, loader_bottleneck
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.evidence.split import Split

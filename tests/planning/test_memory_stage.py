@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from bsadvise.model.advice import Advice, MemoryEstimate, Refusal
+from bsadvise.model.commands import Lever, RunStep, TimeSteps, TraceMemory, Verify
+from bsadvise.model.device import Device
+from bsadvise.model.measurements import Log, Measurement, OutOfMemory, StepRun
+from bsadvise.model.request import AdviceRequest
 
-from advisor.domain.advice import Advice, MemoryEstimate, Refusal
-from advisor.domain.commands import Lever, RunStep, TimeSteps, TraceMemory, Verify
-from advisor.domain.device import Device
-from advisor.domain.measurements import Log, Measurement, OutOfMemory, StepRun
-from advisor.domain.request import AdviceRequest
 from advisor.planning.evidence.budget import (
     CUDA_CONTEXT_BYTES,
     NCCL_BYTES,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from bsadvise.model.advice import Advice
+from bsadvise.model.task import OptimizerFamily, OptimizerProfile
 
-from advisor.domain.advice import Advice
-from advisor.domain.task import OptimizerFamily, OptimizerProfile
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_profile, a_request
 from tests.support.simulated_device import SimulatedDevice

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from bsadvise.model.task import OptimizerFamily
 
-from advisor.domain.task import OptimizerFamily
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.trials.acquisition import Prospects
 from advisor.planning.trials.batch_sizes import BatchSizes

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import pytest
+from bsadvise.model.advice import Advice, Evidence
+from bsadvise.model.commands import Command, RangeTest, Train
+from bsadvise.model.measurements import Failed, Log, Measurement, RangeRun
+from bsadvise.model.task import OptimizerFamily, TaskProfile
 
-from advisor.domain.advice import Advice, Evidence
-from advisor.domain.commands import Command, RangeTest, Train
-from advisor.domain.measurements import Failed, Log, Measurement, RangeRun
-from advisor.domain.task import OptimizerFamily, TaskProfile
 from advisor.planning.answer.caveats import caveats
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.evidence.log_view import Facts

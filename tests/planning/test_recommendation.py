@@ -7,12 +7,12 @@ import statistics
 from dataclasses import replace
 
 import pytest
+from bsadvise.model.advice import Advice, Confidence, Evidence, Refusal, RefusalCode
+from bsadvise.model.commands import RunStep, TraceMemory, Train, Verify
+from bsadvise.model.measurements import Log, OutOfMemory, TrainRun
+from bsadvise.model.request import Objective
+from bsadvise.model.task import OptimizerFamily, OptimizerProfile
 
-from advisor.domain.advice import Advice, Confidence, Evidence, Refusal, RefusalCode
-from advisor.domain.commands import RunStep, TraceMemory, Train, Verify
-from advisor.domain.measurements import Log, OutOfMemory, TrainRun
-from advisor.domain.request import Objective
-from advisor.domain.task import OptimizerFamily, OptimizerProfile
 from advisor.planning.answer.caveats import caveats
 from advisor.planning.answer.choice import Chooser
 from advisor.planning.evidence.log_view import Facts

@@ -22,5 +22,5 @@ async def pool() -> AsyncIterator[LocalPool]:
 @pytest.fixture
 def write(tmp_path: Path) -> WriteJob:
     """Make a job whose script begins with what every script needs."""
-    preamble = "import os, signal, subprocess, sys\nfrom advisor.domain.measurements import *\n"
+    preamble = "import os, signal, subprocess, sys\nfrom bsadvise.model.measurements import *\n"
     return lambda source: write_job(tmp_path, source, preamble=preamble)

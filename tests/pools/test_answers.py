@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from bsadvise.model.commands import CompareOrders
+from bsadvise.model.measurements import GradientNorms, OrderComparison
 
-from advisor.domain.commands import CompareOrders
-from advisor.domain.measurements import GradientNorms, OrderComparison
 from advisor.pools.outcome_validation import is_possible
 
 COMPARE = CompareOrders(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 
 import pytest
+from bsadvise.model.measurements import Failed, FaultCode, OutOfMemory
 
-from advisor.domain.measurements import Failed, FaultCode, OutOfMemory
 from advisor.pipe.framing import PIPE_LOST_EXIT_CODE
 from advisor.pools.exit_status import ending, outcome_of_death
 

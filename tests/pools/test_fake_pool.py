@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from bsadvise.model.commands import Command, TraceMemory
+from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome
 
-from advisor.domain.commands import Command, TraceMemory
-from advisor.domain.measurements import Failed, Fault, FaultCode, Outcome
 from advisor.ports.worker_pool import WorkerJob
 from tests.support.fake_worker_pool import FakeWorkerPool
 from tests.support.worker_jobs import write_job

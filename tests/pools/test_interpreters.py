@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from bsadvise.model.commands import InspectTask
+from bsadvise.model.measurements import Failed, FaultCode
 
-from advisor.domain.commands import InspectTask
-from advisor.domain.measurements import Failed, FaultCode
 from advisor.pools.local import LocalPool
 from advisor.pools.resource_limits import Box, shared_reach
 from advisor.pools.sandbox import SandboxMissing, choose_sandbox

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from advisor.domain.commands import Command, Evaluate, RunStep, TimeSteps
-from advisor.domain.measurements import (
+from bsadvise.model.commands import Command, Evaluate, RunStep, TimeSteps
+from bsadvise.model.measurements import (
     Evaluation,
     Failed,
     Fault,
@@ -15,6 +14,7 @@ from advisor.domain.measurements import (
     StepRun,
     TimedOut,
 )
+
 from advisor.pools import worker_process
 from advisor.pools.local import LocalPool
 from advisor.pools.outcome_validation import MOST_CHARACTERS

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-
-from advisor.domain.commands import Evaluate, RunStep, TimeSteps, Verify
-from advisor.domain.device import Device, DeviceKind
-from advisor.domain.measurements import (
+from bsadvise.model.commands import Evaluate, RunStep, TimeSteps, Verify
+from bsadvise.model.device import Device, DeviceKind
+from bsadvise.model.measurements import (
     Evaluation,
     Failed,
     FaultCode,
@@ -24,6 +23,7 @@ from advisor.domain.measurements import (
     StepRun,
     Verification,
 )
+
 from advisor.pools.local import LocalPool
 from tests.support import doomed_daemon
 from tests.support.worker_jobs import WriteJob, write_job
@@ -217,7 +217,7 @@ async def test_a_worker_sees_its_own_card_alone(
 ) -> None:
     source = """
     import os
-    from advisor.domain.measurements import OutOfMemory
+    from bsadvise.model.measurements import OutOfMemory
     def answer(command, enter):
         names = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
         return OutOfMemory(message="|".join(str(os.environ.get(name)) for name in names))

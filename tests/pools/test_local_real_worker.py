@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from advisor.domain.commands import Evaluate, InspectTask, RunStep, Train
-from advisor.domain.measurements import (
+from bsadvise.model.commands import Evaluate, InspectTask, RunStep, Train
+from bsadvise.model.measurements import (
     Evaluation,
     Failed,
     FaultCode,
@@ -17,7 +16,8 @@ from advisor.domain.measurements import (
     StepRun,
     TrainRun,
 )
-from advisor.domain.task import TaskProfile
+from bsadvise.model.task import TaskProfile
+
 from advisor.pools.local import LocalPool
 from tests.support.worker_jobs import write_job
 

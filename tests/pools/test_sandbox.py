@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bsadvise.model.commands import Evaluate, InspectTask, TimeLoader
+from bsadvise.model.measurements import Failed, LoaderTimes
 
-from advisor.domain.commands import Evaluate, InspectTask, TimeLoader
-from advisor.domain.measurements import Failed, LoaderTimes
 from advisor.pools.local import LocalPool
 from advisor.pools.resource_limits import Box, Reach, private_reach, shared_reach
 from advisor.pools.sandbox import SandboxMissing, choose_sandbox
@@ -25,7 +25,7 @@ EVALUATE = Evaluate(time_limit_s=60, evaluation_batch_size=1)
 # Tries each in turn and says how it went.
 PROBE = """
 import os, socket, subprocess, sys, tempfile
-from advisor.domain.measurements import Failed, Fault, FaultCode
+from bsadvise.model.measurements import Failed, Fault, FaultCode
 QUIET = {{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}}
 def tried(action):
     try:

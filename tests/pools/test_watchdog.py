@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from bsadvise.model.commands import Evaluate
+from bsadvise.model.measurements import Evaluation, Failed, FaultCode, OutOfMemory
 
-from advisor.domain.commands import Evaluate
-from advisor.domain.measurements import Evaluation, Failed, FaultCode, OutOfMemory
 from advisor.pools import output
 from advisor.pools.local import LocalPool
 from advisor.pools.resource_limits import Box, Limits
@@ -146,7 +146,7 @@ async def test_another_session_goes_on(pool: LocalPool, write: WriteJob, tmp_pat
     (tmp_path / "calm").mkdir()
     calm = """
     import os, time
-    from advisor.domain.measurements import Evaluation
+    from bsadvise.model.measurements import Evaluation
     def answer(command, enter):
         time.sleep(1)
         return Evaluation(held_out_loss=os.getpid())

@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 
 import pytest
+from bsadvise.model.advice import Refusal, RefusalCode
+from bsadvise.model.measurements import Fault, FaultCode
 from google.rpc import code_pb2, error_details_pb2
 
 from advisor.domain import errors
-from advisor.domain.advice import Refusal, RefusalCode
 from advisor.domain.errors import AdvisorError, FieldViolation, InvalidRequest, NoAnswer
-from advisor.domain.measurements import Fault, FaultCode
 from advisor.service.errors import CATALOGUE, ERROR_DOMAIN, to_status
 from tests.support.builders import a_refusal
 

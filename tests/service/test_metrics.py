@@ -12,12 +12,12 @@ import grpc
 import pytest
 import structlog
 import yaml
+from bsadvise.model.measurements import OutOfMemory
+from bsadvise.model.recommendation import State
 from bsadvise.v1 import recommendation_service_pb2 as pb
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from advisor.domain.measurements import OutOfMemory
-from advisor.domain.recommendation import State
 from advisor.service.address import AddressRefused
 from advisor.service.call_log import REQUEST_ID_KEY
 from advisor.service.exporter import Exporter

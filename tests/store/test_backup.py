@@ -7,7 +7,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from advisor.domain.recommendation import Measured
+from bsadvise.model.recommendation import Measured
+
 from advisor.store.opening import open_store
 from tests.support.builders import a_measurement, a_recommendation
 from tests.support.fake_clock import FakeClock

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from bsadvise.model.recommendation import Measured
 
 from advisor.domain.errors import LeaseLost
-from advisor.domain.recommendation import Measured
 from advisor.store.owners import this_owner
 from tests.support.builders import a_gpu, a_measurement, a_recommendation
 from tests.support.store_processes import LEASE_S, open_shared

@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from bsadvise.model.advice import RefusalCode
+from bsadvise.model.recommendation import Measured, State, StateChanged
+from bsadvise.model.request import Priority
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
-from advisor.domain.advice import RefusalCode
 from advisor.domain.errors import AdvisorError
-from advisor.domain.recommendation import Measured, State, StateChanged
-from advisor.domain.request import Priority
 from advisor.ports.store import Page, Store
 from advisor.store.opening import open_store
 from tests.support.builders import (

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from bsadvise.model.recommendation import Measured
 from sqlalchemy import text
 
 from advisor.domain.access import LOCAL
 from advisor.domain.errors import StoreUnavailable
-from advisor.domain.recommendation import Measured
 from advisor.ports.store import Store
 from advisor.store.opening import open_store
 from advisor.store.sql import SqlStore

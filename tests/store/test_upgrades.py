@@ -10,10 +10,10 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from bsadvise.model.recommendation import Measured, State, StateChanged
 from sqlalchemy import URL, Connection, create_engine, text
 
 from advisor.domain.access import LOCAL
-from advisor.domain.recommendation import Measured, State, StateChanged
 from advisor.serialization import to_dict, union_to_dict
 from advisor.store import schema
 from advisor.store.database import make_engine, writing

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bsadvise.model.recommendation import Event, Recommendation, StateChanged
+from bsadvise.model.request import AdviceRequest
+
 from advisor.application.application import Application, Ports, build_application
 from advisor.application.housekeeping import Keep
 from advisor.application.sharing import SharingPolicy
 from advisor.domain.access import LOCAL, LOCAL_CALLER
-from advisor.domain.recommendation import Event, Recommendation, StateChanged
-from advisor.domain.request import AdviceRequest
 from advisor.planning.evidence.step import Planner
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.energy_meter import EnergyMeter

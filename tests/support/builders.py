@@ -8,13 +8,13 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from advisor.domain.advice import Advice, Confidence, Evidence, Refusal, RefusalCode
-from advisor.domain.commands import Command, InspectTask, RunStep
-from advisor.domain.device import Device, DeviceKind
-from advisor.domain.measurements import Fault, FaultCode, Measurement, Outcome, StepRun
-from advisor.domain.recommendation import Recommendation, State
-from advisor.domain.request import AdviceRequest, Source
-from advisor.domain.task import OptimizerFamily, OptimizerProfile, TaskProfile
+from bsadvise.model.advice import Advice, Confidence, Evidence, Refusal, RefusalCode
+from bsadvise.model.commands import Command, InspectTask, RunStep
+from bsadvise.model.device import Device, DeviceKind
+from bsadvise.model.measurements import Fault, FaultCode, Measurement, Outcome, StepRun
+from bsadvise.model.recommendation import Recommendation, State
+from bsadvise.model.request import AdviceRequest, Source
+from bsadvise.model.task import OptimizerFamily, OptimizerProfile, TaskProfile
 
 NOW_S = 1_700_000_000.0
 GIB = 1 << 30

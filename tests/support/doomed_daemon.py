@@ -9,7 +9,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from advisor.domain.commands import Evaluate
+from bsadvise.model.commands import Evaluate
+
 from advisor.pools.local import LocalPool
 from advisor.ports.worker_pool import WorkerJob
 from tests.support import scripted_worker

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
+from bsadvise.model.device import Device
 
-from advisor.domain.device import Device
 from advisor.ports.energy_meter import EnergyMeter
 
 _POWER_W = 100.0

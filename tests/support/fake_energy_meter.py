@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from advisor.domain.device import Device
+from bsadvise.model.device import Device
+
 from advisor.ports.clock import Clock
 from advisor.ports.energy_meter import EnergyMeter, ReadEnergy
 from tests.support.fake_clock import FakeClock

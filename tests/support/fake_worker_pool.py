@@ -7,8 +7,9 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from advisor.domain.commands import Command
-from advisor.domain.measurements import Outcome, TimedOut
+from bsadvise.model.commands import Command
+from bsadvise.model.measurements import Outcome, TimedOut
+
 from advisor.ports.worker_pool import WorkerJob, WorkerPool, WorkerSession
 
 Answer = Callable[[WorkerJob, Command], Outcome | Awaitable[Outcome]]

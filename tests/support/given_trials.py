@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from advisor.domain.commands import Train, TrialOrigin
-from advisor.domain.measurements import TrainRun
+from bsadvise.model.commands import Train, TrialOrigin
+from bsadvise.model.measurements import TrainRun
+
 from advisor.estimators.learning_curve import LearningCurve
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.evidence.split import Split

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from bsadvise.model.device import Device, DeviceKind
 
-from advisor.domain.device import Device, DeviceKind
 from advisor.domain.errors import NotFound
 from advisor.ports.device_inventory import DeviceInventory
 

@@ -8,8 +8,19 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from bsadvise.model.advice import RefusalCode
+from bsadvise.model.measurements import Log
+from bsadvise.model.recommendation import (
+    Event,
+    Happening,
+    Measured,
+    Recommendation,
+    State,
+    StateChanged,
+)
+from bsadvise.model.request import Priority
+
 from advisor.domain.access import NO_LIMITS, Limits, Token
-from advisor.domain.advice import RefusalCode
 from advisor.domain.errors import (
     IllegalTransition,
     LeaseLost,
@@ -17,17 +28,7 @@ from advisor.domain.errors import (
     QuotaExceeded,
     RequestIdReused,
 )
-from advisor.domain.measurements import Log
-from advisor.domain.recommendation import (
-    Event,
-    Happening,
-    Measured,
-    Recommendation,
-    State,
-    StateChanged,
-    check_transition,
-)
-from advisor.domain.request import Priority
+from advisor.domain.transitions import check_transition
 from advisor.ports.clock import Clock
 from advisor.ports.store import (
     Claim,

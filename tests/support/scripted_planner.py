@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from advisor.domain.advice import Advice, MemoryEstimate, MemoryPoint, Refusal, RefusalCode, Search
-from advisor.domain.commands import Command, InspectTask, RunStep, TimeSteps, Train, Verify
-from advisor.domain.device import Device
-from advisor.domain.measurements import (
+from bsadvise.model.advice import Advice, MemoryEstimate, MemoryPoint, Refusal, RefusalCode, Search
+from bsadvise.model.commands import Command, InspectTask, RunStep, TimeSteps, Train, Verify
+from bsadvise.model.device import Device
+from bsadvise.model.measurements import (
     Failed,
     Log,
     MemoryParts,
@@ -17,7 +17,8 @@ from advisor.domain.measurements import (
     TrainRun,
     Verification,
 )
-from advisor.domain.request import AdviceRequest
+from bsadvise.model.request import AdviceRequest
+
 from advisor.planning.evidence.step import EstimatePlanner, EstimateStep, Planner, Step
 from advisor.ports.worker_pool import WorkerJob
 from tests.support.builders import a_profile, a_refusal, an_advice

@@ -10,8 +10,9 @@ import runpy
 import sys
 from collections.abc import Callable
 
-from advisor.domain.commands import Command
-from advisor.domain.measurements import Outcome
+from bsadvise.model.commands import Command
+from bsadvise.model.measurements import Outcome
+
 from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.process.forkserver import main
 

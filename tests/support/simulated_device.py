@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from advisor.domain.commands import (
+from bsadvise.model.commands import (
     Command,
     CompareOrders,
     Evaluate,
@@ -27,7 +27,7 @@ from advisor.domain.commands import (
     Train,
     Verify,
 )
-from advisor.domain.measurements import (
+from bsadvise.model.measurements import (
     Evaluation,
     GradientNorms,
     LoaderTimes,
@@ -43,7 +43,8 @@ from advisor.domain.measurements import (
     TrainRun,
     Verification,
 )
-from advisor.domain.task import TaskProfile
+from bsadvise.model.task import TaskProfile
+
 from tests.support.builders import a_profile
 
 _CURVATURES = tuple(2.0**-k for k in range(8))

@@ -14,9 +14,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from advisor.domain.commands import Command
-from advisor.domain.measurements import Outcome
-from advisor.domain.task import OptimizerFamily, OptimizerProfile
+from bsadvise.model.commands import Command
+from bsadvise.model.measurements import Outcome
+from bsadvise.model.task import OptimizerFamily, OptimizerProfile
+
 from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.process.forkserver import main
 from tests.support.builders import a_profile

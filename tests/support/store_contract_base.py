@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from bsadvise.model.advice import RefusalCode
+from bsadvise.model.recommendation import Recommendation, State, StateChanged
 
-from advisor.domain.advice import RefusalCode
-from advisor.domain.recommendation import Recommendation, State, StateChanged
 from advisor.ports.store import Claim, Store
 from tests.support.builders import a_recommendation, a_refusal, an_advice
 from tests.support.fake_clock import FakeClock

@@ -6,11 +6,10 @@ import asyncio
 import math
 
 import pytest
-
-from advisor.domain.advice import Interval
-from advisor.domain.commands import RunStep, Train, TrialOrigin
-from advisor.domain.measurements import Failed, OutOfMemory, TrainRun
-from advisor.domain.recommendation import (
+from bsadvise.model.advice import Interval
+from bsadvise.model.commands import RunStep, Train, TrialOrigin
+from bsadvise.model.measurements import Failed, OutOfMemory, TrainRun
+from bsadvise.model.recommendation import (
     CommandStarted,
     Happening,
     Measured,
@@ -18,6 +17,7 @@ from advisor.domain.recommendation import (
     State,
     StateChanged,
 )
+
 from advisor.ports.store import Store
 from tests.support.builders import (
     a_fault,

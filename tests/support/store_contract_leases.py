@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from bsadvise.model.recommendation import Measured, State, StateChanged
 
 from advisor.domain.errors import IllegalTransition, LeaseLost
-from advisor.domain.recommendation import Measured, State, StateChanged
 from advisor.ports.store import Claim, Store
 from tests.support.builders import (
     a_device,

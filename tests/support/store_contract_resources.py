@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from bsadvise.model.recommendation import Recommendation, State, StateChanged
 
 from advisor.domain.access import LOCAL
 from advisor.domain.errors import IllegalTransition, InvalidRequest, NotFound, RequestIdReused
-from advisor.domain.recommendation import Recommendation, State, StateChanged
 from advisor.ports.store import Store
 from tests.support.builders import a_gpu, a_recommendation, a_request, an_advice
 from tests.support.fake_clock import FakeClock

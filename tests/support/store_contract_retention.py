@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from bsadvise.model.recommendation import Measured, Recommendation, State
 
 from advisor.domain.access import LOCAL
 from advisor.domain.errors import NotFound
-from advisor.domain.recommendation import Measured, Recommendation, State
 from advisor.ports.store import InUse, Removed, Retention, Share, Store
 from tests.support.builders import a_gpu, a_measurement, a_recommendation, a_request, a_source
 from tests.support.fake_clock import FakeClock

@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 
 import pytest
+from bsadvise.model.recommendation import Recommendation, State, StateChanged
+from bsadvise.model.request import Priority
 
 from advisor.domain.access import Limits, Scope, Token
 from advisor.domain.errors import NotFound, QuotaExceeded, RequestIdReused
-from advisor.domain.recommendation import Recommendation, State, StateChanged
-from advisor.domain.request import Priority
 from advisor.ports.store import Share, Store
 from tests.support.builders import a_gpu, a_recommendation, a_request
 from tests.support.fake_clock import FakeClock

@@ -11,7 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from advisor.domain.recommendation import Measured
+from bsadvise.model.recommendation import Measured
+
 from advisor.ports.clock import Clock
 from advisor.ports.store import Store
 from advisor.store.opening import open_store

@@ -6,9 +6,10 @@ import textwrap
 from pathlib import Path
 from typing import TypeVar
 
-from advisor.domain.commands import Command
-from advisor.domain.device import Device, DeviceKind
-from advisor.domain.measurements import Failed, Fault
+from bsadvise.model.commands import Command
+from bsadvise.model.device import Device, DeviceKind
+from bsadvise.model.measurements import Failed, Fault
+
 from advisor.messages import to_message
 from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.commands.execution import Worker

@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
-from advisor.domain.device import Device, DeviceKind
+from bsadvise.model.device import Device, DeviceKind
+
 from advisor.ports.worker_pool import WorkerJob
 
 WriteJob = Callable[[str], WorkerJob]

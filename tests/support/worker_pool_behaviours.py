@@ -8,8 +8,8 @@ from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
 
-from advisor.domain.commands import Command, TraceMemory
-from advisor.domain.measurements import (
+from bsadvise.model.commands import Command, TraceMemory
+from bsadvise.model.measurements import (
     Failed,
     Fault,
     FaultCode,

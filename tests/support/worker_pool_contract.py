@@ -6,9 +6,9 @@ import asyncio
 from abc import ABC, abstractmethod
 
 import pytest
+from bsadvise.model.commands import TraceMemory
+from bsadvise.model.measurements import Failed, FaultCode, OutOfMemory, TimedOut
 
-from advisor.domain.commands import TraceMemory
-from advisor.domain.measurements import Failed, FaultCode, OutOfMemory, TimedOut
 from advisor.ports.worker_pool import WorkerJob, WorkerPool
 from tests.support.worker_pool_behaviours import ANSWER_TRACE, Behaviour
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from advisor.domain.commands import Command, InspectTask, RunStep, TimeLoader, Train
-from advisor.domain.measurements import Failed, Outcome, OutOfMemory, TimedOut
+from bsadvise.model.commands import Command, InspectTask, RunStep, TimeLoader, Train
+from bsadvise.model.measurements import Failed, Outcome, OutOfMemory, TimedOut
+
 from advisor.pools.local import LocalPool
 from advisor.pools.resource_limits import Box, Limits, shared_reach
 from advisor.pools.sandbox import choose_sandbox

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from bsadvise.model.commands import InspectTask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import IterableDataset
 
-from advisor.domain.commands import InspectTask
 from advisor.worker.data.indexed import IndexedData
 from advisor.worker.data.loader import Loading
 from advisor.worker.data.order import EndlessBatches, split, thin_out

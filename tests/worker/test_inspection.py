@@ -3,9 +3,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from bsadvise.model.commands import InspectTask
+from bsadvise.model.task import OptimizerFamily, OptimizerProfile, TaskProfile
 
-from advisor.domain.commands import InspectTask
-from advisor.domain.task import OptimizerFamily, OptimizerProfile, TaskProfile
 from tests.support.worker_bench import ABSENT_CARD, LIMIT_S, Bench, outcome_of
 
 INSPECT = InspectTask(time_limit_s=LIMIT_S)

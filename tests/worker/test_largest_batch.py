@@ -6,10 +6,10 @@ import dataclasses
 import math
 
 import pytest
+from bsadvise.model.advice import Refusal
+from bsadvise.model.commands import RunStep
+from bsadvise.model.measurements import Log, Measurement, OutOfMemory, StepRun
 
-from advisor.domain.advice import Refusal
-from advisor.domain.commands import RunStep
-from advisor.domain.measurements import Log, Measurement, OutOfMemory, StepRun
 from advisor.planning.evidence.inspection import next_inspection
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.memory.memory_model import MemoryModel

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from bsadvise.model.commands import InspectTask, Lever, RunStep, TraceMemory
+from bsadvise.model.measurements import Failed, MemoryTrace, StepRun
+from bsadvise.model.task import TaskProfile
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from advisor.domain.commands import InspectTask, Lever, RunStep, TraceMemory
-from advisor.domain.measurements import Failed, MemoryTrace, StepRun
-from advisor.domain.task import TaskProfile
 from advisor.worker.tracing.memory_savings import repeated_blocks
 from tests.support.worker_bench import ABSENT_CARD, LIMIT_S, Bench, outcome_of
 

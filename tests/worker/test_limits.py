@@ -6,9 +6,8 @@ import gc
 
 import pytest
 import torch
-
-from advisor.domain.commands import Command, RunStep, TimeSteps, TraceMemory, Train, Verify
-from advisor.domain.measurements import (
+from bsadvise.model.commands import Command, RunStep, TimeSteps, TraceMemory, Train, Verify
+from bsadvise.model.measurements import (
     MemoryTrace,
     OutOfMemory,
     StepRun,
@@ -16,6 +15,7 @@ from advisor.domain.measurements import (
     TrainRun,
     Verification,
 )
+
 from tests.support.worker_bench import LIMIT_S, Bench, outcome_of
 
 SIZE = 32

@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 
 import pytest
+from bsadvise.model.commands import InspectTask, Train
+from bsadvise.model.measurements import FaultCode
+from bsadvise.model.task import TaskProfile
 
-from advisor.domain.commands import InspectTask, Train
-from advisor.domain.measurements import FaultCode
-from advisor.domain.task import TaskProfile
 from tests.support.worker_bench import LIMIT_S, Bench, fault_of, outcome_of
 
 INSPECT = InspectTask(time_limit_s=LIMIT_S)

@@ -6,9 +6,9 @@ import statistics
 from dataclasses import replace
 
 import pytest
+from bsadvise.model.commands import Train
+from bsadvise.model.measurements import GradientNorms, TrainRun
 
-from advisor.domain.commands import Train
-from advisor.domain.measurements import GradientNorms, TrainRun
 from tests.support.worker_bench import LIMIT_S, Bench, outcome_of
 
 # The gradient of each sample is the sample itself: mean (1, 1, …), variance 4 in each of 25.

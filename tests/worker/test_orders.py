@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from bsadvise.model.commands import CompareOrders, Train
+from bsadvise.model.measurements import GradientNorms, OrderComparison, TrainRun
 
-from advisor.domain.commands import CompareOrders, Train
-from advisor.domain.measurements import GradientNorms, OrderComparison, TrainRun
 from advisor.estimators.data_order import OrderEffect, estimate_order_effect
 from advisor.worker.commands.execution import Worker
 from tests.support.worker_bench import LIMIT_S, Bench, outcome_of

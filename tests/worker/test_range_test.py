@@ -6,11 +6,11 @@ import math
 from dataclasses import replace
 
 import pytest
+from bsadvise.model.commands import RangeTest, Train
+from bsadvise.model.measurements import OutOfMemory, RangeRun, TrainRun
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.domain.commands import RangeTest, Train
-from advisor.domain.measurements import OutOfMemory, RangeRun, TrainRun
 from advisor.worker.commands.range_test import has_risen
 from tests.support.worker_bench import LIMIT_S, Bench, outcome_of
 

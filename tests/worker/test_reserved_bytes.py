@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from bsadvise.model.commands import RunStep, TraceMemory
+from bsadvise.model.device import Device, DeviceKind
+from bsadvise.model.measurements import MemoryTrace, StepRun
 
-from advisor.domain.commands import RunStep, TraceMemory
-from advisor.domain.device import Device, DeviceKind
-from advisor.domain.measurements import MemoryTrace, StepRun
 from advisor.planning.evidence.budget import workspace_bytes
 from tests.support.worker_bench import ABSENT_CARD, LIMIT_S, Bench, outcome_of
 

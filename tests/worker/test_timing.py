@@ -5,9 +5,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from bsadvise.model.commands import TimeLoader, TimeSteps
+from bsadvise.model.measurements import LoaderTimes, StepTimes
 
-from advisor.domain.commands import TimeLoader, TimeSteps
-from advisor.domain.measurements import LoaderTimes, StepTimes
 from advisor.worker.commands import timing
 from tests.support.worker_bench import LIMIT_S, Bench, outcome_of
 

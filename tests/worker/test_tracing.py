@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 import torch
+from bsadvise.model.commands import RunStep, TimeSteps, TraceMemory
+from bsadvise.model.measurements import Failed, MemoryTrace, StepRun, StepTimes
 
-from advisor.domain.commands import RunStep, TimeSteps, TraceMemory
-from advisor.domain.measurements import Failed, MemoryTrace, StepRun, StepTimes
 from tests.support.worker_bench import ABSENT_CARD, LIMIT_S, MODELS_DIR, Bench, outcome_of
 
 

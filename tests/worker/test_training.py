@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from bsadvise.model.commands import Evaluate, Train
+from bsadvise.model.measurements import Evaluation, FaultCode, TrainRun
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from advisor.domain.commands import Evaluate, Train
-from advisor.domain.measurements import Evaluation, FaultCode, TrainRun
 from advisor.worker.commands.training import means
 from tests.support.worker_bench import LIMIT_S, Bench, fault_of, outcome_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from advisor.domain.measurements import Failed, OutOfMemory, TimedOut, TrainRun
+from bsadvise.model.measurements import Failed, OutOfMemory, TimedOut, TrainRun
 
 HANG_LIMIT_S = 8.0
 """Loading a small file takes a fraction of a second, on a busy machine a few."""

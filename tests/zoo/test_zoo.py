@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from bsadvise.model.measurements import Failed, FaultCode, Outcome, OutOfMemory, TimedOut
 
-from advisor.domain.measurements import Failed, FaultCode, Outcome, OutOfMemory, TimedOut
 from advisor.pools.local import LocalPool
 from tests.support.zoo import MODELS, drive
 from tests.zoo.table import NEEDS_SANDBOX, ZOO, Expected

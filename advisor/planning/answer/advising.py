@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from advisor.domain.advice import Advice, Alternative, Confidence, Interval
-from advisor.domain.commands import (
+from bsadvise.model.advice import Advice, Alternative, Confidence, Interval
+from bsadvise.model.commands import (
     TimeSteps,
 )
-from advisor.domain.measurements import StepTimes
+from bsadvise.model.measurements import StepTimes
+
 from advisor.estimators.scaling_rules import describe_rule
 from advisor.estimators.timing import median_interval, typical_time_s
 from advisor.planning.answer.batch_caveats import about_schedule

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from advisor.domain.task import OptimizerFamily
+from bsadvise.model.task import OptimizerFamily
+
 from advisor.estimators.efficiency import relative_steps
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.evidence.log_view import Facts

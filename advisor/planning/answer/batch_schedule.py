@@ -23,7 +23,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from advisor.domain.advice import BatchStage
+from bsadvise.model.advice import BatchStage
+
 from advisor.estimators.efficiency import fastest_batch_size, relative_samples, relative_steps
 from advisor.estimators.noise_scale import NoiseScale
 

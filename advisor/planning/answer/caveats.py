@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from advisor.domain.advice import Evidence
-from advisor.domain.commands import RunStep, TimeSteps, TraceMemory, Verify
-from advisor.domain.measurements import (
+from bsadvise.model.advice import Evidence
+from bsadvise.model.commands import RunStep, TimeSteps, TraceMemory, Verify
+from bsadvise.model.measurements import (
     Failed,
     MemoryTrace,
     OutOfMemory,
@@ -14,7 +14,8 @@ from advisor.domain.measurements import (
     StepTimes,
     TimedOut,
 )
-from advisor.domain.task import OptimizerFamily
+from bsadvise.model.task import OptimizerFamily
+
 from advisor.domain.units import format_bytes, format_seconds
 from advisor.estimators.memory_curve import LARGEST_SIZE
 from advisor.planning.answer.batch_caveats import about_batch

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from advisor.domain.advice import Evidence
-from advisor.domain.request import Objective
+from bsadvise.model.advice import Evidence
+from bsadvise.model.request import Objective
+
 from advisor.planning.answer.speedup import Speedup, held_out_ratio, speedup_over_reference
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.evidence.reference import reference_learning_rate

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from advisor.domain.advice import BatchStage, Evidence, GradientNormStatistics
-from advisor.domain.commands import Train
-from advisor.domain.measurements import GradientNorms, TrainRun
-from advisor.domain.request import Objective
+from bsadvise.model.advice import BatchStage, Evidence, GradientNormStatistics
+from bsadvise.model.commands import Train
+from bsadvise.model.measurements import GradientNorms, TrainRun
+from bsadvise.model.request import Objective
+
 from advisor.estimators.gradient_clipping import carry_norm, norm_statistics
 from advisor.planning.answer.batch_schedule import NoiseStretch, plan_batches
 from advisor.planning.answer.choice import Choice, Chooser

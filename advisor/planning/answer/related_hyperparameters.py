@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from advisor.domain.advice import Companion, Evidence, RuleOfThumb
-from advisor.domain.task import OptimizerFamily
+from bsadvise.model.advice import Companion, Evidence, RuleOfThumb
+from bsadvise.model.task import OptimizerFamily
+
 from advisor.estimators.companion_rules import (
     adam_warmup_steps,
     scale_beta,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from advisor.domain.advice import Search
-from advisor.domain.commands import RunStep, TimeSteps, TraceMemory, Train, Verify
-from advisor.domain.measurements import (
+from bsadvise.model.advice import Search
+from bsadvise.model.commands import RunStep, TimeSteps, TraceMemory, Train, Verify
+from bsadvise.model.measurements import (
     Measurement,
     MemoryTrace,
     OutOfMemory,
     StepTimes,
 )
+
 from advisor.planning.evidence.log_view import Facts
 
 _PROBES = RunStep | TimeSteps | Verify

@@ -16,7 +16,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from advisor.domain.advice import Interval
+from bsadvise.model.advice import Interval
+
 from advisor.planning.trials.ranking import Measure, Ranking
 from advisor.planning.trials.trials import Trial
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from advisor.domain.commands import Verify
-from advisor.domain.measurements import OutOfMemory, Verification
+from bsadvise.model.commands import Verify
+from bsadvise.model.measurements import OutOfMemory, Verification
+
 from advisor.planning.answer.choice import Choice
 from advisor.planning.evidence.budget import hook_limit_s
 from advisor.planning.evidence.log_view import Facts

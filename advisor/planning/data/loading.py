@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from advisor.domain.device import DeviceKind
+from bsadvise.model.device import DeviceKind
+
 from advisor.domain.units import format_seconds
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.evidence.split import Split

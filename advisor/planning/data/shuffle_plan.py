@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from advisor.domain.commands import CompareOrders, TimeSteps
-from advisor.domain.measurements import GradientNorms, OrderComparison, StepTimes
+from bsadvise.model.commands import CompareOrders, TimeSteps
+from bsadvise.model.measurements import GradientNorms, OrderComparison, StepTimes
+
 from advisor.estimators.data_order import Norms, OrderEffect, estimate_order_effect
 from advisor.planning.evidence.budget import gradient_bytes, hook_limit_s
 from advisor.planning.evidence.log_view import Facts

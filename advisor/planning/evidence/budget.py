@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
-from advisor.domain.device import Device, DeviceKind, MemoryBudget
-from advisor.domain.request import AdviceRequest
-from advisor.domain.task import TaskProfile
+from bsadvise.model.device import Device, DeviceKind
+from bsadvise.model.request import AdviceRequest
+from bsadvise.model.task import TaskProfile
+
+from advisor.domain.memory_budget import MemoryBudget
 
 LEAST_MARGIN_BYTES = 256 << 20
 MARGIN_SHARE = 0.03

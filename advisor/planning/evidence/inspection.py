@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from advisor.domain.advice import Refusal
-from advisor.domain.commands import InspectTask
-from advisor.domain.task import TaskProfile
+from bsadvise.model.advice import Refusal
+from bsadvise.model.commands import InspectTask
+from bsadvise.model.task import TaskProfile
+
 from advisor.planning.evidence.budget import hook_limit_s
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.evidence.refusals import refuse

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from advisor.domain.commands import Command, RunStep, Verify
-from advisor.domain.measurements import Log, Measurement, OutOfMemory
+from bsadvise.model.commands import Command, RunStep, Verify
+from bsadvise.model.measurements import Log, Measurement, OutOfMemory
 
 _TOLERATED_BYTES = 32 << 20
 """Less than this comes and goes on any card, and is below what a prediction is good to."""

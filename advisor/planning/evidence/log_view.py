@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from advisor.domain.commands import Command, InspectTask, TimeLoader, TimeSteps, Train, Verify
-from advisor.domain.device import Device
-from advisor.domain.measurements import (
+from bsadvise.model.commands import Command, InspectTask, TimeLoader, TimeSteps, Train, Verify
+from bsadvise.model.device import Device
+from bsadvise.model.measurements import (
     LoaderTimes,
     Log,
     Measurement,
@@ -17,8 +17,9 @@ from advisor.domain.measurements import (
     OutOfMemory,
     StepTimes,
 )
-from advisor.domain.request import AdviceRequest
-from advisor.domain.task import TaskProfile
+from bsadvise.model.request import AdviceRequest
+from bsadvise.model.task import TaskProfile
+
 from advisor.estimators.timing import StepTimeCurve, typical_time_s
 from advisor.planning.evidence.invalid_measurements import sound_measurements
 

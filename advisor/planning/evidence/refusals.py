@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from advisor.domain.advice import Refusal, RefusalCode
-from advisor.domain.commands import Command, InspectTask, TraceMemory
-from advisor.domain.measurements import Failed, FaultCode, Outcome, OutOfMemory, TimedOut
-from advisor.domain.request import AdviceRequest
+from bsadvise.model.advice import Refusal, RefusalCode
+from bsadvise.model.commands import Command, InspectTask, TraceMemory
+from bsadvise.model.measurements import Failed, FaultCode, Outcome, OutOfMemory, TimedOut
+from bsadvise.model.request import AdviceRequest
+
 from advisor.domain.units import format_bytes, format_seconds
 
 _DOING: dict[type[Command], str] = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from advisor.domain.advice import Advice, MemoryEstimate, Refusal
-from advisor.domain.commands import Command
-from advisor.domain.device import Device
-from advisor.domain.measurements import Log
-from advisor.domain.request import AdviceRequest
+from bsadvise.model.advice import Advice, MemoryEstimate, Refusal
+from bsadvise.model.commands import Command
+from bsadvise.model.device import Device
+from bsadvise.model.measurements import Log
+from bsadvise.model.request import AdviceRequest
 
 Step = Command | Advice | Refusal
 """Measure this; or this is the answer; or there is none."""

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from advisor.domain.commands import RunStep, TimeSteps, TraceMemory, Train, Verify
-from advisor.domain.measurements import MemoryTrace, OutOfMemory, StepRun, Verification
+from bsadvise.model.commands import RunStep, TimeSteps, TraceMemory, Train, Verify
+from bsadvise.model.measurements import MemoryTrace, OutOfMemory, StepRun, Verification
+
 from advisor.estimators.memory_curve import MemoryCurve
 from advisor.planning.evidence.budget import (
     gradient_bytes,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from advisor.domain.advice import Refusal
-from advisor.domain.commands import RunStep, TraceMemory
-from advisor.domain.device import DeviceKind
-from advisor.domain.measurements import MemoryTrace
+from bsadvise.model.advice import Refusal
+from bsadvise.model.commands import RunStep, TraceMemory
+from bsadvise.model.device import DeviceKind
+from bsadvise.model.measurements import MemoryTrace
+
 from advisor.estimators.memory_curve import FIRST_SIZES, LARGEST_SIZE, MemoryCurve
 from advisor.planning.evidence.budget import TRACING_SHARE, hook_limit_s
 from advisor.planning.evidence.log_view import Facts

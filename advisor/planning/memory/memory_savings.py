@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-from advisor.domain.advice import LeverGain, MemoryPoint
-from advisor.domain.commands import Lever, TraceMemory
-from advisor.domain.device import DeviceKind
-from advisor.domain.measurements import MemoryTrace
-from advisor.domain.task import OptimizerFamily
+from bsadvise.model.advice import LeverGain, MemoryPoint
+from bsadvise.model.commands import Lever, TraceMemory
+from bsadvise.model.device import DeviceKind
+from bsadvise.model.measurements import MemoryTrace
+from bsadvise.model.task import OptimizerFamily
+
 from advisor.estimators.memory_curve import MemoryCurve
 from advisor.planning.evidence.budget import bucket_bytes
 from advisor.planning.evidence.log_view import Facts

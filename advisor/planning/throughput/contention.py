@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from advisor.domain.commands import TimeSteps
-from advisor.domain.measurements import StepTimes
+from bsadvise.model.commands import TimeSteps
+from bsadvise.model.measurements import StepTimes
+
 from advisor.domain.units import format_seconds
 from advisor.planning.evidence.log_view import Facts
 

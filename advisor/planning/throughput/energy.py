@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from advisor.domain.commands import TimeSteps
-from advisor.domain.measurements import StepTimes
-from advisor.domain.request import Objective
+from bsadvise.model.commands import TimeSteps
+from bsadvise.model.measurements import StepTimes
+from bsadvise.model.request import Objective
+
 from advisor.estimators.power import power_at
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.evidence.split import Split

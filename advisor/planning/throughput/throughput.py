@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from advisor.domain.advice import Refusal
-from advisor.domain.commands import TimeLoader, TimeSteps
-from advisor.domain.measurements import StepTimes
-from advisor.domain.request import Objective
+from bsadvise.model.advice import Refusal
+from bsadvise.model.commands import TimeLoader, TimeSteps
+from bsadvise.model.measurements import StepTimes
+from bsadvise.model.request import Objective
+
 from advisor.planning.evidence.budget import LADDER_SHARE, hook_limit_s
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.evidence.reference import reference_batch_size

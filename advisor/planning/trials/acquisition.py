@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from bsadvise.model.task import OptimizerFamily
 
-from advisor.domain.task import OptimizerFamily
 from advisor.estimators.noise_scale import NoiseScale
 from advisor.estimators.ridge_fit import fit_ridge_law
 from advisor.estimators.ridge_law import Array, RidgeLaw, Setting

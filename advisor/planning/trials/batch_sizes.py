@@ -7,8 +7,9 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from advisor.domain.commands import Train
-from advisor.domain.measurements import GradientNorms, TrainRun
+from bsadvise.model.commands import Train
+from bsadvise.model.measurements import GradientNorms, TrainRun
+
 from advisor.estimators.efficiency import fastest_batch_size
 from advisor.estimators.noise_scale import NoiseScale, estimate_noise_scale
 from advisor.planning.evidence.log_view import Facts

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 
-from advisor.domain.commands import RangeTest
-from advisor.domain.measurements import RangeRun
-from advisor.domain.task import OptimizerFamily
+from bsadvise.model.commands import RangeTest
+from bsadvise.model.measurements import RangeRun
+from bsadvise.model.task import OptimizerFamily
+
 from advisor.estimators.range_test import RangeEstimate, estimate_range
 from advisor.estimators.scaling_rules import scale_learning_rate
 from advisor.planning.evidence.budget import hook_limit_s

@@ -10,7 +10,8 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from advisor.domain.commands import Train, TrialOrigin
+from bsadvise.model.commands import Train, TrialOrigin
+
 from advisor.planning.evidence.budget import VERIFY_SHARE, hook_limit_s
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.evidence.reference import reference_batch_size

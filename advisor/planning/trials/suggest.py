@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from advisor.domain.commands import TrialOrigin
+from bsadvise.model.commands import TrialOrigin
+
 from advisor.planning.trials.acquisition import Prospects
 from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.neighbours import Bounds, next_beside

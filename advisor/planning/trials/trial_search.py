@@ -18,9 +18,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from advisor.domain.advice import Refusal
-from advisor.domain.commands import Evaluate, Train, TrialOrigin
-from advisor.domain.measurements import Evaluation
+from bsadvise.model.advice import Refusal
+from bsadvise.model.commands import Evaluate, Train, TrialOrigin
+from bsadvise.model.measurements import Evaluation
+
 from advisor.planning.evidence.budget import hook_limit_s
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.evidence.reference import reference_learning_rate

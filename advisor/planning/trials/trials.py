@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import geometric_mean
 
-from advisor.domain.commands import Evaluate, Train, TrialOrigin
-from advisor.domain.measurements import Evaluation, Failed, Fault, Measurement, TrainRun
+from bsadvise.model.commands import Evaluate, Train, TrialOrigin
+from bsadvise.model.measurements import Evaluation, Failed, Fault, Measurement, TrainRun
+
 from advisor.estimators.learning_curve import LearningCurve
 from advisor.estimators.scaling_rules import scale_learning_rate
 from advisor.estimators.training_curve import training_curve

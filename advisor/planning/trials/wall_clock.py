@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from advisor.domain.commands import Evaluate, Train
-from advisor.domain.measurements import Evaluation, Measurement, TrainRun
+from bsadvise.model.commands import Evaluate, Train
+from bsadvise.model.measurements import Evaluation, Measurement, TrainRun
+
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost

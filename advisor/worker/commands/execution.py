@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from advisor.domain.commands import (
+from bsadvise.model.commands import (
     Command,
     CompareOrders,
     Evaluate,
@@ -20,8 +20,9 @@ from advisor.domain.commands import (
     Train,
     Verify,
 )
-from advisor.domain.device import Device
-from advisor.domain.measurements import Failed, Fault, FaultCode, Figures, Outcome
+from bsadvise.model.device import Device
+from bsadvise.model.measurements import Failed, Fault, FaultCode, Figures, Outcome
+
 from advisor.messages import from_message
 from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.commands.inspection import inspect_task

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import torch
+from bsadvise.model.task import TaskProfile
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from advisor.domain.task import TaskProfile
 from advisor.worker.loop.compiling import is_compiled
 from advisor.worker.loop.session import Workshop
 from advisor.worker.loop.step import TrainingStep

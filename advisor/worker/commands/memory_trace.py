@@ -6,11 +6,11 @@ import itertools
 from typing import Any
 
 import torch
+from bsadvise.model.commands import Lever, TraceMemory
+from bsadvise.model.measurements import MemoryTrace
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from advisor.domain.commands import Lever, TraceMemory
-from advisor.domain.measurements import MemoryTrace
 from advisor.estimators.cuda_allocator import CachingAllocator
 from advisor.worker.loop.allocation_tracker import Accountant
 from advisor.worker.loop.compiling import is_compiled

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from statistics import fmean
 
+from bsadvise.model.commands import RangeTest
+from bsadvise.model.measurements import RangeRun
 from torch import Tensor
 from torch.optim import Optimizer
 
-from advisor.domain.commands import RangeTest
-from advisor.domain.measurements import RangeRun
 from advisor.worker.commands.training import seed_rung, take_steps
 from advisor.worker.loop.session import Workshop
 

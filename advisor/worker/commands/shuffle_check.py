@@ -6,8 +6,9 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from advisor.domain.commands import CompareOrders
-from advisor.domain.measurements import GradientNorms, OrderComparison
+from bsadvise.model.commands import CompareOrders
+from bsadvise.model.measurements import GradientNorms, OrderComparison
+
 from advisor.worker.data.source import DataSource
 from advisor.worker.loop.noise import NoiseMeter
 from advisor.worker.loop.session import Workshop

@@ -9,9 +9,9 @@ from contextlib import closing
 from typing import Any
 
 import torch
+from bsadvise.model.commands import RunStep, Verify
+from bsadvise.model.measurements import StepRun, Verification
 
-from advisor.domain.commands import RunStep, Verify
-from advisor.domain.measurements import StepRun, Verification
 from advisor.worker.commands.timing import StepTimer
 from advisor.worker.data.source import DataSource
 from advisor.worker.loop.allocation_tracker import Accountant

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-from advisor.domain.commands import TimeLoader, TimeSteps
-from advisor.domain.measurements import LoaderTimes, StepTimes
+from bsadvise.model.commands import TimeLoader, TimeSteps
+from bsadvise.model.measurements import LoaderTimes, StepTimes
+
 from advisor.worker.loop.contention import processor_wait_s
 from advisor.worker.loop.session import Workshop, entered
 from advisor.worker.loop.step import Phase, StepObserver

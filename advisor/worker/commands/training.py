@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 
-from advisor.domain.commands import RangeTest, Train
-from advisor.domain.measurements import TrainRun
+from bsadvise.model.commands import RangeTest, Train
+from bsadvise.model.measurements import TrainRun
+
 from advisor.worker.loop.checkpoints import Checkpoints
 from advisor.worker.loop.evaluation import held_out_loss
 from advisor.worker.loop.noise import NoiseMeter

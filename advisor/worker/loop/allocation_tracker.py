@@ -14,11 +14,11 @@ from enum import IntEnum
 from typing import Any, Self
 
 import torch
+from bsadvise.model.measurements import MemoryParts
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from advisor.domain.measurements import MemoryParts
 from advisor.domain.units import format_bytes
 from advisor.estimators.cuda_allocator import BLOCK_BYTES, Block, CachingAllocator
 from advisor.worker.loop.step import Phase, StepObserver

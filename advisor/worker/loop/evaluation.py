@@ -8,10 +8,10 @@ from contextlib import closing
 from typing import Any
 
 import torch
+from bsadvise.model.commands import Evaluate
+from bsadvise.model.measurements import Evaluation
 from torch import Tensor
 
-from advisor.domain.commands import Evaluate
-from advisor.domain.measurements import Evaluation
 from advisor.worker.data.source import HeldOutLoader
 from advisor.worker.loop.checkpoints import Checkpoints
 from advisor.worker.loop.session import Workshop

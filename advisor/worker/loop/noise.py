@@ -18,10 +18,10 @@ from contextlib import ExitStack
 from typing import Any, Self
 
 import torch
+from bsadvise.model.measurements import GradientNorms
+from bsadvise.model.task import OptimizerFamily
 from torch import Tensor
 
-from advisor.domain.measurements import GradientNorms
-from advisor.domain.task import OptimizerFamily
 from advisor.worker.loop.step import Phase, StepObserver, TrainingStep
 from advisor.worker.user.optimizers import family_of
 

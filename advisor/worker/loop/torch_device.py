@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import torch
-
-from advisor.domain.device import Device, DeviceKind
+from bsadvise.model.device import Device, DeviceKind
 
 
 class Placement:

@@ -17,9 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from advisor.domain.commands import Command
-from advisor.domain.device import Device, DeviceKind
-from advisor.domain.measurements import Failed, Fault, FaultCode, Outcome
+from bsadvise.model.commands import Command
+from bsadvise.model.device import Device, DeviceKind
+from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome
+
 from advisor.messages import from_message
 from advisor.pipe.framing import PIPE_LOST_EXIT_CODE, PipeClosed, frame, receive
 from advisor.pipe.unions import command_of, outcome_message

@@ -7,10 +7,9 @@ from functools import partial
 from typing import Any
 
 import torch
+from bsadvise.model.commands import Lever
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-
-from advisor.domain.commands import Lever
 
 _LEAST_8_BIT_ELEMENTS = 4096
 _VALUES_A_SCALE = 256

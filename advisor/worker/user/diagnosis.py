@@ -6,7 +6,8 @@ import re
 import traceback
 from pathlib import Path
 
-from advisor.domain.measurements import Fault, FaultCode
+from bsadvise.model.measurements import Fault, FaultCode
+
 from advisor.worker.user.fixes import likely_fix
 
 _WORKER_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>\S+)')

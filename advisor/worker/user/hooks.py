@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from advisor.domain.measurements import Fault, FaultCode
+from bsadvise.model.measurements import Fault, FaultCode
+
 from advisor.worker.user.default_loss import NoDefaultLoss
 from advisor.worker.user.diagnosis import explain
 from advisor.worker.user.oom import out_of_memory

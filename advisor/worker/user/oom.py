@@ -10,8 +10,7 @@ import errno
 import re
 
 import torch
-
-from advisor.domain.measurements import OutOfMemory
+from bsadvise.model.measurements import OutOfMemory
 
 _DEVICE_WORDS = re.compile(
     r"(CUDA|HIP|MPS|XPU|cuda|accelerator)[^\n]{0,80}out of memory"

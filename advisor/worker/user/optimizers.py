@@ -5,8 +5,7 @@ from __future__ import annotations
 import inspect
 
 import torch
-
-from advisor.domain.task import OptimizerFamily, OptimizerProfile
+from bsadvise.model.task import OptimizerFamily, OptimizerProfile
 
 _ADAM_LIKE = (
     torch.optim.Adam,

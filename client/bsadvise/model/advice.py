@@ -1,4 +1,4 @@
-"""The answer: the recommended setting and what it rests on, or why there is none."""
+"""The answer."""
 
 from __future__ import annotations
 

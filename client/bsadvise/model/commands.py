@@ -1,4 +1,8 @@
-"""What a worker can be asked to measure."""
+"""What the planner can ask a worker to measure.
+
+A command is complete in itself: a worker that has just been started can carry it out with
+nothing but the user's code and the job's checkpoints.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +142,7 @@ class Train(Tagged):
         evaluation_steps: Steps of this command after which to measure the held-out loss as
             well, rising, each below step_count. At the end it is always measured.
         stop_after_s: Seconds after which to take no further step, measure and answer; None to
-            take them all.
+            take them all. It keeps the budget where steps turn out slower than they were timed.
         first_sample: Position in the data order at which to begin, samples.
         start_checkpoint: Name of the checkpoint to begin from; None for fresh weights.
         save_checkpoint: Name under which to keep the end; None to keep nothing.
@@ -170,6 +174,11 @@ class Train(Tagged):
     origin: TrialOrigin | None = None
     target_loss: float | None = None
     replicate: int = 0
+
+    @property
+    def effective_batch_size(self) -> int:
+        """Samples a step on one device."""
+        return self.micro_batch_size * self.accumulation_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +242,13 @@ class RangeTest(Tagged):
     step_count: int
     stop_after_s: float | None = None
 
+    @property
+    def factor(self) -> float:
+        """How many times the rate of one step is that of the step before."""
+        ratio = self.largest_learning_rate / self.smallest_learning_rate
+        growth: float = ratio ** (1 / (self.step_count - 1))
+        return growth
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareOrders(Tagged):
@@ -268,3 +284,31 @@ Command = (
     | RangeTest
     | CompareOrders
 )
+
+_STAGES: dict[type, Stage] = {
+    InspectTask: Stage.INSPECT,
+    TraceMemory: Stage.MEMORY,
+    RunStep: Stage.MEMORY,
+    TimeSteps: Stage.THROUGHPUT,
+    TimeLoader: Stage.THROUGHPUT,
+    Evaluate: Stage.TRUNK,
+    Verify: Stage.VERIFY,
+    RangeTest: Stage.TRUNK,
+    CompareOrders: Stage.TRUNK,
+}
+
+
+def stage_of(command: Command) -> Stage:
+    """Return the stage that a command belongs to."""
+    if isinstance(command, Train):
+        return Stage.TRUNK if command.trial is None else Stage.BRANCHES
+    return _STAGES[type(command)]
+
+
+def needs_fresh_process(command: Command) -> bool:
+    """Return whether a command must find a process in which nothing has run before.
+
+    A process that has run out of memory, or has cached blocks of another size, no longer
+    shows what the user's own process will see.
+    """
+    return isinstance(command, RunStep | Verify)

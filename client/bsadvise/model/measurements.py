@@ -1,4 +1,4 @@
-"""The log of a recommendation: what was measured, and what came back."""
+"""What comes back from a worker: figures, or the way in which a command failed."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ class TrainRun(Tagged):
     """One stretch of training.
 
     Attributes:
-        step_count: Optimizer steps taken; fewer than asked for when the loss diverged or the
-            command's stop_after_s had passed.
+        step_count: Optimizer steps taken; fewer than asked for when the loss diverged, the
+            command's stop_after_s had passed or its target_loss was reached.
         sample_count: Samples seen.
         train_losses: Training loss, at most 64 evenly spaced means over the stretch.
         earlier_losses: Held-out loss after each of the command's evaluation_steps that was
@@ -162,6 +162,21 @@ class Verification(Tagged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RangeRun(Tagged):
+    """What training did while its learning rate grew.
+
+    Attributes:
+        learning_rates: η of each step whose loss was finite, rising.
+        train_losses: Training loss of each of them, before the step was taken.
+        diverged: Whether it ended early because the loss had risen for good or was not finite.
+    """
+
+    learning_rates: tuple[float, ...]
+    train_losses: tuple[float, ...]
+    diverged: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderComparison(Tagged):
     """Gradient norms of batches in the stored order and in shuffled ones.
 
@@ -175,6 +190,20 @@ class OrderComparison(Tagged):
 
     stored: GradientNorms | None = None
     shuffled: GradientNorms | None = None
+
+
+Figures = (
+    TaskProfile
+    | MemoryTrace
+    | StepRun
+    | StepTimes
+    | LoaderTimes
+    | TrainRun
+    | Evaluation
+    | Verification
+    | RangeRun
+    | OrderComparison
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +259,8 @@ class Fault(Value):
     def __str__(self) -> str:
         """Return where, what and what to do, as one paragraph."""
         place = f"{self.file}:{self.line}: " if self.file and self.line else ""
-        hook = f"in {self.hook}: " if self.hook else ""
+        hook = "while it was imported: " if self.hook == "import" else f"in {self.hook}: "
+        hook = hook if self.hook else ""
         fix = f" {self.fix}" if self.fix else ""
         return f"{place}{hook}{self.message}{fix}"
 
@@ -255,36 +285,7 @@ class TimedOut(Tagged):
     hook: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RangeRun(Tagged):
-    """What training did while its learning rate grew.
-
-    Attributes:
-        learning_rates: η of each step whose loss was finite, rising.
-        train_losses: Training loss of each of them, before the step was taken.
-        diverged: Whether it ended early because the loss had risen for good or was not finite.
-    """
-
-    learning_rates: tuple[float, ...]
-    train_losses: tuple[float, ...]
-    diverged: bool = False
-
-
-Outcome = (
-    TaskProfile
-    | MemoryTrace
-    | StepRun
-    | StepTimes
-    | LoaderTimes
-    | TrainRun
-    | Evaluation
-    | Verification
-    | RangeRun
-    | OrderComparison
-    | OutOfMemory
-    | Failed
-    | TimedOut
-)
+Outcome = Figures | OutOfMemory | Failed | TimedOut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,3 +307,7 @@ class Measurement(Value):
     wall_s: float
     drift_bytes: int = 0
     mean_power_w: float | None = None
+
+
+Log = tuple[Measurement, ...]
+"""All measurements of one recommendation, oldest first."""

@@ -1,4 +1,4 @@
-"""A recommendation as the daemon keeps it, and the events that tell of it."""
+"""A recommendation as a resource: its states, its life and the events that tell of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,13 @@ class State(StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether nothing more will happen."""
-        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+        return self in _FINAL
+
+
+_FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
+
+LOCAL = "local"
+"""The principal of who comes through the daemon's own unix socket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +71,8 @@ class Recommendation(Value):
         cancel_requested: Whether its client has asked for it to stop.
         advice: The answer; on a cancelled one the best so far, where there is any.
         refusal: Why there is none.
-        principal: Whom it is for; "local" for who comes through the daemon's own socket.
-        waiting: Where it stands while it is QUEUED; not told in lists.
+        principal: Whom it is for.
+        waiting: Where it stands while it is QUEUED; told when it is read alone, never stored.
     """
 
     recommendation_id: str
@@ -80,7 +86,7 @@ class Recommendation(Value):
     cancel_requested: bool = False
     advice: Advice | None = None
     refusal: Refusal | None = None
-    principal: str = ""
+    principal: str = LOCAL
     waiting: Waiting | None = None
 
 

@@ -1,14 +1,13 @@
-"""What a user asks for, and how it goes onto the wire."""
+"""What a user asks for: a model file, a device, and the limits within which to advise."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from bsadvise.model.values import Value
-from bsadvise.v1 import recommendation_pb2
 
 
 class Objective(StrEnum):
@@ -29,10 +28,13 @@ class Objective(StrEnum):
 
 
 class Priority(StrEnum):
-    """Which of a principal's recommendations comes first; nobody goes before others by it."""
+    """Which of a principal's recommendations comes first.
+
+    Nobody goes before others by it; with LOW one steps back behind everybody's other work.
+    """
 
     LOW = "low"
-    """When nothing else waits for the device, be it others' work."""
+    """When nothing else waits for the device."""
     NORMAL = "normal"
     """In order of creation."""
     HIGH = "high"
@@ -54,7 +56,7 @@ class Source(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdviceRequest(Value):
-    """One request for advice; None where the daemon was left to choose.
+    """One request for advice.
 
     Attributes:
         source: The user's code.
@@ -78,19 +80,19 @@ class AdviceRequest(Value):
     """
 
     source: Source
-    device: str | None = None
+    device: str = "auto"
     memory_limit_bytes: int | None = None
     margin_bytes: int | None = None
-    world_size: int | None = None
+    world_size: int = 1
     effective_batch_size: int | None = None
-    objective: Objective | None = None
+    objective: Objective = Objective.TIME
     target_loss: float | None = None
-    budget_s: float | None = None
+    budget_s: float = 60.0
     max_trials: int | None = None
-    seed: int | None = None
-    use_cache: bool | None = None
+    seed: int = 0
+    use_cache: bool = True
     build_kwargs: Mapping[str, str] = field(default_factory=dict)
-    priority: Priority | None = None
+    priority: Priority = Priority.NORMAL
     python: str | None = None
     device_hour_price: float | None = None
 
@@ -116,24 +118,3 @@ class AdviceOptions(TypedDict, total=False):
     priority: Priority | str | None
     python: str | None
     device_hour_price: float | None
-
-
-def make_request(source: Source, options: AdviceOptions) -> recommendation_pb2.AdviceRequest:
-    """Return the message that asks for advice.
-
-    Raises:
-        TypeError: There is no such option.
-        ValueError: There is no such objective, or no such priority.
-    """
-    unknown = options.keys() - AdviceOptions.__annotations__.keys()
-    if unknown:
-        raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
-    fields: dict[str, Any] = dict(options)
-    if fields.get("objective") is not None:
-        fields["objective"] = f"OBJECTIVE_{Objective(fields['objective']).name}"
-    if fields.get("priority") is not None:
-        fields["priority"] = f"PRIORITY_{Priority(fields['priority']).name}"
-    return recommendation_pb2.AdviceRequest(
-        source=recommendation_pb2.Source(digest=source.digest, entry_path=source.entry_path),
-        **fields,
-    )

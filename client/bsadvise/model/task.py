@@ -1,4 +1,4 @@
-"""What inspecting a model file finds."""
+"""What inspecting a model file finds: the task as the planner sees it."""
 
 from __future__ import annotations
 

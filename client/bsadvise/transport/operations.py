@@ -26,11 +26,11 @@ from bsadvise.model.errors import (
 )
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Event, Recommendation, Waiting
-from bsadvise.model.request import AdviceOptions, Source, make_request
+from bsadvise.model.request import AdviceOptions, Source
 from bsadvise.model.token import Scope, Token
-from bsadvise.model.values import from_message
 from bsadvise.source.bundle import Bundle, collect
 from bsadvise.transport import rpcs
+from bsadvise.transport.decoding import from_message
 from bsadvise.transport.effects import (
     Emit,
     Flow,
@@ -43,6 +43,7 @@ from bsadvise.transport.effects import (
     Unary,
     Work,
 )
+from bsadvise.transport.requests import make_request
 from bsadvise.v1 import (
     device_service_pb2,
     memory_service_pb2,

@@ -1,0 +1,116 @@
+"""What must hold of commands that crosses into the daemon."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bsadvise.model.commands import (
+    CompareOrders,
+    Evaluate,
+    InspectTask,
+    RangeTest,
+    RunStep,
+    TimeLoader,
+    TimeSteps,
+    TraceMemory,
+    Train,
+    Verify,
+)
+
+from advisor.domain.validation.quantities import above, at_least, finite
+
+
+def _check_inspect_task(value: InspectTask) -> None:
+    above("time_limit_s", value.time_limit_s, 0)
+
+
+def _check_trace_memory(value: TraceMemory) -> None:
+    above("time_limit_s", value.time_limit_s, 0)
+    at_least("micro_batch_size", value.micro_batch_size, 1)
+    at_least("accumulation_steps", value.accumulation_steps, 1)
+
+
+def _check_run_step(value: RunStep) -> None:
+    above("time_limit_s", value.time_limit_s, 0)
+    at_least("micro_batch_size", value.micro_batch_size, 1)
+    at_least("accumulation_steps", value.accumulation_steps, 1)
+
+
+def _check_time_steps(value: TimeSteps) -> None:
+    above("time_limit_s", value.time_limit_s, 0)
+    at_least("micro_batch_size", value.micro_batch_size, 1)
+    above("measure_s", value.measure_s, 0)
+
+
+def _check_time_loader(value: TimeLoader) -> None:
+    above("time_limit_s", value.time_limit_s, 0)
+    at_least("batch_size", value.batch_size, 1)
+    above("measure_s", value.measure_s, 0)
+
+
+def _check_train(value: Train) -> None:
+    above("time_limit_s", value.time_limit_s, 0)
+    at_least("micro_batch_size", value.micro_batch_size, 1)
+    at_least("accumulation_steps", value.accumulation_steps, 1)
+    above("learning_rate", value.learning_rate, 0)
+    at_least("step_count", value.step_count, 1)
+    at_least("evaluation_batch_size", value.evaluation_batch_size, 1)
+    above("stop_after_s", value.stop_after_s, 0)
+    at_least("first_sample", value.first_sample, 0)
+    at_least("trial", value.trial, 0)
+    at_least("rung", value.rung, 0)
+    finite("target_loss", value.target_loss)
+    at_least("replicate", value.replicate, 0)
+    marks = (0, *value.evaluation_steps, value.step_count)
+    if any(left >= right for left, right in itertools.pairwise(marks)):
+        raise ValueError("evaluation_steps must rise from above 0 to below step_count")
+    if value.measure_noise and value.accumulation_steps < 2:
+        raise ValueError("measure_noise needs accumulation_steps of at least 2")
+
+
+def _check_evaluate(value: Evaluate) -> None:
+    above("time_limit_s", value.time_limit_s, 0)
+    at_least("evaluation_batch_size", value.evaluation_batch_size, 1)
+
+
+def _check_verify(value: Verify) -> None:
+    above("time_limit_s", value.time_limit_s, 0)
+    at_least("micro_batch_size", value.micro_batch_size, 1)
+    at_least("accumulation_steps", value.accumulation_steps, 1)
+    above("learning_rate", value.learning_rate, 0)
+    at_least("step_count", value.step_count, 1)
+
+
+def _check_range_test(value: RangeTest) -> None:
+    above("time_limit_s", value.time_limit_s, 0)
+    at_least("micro_batch_size", value.micro_batch_size, 1)
+    at_least("accumulation_steps", value.accumulation_steps, 1)
+    above("smallest_learning_rate", value.smallest_learning_rate, 0)
+    above("largest_learning_rate", value.largest_learning_rate, value.smallest_learning_rate)
+    at_least("step_count", value.step_count, 2)
+    above("stop_after_s", value.stop_after_s, 0)
+
+
+def _check_compare_orders(value: CompareOrders) -> None:
+    above("time_limit_s", value.time_limit_s, 0)
+    at_least("batch_size", value.batch_size, 2)
+    at_least("batch_count", value.batch_count, 3)
+    at_least("shuffle_count", value.shuffle_count, 1)
+    at_least("most_read_samples", value.most_read_samples, value.batch_size * value.batch_count)
+
+
+CHECKS: Mapping[type, Callable[[Any], None]] = {
+    InspectTask: _check_inspect_task,
+    TraceMemory: _check_trace_memory,
+    RunStep: _check_run_step,
+    TimeSteps: _check_time_steps,
+    TimeLoader: _check_time_loader,
+    Train: _check_train,
+    Evaluate: _check_evaluate,
+    Verify: _check_verify,
+    RangeTest: _check_range_test,
+    CompareOrders: _check_compare_orders,
+}
+"""By class, what raises ValueError for a value that cannot be."""

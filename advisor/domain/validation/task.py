@@ -1,0 +1,40 @@
+"""What must hold of an inspected task that crosses into the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bsadvise.model.task import (
+    OptimizerProfile,
+    TaskProfile,
+)
+
+from advisor.domain.validation.quantities import above, at_least, finite, is_bytes
+
+
+def _check_optimizer_profile(value: OptimizerProfile) -> None:
+    rates = (value.default_learning_rate, value.weight_decay, value.momentum, value.epsilon)
+    finite("optimizer's setting", *rates, *value.betas)
+
+
+def _check_task_profile(value: TaskProfile) -> None:
+    at_least("parameter_count", value.parameter_count, 0)
+    at_least("trainable_parameter_count", value.trainable_parameter_count, 0)
+    is_bytes("parameter_bytes", value.parameter_bytes)
+    is_bytes("buffer_bytes", value.buffer_bytes)
+    is_bytes("device_free_bytes", value.device_free_bytes)
+    at_least("num_workers", value.num_workers, 0)
+    at_least("cpu_count", value.cpu_count, 1)
+    at_least("longest_sample", value.longest_sample, 0)
+    at_least("dataset_size", value.dataset_size, 1)
+    at_least("evaluation_size", value.evaluation_size, 0)
+    at_least("reference_batch_size", value.reference_batch_size, 1)
+    above("reference_learning_rate", value.reference_learning_rate, 0)
+
+
+CHECKS: Mapping[type, Callable[[Any], None]] = {
+    OptimizerProfile: _check_optimizer_profile,
+    TaskProfile: _check_task_profile,
+}
+"""By class, what raises ValueError for a value that cannot be."""

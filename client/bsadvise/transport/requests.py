@@ -1,0 +1,29 @@
+"""How a request goes onto the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bsadvise.model.request import AdviceOptions, Objective, Priority, Source
+from bsadvise.v1 import recommendation_pb2
+
+
+def make_request(source: Source, options: AdviceOptions) -> recommendation_pb2.AdviceRequest:
+    """Return the message that asks for advice.
+
+    Raises:
+        TypeError: There is no such option.
+        ValueError: There is no such objective, or no such priority.
+    """
+    unknown = options.keys() - AdviceOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
+    fields: dict[str, Any] = dict(options)
+    if fields.get("objective") is not None:
+        fields["objective"] = f"OBJECTIVE_{Objective(fields['objective']).name}"
+    if fields.get("priority") is not None:
+        fields["priority"] = f"PRIORITY_{Priority(fields['priority']).name}"
+    return recommendation_pb2.AdviceRequest(
+        source=recommendation_pb2.Source(digest=source.digest, entry_path=source.entry_path),
+        **fields,
+    )
