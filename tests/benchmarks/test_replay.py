@@ -15,16 +15,22 @@ from rich.console import Console
 
 from advisor.planning.trials import ranking
 from advisor.ports.proposer import Point, Study, TrialRecord
+from benchmarks import reference_start
 from benchmarks import replay as replay_command
-from benchmarks import trunk as trunk_command
 from benchmarks.regret_bench.found import Setting
 from benchmarks.regret_bench.recording import Recording, Run
+from benchmarks.regret_bench.reference_start import (
+    SHARES,
+    candidates,
+    judge,
+    rank_correlation,
+    screen,
+)
 from benchmarks.regret_bench.replayed import ReplayedTrainer
 from benchmarks.regret_bench.replaying import Replay, replay, search
 from benchmarks.regret_bench.surface import Surface
 from benchmarks.regret_bench.target import CAP
 from benchmarks.regret_bench.trainer import Trainer
-from benchmarks.regret_bench.trunks import SHARES, candidates, judge, rank_correlation, screen
 from benchmarks.regret_bench.variants import (
     ALL,
     RandomProposer,
@@ -301,24 +307,24 @@ class TestTrunks:
         assert one.ratio == pytest.approx(1.0)
         assert one.rank_correlation == pytest.approx(1.0)
 
-    def test_trials_from_a_trunk_go_on_where_it_ended_with_rates_of_their_own(self) -> None:
+    def test_trials_from_the_reference_resume_its_state_with_rates_of_their_own(self) -> None:
         trainer = TracingTrainer(SURFACE)
         screenings = list(screen(SURFACE, trainer))
         assert [(one.start, one.share) for one in screenings] == [
-            (start, share) for share in SHARES for start in ("fresh", "trunk")
+            (start, share) for share in SHARES for start in ("fresh", "reference")
         ]
-        branches = [command for command in trainer.commands if command.start_checkpoint]
-        trunks = [command for command in trainer.commands if command.save_checkpoint]
-        assert len(trunks) == len(SHARES)
-        assert {branch.first_sample for branch in branches} == {
-            trunk.step_count * trunk.micro_batch_size for trunk in trunks
+        trials = [command for command in trainer.commands if command.start_checkpoint]
+        references = [command for command in trainer.commands if command.save_checkpoint]
+        assert len(references) == len(SHARES)
+        assert {trial.first_sample for trial in trials} == {
+            run.step_count * run.micro_batch_size for run in references
         }
-        settings = {Setting(b.micro_batch_size, b.learning_rate) for b in branches}
+        settings = {Setting(b.micro_batch_size, b.learning_rate) for b in trials}
         assert settings == set(candidates(RECORDING))
 
     def test_table_has_a_row_for_each_start_and_share(self) -> None:
         screenings = list(screen(SURFACE, ReplayedTrainer(SURFACE)))
-        assert trunk_command.table(screenings).row_count == 2 * len(SHARES)
-        told = trunk_command.document(screenings)["screenings"]
+        assert reference_start.table(screenings).row_count == 2 * len(SHARES)
+        told = reference_start.document(screenings)["screenings"]
         assert isinstance(told, list)
         assert len(told) == len(screenings)

@@ -1,7 +1,7 @@
-"""Trials from fresh weights against trials from a trunk: which tells better what to recommend.
+"""Trials from fresh weights against trials from the reference run's weights: which predict better.
 
-g        seconds that every trial is trained for, over T of the oracle
-trunk    the reference recipe, trained for g·T; trials that start from it go on where it ended
+g            seconds that every trial is trained for, over T, the oracle's time to target
+"reference"  start: weights and optimizer state of the reference recipe, trained for g·T
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ SHARES = (0.05, 0.1, 0.2)
 """The g that are tried."""
 
 _BATCH_FACTOR = 4
-_TRUNK = "trunk"
+_REFERENCE = "reference"
 
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """What short trainings of all candidates told.
+    """What short trainings of all candidates predicted.
 
     Attributes:
         workload: Its name.
-        start: From where the trials started, "fresh" or "trunk".
+        start: From where the trials started, "fresh" or "reference".
         share: g.
         chosen: The setting whose held-out loss was lowest.
         ratio: Its time to the target over the oracle's.
@@ -50,7 +50,7 @@ class Screening:
 
 
 def screen(surface: Surface, trainer: Trainer) -> Iterator[Screening]:
-    """Train all candidates, once for each g from either start, and yield what they told."""
+    """Train all candidates, once for each g from either start, and yield how well they predict."""
     settings = candidates(surface.recording)
     durations_s = [share * surface.oracle_s for share in SHARES]
     fresh = {
@@ -59,7 +59,9 @@ def screen(surface: Surface, trainer: Trainer) -> Iterator[Screening]:
     }
     for index, (share, duration_s) in enumerate(zip(SHARES, durations_s, strict=True)):
         yield judge(surface, "fresh", share, {s: losses[index] for s, losses in fresh.items()})
-        yield judge(surface, "trunk", share, _from_trunk(surface, trainer, settings, duration_s))
+        yield judge(
+            surface, _REFERENCE, share, _from_reference(surface, trainer, settings, duration_s)
+        )
 
 
 def candidates(recording: Recording) -> list[Setting]:
@@ -73,7 +75,7 @@ def candidates(recording: Recording) -> list[Setting]:
 
 
 def judge(surface: Surface, start: str, share: float, losses: Mapping[Setting, float]) -> Screening:
-    """Return what the losses of trials told, by what the recording knows."""
+    """Return how well losses of trials predict the recorded times to target."""
     chosen = min(losses, key=lambda setting: losses[setting])
     ratios = [surface.ratio(setting) for setting in losses]
     return Screening(
@@ -97,17 +99,17 @@ def _ranks(values: Sequence[float]) -> np.ndarray:
     return mean_ranks[place]
 
 
-def _from_trunk(
+def _from_reference(
     surface: Surface, trainer: Trainer, settings: Sequence[Setting], duration_s: float
 ) -> dict[Setting, float]:
     reference = reference_setting(surface.recording)
-    trunk_steps = _steps(surface, reference, duration_s)
-    _losses(trainer, reference, [trunk_steps], save=_TRUNK)
-    seen = trunk_steps * reference.batch_size
+    reference_steps = _steps(surface, reference, duration_s)
+    _losses(trainer, reference, [reference_steps], save=_REFERENCE)
+    seen = reference_steps * reference.batch_size
 
     def loss(setting: Setting) -> float:
         steps = [_steps(surface, setting, duration_s)]
-        return _losses(trainer, setting, steps, start=_TRUNK, first_sample=seen)[0]
+        return _losses(trainer, setting, steps, start=_REFERENCE, first_sample=seen)[0]
 
     return {setting: loss(setting) for setting in settings}
 
@@ -119,7 +121,7 @@ def _steps(surface: Surface, setting: Setting, duration_s: float) -> int:
 def _losses(
     trainer: Trainer,
     setting: Setting,
-    looks: Sequence[int],
+    evaluation_steps: Sequence[int],
     *,
     start: str | None = None,
     first_sample: int = 0,
@@ -129,7 +131,7 @@ def _losses(
 
     A checkpoint holds the optimizer's state and none of its settings: the rate is the trial's own.
     """
-    *marks, last = sorted(set(looks))
+    *marks, last = sorted(set(evaluation_steps))
     command = Train(
         time_limit_s=LIMIT_S,
         micro_batch_size=setting.batch_size,
@@ -145,4 +147,4 @@ def _losses(
     run = trainer.ask(command, TrainRun)
     end = () if run.held_out_loss is None else (run.held_out_loss,)
     seen = dict(zip((*marks, last), (*run.earlier_losses, *end), strict=False))
-    return [seen.get(look, math.inf) for look in looks]
+    return [seen.get(step, math.inf) for step in evaluation_steps]

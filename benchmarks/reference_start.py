@@ -1,7 +1,8 @@
-"""Whether trials should start from a warm trunk: ``python -m benchmarks.trunk``.
+"""Whether trials should start from the reference run's weights.
 
-All candidates are trained for a small part of the oracle's time, from fresh weights and from where
-the reference recipe has come to in as long, and the one with the lowest loss is chosen. The
+Run as ``python -m benchmarks.reference_start``. All candidates are trained for a small part of the
+oracle's time, from fresh weights and from the weights of the reference recipe after as long, and
+the one with the lowest loss is chosen. The
 recordings of ``benchmarks.regret`` tell how long the choice takes to the target.
 """
 
@@ -24,12 +25,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from benchmarks.memory_bench.machine import describe_machine
 from benchmarks.regret_bench.recording import path_of, read_recording
+from benchmarks.regret_bench.reference_start import Screening, screen
 from benchmarks.regret_bench.surface import Surface
 from benchmarks.regret_bench.trainer import Trainer
-from benchmarks.regret_bench.trunks import Screening, screen
 from benchmarks.regret_bench.workloads import DEVELOPMENT, WORKLOADS
 
-RESULTS = Path(__file__).parent / "results" / "trunk.json"
+RESULTS = Path(__file__).parent / "results" / "reference_start.json"
 SEED = 0
 
 
@@ -70,7 +71,7 @@ def table(screenings: Sequence[Screening]) -> Table:
 def document(screenings: Sequence[Screening]) -> dict[str, object]:
     """Return what the JSON file holds."""
     return {
-        "command": "python -m benchmarks.trunk",
+        "command": "python -m benchmarks.reference_start",
         "machine": describe_machine(("bsadvise", "torch")),
         "seed": SEED,
         "screenings": [
@@ -95,7 +96,9 @@ def _cell(ratio: float, correlation: float) -> str:
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     names = [workload.name for workload in (*WORKLOADS, *DEVELOPMENT)]
     tuned = [workload.name for workload in WORKLOADS if not workload.is_held_out]
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.trunk", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.reference_start", description=__doc__
+    )
     parser.add_argument(
         "workloads",
         nargs="*",
