@@ -12,6 +12,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bsadvise.paths import normalise
+
 from advisor.config.settings import ConfigError, Settings
 from advisor.config.values import PARSERS
 
@@ -77,7 +79,7 @@ def _find_file(environment: Mapping[str, str], config_path: Path | None) -> Path
     if config_path is None and environment.get(variable):
         config_path = Path(environment[variable])
     if config_path is not None:
-        return config_path
+        return normalise(config_path)
     home = _directory(environment, "XDG_CONFIG_HOME", ".config")
     places = (Path(FILE_NAME), home / "bsadvise" / FILE_NAME)
     return next((place for place in places if place.is_file()), None)

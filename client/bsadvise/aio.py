@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -32,6 +31,7 @@ from bsadvise.flows import (
 )
 from bsadvise.launcher import Connection, connect
 from bsadvise.measurements import Measurement
+from bsadvise.paths import normalise
 from bsadvise.recommendation import Event, Recommendation
 from bsadvise.request import AdviceOptions, Source
 from bsadvise.token import Scope, Token
@@ -66,7 +66,7 @@ class AsyncClient:
         **options: Unpack[AdviceOptions],
     ) -> Advice:
         """Return advice on a model file; see ``Client.recommend``."""
-        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
+        task = calls.Task(normalise(model_path), [normalise(path) for path in include], options)
         return await self._run(calls.recommend(task, request_id, self._reconnect_s), on_event)
 
     async def create_recommendation(
@@ -78,7 +78,7 @@ class AsyncClient:
         **options: Unpack[AdviceOptions],
     ) -> Recommendation:
         """Ask for advice and return at once; see ``Client.create_recommendation``."""
-        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
+        task = calls.Task(normalise(model_path), [normalise(path) for path in include], options)
         return await self._run(calls.create(task, request_id))
 
     async def estimate_memory(
@@ -90,14 +90,16 @@ class AsyncClient:
         **options: Unpack[AdviceOptions],
     ) -> MemoryEstimate:
         """Predict what fits, without running it; see ``Client.estimate_memory``."""
-        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
+        task = calls.Task(normalise(model_path), [normalise(path) for path in include], options)
         return await self._run(calls.estimate_memory(task, limit_s))
 
     async def upload(
         self, model_path: str | PathLike[str], *, include: Sequence[str | PathLike[str]] = ()
     ) -> Source:
         """Send a model file with what it needs, unless the daemon has it."""
-        return await self._run(calls.upload(Path(model_path), [Path(path) for path in include]))
+        return await self._run(
+            calls.upload(normalise(model_path), [normalise(path) for path in include])
+        )
 
     async def get(self, recommendation_id: str) -> Recommendation:
         """Return a recommendation as it is now."""

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -32,6 +31,7 @@ from bsadvise.flows import (
 )
 from bsadvise.launcher import Connection, connect
 from bsadvise.measurements import Measurement
+from bsadvise.paths import normalise
 from bsadvise.recommendation import Event, Recommendation
 from bsadvise.request import AdviceOptions, Source
 from bsadvise.token import Scope, Token
@@ -90,7 +90,7 @@ class Client:
         Raises:
             BsadviseError: There is no advice; the class says why.
         """
-        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
+        task = calls.Task(normalise(model_path), [normalise(path) for path in include], options)
         return self._run(calls.recommend(task, request_id, self._reconnect_s), on_event)
 
     def create_recommendation(
@@ -102,7 +102,7 @@ class Client:
         **options: Unpack[AdviceOptions],
     ) -> Recommendation:
         """Ask for advice and return at once; arguments as for ``recommend``."""
-        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
+        task = calls.Task(normalise(model_path), [normalise(path) for path in include], options)
         return self._run(calls.create(task, request_id))
 
     def estimate_memory(
@@ -114,14 +114,14 @@ class Client:
         **options: Unpack[AdviceOptions],
     ) -> MemoryEstimate:
         """Predict what fits, without running it; waits at most ``limit_s``."""
-        task = calls.Task(Path(model_path), [Path(path) for path in include], options)
+        task = calls.Task(normalise(model_path), [normalise(path) for path in include], options)
         return self._run(calls.estimate_memory(task, limit_s))
 
     def upload(
         self, model_path: str | PathLike[str], *, include: Sequence[str | PathLike[str]] = ()
     ) -> Source:
         """Send a model file with what it needs, unless the daemon has it."""
-        return self._run(calls.upload(Path(model_path), [Path(path) for path in include]))
+        return self._run(calls.upload(normalise(model_path), [normalise(path) for path in include]))
 
     def get(self, recommendation_id: str) -> Recommendation:
         """Return a recommendation as it is now."""

@@ -12,6 +12,7 @@ from bsadvise.cli.devices import devices
 from bsadvise.cli.doctor import doctor
 from bsadvise.cli.estimate import estimate
 from bsadvise.cli.jobs import jobs
+from bsadvise.cli.options import UserPath
 from bsadvise.cli.recommend import recommend
 from bsadvise.cli.serve import serve
 from bsadvise.cli.token import token
@@ -59,7 +60,7 @@ class Commands(click.Group):
 @click.version_option(package_name="bsadvise")
 @click.option(
     "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=UserPath(exists=True, dir_okay=False),
     envvar="BSADVISE_CONFIG",
     help=f"File of defaults.  [default: {CONFIG_NAME}, where there is one]",
 )
