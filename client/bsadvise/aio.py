@@ -48,10 +48,12 @@ class AsyncClient:
         *,
         credentials: Credentials | None = None,
         reconnect_s: float = calls.RECONNECT_S,
+        config_path: str | PathLike[str] | None = None,
     ) -> None:
         self._address = address
         self._credentials = credentials
         self._reconnect_s = reconnect_s
+        self._config_path = None if config_path is None else normalise(config_path)
         self._lock = asyncio.Lock()
         self._connection: Connection | None = None
         self._channel: grpc.aio.Channel | None = None
@@ -241,7 +243,7 @@ class AsyncClient:
         async with self._lock:
             if self._connection is None or self._channel is None:
                 self._connection = await asyncio.to_thread(
-                    connect, self._address, self._credentials
+                    connect, self._address, self._credentials, self._config_path
                 )
                 self._channel = open_aio_channel(self._connection.target)
             return self._connection, self._channel

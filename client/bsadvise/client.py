@@ -52,6 +52,7 @@ class Client:
         *,
         credentials: Credentials | None = None,
         reconnect_s: float = calls.RECONNECT_S,
+        config_path: str | PathLike[str] | None = None,
     ) -> None:
         """Make a client.
 
@@ -61,10 +62,13 @@ class Client:
             credentials: Token and certificates for a daemon elsewhere; None for what
                 ``BSADVISE_TOKEN``, ``BSADVISE_CA_FILE`` and so on say.
             reconnect_s: Seconds for which ``watch`` and ``recommend`` wait for a lost daemon.
+            config_path: What a private daemon reads its settings in; None for
+                ``BSADVISE_CONFIG``, else ``bsadvise.toml`` where there is one.
         """
         self._address = address
         self._credentials = credentials
         self._reconnect_s = reconnect_s
+        self._config_path = None if config_path is None else normalise(config_path)
         self._lock = threading.Lock()
         self._connection: Connection | None = None
         self._channel: grpc.Channel | None = None
@@ -272,6 +276,6 @@ class Client:
     def _connect(self) -> tuple[Connection, grpc.Channel]:
         with self._lock:
             if self._connection is None or self._channel is None:
-                self._connection = connect(self._address, self._credentials)
+                self._connection = connect(self._address, self._credentials, self._config_path)
                 self._channel = open_channel(self._connection.target)
             return self._connection, self._channel

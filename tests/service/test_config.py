@@ -65,6 +65,8 @@ def test_the_file_is_found_in_the_configuration_directory(tmp_path: Path) -> Non
         ("[daemon]\nmax_queued = true\n", "max_queued: must be a whole number"),
         ('[daemon]\ntls_key = "k"\n', "go together"),
         ("daemon = 3\n", "daemon must be a table"),
+        ("lease_s = 3\n", r"'lease_s' is the daemon's; it belongs into \[daemon\]"),
+        ("[client]\nseed = 1\n[daemon]\nlease = 3\n", r"\[daemon\] 'lease' is not known"),
         ("[daemon\n", "bsadvise.toml: "),
     ],
 )

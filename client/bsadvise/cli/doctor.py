@@ -15,7 +15,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from bsadvise.cli.options import address_option, open_client
+from bsadvise.cli.options import address_option, config_flags, open_client
 from bsadvise.cli.output import print_view
 from bsadvise.device import Device, DeviceKind
 from bsadvise.errors import BsadviseError
@@ -94,7 +94,7 @@ def _check_torch() -> Check:
 def _check_sandbox() -> Check:
     # The daemon's own words: what works depends on the kernel and on its settings.
     checked = subprocess.run(
-        [sys.executable, "-P", "-m", "advisor", "--check"],
+        [sys.executable, "-P", "-m", "advisor", "--check", *config_flags()],
         capture_output=True, text=True, check=False, timeout=_CHECK_LIMIT_S,
     )  # fmt: skip
     lines = checked.stderr.strip().splitlines() or [""]

@@ -62,7 +62,7 @@ class Commands(click.Group):
     "--config",
     type=UserPath(exists=True, dir_okay=False),
     envvar="BSADVISE_CONFIG",
-    help=f"File of defaults.  [default: {CONFIG_NAME}, where there is one]",
+    help=f"File of settings.  [default: {CONFIG_NAME}, where there is one]",
 )
 @click.pass_context
 def cli(ctx: click.Context, config: Path | None) -> None:

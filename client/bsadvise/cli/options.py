@@ -132,7 +132,18 @@ def open_client(address: str | None) -> Client:
     credentials = replace(Credentials.from_environment(), **files)
     if token_file is not None:
         credentials = replace(credentials, token=read_token(token_file))
-    return Client(address, credentials=credentials)
+    return Client(address, credentials=credentials, config_path=_config_path())
+
+
+def config_flags() -> tuple[str, ...]:
+    """Return what has a daemon that is started here read the file that ``--config`` names."""
+    path = _config_path()
+    return () if path is None else ("--config", str(path))
+
+
+def _config_path() -> Path | None:
+    path: Path | None = click.get_current_context().find_root().params.get("config")
+    return path
 
 
 address_option = together(
