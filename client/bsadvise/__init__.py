@@ -8,6 +8,9 @@
 
 Names are imported when they are first used: the daemon's worker reads ``bsadvise.v1`` and must
 not find itself with gRPC for that.
+
+What a call takes, returns, holds or raises is here, but for one: ``TimedOut`` is the error, and the
+outcome of a command of that name is ``bsadvise.measurements.TimedOut``.
 """
 
 from __future__ import annotations
@@ -15,96 +18,233 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from bsadvise.version import __version__
+
 if TYPE_CHECKING:
     from bsadvise.advice import (
         Advice,
         Alternative,
         BatchStage,
+        Companion,
         Confidence,
         Evidence,
+        GradientNormStatistics,
         Interval,
+        LeverGain,
         MemoryEstimate,
+        MemoryPoint,
         Refusal,
+        RefusalCode,
+        RuleOfThumb,
         Search,
     )
     from bsadvise.aio import AsyncClient
     from bsadvise.client import Client
+    from bsadvise.commands import (
+        CompareOrders,
+        Evaluate,
+        InspectTask,
+        Lever,
+        RangeTest,
+        RunStep,
+        TimeLoader,
+        TimeSteps,
+        TraceMemory,
+        Train,
+        TrialOrigin,
+        Verify,
+    )
     from bsadvise.credentials import Credentials
-    from bsadvise.device import Device
+    from bsadvise.device import Device, DeviceKind, DeviceProcess
     from bsadvise.errors import (
         AccessDenied,
+        AddressUnusable,
         BsadviseError,
         Cancelled,
+        DaemonError,
+        DaemonFailed,
         DaemonUnreachable,
+        DeviceUnavailable,
+        FieldViolation,
+        Interrupted,
         InvalidRequest,
         ModelFileError,
         NoFitError,
         NotAuthenticated,
         NotFound,
+        NothingToSay,
         QuotaExceeded,
+        RequestIdReused,
+        ServerMissing,
+        SourceUnusable,
+        StillRunning,
         TimedOut,
+        UnexpectedReply,
     )
-    from bsadvise.measurements import Measurement
-    from bsadvise.recommendation import Event, Recommendation, State, Waiting
-    from bsadvise.request import AdviceOptions, Objective, Priority
+    from bsadvise.measurements import (
+        Evaluation,
+        Failed,
+        Fault,
+        FaultCode,
+        GradientNorms,
+        LoaderTimes,
+        Measurement,
+        MemoryParts,
+        MemoryTrace,
+        OrderComparison,
+        OutOfMemory,
+        RangeRun,
+        StepRun,
+        StepTimes,
+        TrainRun,
+        Verification,
+    )
+    from bsadvise.recommendation import (
+        CommandStarted,
+        Event,
+        Measured,
+        Recommendation,
+        State,
+        StateChanged,
+        Waiting,
+    )
+    from bsadvise.request import (
+        AdviceOptions,
+        AdviceRequest,
+        Objective,
+        Priority,
+        Source,
+    )
+    from bsadvise.task import OptimizerFamily, OptimizerProfile, TaskProfile
     from bsadvise.token import Scope, Token
 
 _MODULES = {
     "advice": (
-        "Advice", "Alternative", "BatchStage", "Confidence", "Evidence", "Interval",
-        "MemoryEstimate", "Refusal", "Search",
+        "Advice", "Alternative", "BatchStage", "Companion", "Confidence", "Evidence",
+        "GradientNormStatistics", "Interval", "LeverGain", "MemoryEstimate", "MemoryPoint",
+        "Refusal", "RefusalCode", "RuleOfThumb", "Search",
     ),
     "aio": ("AsyncClient",),
     "client": ("Client",),
-    "credentials": ("Credentials",),
-    "device": ("Device",),
-    "errors": (
-        "AccessDenied", "BsadviseError", "Cancelled", "DaemonUnreachable", "InvalidRequest",
-        "ModelFileError", "NoFitError", "NotAuthenticated", "NotFound", "QuotaExceeded",
-        "TimedOut",
+    "commands": (
+        "CompareOrders", "Evaluate", "InspectTask", "Lever", "RangeTest", "RunStep",
+        "TimeLoader", "TimeSteps", "TraceMemory", "Train", "TrialOrigin", "Verify",
     ),
-    "measurements": ("Measurement",),
-    "recommendation": ("Event", "Recommendation", "State", "Waiting"),
-    "request": ("AdviceOptions", "Objective", "Priority"),
+    "credentials": ("Credentials",),
+    "device": ("Device", "DeviceKind", "DeviceProcess"),
+    "errors": (
+        "AccessDenied", "AddressUnusable", "BsadviseError", "Cancelled", "DaemonError",
+        "DaemonFailed", "DaemonUnreachable", "DeviceUnavailable", "FieldViolation",
+        "Interrupted", "InvalidRequest", "ModelFileError", "NoFitError", "NotAuthenticated",
+        "NotFound", "NothingToSay", "QuotaExceeded", "RequestIdReused", "ServerMissing",
+        "SourceUnusable", "StillRunning", "TimedOut", "UnexpectedReply",
+    ),
+    "measurements": (
+        "Evaluation", "Failed", "Fault", "FaultCode", "GradientNorms", "LoaderTimes",
+        "Measurement", "MemoryParts", "MemoryTrace", "OrderComparison", "OutOfMemory",
+        "RangeRun", "StepRun", "StepTimes", "TrainRun", "Verification",
+    ),
+    "recommendation": (
+        "CommandStarted", "Event", "Measured", "Recommendation", "State", "StateChanged",
+        "Waiting",
+    ),
+    "request": ("AdviceOptions", "AdviceRequest", "Objective", "Priority", "Source"),
+    "task": ("OptimizerFamily", "OptimizerProfile", "TaskProfile"),
     "token": ("Scope", "Token"),
 }  # fmt: skip
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "AccessDenied",
+    "AddressUnusable",
     "Advice",
     "AdviceOptions",
+    "AdviceRequest",
     "Alternative",
     "AsyncClient",
     "BatchStage",
     "BsadviseError",
     "Cancelled",
     "Client",
+    "CommandStarted",
+    "Companion",
+    "CompareOrders",
     "Confidence",
     "Credentials",
+    "DaemonError",
+    "DaemonFailed",
     "DaemonUnreachable",
     "Device",
+    "DeviceKind",
+    "DeviceProcess",
+    "DeviceUnavailable",
+    "Evaluate",
+    "Evaluation",
     "Event",
     "Evidence",
+    "Failed",
+    "Fault",
+    "FaultCode",
+    "FieldViolation",
+    "GradientNormStatistics",
+    "GradientNorms",
+    "InspectTask",
+    "Interrupted",
     "Interval",
     "InvalidRequest",
+    "Lever",
+    "LeverGain",
+    "LoaderTimes",
+    "Measured",
     "Measurement",
     "MemoryEstimate",
+    "MemoryParts",
+    "MemoryPoint",
+    "MemoryTrace",
     "ModelFileError",
     "NoFitError",
     "NotAuthenticated",
     "NotFound",
+    "NothingToSay",
     "Objective",
+    "OptimizerFamily",
+    "OptimizerProfile",
+    "OrderComparison",
+    "OutOfMemory",
     "Priority",
     "QuotaExceeded",
+    "RangeRun",
+    "RangeTest",
     "Recommendation",
     "Refusal",
+    "RefusalCode",
+    "RequestIdReused",
+    "RuleOfThumb",
+    "RunStep",
     "Scope",
     "Search",
+    "ServerMissing",
+    "Source",
+    "SourceUnusable",
     "State",
+    "StateChanged",
+    "StepRun",
+    "StepTimes",
+    "StillRunning",
+    "TaskProfile",
+    "TimeLoader",
+    "TimeSteps",
     "TimedOut",
     "Token",
+    "TraceMemory",
+    "Train",
+    "TrainRun",
+    "TrialOrigin",
+    "UnexpectedReply",
+    "Verification",
+    "Verify",
     "Waiting",
+    "__version__",
 ]
 
 

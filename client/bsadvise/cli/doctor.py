@@ -20,6 +20,7 @@ from bsadvise.cli.output import print_view
 from bsadvise.device import Device, DeviceKind
 from bsadvise.errors import BsadviseError
 from bsadvise.launcher import default_socket, is_serving, missing_server_packages, state_dir
+from bsadvise.version import __version__
 
 _CHECK_LIMIT_S = 60.0
 _SANDBOX = "sandbox that works here: "
@@ -62,7 +63,7 @@ def doctor(address: str | None) -> None:
 
 def _run_checks(address: str | None) -> Iterator[Check]:
     yield Check("python", Verdict.OK, f"{platform.python_version()} at {sys.executable}")
-    yield Check("bsadvise", Verdict.OK, importlib.metadata.version("bsadvise"))
+    yield Check("bsadvise", Verdict.OK, __version__)
     yield _check_server(is_needed=address is None)
     yield _check_torch()
     if not missing_server_packages():

@@ -18,6 +18,7 @@ from bsadvise.cli.serve import serve
 from bsadvise.cli.token import token
 from bsadvise.config import CONFIG_NAME, load_defaults
 from bsadvise.errors import BsadviseError, ModelFileError, NothingToSay
+from bsadvise.version import __version__
 
 
 class LeftAtOnce(BaseException):
@@ -57,7 +58,7 @@ class Commands(click.Group):
     epilog="Flags can also be given as BSADVISE_* variables, such as BSADVISE_ADDRESS, and in "
     "bsadvise.toml. A flag wins over a variable, a variable over the file.",
 )
-@click.version_option(package_name="bsadvise")
+@click.version_option(__version__)
 @click.option(
     "--config",
     type=UserPath(exists=True, dir_okay=False),
