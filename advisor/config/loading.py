@@ -1,5 +1,7 @@
 """The daemon's settings: flags over ``BSADVISE_*`` variables over ``bsadvise.toml`` over defaults.
 
+Of the file the table ``[daemon]`` is read; the rest of it is the client's.
+
 Every wrong value is reported with the place that it came from.
 """
 
@@ -12,14 +14,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bsadvise.paths import normalise
+
 from advisor.config.settings import ConfigError, Settings
 from advisor.config.values import PARSERS
 
 ENVIRONMENT_PREFIX = "BSADVISE_"
 FILE_NAME = "bsadvise.toml"
 TABLE = "daemon"
-_OTHER_TABLES = ("client",)
-"""The client reads the same file."""
 
 
 class _Value(NamedTuple):
@@ -77,7 +79,7 @@ def _find_file(environment: Mapping[str, str], config_path: Path | None) -> Path
     if config_path is None and environment.get(variable):
         config_path = Path(environment[variable])
     if config_path is not None:
-        return config_path
+        return normalise(config_path)
     home = _directory(environment, "XDG_CONFIG_HOME", ".config")
     places = (Path(FILE_NAME), home / "bsadvise" / FILE_NAME)
     return next((place for place in places if place.is_file()), None)
@@ -88,13 +90,26 @@ def _read_file(path: Path) -> Iterator[tuple[str, _Value]]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    _check_known(content, (TABLE, *_OTHER_TABLES), f"{path}: table")
+    _check_place(content, path)
     table = content.get(TABLE, {})
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: {TABLE} must be a table")
     _check_known(table, [field.name for field in fields(Settings)], f"{path}: [{TABLE}]")
     for name, value in table.items():
         yield name, _Value(value, f"{path}: [{TABLE}] {name}")
+
+
+def _check_place(content: Iterable[str], path: Path) -> None:
+    """Raise ConfigError for what is meant for ``[daemon]`` and stands elsewhere.
+
+    All else at the top of the file is the client's, which reads the same file.
+    """
+    own = {field.name for field in fields(Settings)}
+    for name in content:
+        if name.replace("-", "_") in own:
+            raise ConfigError(f"{path}: {name!r} is the daemon's; it belongs into [{TABLE}]")
+        if name != TABLE and difflib.get_close_matches(name, [TABLE]):
+            raise ConfigError(f"{path}: table {name!r} is not known; did you mean {TABLE!r}?")
 
 
 def _check_known(names: Iterable[str], known: Iterable[str], place: str) -> None:

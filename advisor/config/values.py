@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from bsadvise.paths import normalise
+
 from advisor.config.settings import LOG_FORMATS, LOG_LEVELS, SANDBOXES, SHORTEST_LEASE_S
 
 
@@ -16,9 +18,7 @@ def _text(content: object) -> str:
 
 
 def _path(content: object) -> Path:
-    if isinstance(content, Path):
-        return content.absolute()
-    return Path(_text(content)).expanduser().absolute()
+    return normalise(content if isinstance(content, Path) else _text(content))
 
 
 def _paths(content: object) -> tuple[Path, ...]:

@@ -47,20 +47,13 @@ class CachingAllocator:
     """Follows the allocator of one device and stream. Takes no memory itself.
 
     Attributes:
-        allocated_bytes: Bytes of the blocks in use.
         reserved_bytes: Bytes of all segments. They are never given back, so this is the peak.
     """
 
     def __init__(self) -> None:
-        self.allocated_bytes = 0
         self.reserved_bytes = 0
         # By size, then address: what comes first and is large enough fits best.
         self._pools: dict[bool, list[tuple[int, int, Block]]] = {True: [], False: []}
-
-    @property
-    def fragmentation(self) -> float:
-        """Share of the reserved bytes that no block in use holds, 0 to 1."""
-        return 1 - self.allocated_bytes / self.reserved_bytes if self.reserved_bytes else 0.0
 
     def allocate(self, size_bytes: int) -> Block:
         """Return a block for a request of at least 1 byte."""
@@ -73,14 +66,12 @@ class CachingAllocator:
         if left >= BLOCK_BYTES if is_small else left > _SMALL_REQUEST_BYTES:
             self._split(block, wanted)
         block.in_use = True
-        self.allocated_bytes += block.size_bytes
         return block
 
     def free(self, block: Block) -> None:
         """Take a block back that ``allocate`` returned; once."""
         if not block.in_use:
             raise ValueError(f"freed twice: {block}")
-        self.allocated_bytes -= block.size_bytes
         block.in_use = False
         before, after = block.before, block.after
         if before is not None and not before.in_use:

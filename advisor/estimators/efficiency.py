@@ -6,8 +6,7 @@
 
 (S/S_min − 1)(E/E_min − 1) = 1, hence S = S_min(1 + B_crit/B) and E = E_min(1 + B/B_crit);
 McCandlish et al., arXiv 1812.06162, section 2. The efficiency of B beside that of B₀ is
-E(B₀)/E(B) = (𝓑 + B₀)/(𝓑 + B), and goodput is throughput times efficiency; Qiao et al. (Pollux),
-arXiv 2008.12260.
+E(B₀)/E(B) = (𝓑 + B₀)/(𝓑 + B); Qiao et al. (Pollux), arXiv 2008.12260.
 """
 
 from __future__ import annotations
@@ -44,19 +43,6 @@ def relative_efficiency(batch_size: float, reference: float, noise_scale: float)
         noise_scale: 𝓑, samples, at least 0.
     """
     return relative_samples(reference, noise_scale) / relative_samples(batch_size, noise_scale)
-
-
-def goodput(batch_size: float, reference: float, noise_scale: float, step_time_s: float) -> float:
-    """Return the samples of batch B₀ a second that steps of batch B are worth.
-
-    Args:
-        batch_size: B, above 0.
-        reference: B₀, above 0.
-        noise_scale: 𝓑, samples, at least 0.
-        step_time_s: t(B), above 0.
-    """
-    throughput = batch_size / step_time_s
-    return throughput * relative_efficiency(batch_size, reference, noise_scale)
 
 
 def fastest_batch_size(

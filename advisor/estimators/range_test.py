@@ -51,13 +51,11 @@ class RangeEstimate:
 
     Attributes:
         largest_stable_rate: η at which the smoothed loss was least, its lag taken off.
-        steepest_rate: η at which it fell fastest, taken likewise; at most the largest stable.
         suggested_rate: Where to begin a search.
         interval: Where the best constant rate is expected, the suggested rate in its middle.
     """
 
     largest_stable_rate: float
-    steepest_rate: float
     suggested_rate: float
     interval: tuple[float, float]
 
@@ -88,13 +86,11 @@ def estimate_range(
     if smoothed is None:
         return None
     least = min(range(quiet, len(smoothed)), key=smoothed.__getitem__)
-    steepest = min(range(quiet, least + 1), key=lambda i: smoothed[i] - smoothed[i - 1])
     lag = math.exp(growth * (delay_steps + _ANSWER_STEPS))
     stable = max(rates[0], rates[least] / lag)
     suggested = stable / _HEADROOM
     return RangeEstimate(
         largest_stable_rate=stable,
-        steepest_rate=max(rates[0], rates[steepest] / lag),
         suggested_rate=suggested,
         interval=(suggested / _HEADROOM, stable),
     )

@@ -31,12 +31,11 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:
-    """One trial of a study.
+    """One trial of a study; no more will come of it.
 
     Attributes:
         point: Its setting.
         losses: Held-out loss by rung; a rung at which it diverged is absent.
-        is_finished: Whether no more will come of it.
         was_pruned: Whether it was stopped before the last rung.
         excess: How far it broke the constraints (out of memory, divergence): above 0 when it
             did, and then its losses say nothing.
@@ -44,7 +43,6 @@ class TrialRecord:
 
     point: Point
     losses: Mapping[int, float] = field(default_factory=dict)
-    is_finished: bool = False
     was_pruned: bool = False
     excess: float = 0.0
 

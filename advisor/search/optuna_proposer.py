@@ -39,9 +39,8 @@ class OptunaProposer(Proposer):
     What TPE is shown. A trial that ended at the deepest rung any trial has reached is complete,
     with its loss there. Every other trial that has losses is shown as pruned, with them: TPE
     ranks such trials behind the complete ones, by depth first and by loss at one depth, so that
-    losses of different depths are never compared. One that is running and has no loss yet is
-    kept clear of. One that broke a constraint counts against its neighbourhood whatever its
-    losses say. One that ended with nothing to show comes last.
+    losses of different depths are never compared. One that broke a constraint counts against
+    its neighbourhood whatever its losses say. One that ended with nothing to show comes last.
     """
 
     def __init__(self) -> None:
@@ -79,7 +78,6 @@ def _make_sampler(study: Study) -> TPESampler:
             n_startup_trials=_STARTUP_TRIALS,
             seed=int(seed),
             multivariate=True,
-            constant_liar=True,
             **sampler_options(),
         )
 
@@ -111,10 +109,8 @@ def _to_trial(trial: TrialRecord, study: Study, space: dict[str, BaseDistributio
 
 
 def _state_of(trial: TrialRecord, study: Study) -> TrialState:
-    if not trial.is_finished and not trial.losses and trial.excess <= 0:
-        return TrialState.RUNNING
     deepest = max((max(other.losses) for other in study.trials if other.losses), default=0)
-    is_complete = trial.is_finished and not trial.was_pruned and deepest in trial.losses
+    is_complete = not trial.was_pruned and deepest in trial.losses
     return TrialState.COMPLETE if is_complete else TrialState.PRUNED
 
 

@@ -10,11 +10,11 @@ from collections import Counter as Tally
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from importlib import metadata
 
 from bsadvise.model.commands import Command, stage_of
 from bsadvise.model.measurements import Measurement, OutOfMemory
 from bsadvise.model.recommendation import State
+from bsadvise.version import __version__
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -121,7 +121,7 @@ class Metrics(Telemetry):
         self._removed = self._counter("removed", "What retention has removed.", "kind")
         Gauge(
             "bsadvise_build_info", "1, and which version.", ["version"], registry=self.registry
-        ).labels(metadata.version("bsadvise")).set(1)
+        ).labels(__version__).set(1)
 
     def created(self, recommendation_id: str) -> None:
         """Keep which call a recommendation belongs to, until it runs."""

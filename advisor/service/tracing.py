@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from importlib import metadata
 from threading import Thread
 from typing import TYPE_CHECKING
 
 import structlog
+from bsadvise.version import __version__
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
@@ -77,12 +77,11 @@ class OpenTelemetry(Tracing):
             TraceContextTextMapPropagator,
         )
 
-        version = metadata.version("bsadvise")
-        named = {"service.name": service_name, "service.version": version}
+        named = {"service.name": service_name, "service.version": __version__}
         # The daemon closes it; a hook at exit would wait once more for a collector that is gone.
         self._provider = TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
         self._provider.add_span_processor(processor)
-        self._tracer = self._provider.get_tracer("bsadvise", version)
+        self._tracer = self._provider.get_tracer("bsadvise", __version__)
         self._propagator = TraceContextTextMapPropagator()
         self._kinds = {True: SpanKind.SERVER, False: SpanKind.INTERNAL}
 

@@ -8,12 +8,17 @@
 
 Names are imported when they are first used: the daemon's worker reads ``bsadvise.v1`` and must
 not find itself with gRPC for that.
+
+What a call takes, returns, holds or raises is here, but for one: ``TimedOut`` is the error, and the
+outcome of a command of that name is ``bsadvise.model.measurements.TimedOut``.
 """
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING
+
+from bsadvise.version import __version__
 
 if TYPE_CHECKING:
     from bsadvise.aio import AsyncClient
@@ -22,89 +27,224 @@ if TYPE_CHECKING:
         Advice,
         Alternative,
         BatchStage,
+        Companion,
         Confidence,
         Evidence,
+        GradientNormStatistics,
         Interval,
+        LeverGain,
         MemoryEstimate,
+        MemoryPoint,
         Refusal,
+        RefusalCode,
+        RuleOfThumb,
         Search,
     )
-    from bsadvise.model.device import Device
+    from bsadvise.model.commands import (
+        CompareOrders,
+        Evaluate,
+        InspectTask,
+        Lever,
+        RangeTest,
+        RunStep,
+        TimeLoader,
+        TimeSteps,
+        TraceMemory,
+        Train,
+        TrialOrigin,
+        Verify,
+    )
+    from bsadvise.model.device import Device, DeviceKind, DeviceProcess
     from bsadvise.model.errors import (
         AccessDenied,
+        AddressUnusable,
         BsadviseError,
         Cancelled,
+        DaemonError,
+        DaemonFailed,
         DaemonUnreachable,
+        DeviceUnavailable,
+        FieldViolation,
+        Interrupted,
         InvalidRequest,
         ModelFileError,
         NoFitError,
         NotAuthenticated,
         NotFound,
+        NothingToSay,
         QuotaExceeded,
+        RequestIdReused,
+        ServerMissing,
+        SourceUnusable,
+        StillRunning,
         TimedOut,
+        UnexpectedReply,
     )
-    from bsadvise.model.measurements import Measurement
-    from bsadvise.model.recommendation import Event, Recommendation, State, Waiting
-    from bsadvise.model.request import AdviceOptions, Objective, Priority
+    from bsadvise.model.measurements import (
+        Evaluation,
+        Failed,
+        Fault,
+        FaultCode,
+        GradientNorms,
+        LoaderTimes,
+        Measurement,
+        MemoryParts,
+        MemoryTrace,
+        OrderComparison,
+        OutOfMemory,
+        RangeRun,
+        StepRun,
+        StepTimes,
+        TrainRun,
+        Verification,
+    )
+    from bsadvise.model.recommendation import (
+        CommandStarted,
+        Event,
+        Measured,
+        Recommendation,
+        State,
+        StateChanged,
+        Waiting,
+    )
+    from bsadvise.model.request import (
+        AdviceOptions,
+        AdviceRequest,
+        Objective,
+        Priority,
+        Source,
+    )
+    from bsadvise.model.task import OptimizerFamily, OptimizerProfile, TaskProfile
     from bsadvise.model.token import Scope, Token
     from bsadvise.transport.credentials import Credentials
 
 _MODULES = {
-    "model.advice": (
-        "Advice", "Alternative", "BatchStage", "Confidence", "Evidence", "Interval",
-        "MemoryEstimate", "Refusal", "Search",
-    ),
     "aio": ("AsyncClient",),
     "client": ("Client",),
-    "transport.credentials": ("Credentials",),
-    "model.device": ("Device",),
-    "model.errors": (
-        "AccessDenied", "BsadviseError", "Cancelled", "DaemonUnreachable", "InvalidRequest",
-        "ModelFileError", "NoFitError", "NotAuthenticated", "NotFound", "QuotaExceeded",
-        "TimedOut",
+    "model.advice": (
+        "Advice", "Alternative", "BatchStage", "Companion", "Confidence", "Evidence",
+        "GradientNormStatistics", "Interval", "LeverGain", "MemoryEstimate", "MemoryPoint",
+        "Refusal", "RefusalCode", "RuleOfThumb", "Search",
     ),
-    "model.measurements": ("Measurement",),
-    "model.recommendation": ("Event", "Recommendation", "State", "Waiting"),
-    "model.request": ("AdviceOptions", "Objective", "Priority"),
+    "model.commands": (
+        "CompareOrders", "Evaluate", "InspectTask", "Lever", "RangeTest", "RunStep",
+        "TimeLoader", "TimeSteps", "TraceMemory", "Train", "TrialOrigin", "Verify",
+    ),
+    "model.device": ("Device", "DeviceKind", "DeviceProcess"),
+    "model.errors": (
+        "AccessDenied", "AddressUnusable", "BsadviseError", "Cancelled", "DaemonError",
+        "DaemonFailed", "DaemonUnreachable", "DeviceUnavailable", "FieldViolation",
+        "Interrupted", "InvalidRequest", "ModelFileError", "NoFitError", "NotAuthenticated",
+        "NotFound", "NothingToSay", "QuotaExceeded", "RequestIdReused", "ServerMissing",
+        "SourceUnusable", "StillRunning", "TimedOut", "UnexpectedReply",
+    ),
+    "model.measurements": (
+        "Evaluation", "Failed", "Fault", "FaultCode", "GradientNorms", "LoaderTimes",
+        "Measurement", "MemoryParts", "MemoryTrace", "OrderComparison", "OutOfMemory",
+        "RangeRun", "StepRun", "StepTimes", "TrainRun", "Verification",
+    ),
+    "model.recommendation": (
+        "CommandStarted", "Event", "Measured", "Recommendation", "State", "StateChanged",
+        "Waiting",
+    ),
+    "model.request": ("AdviceOptions", "AdviceRequest", "Objective", "Priority", "Source"),
+    "model.task": ("OptimizerFamily", "OptimizerProfile", "TaskProfile"),
     "model.token": ("Scope", "Token"),
+    "transport.credentials": ("Credentials",),
 }  # fmt: skip
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "AccessDenied",
+    "AddressUnusable",
     "Advice",
     "AdviceOptions",
+    "AdviceRequest",
     "Alternative",
     "AsyncClient",
     "BatchStage",
     "BsadviseError",
     "Cancelled",
     "Client",
+    "CommandStarted",
+    "Companion",
+    "CompareOrders",
     "Confidence",
     "Credentials",
+    "DaemonError",
+    "DaemonFailed",
     "DaemonUnreachable",
     "Device",
+    "DeviceKind",
+    "DeviceProcess",
+    "DeviceUnavailable",
+    "Evaluate",
+    "Evaluation",
     "Event",
     "Evidence",
+    "Failed",
+    "Fault",
+    "FaultCode",
+    "FieldViolation",
+    "GradientNormStatistics",
+    "GradientNorms",
+    "InspectTask",
+    "Interrupted",
     "Interval",
     "InvalidRequest",
+    "Lever",
+    "LeverGain",
+    "LoaderTimes",
+    "Measured",
     "Measurement",
     "MemoryEstimate",
+    "MemoryParts",
+    "MemoryPoint",
+    "MemoryTrace",
     "ModelFileError",
     "NoFitError",
     "NotAuthenticated",
     "NotFound",
+    "NothingToSay",
     "Objective",
+    "OptimizerFamily",
+    "OptimizerProfile",
+    "OrderComparison",
+    "OutOfMemory",
     "Priority",
     "QuotaExceeded",
+    "RangeRun",
+    "RangeTest",
     "Recommendation",
     "Refusal",
+    "RefusalCode",
+    "RequestIdReused",
+    "RuleOfThumb",
+    "RunStep",
     "Scope",
     "Search",
+    "ServerMissing",
+    "Source",
+    "SourceUnusable",
     "State",
+    "StateChanged",
+    "StepRun",
+    "StepTimes",
+    "StillRunning",
+    "TaskProfile",
+    "TimeLoader",
+    "TimeSteps",
     "TimedOut",
     "Token",
+    "TraceMemory",
+    "Train",
+    "TrainRun",
+    "TrialOrigin",
+    "UnexpectedReply",
+    "Verification",
+    "Verify",
     "Waiting",
+    "__version__",
 ]
 
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -18,6 +17,7 @@ from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Event, Recommendation
 from bsadvise.model.request import AdviceOptions, Source
 from bsadvise.model.token import Scope, Token
+from bsadvise.paths import normalise, normalise_all
 from bsadvise.transport import operations
 from bsadvise.transport.channel import open_aio_channel
 from bsadvise.transport.credentials import Credentials
@@ -48,10 +48,12 @@ class AsyncClient:
         *,
         credentials: Credentials | None = None,
         reconnect_s: float = operations.RECONNECT_S,
+        config_path: str | PathLike[str] | None = None,
     ) -> None:
         self._address = address
         self._credentials = credentials
         self._reconnect_s = reconnect_s
+        self._config_path = None if config_path is None else normalise(config_path)
         self._lock = asyncio.Lock()
         self._connection: Connection | None = None
         self._channel: grpc.aio.Channel | None = None
@@ -66,7 +68,9 @@ class AsyncClient:
         **options: Unpack[AdviceOptions],
     ) -> Advice:
         """Return advice on a model file; see ``Client.recommend``."""
-        task = operations.Task(Path(model_path), [Path(path) for path in include], options)
+        task = operations.Task(
+            normalise(model_path), [normalise(path) for path in include], options
+        )
         return await self._run(operations.recommend(task, request_id, self._reconnect_s), on_event)
 
     async def create_recommendation(
@@ -78,7 +82,9 @@ class AsyncClient:
         **options: Unpack[AdviceOptions],
     ) -> Recommendation:
         """Ask for advice and return at once; see ``Client.create_recommendation``."""
-        task = operations.Task(Path(model_path), [Path(path) for path in include], options)
+        task = operations.Task(
+            normalise(model_path), [normalise(path) for path in include], options
+        )
         return await self._run(operations.create(task, request_id))
 
     async def estimate_memory(
@@ -90,15 +96,16 @@ class AsyncClient:
         **options: Unpack[AdviceOptions],
     ) -> MemoryEstimate:
         """Predict what fits, without running it; see ``Client.estimate_memory``."""
-        task = operations.Task(Path(model_path), [Path(path) for path in include], options)
+        task = operations.Task(
+            normalise(model_path), [normalise(path) for path in include], options
+        )
         return await self._run(operations.estimate_memory(task, limit_s))
 
     async def upload(
         self, model_path: str | PathLike[str], *, include: Sequence[str | PathLike[str]] = ()
     ) -> Source:
         """Send a model file with what it needs, unless the daemon has it."""
-        upload = operations.upload(Path(model_path), [Path(path) for path in include])
-        return await self._run(upload)
+        return await self._run(operations.upload(normalise(model_path), normalise_all(include)))
 
     async def get(self, recommendation_id: str) -> Recommendation:
         """Return a recommendation as it is now."""
@@ -239,7 +246,7 @@ class AsyncClient:
         async with self._lock:
             if self._connection is None or self._channel is None:
                 self._connection = await asyncio.to_thread(
-                    connect, self._address, self._credentials
+                    connect, self._address, self._credentials, self._config_path
                 )
                 self._channel = open_aio_channel(self._connection.target)
             return self._connection, self._channel

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -18,6 +17,7 @@ from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Event, Recommendation
 from bsadvise.model.request import AdviceOptions, Source
 from bsadvise.model.token import Scope, Token
+from bsadvise.paths import normalise, normalise_all
 from bsadvise.transport import operations
 from bsadvise.transport.channel import open_channel
 from bsadvise.transport.credentials import Credentials
@@ -52,6 +52,7 @@ class Client:
         *,
         credentials: Credentials | None = None,
         reconnect_s: float = operations.RECONNECT_S,
+        config_path: str | PathLike[str] | None = None,
     ) -> None:
         """Make a client.
 
@@ -61,10 +62,13 @@ class Client:
             credentials: Token and certificates for a daemon elsewhere; None for what
                 ``BSADVISE_TOKEN``, ``BSADVISE_CA_FILE`` and so on say.
             reconnect_s: Seconds for which ``watch`` and ``recommend`` wait for a lost daemon.
+            config_path: What a private daemon reads its settings in; None for
+                ``BSADVISE_CONFIG``, else ``bsadvise.toml`` where there is one.
         """
         self._address = address
         self._credentials = credentials
         self._reconnect_s = reconnect_s
+        self._config_path = None if config_path is None else normalise(config_path)
         self._lock = threading.Lock()
         self._connection: Connection | None = None
         self._channel: grpc.Channel | None = None
@@ -90,7 +94,9 @@ class Client:
         Raises:
             BsadviseError: There is no advice; the class says why.
         """
-        task = operations.Task(Path(model_path), [Path(path) for path in include], options)
+        task = operations.Task(
+            normalise(model_path), [normalise(path) for path in include], options
+        )
         return self._run(operations.recommend(task, request_id, self._reconnect_s), on_event)
 
     def create_recommendation(
@@ -102,7 +108,9 @@ class Client:
         **options: Unpack[AdviceOptions],
     ) -> Recommendation:
         """Ask for advice and return at once; arguments as for ``recommend``."""
-        task = operations.Task(Path(model_path), [Path(path) for path in include], options)
+        task = operations.Task(
+            normalise(model_path), [normalise(path) for path in include], options
+        )
         return self._run(operations.create(task, request_id))
 
     def estimate_memory(
@@ -114,14 +122,16 @@ class Client:
         **options: Unpack[AdviceOptions],
     ) -> MemoryEstimate:
         """Predict what fits, without running it; waits at most ``limit_s``."""
-        task = operations.Task(Path(model_path), [Path(path) for path in include], options)
+        task = operations.Task(
+            normalise(model_path), [normalise(path) for path in include], options
+        )
         return self._run(operations.estimate_memory(task, limit_s))
 
     def upload(
         self, model_path: str | PathLike[str], *, include: Sequence[str | PathLike[str]] = ()
     ) -> Source:
         """Send a model file with what it needs, unless the daemon has it."""
-        return self._run(operations.upload(Path(model_path), [Path(path) for path in include]))
+        return self._run(operations.upload(normalise(model_path), normalise_all(include)))
 
     def get(self, recommendation_id: str) -> Recommendation:
         """Return a recommendation as it is now."""
@@ -271,6 +281,6 @@ class Client:
     def _connect(self) -> tuple[Connection, grpc.Channel]:
         with self._lock:
             if self._connection is None or self._channel is None:
-                self._connection = connect(self._address, self._credentials)
+                self._connection = connect(self._address, self._credentials, self._config_path)
                 self._channel = open_channel(self._connection.target)
             return self._connection, self._channel

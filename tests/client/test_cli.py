@@ -477,6 +477,18 @@ def test_serve_becomes_the_daemon(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     assert became == [[sys.executable, "-P", "-m", "advisor", "--help", "--socket", "/run/x"]]
 
 
+def test_serve_hands_the_file_of_settings_on(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    became: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, command: became.append(command))
+    path = tmp_path / "other.toml"
+    path.write_text("[daemon]\nlease_s = 3\n")
+
+    assert run("--config", path, "serve", "--check").exit_code == 0
+    assert became == [[sys.executable, "-P", "-m", "advisor", "--config", str(path), "--check"]]
+
+
 def test_serve_without_the_server_extra_says_what_to_install(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,30 @@ def test_the_file_is_read_where_the_command_is_run(daemon: FakeDaemon, model_fil
     assert request.seed == 2
 
 
+def test_the_clients_table_is_read_as_the_top_of_the_file_is(
+    daemon: FakeDaemon, model_file: Path
+) -> None:
+    Path("bsadvise.toml").write_text(CONFIG)
+    at_top = ask(daemon, model_file)
+    tables = CONFIG.replace("[recommend]", "[client.recommend]").replace("[jobs", "[client.jobs")
+    Path("bsadvise.toml").write_text(f"[client]\n{tables}\n[daemon]\nlease_s = 3\n")
+
+    assert ask(daemon, model_file) == at_top
+
+
+def test_the_clients_table_wins_over_the_top_of_the_file(
+    daemon: FakeDaemon, model_file: Path
+) -> None:
+    Path("bsadvise.toml").write_text(
+        "seed = 1\nno_trials = true\ndevice = 'cpu'\n[recommend]\nbudget = 9\ngpus = 2\n"
+        "[client]\nseed = 2\nno-trials = false\ntrials = 5\n[client.recommend]\nbudget = 8\n"
+    )
+    request = ask(daemon, model_file)
+
+    assert (request.seed, request.max_trials, request.budget_s) == (2, 5, 8)
+    assert (request.device, request.world_size) == ("cpu", 2)
+
+
 def test_each_source_wins_over_the_next(daemon: FakeDaemon, model_file: Path) -> None:
     Path("bsadvise.toml").write_text(CONFIG)
 
@@ -76,6 +100,10 @@ def test_another_file_can_be_named(daemon: FakeDaemon, model_file: Path) -> None
         ("[recommend]\nlimit = 3", "limit"),
         ("[recomend]\nseed = 3", "recomend"),
         ("= 3", "bsadvise.toml"),
+        ("[client]\nmemory_limt = '1GiB'", "[client]: no setting is called 'memory_limt'"),
+        ("[client.recommend]\nlimit = 3", "[client], [recommend]: no setting is called 'limit'"),
+        ("client = 3", "client must be a table"),
+        ("[deamon]\nlease_s = 3", "deamon"),
     ],
 )
 def test_a_mistake_in_the_file_is_wrong_usage(model_file: Path, text: str, words: str) -> None:

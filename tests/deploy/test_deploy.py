@@ -152,11 +152,43 @@ def test_gpus_are_reserved_for_the_gpu_profile_alone() -> None:
     assert "deploy" not in services["daemon"]
     (device,) = services["daemon-gpu"]["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
-    (argument,) = services["daemon-gpu"]["build"]["args"]
-    assert f"ARG {argument}=" in _dockerfile()
     # Only one of them may have the socket at a time.
     assert services["daemon"]["profiles"] == ["cpu"]
     assert services["daemon-gpu"]["profiles"] == ["gpu"]
+
+
+@pytest.mark.parametrize("name", ["daemon", "daemon-gpu"])
+def test_packages_come_from_the_default_index_unless_another_is_named(name: str) -> None:
+    arguments = _compose()["services"][name]["build"]["args"]
+    # Without a value: compose takes the variable of that name, and gives none where there is none.
+    assert arguments == {"PIP_INDEX_URL": None, "TORCH_INDEX_URL": None}
+    defaults = dict(re.findall(r"^ARG (\w+INDEX_URL)(.*)$", _dockerfile(), re.MULTILINE))
+    assert defaults == {"PIP_INDEX_URL": "", "TORCH_INDEX_URL": '=""'}
+
+
+@pytest.mark.parametrize(
+    ("environment", "flags"),
+    [
+        ({}, []),
+        ({"TORCH_INDEX_URL": ""}, []),
+        ({"TORCH_INDEX_URL": "https://cpu.example/x"}, ["--index-url", "https://cpu.example/x"]),
+    ],
+)
+def test_pytorch_comes_from_the_index_that_is_named(
+    tmp_path: Path, environment: dict[str, str], flags: list[str]
+) -> None:
+    """Run the step that installs PyTorch, with programs that only say what they were told."""
+    (step,) = re.findall(
+        r"^RUN (python -m venv .*?torch)$", _dockerfile(), re.MULTILINE | re.DOTALL
+    )
+    for name in ("python", "pip"):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\nprintf "%s\\n" {name} "$@"\n', encoding="utf-8")
+        program.chmod(0o755)
+    finished = _run("/bin/sh", "-c", step, env={"PATH": str(tmp_path), **environment})
+    assert finished.returncode == 0, finished.stderr
+    _, _, told = finished.stdout.partition("pip\n")
+    assert told.split() == ["install", "--constraint", "constraints.txt", *flags, "torch"]
 
 
 def test_the_composed_client_finds_the_daemons_socket() -> None:

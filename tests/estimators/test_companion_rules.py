@@ -17,11 +17,7 @@ from advisor.estimators.companion_rules import (
     scale_weight_decay,
     sgd_warmup_steps,
 )
-from advisor.estimators.efficiency import (
-    goodput,
-    relative_efficiency,
-    relative_steps,
-)
+from advisor.estimators.efficiency import relative_efficiency, relative_steps
 from advisor.estimators.scaling_rules import (
     scale_learning_rate,
     scale_learning_rate_past_noise,
@@ -68,14 +64,13 @@ def test_far_below_the_noise_scale_the_forms_are_the_rules(
     assert scaled == pytest.approx(scale_learning_rate(family, rate, ratio), rel=1e-5)
 
 
-@given(batch=_sizes, reference=_sizes, noise=_noises, step_time_s=st.floats(1e-4, 10))
-def test_goodput_ranks_as_the_time_to_the_loss_does(
-    batch: int, reference: int, noise: float, step_time_s: float
+@given(batch=_sizes, reference=_sizes, noise=_noises)
+def test_efficiency_is_the_ratio_of_the_samples_that_the_loss_takes(
+    batch: int, reference: int, noise: float
 ) -> None:
-    time_s = relative_steps(batch, noise) * step_time_s
-    reference_s = relative_steps(reference, noise) * 1.0
-    ratio = goodput(batch, reference, noise, step_time_s) / goodput(reference, reference, noise, 1)
-    assert ratio == pytest.approx(reference_s / time_s)
+    samples, reference_samples = (size * relative_steps(size, noise) for size in (batch, reference))
+    efficiency = relative_efficiency(batch, reference, noise)
+    assert efficiency == pytest.approx(reference_samples / samples)
 
 
 @given(batch=_sizes, reference=_sizes, noise=_noises)

@@ -64,7 +64,7 @@ def test_small_requests_share_a_segment_to_the_last_block() -> None:
     allocator = CachingAllocator()
     for _ in range(2 * MIB // 512):
         allocator.allocate(1)
-    assert allocator.reserved_bytes == allocator.allocated_bytes == 2 * MIB
+    assert allocator.reserved_bytes == 2 * MIB
     allocator.allocate(1)
     assert allocator.reserved_bytes == 4 * MIB
 
@@ -118,10 +118,8 @@ def test_what_is_reserved_holds_all_that_is_asked_for(
 ) -> None:
     allocator, in_use, most = _play(script)
     assert allocator.reserved_bytes >= most
-    assert allocator.reserved_bytes >= allocator.allocated_bytes
-    assert allocator.allocated_bytes == sum(block.size_bytes for block in in_use)
+    assert allocator.reserved_bytes >= sum(block.size_bytes for block in in_use)
     assert all(block.size_bytes >= size for block, size in in_use.items())
-    assert 0 <= allocator.fragmentation <= 1
 
 
 @given(SCRIPTS)
@@ -141,7 +139,6 @@ def test_after_all_is_freed_the_same_again_reserves_no_more(
     reserved = allocator.reserved_bytes
     for block in in_use:
         allocator.free(block)
-    assert allocator.allocated_bytes == 0
     assert allocator.reserved_bytes == reserved
     # Merged whole again: the largest request finds its segment.
     allocator.allocate(max(size for size, _ in script))
@@ -150,6 +147,9 @@ def test_after_all_is_freed_the_same_again_reserves_no_more(
 
 @given(SCRIPTS)
 def test_equal_sequences_reserve_equally(script: list[tuple[int, int | None]]) -> None:
-    first, second = _play(script)[0], _play(script)[0]
+    (first, first_in_use, _), (second, second_in_use, _) = _play(script), _play(script)
     assert first.reserved_bytes == second.reserved_bytes
-    assert first.fragmentation == second.fragmentation
+    first_addresses, second_addresses = (
+        [block.address for block in in_use] for in_use in (first_in_use, second_in_use)
+    )
+    assert first_addresses == second_addresses

@@ -218,3 +218,18 @@ def test_the_fewest_samples_are_counted_to_the_target(facts_with_target: Facts) 
     ]
     assert _chosen(facts_with_target, *trials) == 1
     assert _chosen(replace(facts_with_target, request=request), *trials) == 2
+
+
+@pytest.mark.parametrize(
+    ("objective", "chosen"), [(Objective.TIME, 1), (Objective.COST, 1), (Objective.SAMPLES, 2)]
+)
+def test_at_a_fixed_price_the_cost_is_chosen_as_the_time_is(
+    begin: Begin, objective: Objective, chosen: int
+) -> None:
+    facts = begin(SimulatedDevice(), objective=objective, target_loss=TARGET, device_hour_price=3.6)
+    trials = [
+        _arriving(0, 16.0),
+        _arriving(1, 4.0, batch_size=256),
+        _arriving(2, 6.0, batch_size=8),
+    ]
+    assert _chosen(facts, *trials) == chosen

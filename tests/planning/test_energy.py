@@ -14,7 +14,12 @@ from bsadvise.model.task import OptimizerFamily, OptimizerProfile
 from advisor.planning.answer.choice import Chooser
 from advisor.planning.evidence.log_view import Facts
 from advisor.planning.evidence.split import Split
-from advisor.planning.throughput.energy import about_energy, energy_j, step_power_w, training_cost
+from advisor.planning.throughput.energy import (
+    about_energy,
+    energy_j,
+    step_power_w,
+    training_cost,
+)
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_measurement, a_profile, a_request
 from tests.support.simulated_device import SimulatedDevice

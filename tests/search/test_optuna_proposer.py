@@ -41,7 +41,7 @@ def _search(seed: int, trial_count: int) -> list[TrialRecord]:
     trials: list[TrialRecord] = []
     for _ in range(trial_count):
         point = OptunaProposer().propose(make_study(*trials, seed=seed))
-        trials.append(TrialRecord(point=point, losses={0: _ridge_loss(point)}, is_finished=True))
+        trials.append(TrialRecord(point=point, losses={0: _ridge_loss(point)}))
     return trials
 
 
@@ -93,24 +93,6 @@ def test_a_pruned_trial_is_evidence_against_its_neighbourhood() -> None:
     kept = [make_trial(1024 + 8 * n, 1 + n / 10, 0.5, 0.4) for n in range(3)]
     pruned = [make_trial(16 + n, 1 + n / 10, 0.9, was_pruned=True) for n in range(3)]
     assert _share_above(128, *kept, *pruned) > 0.8
-
-
-def _share_near(batch_size: int, *trials: TrialRecord) -> float:
-    points = [OptunaProposer().propose(make_study(*trials, seed=seed)) for seed in range(40)]
-    return statistics.mean(
-        abs(math.log2(point.effective_batch_size / batch_size)) < 0.5 for point in points
-    )
-
-
-def test_running_trials_are_kept_clear_of() -> None:
-    evidence = [make_trial(2 ** (4 + n), 1.0, abs(n - 4) + 0.1) for n in range(8)]
-    running = [make_trial(256, 1.0, is_finished=False)] * 4
-    assert _share_near(256, *evidence, *running) < _share_near(256, *evidence)
-
-
-def test_running_trials_alone_are_no_evidence() -> None:
-    running = [make_trial(batch, 1.0, is_finished=False) for batch in (256, 8, 64, 4096)]
-    assert _share_near(256, *running) < 0.3
 
 
 @no_deadline

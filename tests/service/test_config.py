@@ -65,6 +65,8 @@ def test_the_file_is_found_in_the_configuration_directory(tmp_path: Path) -> Non
         ("[daemon]\nmax_queued = true\n", "max_queued: must be a whole number"),
         ('[daemon]\ntls_key = "k"\n', "go together"),
         ("daemon = 3\n", "daemon must be a table"),
+        ("lease_s = 3\n", r"'lease_s' is the daemon's; it belongs into \[daemon\]"),
+        ("[client]\nseed = 1\n[daemon]\nlease = 3\n", r"\[daemon\] 'lease' is not known"),
         ("[daemon\n", "bsadvise.toml: "),
     ],
 )
@@ -103,6 +105,27 @@ def test_what_confines_model_files_is_set(tmp_path: Path) -> None:
     assert settings.data_paths == (Path("/data"), Path("~/more").expanduser())
     assert settings.pythons == (Path("/a/python"), Path("/b/python"))
     assert (settings.allow_network, settings.worker_processes) == (True, 9)
+
+
+@pytest.mark.parametrize("source", ["flag", "variable", "file"])
+def test_paths_are_read_alike_from_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "live").mkdir()
+    (tmp_path / "live/cert.pem").symlink_to(tmp_path / "archived.pem")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    given = {"tls_cert": "../live/./cert.pem", "tls_key": "~/live/key.pem", "listen": "h:1"}
+    text = "[daemon]\n" + "".join(f'{name} = "{value}"\n' for name, value in given.items())
+    _write(tmp_path, text if source == "file" else "")
+    flags = given if source == "flag" else {}
+    variables = {f"BSADVISE_{name.upper()}": value for name, value in given.items()}
+    environment = {"HOME": str(tmp_path), **(variables if source == "variable" else {})}
+    settings = load_settings(flags, environment, Path("../here/../bsadvise.toml"))
+    # A certificate that is renewed is a link that leads elsewhere: the link is what is read.
+    assert settings.tls_cert == tmp_path / "live/cert.pem"
+    assert settings.tls_key == tmp_path / "live/key.pem"
 
 
 @pytest.mark.parametrize("text", ['sandbox = "jail"', "data_paths = 3", "worker_processes = -1"])

@@ -15,7 +15,6 @@ def make_trial(
     batch_size: int,
     multiplier: float,
     *losses: float,
-    is_finished: bool = True,
     was_pruned: bool = False,
     excess: float = 0.0,
 ) -> TrialRecord:
@@ -23,7 +22,6 @@ def make_trial(
     return TrialRecord(
         point=Point(effective_batch_size=batch_size, lr_multiplier=multiplier),
         losses=dict(enumerate(losses)),
-        is_finished=is_finished,
         was_pruned=was_pruned,
         excess=excess,
     )
@@ -50,7 +48,6 @@ _TRIALS = st.builds(
     TrialRecord,
     point=_POINTS,
     losses=st.dictionaries(st.integers(0, 3), st.floats(-10, 10), max_size=4),
-    is_finished=st.booleans(),
     was_pruned=st.booleans(),
     excess=st.sampled_from([0.0, 0.0, 0.0, 0.5, 2.0]),
 )

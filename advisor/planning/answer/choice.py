@@ -147,7 +147,8 @@ class Chooser:
                 return self.leanest(fastest)
             case Objective.ENERGY:
                 return self._least(self.energy_to_target_j) or fastest
-            case _:
+            case Objective.TIME | Objective.COST:
+                # The devices are given and their price is fixed: the cost is the time's multiple.
                 return fastest
 
     def time_to_target_s(self, trial: Trial) -> float | None:

@@ -132,7 +132,6 @@ class Explorer:
         return TrialRecord(
             point=trial.point,
             losses=losses if trial.is_sound else {},
-            is_finished=True,
             was_pruned=trial.is_sound and _RUNGS - 1 not in losses,
             excess=0.0 if trial.is_sound else 1.0,
         )

@@ -17,7 +17,11 @@ from advisor.worker.loop.compiling import is_compiled
 from advisor.worker.loop.session import Workshop, entered
 from advisor.worker.loop.step import TrainingStep
 from advisor.worker.loop.task import ANY_LEARNING_RATE, Task
-from advisor.worker.tracing.fake_tensors import fake_batch, fake_typical_batch, make_fake
+from advisor.worker.tracing.fake_tensors import (
+    fake_batch,
+    fake_typical_batch,
+    make_fake,
+)
 from advisor.worker.tracing.memory_savings import change_model, change_optimizer
 from advisor.worker.user.hooks import UserCodeFailed
 from advisor.worker.user.oom import out_of_memory

@@ -52,7 +52,6 @@ class NoiseMeter(StepObserver):
         self._micro_batch_size = micro_batch_size
         self._accumulation_steps = accumulation_steps
         self._is_adam = not is_raw and family_of(step.optimizer) is OptimizerFamily.ADAM
-        self._divisors: dict[Tensor, Callable[[], Tensor]] = {}
         self._sum_of_small: list[Tensor] = []
         self._small: list[float] = []
         self._big: list[float] = []

@@ -1,12 +1,19 @@
 """``bsadvise.toml``: defaults for the command line, below its flags and ``BSADVISE_*`` variables.
 
-Keys are the names of flags. At the top they are for every command that has them; in a table that
-is named for a command, for that command::
+Keys are the names of flags. In ``[client]`` they are for every command that has them; in a table
+below it that is named for a command, for that command::
 
+    [client]
     device = "cuda:0"
 
-    [recommend]
+    [client.recommend]
     memory-limit = "16GiB"
+
+    [daemon]
+    sandbox = "landlock"
+
+The same keys and tables at the top of the file mean the same; where both are given, ``[client]``
+wins. ``[daemon]`` is for daemons to read, a private one included.
 """
 
 from __future__ import annotations
@@ -19,6 +26,8 @@ from typing import Any
 import click
 
 CONFIG_NAME = "bsadvise.toml"
+_TABLE = "client"
+_DAEMONS_TABLE = "daemon"
 
 
 def load_defaults(path: Path, group: click.Group) -> dict[str, Any]:
@@ -28,11 +37,29 @@ def load_defaults(path: Path, group: click.Group) -> dict[str, Any]:
         click.UsageError: The file is not TOML, or has a key that is no flag.
     """
     try:
-        settings = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{path}: {error}") from error
-    _check_keys(settings, group, str(path))
-    return _defaults_of(settings, {}, group)
+    at_top = {key: content[key] for key in content if key not in (_TABLE, _DAEMONS_TABLE)}
+    in_table = content.get(_TABLE, {})
+    if not isinstance(in_table, dict):
+        raise click.UsageError(f"{path}: {_TABLE} must be a table")
+    _check_keys(at_top, group, str(path))
+    _check_keys(in_table, group, f"{path}, [{_TABLE}]")
+    return _defaults_of(_merged(at_top, in_table), {}, group)
+
+
+def _merged(settings: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, Any]:
+    """Return two tables as one, in which ``stronger`` wins."""
+    merged = dict(settings)
+    for key, value in stronger.items():
+        if isinstance(value, dict):
+            merged[key] = _merged(settings.get(key, {}), value)
+        else:
+            # Last, since "no-trials" and "no_trials" are one key, of which the last one counts.
+            merged.pop(key, None)
+            merged[key] = value
+    return merged
 
 
 def _defaults_of(

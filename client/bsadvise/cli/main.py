@@ -16,7 +16,9 @@ from bsadvise.cli.commands.recommend import recommend
 from bsadvise.cli.commands.serve import serve
 from bsadvise.cli.commands.token import token
 from bsadvise.cli.config import CONFIG_NAME, load_defaults
+from bsadvise.cli.options import UserPath
 from bsadvise.model.errors import BsadviseError, ModelFileError, NothingToSay
+from bsadvise.version import __version__
 
 
 class LeftAtOnce(BaseException):
@@ -56,12 +58,12 @@ class Commands(click.Group):
     epilog="Flags can also be given as BSADVISE_* variables, such as BSADVISE_ADDRESS, and in "
     "bsadvise.toml. A flag wins over a variable, a variable over the file.",
 )
-@click.version_option(package_name="bsadvise")
+@click.version_option(__version__)
 @click.option(
     "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=UserPath(exists=True, dir_okay=False),
     envvar="BSADVISE_CONFIG",
-    help=f"File of defaults.  [default: {CONFIG_NAME}, where there is one]",
+    help=f"File of settings.  [default: {CONFIG_NAME}, where there is one]",
 )
 @click.pass_context
 def cli(ctx: click.Context, config: Path | None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import click
 from bsadvise.client import Client
 from bsadvise.model.request import AdviceOptions, Objective, Priority
 from bsadvise.model.units import parse_bytes, parse_seconds
+from bsadvise.paths import normalise
 from bsadvise.transport.credentials import Credentials, read_token
 
 Function = Callable[..., Any]
@@ -56,6 +58,22 @@ class KeyValue(click.ParamType):  # type: ignore[type-arg] # generic only in new
         return name.strip(), text
 
 
+class UserPath(click.Path):
+    """A path as ``normalise`` reads it; for the rest, click's own."""
+
+    def __init__(self, **checks: bool) -> None:
+        super().__init__(path_type=Path, **checks)
+
+    def convert(
+        self,
+        value: str | PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401 - click's signature
+        """Return the path, absolute and without dots."""
+        return super().convert(normalise(value), param, ctx)
+
+
 def check_save(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
     """Return a path that an answer can be written to.
 
@@ -66,7 +84,7 @@ def check_save(ctx: click.Context, param: click.Parameter, path: Path | None) ->
         return None
     if path.suffix not in _SUFFIXES:
         raise click.BadParameter(f"{path} must end in one of {', '.join(_SUFFIXES)}", ctx, param)
-    if not path.absolute().parent.is_dir():
+    if not path.parent.is_dir():
         raise click.BadParameter(f"{path.parent} is no folder", ctx, param)
     return path
 
@@ -92,9 +110,7 @@ def together(*decorators: Decorator) -> Decorator:
     return decorate
 
 
-model_argument = click.argument(
-    "model", type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
+model_argument = click.argument("model", type=UserPath(exists=True, dir_okay=False))
 
 _CREDENTIALS = "bsadvise.transport.credentials"
 
@@ -105,7 +121,7 @@ def _keep(ctx: click.Context, param: click.Parameter, path: Path | None) -> None
 
 
 def _credential(flag: str, text: str) -> Decorator:
-    path = click.Path(exists=True, dir_okay=False, path_type=Path)
+    path = UserPath(exists=True, dir_okay=False)
     return option(flag, type=path, expose_value=False, callback=_keep, help=text)
 
 
@@ -116,7 +132,18 @@ def open_client(address: str | None) -> Client:
     credentials = replace(Credentials.from_environment(), **files)
     if token_file is not None:
         credentials = replace(credentials, token=read_token(token_file))
-    return Client(address, credentials=credentials)
+    return Client(address, credentials=credentials, config_path=_config_path())
+
+
+def config_flags() -> tuple[str, ...]:
+    """Return what has a daemon that is started here read the file that ``--config`` names."""
+    path = _config_path()
+    return () if path is None else ("--config", str(path))
+
+
+def _config_path() -> Path | None:
+    path: Path | None = click.get_current_context().find_root().params.get("config")
+    return path
 
 
 address_option = together(
@@ -137,7 +164,7 @@ output_option = option(
 )  # fmt: skip
 save_option = option(
     "--save",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=UserPath(dir_okay=False, writable=True),
     callback=check_save,
     help="Also write every field to a .json or .yaml file.",
 )
@@ -161,11 +188,11 @@ place_options = together(
     ),
     option("--set", "settings", type=KeyValue(), multiple=True, help="Argument of build_model()."),
     option(
-        "--include", type=click.Path(exists=True, path_type=Path), multiple=True,
+        "--include", type=UserPath(exists=True), multiple=True,
         help="File or folder to send along with the model file.",
     ),
     option(
-        "--python", type=click.Path(path_type=Path), metavar="PATH",
+        "--python", type=UserPath(), metavar="PATH",
         help="Interpreter whose packages the model file needs. [default: the daemon's]",
     ),
 )  # fmt: skip
@@ -204,7 +231,7 @@ def task_request(flags: dict[str, Any]) -> AdviceOptions:
         margin_bytes=flags["margin"],
         build_kwargs=dict(flags["settings"]),
         # Not resolved: it is its place, not the program, that makes a virtual environment.
-        python=str(flags["python"].absolute()) if flags["python"] else None,
+        python=str(flags["python"]) if flags["python"] else None,
     )
 
 

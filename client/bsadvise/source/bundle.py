@@ -41,7 +41,7 @@ def collect(model_path: Path, include: Iterable[Path] = ()) -> Bundle:
     """Bundle a model file with what it needs.
 
     Args:
-        model_path: The file that builds the task.
+        model_path: The file that builds the task; like those of ``include`` it is normalised.
         include: Files, and folders whose files are all taken; under the model file's root.
 
     Raises:
@@ -82,7 +82,7 @@ def _existing_file(path: Path) -> Path:
         raise SourceUnusable(f"{path} is no file" if path.exists() else f"{path} does not exist")
     if path.suffix != ".py":
         raise SourceUnusable(f"{path} is no Python file; its name must end in .py")
-    return path.absolute()
+    return path
 
 
 def _walk(path: Path) -> list[Path]:
@@ -96,23 +96,12 @@ def _walk(path: Path) -> list[Path]:
 
 def _relative(file: Path, root: Path) -> str:
     # Not resolved: a link to a data set is read through, and keeps its place in the tree.
-    path = Path(*_without_dots(file.absolute()))
-    if not path.is_relative_to(root):
+    if not file.is_relative_to(root):
         raise SourceUnusable(
             f"{file} lies outside {root}; only what is beside or below the model file's root can "
             "be included, since it keeps its relative path on the other side"
         )
-    return path.relative_to(root).as_posix()
-
-
-def _without_dots(path: Path) -> list[str]:
-    parts: list[str] = []
-    for part in path.parts:
-        if part == "..":
-            parts.pop()
-        else:
-            parts.append(part)
-    return parts
+    return file.relative_to(root).as_posix()
 
 
 def _check_size(contents: Mapping[str, bytes]) -> None:

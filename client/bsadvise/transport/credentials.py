@@ -16,6 +16,7 @@ from typing import Self
 import grpc
 
 from bsadvise.model.errors import AddressUnusable
+from bsadvise.paths import normalise
 
 _SCHEMES = ("https://", "http://")
 
@@ -126,7 +127,7 @@ def _tls(credentials: Credentials) -> grpc.ChannelCredentials:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.expanduser().read_bytes()
+        return normalise(path).read_bytes()
     except OSError as error:
         raise AddressUnusable(f"{path} cannot be read: {error.strerror}") from error
 

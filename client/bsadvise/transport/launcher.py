@@ -63,13 +63,18 @@ class Connection:
             self.daemon.close(wait=wait)
 
 
-def connect(address: str | None = None, credentials: Credentials | None = None) -> Connection:
+def connect(
+    address: str | None = None,
+    credentials: Credentials | None = None,
+    config_path: Path | None = None,
+) -> Connection:
     """Return a connection to a daemon, started if need be.
 
     Args:
         address: A gRPC target or the path of a unix socket; None for ``BSADVISE_ADDRESS``, else
             the default socket, else a private daemon.
         credentials: What to show to a daemon elsewhere; None for what the environment says.
+        config_path: What a private daemon reads its settings in; None for where daemons look.
 
     Raises:
         AddressUnusable: The address is not safe to use, or credentials cannot be read.
@@ -83,7 +88,7 @@ def connect(address: str | None = None, credentials: Credentials | None = None) 
     if default.exists() and is_serving(f"unix:{default}"):
         return Connection(Target(f"unix:{default}"))
     check_server_installed()
-    daemon = PrivateDaemon()
+    daemon = PrivateDaemon(config_path=config_path)
     return Connection(Target(daemon.address), daemon)
 
 
@@ -129,11 +134,14 @@ def is_serving(address: str, limit_s: float = _PROBE_S) -> bool:
 class PrivateDaemon:
     """A daemon that serves this process alone and ends with it."""
 
-    def __init__(self, command: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str] | None = None, *, config_path: Path | None = None
+    ) -> None:
         """Start it and wait until it answers.
 
         Args:
             command: How to start a daemon, up to the options that all daemons take.
+            config_path: What it reads its settings in; None for where daemons look.
 
         Raises:
             DaemonFailed: It ended, or did not answer in time.
@@ -148,6 +156,7 @@ class PrivateDaemon:
             [
                 *(*command, "--private", "--until-stdin-closes"),
                 *("--socket", str(socket), "--state-dir", str(state_dir())),
+                *(("--config", str(config_path)) if config_path else ()),
             ],
             self._stderr,
         )

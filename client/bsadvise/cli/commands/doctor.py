@@ -15,7 +15,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from bsadvise.cli.options import address_option, open_client
+from bsadvise.cli.options import address_option, config_flags, open_client
 from bsadvise.cli.render.output import print_view
 from bsadvise.model.device import Device, DeviceKind
 from bsadvise.model.errors import BsadviseError
@@ -25,6 +25,7 @@ from bsadvise.transport.launcher import (
     missing_server_packages,
     state_dir,
 )
+from bsadvise.version import __version__
 
 _CHECK_LIMIT_S = 60.0
 _SANDBOX = "sandbox that works here: "
@@ -67,7 +68,7 @@ def doctor(address: str | None) -> None:
 
 def _run_checks(address: str | None) -> Iterator[Check]:
     yield Check("python", Verdict.OK, f"{platform.python_version()} at {sys.executable}")
-    yield Check("bsadvise", Verdict.OK, importlib.metadata.version("bsadvise"))
+    yield Check("bsadvise", Verdict.OK, __version__)
     yield _check_server(is_needed=address is None)
     yield _check_torch()
     if not missing_server_packages():
@@ -99,7 +100,7 @@ def _check_torch() -> Check:
 def _check_sandbox() -> Check:
     # The daemon's own words: what works depends on the kernel and on its settings.
     checked = subprocess.run(
-        [sys.executable, "-P", "-m", "advisor", "--check"],
+        [sys.executable, "-P", "-m", "advisor", "--check", *config_flags()],
         capture_output=True, text=True, check=False, timeout=_CHECK_LIMIT_S,
     )  # fmt: skip
     lines = checked.stderr.strip().splitlines() or [""]

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from bsadvise.cli.options import config_flags
 from bsadvise.transport.launcher import check_server_installed
 
 
@@ -19,5 +20,5 @@ def serve(arguments: tuple[str, ...]) -> None:
     """Run the daemon; all arguments are its own (see: bsadvise serve --help)."""
     check_server_installed()
     sys.stdout.flush()
-    command = [sys.executable, "-P", "-m", "advisor", *arguments]
+    command = [sys.executable, "-P", "-m", "advisor", *config_flags(), *arguments]
     os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted
