@@ -13,7 +13,7 @@ from tests.replay.searching import Interruption, Search
 _ROOT = Path(__file__).parents[2]
 _EXAMPLES, _MODELS, _ZOO = _ROOT / "examples", _ROOT / "tests/models", _ROOT / "tests/zoo/models"
 
-_BUDGET_S = 16.0
+_BUDGET_S = 30.0
 _KIB, _MIB = 1 << 10, 1 << 20
 
 
@@ -28,9 +28,9 @@ def _tiny(description: str, **options: Unpack[AdviceOptions]) -> Search:
 _FILES: Mapping[str, Search] = {
     # Of the examples, fashion_cnn needs a data set that is not on every machine.
     "digits_mlp": _of(
-        _EXAMPLES / "digits_mlp.py", "An example with all defaults but the budget", budget_s=30.0
+        _EXAMPLES / "digits_mlp.py", "An example with all defaults but the budget", budget_s=40.0
     ),
-    "char_gpt": _of(_EXAMPLES / "char_gpt.py", "An example with a transformer", budget_s=40.0),
+    "char_gpt": _of(_EXAMPLES / "char_gpt.py", "An example with a transformer", budget_s=60.0),
     "gpt2_on_a100": _of(
         _EXAMPLES / "gpt2_124m.py", "An example, for a card elsewhere", device="a100-80gb"
     ),
@@ -71,7 +71,7 @@ _OPTIONS: Mapping[str, Search] = {
 _MEMORY: Mapping[str, Search] = {
     "limited_memory": _of(
         _EXAMPLES / "char_gpt.py", "A memory limit, below the batch that pays",
-        memory_limit_bytes=48 * _MIB, budget_s=40.0,
+        memory_limit_bytes=48 * _MIB, budget_s=60.0,
     ),
     "accumulation": _of(
         _EXAMPLES / "digits_mlp.py", "A memory limit far below the batch asked for",
@@ -145,8 +145,8 @@ _REFUSED: Mapping[str, Search] = {
         memory_limit_bytes=48 * _MIB, effective_batch_size=1009,
     ),
     "refused_no_split_on_card": _tiny(
-        "Refused: a batch that two replicas cannot share, for a card elsewhere",
-        device="a100-80gb", effective_batch_size=7, world_size=2,
+        "Refused: twice a prime batch for two cards elsewhere", device="a100-80gb",
+        memory_limit_bytes=300 * _KIB, effective_batch_size=2018, world_size=2,
     ),
 }  # fmt: skip
 
