@@ -141,12 +141,13 @@ _REFUSED: Mapping[str, Search] = {
         device="l4", memory_limit_bytes=1024 * _MIB,
     ),
     "refused_no_split": _of(
-        _EXAMPLES / "char_gpt.py", "Refused: a prime batch that does not fit at once",
-        memory_limit_bytes=48 * _MIB, effective_batch_size=1009,
+        _MODELS / "tiny_cnn_bn.py", "Refused: a prime batch that does not fit at once, where "
+        "batch norm needs two samples", memory_limit_bytes=2 * _MIB, effective_batch_size=1009,
     ),
-    "refused_no_split_on_card": _tiny(
-        "Refused: twice a prime batch for two cards elsewhere", device="a100-80gb",
-        memory_limit_bytes=300 * _KIB, effective_batch_size=2018, world_size=2,
+    "refused_no_split_on_card": _of(
+        _MODELS / "tiny_cnn_bn.py", "Refused: twice a prime batch for two cards elsewhere, where "
+        "batch norm needs two samples", device="a100-80gb", memory_limit_bytes=32 * _MIB,
+        effective_batch_size=2018, world_size=2,
     ),
 }  # fmt: skip
 
