@@ -83,6 +83,14 @@ _MEMORY: Mapping[str, Search] = {
     "untraceable_limited": _of(
         _MODELS / "ragged.py", "Unlike samples and a memory limit", memory_limit_bytes=1 * _MIB
     ),
+    "prime_batch_on_card": _of(
+        _MODELS / "tiny_cnn_bn.py", "Twice a prime batch for two cards elsewhere",
+        device="a100-80gb", memory_limit_bytes=32 * _MIB, effective_batch_size=2018, world_size=2,
+    ),
+    "prime_batch": _of(
+        _MODELS / "tiny_cnn_bn.py", "A prime batch that does not fit at once",
+        memory_limit_bytes=2 * _MIB, effective_batch_size=1009,
+    ),
     "margin": _tiny("A margin", memory_limit_bytes=1 * _MIB, margin_bytes=300 * _KIB),
 }  # fmt: skip
 
@@ -139,15 +147,6 @@ _REFUSED: Mapping[str, Search] = {
     "refused_no_fit_on_card": _of(
         _EXAMPLES / "gpt2_124m.py", "Refused: not one sample fits on a card elsewhere",
         device="l4", memory_limit_bytes=1024 * _MIB,
-    ),
-    "refused_no_split": _of(
-        _MODELS / "tiny_cnn_bn.py", "Refused: a prime batch that does not fit at once, where "
-        "batch norm needs two samples", memory_limit_bytes=2 * _MIB, effective_batch_size=1009,
-    ),
-    "refused_no_split_on_card": _of(
-        _MODELS / "tiny_cnn_bn.py", "Refused: twice a prime batch for two cards elsewhere, where "
-        "batch norm needs two samples", device="a100-80gb", memory_limit_bytes=32 * _MIB,
-        effective_batch_size=2018, world_size=2,
     ),
 }  # fmt: skip
 

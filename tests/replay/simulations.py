@@ -15,13 +15,14 @@ from advisor.domain.commands import (
     TraceMemory,
     Train,
 )
-from advisor.domain.device import Device
+from advisor.domain.device import Device, DeviceKind
 from advisor.domain.measurements import (
     Failed,
     Fault,
     FaultCode,
     Log,
     Measurement,
+    MemoryTrace,
     Outcome,
     OutOfMemory,
     TimedOut,
@@ -46,6 +47,7 @@ class Simulation:
         request: What is asked.
         device: What the planner is told of the device.
         failures: What comes of every command of a class, in place of what the device says.
+        accumulated_bytes: What a traced step of several micro-batches takes more than one of one.
         spoilt: Classes of commands whose first measurement other processes' memory spoils.
     """
 
@@ -54,6 +56,7 @@ class Simulation:
     request: AdviceRequest
     device: Device = field(default_factory=a_device)
     failures: Mapping[type[Command], Outcome] = field(default_factory=dict)
+    accumulated_bytes: int = 0
     spoilt: frozenset[type[Command]] = frozenset()
 
 
@@ -79,6 +82,11 @@ def _measure(simulation: Simulation, command: Command, log: Log) -> Measurement:
     kind = type(command)
     if kind in simulation.failures:
         return replace(measurement, outcome=simulation.failures[kind])
+    outcome = measurement.outcome
+    if isinstance(command, TraceMemory) and isinstance(outcome, MemoryTrace):
+        extra_bytes = simulation.accumulated_bytes * (command.accumulation_steps > 1)
+        outcome = replace(outcome, peak_bytes=outcome.peak_bytes + extra_bytes)
+        return replace(measurement, outcome=outcome)
     is_first = not any(isinstance(entry.command, kind) for entry in log)
     if kind in simulation.spoilt and is_first:
         return replace(measurement, drift_bytes=_SPOILT_BYTES)
@@ -151,6 +159,30 @@ SIMULATIONS: Mapping[str, Simulation] = {
         simulated=SimulatedDevice(limit_bytes=60 << 20, fixed_bytes=50 << 20, optimizer_bytes=0),
         request=a_request(memory_limit_bytes=60 << 20),
         failures={RunStep: _NO_MEMORY},
+    ),
+    "refused_no_split": Simulation(
+        description="Refused: a batch that does not fit at once, nor with accumulated gradients",
+        simulated=SimulatedDevice(limit_bytes=200 << 20),
+        request=a_request(memory_limit_bytes=200 << 20, effective_batch_size=1024),
+        accumulated_bytes=160 << 20,
+    ),
+    "refused_no_split_on_card": Simulation(
+        description="Refused: the same for two cards elsewhere",
+        simulated=SimulatedDevice(),
+        request=a_request(
+            device="a100-80gb",
+            memory_limit_bytes=240 << 20,
+            effective_batch_size=1024,
+            world_size=2,
+        ),
+        device=Device(
+            device_id="a100-80gb",
+            name="NVIDIA A100-SXM4-80GB",
+            kind=DeviceKind.CUDA,
+            present=False,
+            total_bytes=80 * GIB,
+        ),
+        accumulated_bytes=200 << 20,
     ),
     "refused_defect": _failing("a defect of the worker", InspectTask, _DEFECT),
     "refused_trace_out_of_memory": _failing("the machine has no memory", TraceMemory, _NO_MEMORY),
