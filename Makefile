@@ -19,9 +19,10 @@ recommend: $(VENV)/.installed ## Recommend a setting for a real model on real da
 test: $(VENV)/.dev ## Run every test
 	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
-nightly: $(VENV)/.dev ## Kill the daemon a hundred times, send it ten thousand malformed calls, walk the whole zoo twice
+nightly: $(VENV)/.dev ## Kill the daemon a hundred times, send it ten thousand malformed calls, walk the whole zoo twice, replay every prefix of the recorded logs
 	BSADVISE_CHAOS_KILLS=100 BSADVISE_FUZZ_CALLS=10000 $(BIN)/pytest -n auto tests/chaos tests/fuzz
 	BSADVISE_ZOO=whole $(BIN)/pytest tests/zoo
+	BSADVISE_REPLAY=whole $(BIN)/pytest -n auto tests/replay
 
 check: $(VENV)/.dev ## Format, lint, types, import contracts, protobuf contract
 	$(BIN)/ruff format --check $(CODE)

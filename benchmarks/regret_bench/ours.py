@@ -8,28 +8,20 @@ from bsadvise.model.request import AdviceRequest, Source
 
 from advisor.planning.evidence.budget import VERIFY_SHARE
 from advisor.planning.planner import RecommendationPlanner
+from advisor.ports.proposer import Proposer
 from advisor.search.optuna_proposer import OptunaProposer
 from benchmarks.regret_bench.found import DEFAULT_BUDGET_S, NO_BUNDLE, Found, Question, Setting
 from benchmarks.regret_bench.modelled import ModelledWorker, training_s
+from benchmarks.regret_bench.recording import Recording
 from benchmarks.regret_bench.trainer import CPU
 
 
 def advise(question: Question) -> Found:
-    """Return the advice for a workload.
-
-    Where the question allows some seconds of training, the budget is such that they are what is
-    left for trials, and nothing else takes any time.
-    """
+    """Return the advice for a workload."""
     cost_s = question.cost_s
-    request = AdviceRequest(
-        source=Source(digest=NO_BUNDLE, entry_path=f"{question.recording.workload}.py"),
-        device=CPU.device_id,
-        target_loss=question.target_loss,
-        budget_s=DEFAULT_BUDGET_S if cost_s is None else cost_s / (1 - VERIFY_SHARE),
-        seed=question.seed,
-    )
+    request = request_for(question.recording, question.target_loss, cost_s, question.seed)
     worker = ModelledWorker(question.recording, question.trainer, counts_overheads=cost_s is None)
-    advice, log = _run(request, worker)
+    advice, log = carry_out(request, worker, OptunaProposer())
     interval = advice.expected_speedup_interval
     return Found(
         setting=Setting(advice.effective_batch_size, advice.learning_rate),
@@ -41,13 +33,37 @@ def advise(question: Question) -> Found:
     )
 
 
-def _run(request: AdviceRequest, worker: ModelledWorker) -> tuple[Advice, Log]:
-    planner = RecommendationPlanner(OptunaProposer())
+def request_for(
+    recording: Recording, target_loss: float, cost_s: float | None, seed: int
+) -> AdviceRequest:
+    """Return what we are asked.
+
+    Where some seconds of training are allowed, the budget is such that they are what is left for
+    trials, if nothing else takes any time.
+
+    Args:
+        recording: The workload's.
+        target_loss: The held-out loss to reach.
+        cost_s: Modelled seconds of training that the search may take; None for the default budget.
+        seed: Of the weights, of the order of the samples and of the search.
+    """
+    return AdviceRequest(
+        source=Source(digest=NO_BUNDLE, entry_path=f"{recording.workload}.py"),
+        device=CPU.device_id,
+        target_loss=target_loss,
+        budget_s=DEFAULT_BUDGET_S if cost_s is None else cost_s / (1 - VERIFY_SHARE),
+        seed=seed,
+    )
+
+
+def carry_out(
+    request: AdviceRequest, worker: ModelledWorker, proposer: Proposer
+) -> tuple[Advice, Log]:
+    """Search, and return the advice and what it rests on."""
+    planner = RecommendationPlanner(proposer)
     log: Log = ()
-    while True:
-        step = planner.next_step(request, CPU, log)
+    while not isinstance(step := planner.next_step(request, CPU, log), Advice):
         if isinstance(step, Refusal):
             raise SystemExit(f"{request.source.entry_path}: {step.message}")
-        if isinstance(step, Advice):
-            return step, log
         log += (worker.measure(step),)
+    return step, log

@@ -6,17 +6,15 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bsadvise.model.advice import Advice, Refusal
+from bsadvise.model.advice import Advice
 from bsadvise.model.measurements import Log
-from bsadvise.model.request import AdviceRequest, Source
 
-from advisor.planning.evidence.budget import VERIFY_SHARE
-from advisor.planning.planner import RecommendationPlanner
-from benchmarks.regret_bench.found import NO_BUNDLE, Setting
+from advisor.ports.proposer import Proposer
+from benchmarks.regret_bench.found import Setting
 from benchmarks.regret_bench.modelled import ModelledWorker
+from benchmarks.regret_bench.ours import carry_out, request_for
 from benchmarks.regret_bench.replayed import ReplayedTrainer
 from benchmarks.regret_bench.surface import Surface
-from benchmarks.regret_bench.trainer import CPU
 from benchmarks.regret_bench.variants import SAMPLERS, Variant, ranked_as_in
 
 
@@ -60,20 +58,25 @@ def replay(
 
 def search(surface: Surface, variant: Variant, cost: float, seed: int) -> Setting:
     """Return the planner's answer where trials may take ``cost`` of the oracle's times."""
-    workload = surface.recording.workload
-    request = AdviceRequest(
-        source=Source(digest=NO_BUNDLE, entry_path=f"{workload}.py"),
-        device=CPU.device_id,
-        target_loss=surface.target_loss,
-        budget_s=cost * surface.oracle_s / (1 - VERIFY_SHARE),
-        seed=seed,
-    )
-    planner = RecommendationPlanner(SAMPLERS[variant.sampler]())
-    worker = ModelledWorker(surface.recording, ReplayedTrainer(surface), counts_overheads=False)
-    log: Log = ()
     with ranked_as_in(variant):
-        while not isinstance(step := planner.next_step(request, CPU, log), Advice):
-            if isinstance(step, Refusal):
-                raise SystemExit(f"{workload}: {step.message}")
-            log += (worker.measure(step),)
-    return Setting(step.effective_batch_size, step.learning_rate)
+        advice, _ = searched(surface, SAMPLERS[variant.sampler](), cost, seed)
+    return Setting(advice.effective_batch_size, advice.learning_rate)
+
+
+def searched(
+    surface: Surface, proposer: Proposer, cost: float | None, seed: int
+) -> tuple[Advice, Log]:
+    """Return the planner's advice for a workload, and what it rests on.
+
+    Args:
+        surface: The workload.
+        proposer: What proposes trials.
+        cost: Seconds that trials may take, over the oracle's time; None for the default budget,
+            of which all else takes its part too.
+        seed: Of the search.
+    """
+    recording = surface.recording
+    cost_s = None if cost is None else cost * surface.oracle_s
+    worker = ModelledWorker(recording, ReplayedTrainer(surface), counts_overheads=cost is None)
+    request = request_for(recording, surface.target_loss, cost_s, seed)
+    return carry_out(request, worker, proposer)
