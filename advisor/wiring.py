@@ -26,6 +26,7 @@ from advisor.domain.access import Limits
 from advisor.planning.memory_planner import MemoryPlanner
 from advisor.planning.planner import RecommendationPlanner
 from advisor.pools.local import LocalPool
+from advisor.pools.observation import HostObserver
 from advisor.pools.resource_limits import Box, private_reach, shared_reach
 from advisor.pools.resource_limits import Limits as WorkerLimits
 from advisor.pools.sandbox import AUTO, LANDLOCK, OFF, choose_sandbox
@@ -158,14 +159,16 @@ async def build_daemon(settings: Settings) -> Daemon:
         # A file is one machine's, whatever that is called: a container's name changes.
         host=(settings.host_name or socket.gethostname()) if settings.database else "",
     )
-    pool = LocalPool(box=box)
-    metrics = Metrics(clock.monotonic_s, tracing)
     accelerators = Accelerators()
+    inventory = LocalInventory(read_accelerators=accelerators.read)
+    energy_meter = LocalEnergyMeter(accelerators)
+    host = HostObserver(inventory=inventory, energy_meter=energy_meter, clock=clock)
+    pool = LocalPool(box=box, host=host)
+    metrics = Metrics(clock.monotonic_s, tracing)
     ports = Ports(
         store=store,
         pool=pool,
-        inventory=LocalInventory(read_accelerators=accelerators.read),
-        energy_meter=LocalEnergyMeter(accelerators),
+        inventory=inventory,
         planner=RecommendationPlanner(OptunaProposer()),
         estimate_planner=MemoryPlanner(),
         clock=clock,

@@ -72,7 +72,7 @@ async def _first_answer_s(pool: LocalPool, job: WorkerJob) -> float:
 async def _step_s(pool: LocalPool, job: WorkerJob) -> float:
     command = TimeSteps(time_limit_s=60, micro_batch_size=64, measure_s=STEPS_S)
     async with pool.open(job) as session:
-        outcome = await session.run(command)
+        outcome = (await session.run(command)).outcome
     if not isinstance(outcome, StepTimes):
         raise SystemExit(f"the steps were not timed: {outcome}")
     return statistics.median(outcome.step_times_s)
@@ -86,7 +86,7 @@ async def _measure(state_dir: Path) -> dict[str, object]:
     (source_dir / "model.py").write_text(MODEL, encoding="utf-8")
     cpu = read_cpu()
     job = WorkerJob(
-        source_dir=source_dir, entry_path="model.py", checkpoint_dir=checkpoint_dir, device=cpu
+        source_dir=source_dir, entry_path="model.py", checkpoint_dir=checkpoint_dir, devices=(cpu,)
     )
     pools = _pools(state_dir)
     for pool in pools.values():

@@ -23,7 +23,6 @@ from advisor.application.workspace import Workspace
 from advisor.planning.evidence.step import EstimatePlanner, Planner
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
-from advisor.ports.energy_meter import EnergyMeter
 from advisor.ports.store import Store
 from advisor.ports.telemetry import Telemetry
 from advisor.ports.worker_pool import WorkerPool
@@ -42,7 +41,6 @@ class Ports:
     store: Store
     pool: WorkerPool
     inventory: DeviceInventory
-    energy_meter: EnergyMeter
     planner: Planner
     estimate_planner: EstimatePlanner
     clock: Clock
@@ -97,7 +95,6 @@ def build_application(
         store=ports.store,
         pool=ports.pool,
         inventory=ports.inventory,
-        energy_meter=ports.energy_meter,
         planner=ports.planner,
         clock=ports.clock,
         hub=hub,

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bsadvise.model.advice import MemoryEstimate, Refusal
+from bsadvise.model.advice import MemoryEstimate, Refusal, RefusalCode
 from bsadvise.model.commands import Command
 from bsadvise.model.device import Device
 from bsadvise.model.measurements import Log, Measurement, Outcome
@@ -26,7 +26,7 @@ from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.store import Store
 from advisor.ports.telemetry import Telemetry
-from advisor.ports.worker_pool import WorkerPool, WorkerSession
+from advisor.ports.worker_pool import DeviceLost, WorkerPool, WorkerSession
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +75,13 @@ class Estimates:
             await stack.enter_async_context(self.slots)
             scratch = stack.enter_context(self.workspace.scratch_dir())
             job = await self.workspace.job(
-                request, planned=device, found=device, checkpoint_dir=Path(scratch)
+                request, planned=device, found=(device,), checkpoint_dir=Path(scratch)
             )
             session = await stack.enter_async_context(self.pool.open(job))
-            return await self._measure(session, request, device)
+            try:
+                return await self._measure(session, request, device)
+            except DeviceLost as lost:
+                raise NoAnswer(Refusal(code=RefusalCode.DEVICE, message=str(lost))) from lost
 
     async def _measure(
         self, session: WorkerSession, request: AdviceRequest, device: Device
@@ -100,6 +103,6 @@ class Estimates:
 
     async def _run(self, session: WorkerSession, command: Command) -> Outcome:
         with self.telemetry.measuring(command) as note_outcome:
-            outcome = await session.run(command)
-            note_outcome(outcome)
-            return outcome
+            result = await session.run(command)
+            note_outcome(result.outcome)
+            return result.outcome

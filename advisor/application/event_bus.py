@@ -7,8 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from advisor.ports.clock import Clock
-
 
 class Hub:
     """Wakes those who watch a recommendation. Carries no content: that is in the store.
@@ -46,14 +44,3 @@ class Hub:
         self.is_closed = True
         for recommendation_id in self._subscribers:
             self.publish(recommendation_id)
-
-
-async def wait_for(event: asyncio.Event, clock: Clock, *, limit_s: float) -> None:
-    """Return when ``event`` is set, or after ``limit_s`` seconds of ``clock``."""
-    waits = (asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(limit_s)))
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)

@@ -19,7 +19,7 @@ from bsadvise.model.recommendation import (
 from bsadvise.model.request import AdviceRequest
 
 from advisor.application.cache import find_cached_advice, fingerprint
-from advisor.application.event_bus import Hub, wait_for
+from advisor.application.event_bus import Hub
 from advisor.application.forecast import Forecasts
 from advisor.application.sharing import SharingPolicy
 from advisor.application.sources import check_source
@@ -28,7 +28,7 @@ from advisor.application.work_queue import POLL_S, WorkQueue
 from advisor.application.workspace import Workspace
 from advisor.domain.access import Caller, Scope
 from advisor.domain.errors import Draining, FieldViolation, InvalidRequest, NotFound
-from advisor.ports.clock import Clock
+from advisor.ports.clock import Clock, wait_for
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.store import Page, Store
 from advisor.ports.telemetry import Telemetry

@@ -23,18 +23,15 @@ from bsadvise.model.request import AdviceRequest
 from advisor.application.cache import find_cached_advice
 from advisor.application.cancellation import Brake, Stopped, StopReason, run_until_stopped
 from advisor.application.event_bus import Hub
-from advisor.application.gpu_tenants import DeviceLost, Neighbours
-from advisor.application.power_watch import PowerWatch
 from advisor.application.run import Run
 from advisor.application.workspace import Workspace
 from advisor.domain.errors import LeaseLost, NotFound, StoreUnavailable
 from advisor.planning.evidence.step import Planner
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
-from advisor.ports.energy_meter import EnergyMeter
 from advisor.ports.store import Store
 from advisor.ports.telemetry import Telemetry
-from advisor.ports.worker_pool import WorkerPool, WorkerSession
+from advisor.ports.worker_pool import DeviceLost, WorkerPool, WorkerSession
 
 _LOG = structlog.stdlib.get_logger(__name__)
 
@@ -61,7 +58,6 @@ class Runner:
         store: Where logs and states are kept.
         pool: Where commands are carried out.
         inventory: Where devices are found.
-        energy_meter: What tells what they draw.
         planner: What decides.
         clock: The time.
         hub: Who is told of each event.
@@ -74,7 +70,6 @@ class Runner:
     store: Store
     pool: WorkerPool
     inventory: DeviceInventory
-    energy_meter: EnergyMeter
     planner: Planner
     clock: Clock
     hub: Hub
@@ -197,11 +192,6 @@ class Runner:
         request, planned = run.recommendation.request, run.recommendation.device
         async with AsyncExitStack() as stack:
             session: WorkerSession | None = None
-            neighbours = Neighbours(self.inventory, device)
-            read_energy = await asyncio.to_thread(
-                stack.enter_context, self.energy_meter.open(device)
-            )
-            power = PowerWatch(read_energy, self.clock)
             while True:
                 run.brake.check()
                 step = await asyncio.to_thread(self.planner.next_step, request, planned, log)
@@ -215,15 +205,7 @@ class Runner:
                 if session is None:
                     session = await self._open_session(stack, run.recommendation, device)
                 await run.append(CommandStarted(command=step))
-                await neighbours.look()
-                async with power.watching():
-                    measurement = await self._measure(session, step, run)
-                measurement = replace(
-                    measurement,
-                    drift_bytes=await neighbours.drift_bytes(),
-                    mean_power_w=power.mean_power_w(measurement.outcome),
-                )
-                log = await self._record(run, log, measurement)
+                log = await self._record(run, log, await self._measure(session, step, run))
 
     async def _end_late(self, recommendation: Recommendation, log: Log) -> StateChanged:
         best = await self._best_so_far(recommendation, log)
@@ -241,7 +223,7 @@ class Runner:
         job = await self.workspace.job(
             recommendation.request,
             planned=recommendation.device,
-            found=device,
+            found=(device,),
             checkpoint_dir=await asyncio.to_thread(
                 self.workspace.make_checkpoint_dir, recommendation
             ),
@@ -251,10 +233,15 @@ class Runner:
     async def _measure(self, session: WorkerSession, command: Command, run: Run) -> Measurement:
         begun_s = self.clock.monotonic_s()
         with self.telemetry.measuring(command, run.recommendation_id) as note_outcome:
-            outcome = await run_until_stopped(session.run(command), run.brake)
-            note_outcome(outcome)
-        wall_s = self.clock.monotonic_s() - begun_s
-        measurement = Measurement(command=command, outcome=outcome, wall_s=wall_s)
+            result = await run_until_stopped(session.run(command), run.brake)
+            note_outcome(result.outcome)
+        measurement = Measurement(
+            command=command,
+            outcome=result.outcome,
+            wall_s=self.clock.monotonic_s() - begun_s,
+            drift_bytes=result.context.drift_bytes or 0,
+            mean_power_w=result.context.mean_power_w,
+        )
         self.telemetry.measured(measurement)
         return measurement
 

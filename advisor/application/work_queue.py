@@ -10,11 +10,10 @@ from bsadvise.model.advice import Refusal, RefusalCode
 from bsadvise.model.recommendation import Recommendation, State, StateChanged
 
 from advisor.application.cancellation import Brake, StopReason
-from advisor.application.event_bus import wait_for
 from advisor.application.instance_lock import Presence
 from advisor.application.runner import Runner
 from advisor.domain.errors import AdvisorError, StoreUnavailable
-from advisor.ports.clock import Clock
+from advisor.ports.clock import Clock, wait_for
 from advisor.ports.store import Claim, Store
 
 _LOG = structlog.stdlib.get_logger(__name__)

@@ -113,7 +113,7 @@ async def probe(kind: str, reach: Reach, job: WorkerJob) -> dict[str, str]:
     pool = LocalPool(scripted_worker.COMMAND, Box(sandbox=kind, reach=reach))
     try:
         async with pool.open(job) as session:
-            outcome = await session.run(EVALUATE)
+            outcome = (await session.run(EVALUATE)).outcome
     finally:
         await pool.close()
     assert isinstance(outcome, Failed)
@@ -174,10 +174,10 @@ async def test_torch_and_the_processes_of_a_loader_work(
     pool = LocalPool(box=Box(sandbox=needs(kind), reach=reach))
     try:
         async with pool.open(job) as session:
-            profile = await session.run(InspectTask(time_limit_s=60))
+            profile = (await session.run(InspectTask(time_limit_s=60))).outcome
             assert not isinstance(profile, Failed)
             times = TimeLoader(time_limit_s=60, batch_size=8, measure_s=0.1)
-            assert isinstance(await session.run(times), LoaderTimes)
+            assert isinstance((await session.run(times)).outcome, LoaderTimes)
     finally:
         await pool.close()
 

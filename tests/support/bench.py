@@ -18,14 +18,12 @@ from advisor.application.sharing import SharingPolicy
 from advisor.domain.access import LOCAL, LOCAL_CALLER
 from advisor.planning.evidence.step import Planner
 from advisor.ports.device_inventory import DeviceInventory
-from advisor.ports.energy_meter import EnergyMeter
 from advisor.ports.store import Store
 from advisor.service.converters import unpack_bundle
 from advisor.service.metrics import Metrics
 from tests.support.builders import a_request, a_source
 from tests.support.bundles import digest_of, make_bundle
 from tests.support.fake_clock import FakeClock
-from tests.support.fake_energy_meter import FakeEnergyMeter
 from tests.support.fake_inventory import FakeInventory
 from tests.support.fake_worker_pool import FakeWorkerPool
 from tests.support.memory_store import MemoryStore
@@ -49,7 +47,6 @@ class Bench:
     owner: str = "daemon-1"
     planner: Planner = field(default_factory=ScriptedPlanner)
     inventory: DeviceInventory = field(default_factory=FakeInventory)
-    energy_meter: EnergyMeter = field(default_factory=FakeEnergyMeter)
     clock: FakeClock = field(default_factory=FakeClock)
     pool: FakeWorkerPool = field(default_factory=lambda: FakeWorkerPool(answer))
     dead_owners: set[str] = field(default_factory=set)
@@ -69,7 +66,6 @@ class Bench:
             store=self.store,
             pool=self.pool,
             inventory=self.inventory,
-            energy_meter=self.energy_meter,
             planner=self.planner,
             estimate_planner=ScriptedEstimatePlanner(),
             clock=self.clock,

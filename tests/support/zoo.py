@@ -44,7 +44,7 @@ def zoo_job(name: str, state_dir: Path) -> WorkerJob:
         source_dir=source_dir,
         entry_path=f"{name}.py",
         checkpoint_dir=checkpoint_dir,
-        device=CPU,
+        devices=(CPU,),
         build_kwargs={"database": str(database)} if name == "reads_the_database" else {},
     )
 
@@ -72,7 +72,7 @@ async def drive(pool: LocalPool, name: str, state_dir: Path, limit_s: float) -> 
     outcome: Outcome | None = None
     async with pool.open(zoo_job(name, state_dir)) as session:
         for command in commands(limit_s):
-            outcome = await session.run(command)
+            outcome = (await session.run(command)).outcome
             if isinstance(outcome, Failed | OutOfMemory | TimedOut):
                 break
     assert outcome is not None
