@@ -17,6 +17,7 @@ import structlog
 from advisor.application.application import Application, Ports, build_application
 from advisor.application.housekeeping import Keep
 from advisor.application.sharing import SharingPolicy
+from advisor.application.versions import read_versions
 from advisor.config.settings import Settings
 from advisor.devices.accelerators import Accelerators
 from advisor.devices.cpu import read_cpu
@@ -178,6 +179,7 @@ async def build_daemon(settings: Settings) -> Daemon:
         ports,
         state_dir=settings.state_dir,
         unpack=unpack_bundle,
+        versions=await asyncio.to_thread(read_versions),
         owner=this_owner(),
         lease_s=settings.lease_s,
         is_private=settings.private,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advisor.application.bundles import Unpack
+from advisor.application.cache import Fingerprints
 from advisor.application.estimates import Estimates
 from advisor.application.event_bus import Hub
 from advisor.application.forecast import Forecasts
@@ -18,6 +19,7 @@ from advisor.application.runner import Runner
 from advisor.application.sharing import InFlight, SharingPolicy
 from advisor.application.sources import Sources
 from advisor.application.tokens import Tokens
+from advisor.application.versions import Versions
 from advisor.application.work_queue import WorkQueue
 from advisor.application.workspace import Workspace
 from advisor.planning.evidence.step import EstimatePlanner, Planner
@@ -68,6 +70,7 @@ def build_application(
     *,
     state_dir: Path,
     unpack: Unpack,
+    versions: Versions,
     owner: str,
     lease_s: float,
     is_private: bool = False,
@@ -81,6 +84,7 @@ def build_application(
         ports: The outside.
         state_dir: Directory for sources and checkpoints.
         unpack: Reads an uploaded bundle.
+        versions: What decides answers in this daemon.
         owner: This daemon's name on its leases.
         lease_s: Seconds of a lease.
         is_private: Whether the daemon serves one client and ends with it.
@@ -90,6 +94,7 @@ def build_application(
     """
     policy = policy or SharingPolicy()
     hub = Hub()
+    fingerprints = Fingerprints(versions=versions, policy=policy)
     workspace = Workspace(state_dir, ports.store, unpack, ports.clock)
     runner = Runner(
         store=ports.store,
@@ -100,6 +105,7 @@ def build_application(
         hub=hub,
         workspace=workspace,
         telemetry=ports.telemetry,
+        fingerprints=fingerprints,
         owner=owner,
         lease_s=lease_s,
     )
@@ -114,6 +120,7 @@ def build_application(
             hub=hub,
             clock=ports.clock,
             policy=policy,
+            fingerprints=fingerprints,
             forecasts=Forecasts(ports.store, ports.clock),
             telemetry=ports.telemetry,
             pythons=pythons,

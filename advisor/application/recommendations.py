@@ -18,7 +18,7 @@ from bsadvise.model.recommendation import (
 )
 from bsadvise.model.request import AdviceRequest
 
-from advisor.application.cache import find_cached_advice, fingerprint
+from advisor.application.cache import Fingerprints, find_cached_advice
 from advisor.application.event_bus import Hub
 from advisor.application.forecast import Forecasts
 from advisor.application.sharing import SharingPolicy
@@ -49,6 +49,7 @@ class Recommendations:
         hub: What tells of their events.
         clock: The time.
         policy: How the daemon is shared.
+        fingerprints: Makes the keys of answers.
         forecasts: What tells those who wait where they stand.
         telemetry: Is told what is created.
         pythons: The interpreters that requests may name; None for any.
@@ -61,6 +62,7 @@ class Recommendations:
     hub: Hub
     clock: Clock
     policy: SharingPolicy
+    fingerprints: Fingerprints
     forecasts: Forecasts
     telemetry: Telemetry
     pythons: Collection[Path] | None = None
@@ -84,8 +86,7 @@ class Recommendations:
             *check_request_id(request_id),
             *check_python(request, self.pythons),
         )
-        partition = self.policy.cache_partition(caller.principal)
-        key = fingerprint(request, device, shared_by=partition)
+        key = self.fingerprints.of(caller.principal, request, device)
         cached = await find_cached_advice(self.store, key, request, device)
         if cached is None:
             await self._check_source(caller, request)

@@ -39,6 +39,7 @@ class Run:
 
     Attributes:
         recommendation: What is run.
+        device_ids: The devices that the lease holds.
         brake: Stops it.
         store: Where its log is.
         clock: The time.
@@ -48,6 +49,7 @@ class Run:
     """
 
     recommendation: Recommendation
+    device_ids: tuple[str, ...]
     brake: Brake
     store: Store
     clock: Clock

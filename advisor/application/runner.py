@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
@@ -20,7 +21,7 @@ from bsadvise.model.recommendation import (
 )
 from bsadvise.model.request import AdviceRequest
 
-from advisor.application.cache import find_cached_advice
+from advisor.application.cache import Fingerprints, find_cached_advice
 from advisor.application.cancellation import Brake, Stopped, StopReason, run_until_stopped
 from advisor.application.event_bus import Hub
 from advisor.application.run import Run
@@ -29,11 +30,13 @@ from advisor.domain.errors import LeaseLost, NotFound, StoreUnavailable
 from advisor.planning.evidence.step import Planner
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
-from advisor.ports.store import Store
+from advisor.ports.store import Claim, Store
 from advisor.ports.telemetry import Telemetry
 from advisor.ports.worker_pool import DeviceLost, WorkerPool, WorkerSession
 
 _LOG = structlog.stdlib.get_logger(__name__)
+
+Devices = tuple[Device, ...]
 
 _OVERTIME = 4.0
 _LEAST_WALL_LIMIT_S = 300.0
@@ -63,6 +66,7 @@ class Runner:
         hub: Who is told of each event.
         workspace: The directory shared with workers.
         telemetry: Is told what is done.
+        fingerprints: Makes the keys of answers.
         owner: This daemon's name on its leases.
         lease_s: Seconds of a lease.
     """
@@ -75,29 +79,30 @@ class Runner:
     hub: Hub
     workspace: Workspace
     telemetry: Telemetry
+    fingerprints: Fingerprints
     owner: str
     lease_s: float
 
-    async def run(self, recommendation: Recommendation, brake: Brake) -> None:
+    async def run(self, claim: Claim, brake: Brake) -> None:
         """Work on a recommendation whose lease this daemon holds, and end the lease.
 
         Returns without a word to the store when the lease is lost or the store stays away:
         then the recommendation belongs to whoever claims it next.
         """
+        recommendation = claim.recommendation
         log = _LOG.bind(recommendation_id=recommendation.recommendation_id)
         self.hub.publish(recommendation.recommendation_id)  # It is RUNNING.
         if recommendation.cancel_requested:
             brake.pull(StopReason.CANCEL)
-        run = self._new_run(recommendation, brake)
-        device_id = recommendation.device.device_id
+        run = self._new_run(claim, brake)
         waited_s = self.clock.now_s() - recommendation.created_at_s
-        self.telemetry.leased(device_id, waited_s=max(0.0, waited_s))
+        self.telemetry.leased(claim.device_ids, waited_s=max(0.0, waited_s))
         state: State | None = None
         heartbeat = asyncio.create_task(self._keep_lease(recommendation, brake))
         try:
             with self.telemetry.running(recommendation.recommendation_id):
                 change = await self._carry_out(run)
-            await run.patiently(lambda: self.finish(recommendation, change))
+            await run.patiently(lambda: self.finish(run.recommendation, change))
             state = change.state
             log.info("recommendation left", state=state.value)
         except LeaseLost:
@@ -105,7 +110,7 @@ class Runner:
         except StoreUnavailable:
             log.exception("recommendation abandoned: the store is not available")
         finally:
-            self.telemetry.released(device_id, state)
+            self.telemetry.released(claim.device_ids, state)
             heartbeat.cancel()
             await asyncio.gather(heartbeat, return_exceptions=True)
 
@@ -143,9 +148,10 @@ class Runner:
                 if is_cancelled:
                     brake.pull(StopReason.CANCEL)
 
-    def _new_run(self, recommendation: Recommendation, brake: Brake) -> Run:
+    def _new_run(self, claim: Claim, brake: Brake) -> Run:
         return Run(
-            recommendation=recommendation,
+            recommendation=claim.recommendation,
+            device_ids=claim.device_ids,
             brake=brake,
             store=self.store,
             clock=self.clock,
@@ -172,23 +178,44 @@ class Runner:
             return _refused(RefusalCode.DEVICE, str(lost))
 
     async def _search(self, run: Run) -> StateChanged:
-        recommendation, request = run.recommendation, run.recommendation.request
         try:
-            device = await asyncio.to_thread(self.inventory.find, recommendation.device.device_id)
+            devices = await asyncio.to_thread(self._find_devices, run.device_ids)
         except NotFound as error:
             return _refused(RefusalCode.DEVICE, str(error))
+        await self._restart_if_outdated(run, devices[0])
         log = await run.log()
         if not log:  # An equal request may have been answered while this one waited.
-            key = recommendation.fingerprint
+            key, request = run.recommendation.fingerprint, run.recommendation.request
             cached = await run.patiently(
-                lambda: find_cached_advice(self.store, key, request, device)
+                lambda: find_cached_advice(self.store, key, request, devices[0])
             )
             if cached is not None:
                 return StateChanged(state=State.SUCCEEDED, advice=cached)
         log = await self._adopt_interrupted_log(run, log)
-        return await self._follow_plan(run, device, log)
+        return await self._follow_plan(run, devices, log)
 
-    async def _follow_plan(self, run: Run, device: Device, log: Log) -> StateChanged:
+    def _find_devices(self, device_ids: Sequence[str]) -> Devices:
+        return tuple(self.inventory.find(device_id) for device_id in device_ids)
+
+    async def _restart_if_outdated(self, run: Run, device: Device) -> None:
+        """Begin the search anew where something that decides its answer has changed.
+
+        A daemon of another version may have begun it. Its measurements, made and planned by
+        other rules, are not mixed with ours: the answer is that of one version.
+        """
+        before = run.recommendation
+        key = self.fingerprints.of(before.principal, before.request, device)
+        if key == before.fingerprint:
+            return
+        await run.patiently(lambda: self.store.restart(run.recommendation_id, self.owner, key))
+        run.recommendation = replace(before, fingerprint=key)
+        await asyncio.to_thread(self.workspace.remove_checkpoints, before)
+        _LOG.warning(
+            "search begun anew: the planner, a library or the driver has another version",
+            recommendation_id=run.recommendation_id,
+        )
+
+    async def _follow_plan(self, run: Run, devices: Devices, log: Log) -> StateChanged:
         request, planned = run.recommendation.request, run.recommendation.device
         async with AsyncExitStack() as stack:
             session: WorkerSession | None = None
@@ -203,7 +230,7 @@ class Runner:
                 if sum(entry.wall_s for entry in log) > _wall_limit_s(request):
                     return await self._end_late(run.recommendation, log)
                 if session is None:
-                    session = await self._open_session(stack, run.recommendation, device)
+                    session = await self._open_session(stack, run.recommendation, devices)
                 await run.append(CommandStarted(command=step))
                 log = await self._record(run, log, await self._measure(session, step, run))
 
@@ -218,12 +245,12 @@ class Runner:
         )
 
     async def _open_session(
-        self, stack: AsyncExitStack, recommendation: Recommendation, device: Device
+        self, stack: AsyncExitStack, recommendation: Recommendation, devices: Devices
     ) -> WorkerSession:
         job = await self.workspace.job(
             recommendation.request,
             planned=recommendation.device,
-            found=(device,),
+            found=devices,
             checkpoint_dir=await asyncio.to_thread(
                 self.workspace.make_checkpoint_dir, recommendation
             ),

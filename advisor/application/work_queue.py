@@ -94,7 +94,7 @@ class WorkQueue:
                     await self._interrupt(claim.recommendation)
                 else:
                     self._brakes[claim.recommendation.recommendation_id] = Brake()
-                    tasks.create_task(self._run(claim.recommendation))
+                    tasks.create_task(self._run(claim))
 
     async def _claim(self) -> Claim | None:
         try:
@@ -122,14 +122,15 @@ class WorkQueue:
                 "cannot end what a daemon left", recommendation_id=recommendation.recommendation_id
             )
 
-    async def _run(self, recommendation: Recommendation) -> None:
-        brake = self._brakes[recommendation.recommendation_id]
+    async def _run(self, claim: Claim) -> None:
+        recommendation_id = claim.recommendation.recommendation_id
+        brake = self._brakes[recommendation_id]
         if self._is_draining:
             brake.pull(StopReason.DRAIN)
         try:
-            await self._runner.run(recommendation, brake)
+            await self._runner.run(claim, brake)
         except Exception:  # noqa: BLE001 - the trouble of one must not end the daemon's others
-            _LOG.exception("run lost", recommendation_id=recommendation.recommendation_id)
+            _LOG.exception("run lost", recommendation_id=recommendation_id)
         finally:
-            del self._brakes[recommendation.recommendation_id]
-            self.wake()  # Its device is free.
+            del self._brakes[recommendation_id]
+            self.wake()  # Its devices are free.

@@ -71,4 +71,5 @@ class DeviceObserver:
     def _mean_power_w(self, outcome: Outcome) -> float | None:
         powers_w = [watch.mean_power_w(outcome) for watch in self._watches]
         known_w = [power_w for power_w in powers_w if power_w is not None]
-        return sum(known_w) if known_w and len(known_w) == len(powers_w) else None
+        is_known = bool(known_w) and len(known_w) == len(powers_w)
+        return sum(known_w) / len(known_w) if is_known else None

@@ -55,8 +55,8 @@ class MeasurementContext:
     Attributes:
         drift_bytes: Sum over other processes of the device memory in bytes that each took or
             gave back between the command's begin and its end; None where it was not read.
-        mean_power_w: Watts that the job's devices drew on average, all together; of TimeSteps,
-            while steps were timed. None where it was not read.
+        mean_power_w: Watts that one of the job's devices drew on average; of TimeSteps, while
+            steps were timed. None where it was not read of all of them.
     """
 
     drift_bytes: int | None = None

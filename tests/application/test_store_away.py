@@ -98,6 +98,7 @@ async def test_a_run_goes_on_when_the_store_is_back(
 def _run(bench: Bench, recommendation: Recommendation, brake: Brake) -> Run:
     return Run(
         recommendation=recommendation,
+        device_ids=("cpu",),
         brake=brake,
         store=bench.store,
         clock=bench.clock,

@@ -15,6 +15,7 @@ from bsadvise.model.request import AdviceRequest
 from advisor.application.application import Application, Ports, build_application
 from advisor.application.housekeeping import Keep
 from advisor.application.sharing import SharingPolicy
+from advisor.application.versions import Versions
 from advisor.domain.access import LOCAL, LOCAL_CALLER
 from advisor.planning.evidence.step import Planner
 from advisor.ports.device_inventory import DeviceInventory
@@ -31,6 +32,7 @@ from tests.support.scripted_planner import ScriptedEstimatePlanner, ScriptedPlan
 
 BUNDLE = make_bundle(model="def build_model(): ...")
 LEASE_S = 30.0
+VERSIONS = Versions(planner="a-digest", python="3.12.0", torch="2.13.0", optuna="4.0.0")
 
 
 @dataclass
@@ -53,6 +55,7 @@ class Bench:
     is_private: bool = False
     policy: SharingPolicy = field(default_factory=SharingPolicy)
     keep: Keep | None = None
+    versions: Versions = VERSIONS
     telemetry: Metrics = field(init=False)
     store: Store = field(init=False)
 
@@ -75,6 +78,7 @@ class Bench:
             ports,
             state_dir=self.state_dir,
             unpack=unpack_bundle,
+            versions=self.versions,
             owner=self.owner,
             lease_s=LEASE_S,
             is_private=self.is_private,
