@@ -10,10 +10,10 @@ from pathlib import Path
 from advisor.application.bundles import Unpack
 from advisor.application.cache import Fingerprints
 from advisor.application.estimates import Estimates
-from advisor.application.event_bus import Hub
+from advisor.application.event_bus import EventBus
 from advisor.application.forecast import Forecasts
 from advisor.application.housekeeping import Housekeeping, Keep
-from advisor.application.instance_lock import Presence
+from advisor.application.instance_lock import InstanceLock
 from advisor.application.recommendations import Recommendations
 from advisor.application.runner import Runner
 from advisor.application.sharing import InFlight, SharingPolicy
@@ -60,7 +60,7 @@ class Application:
     inventory: DeviceInventory
     queue: WorkQueue
     housekeeping: Housekeeping
-    hub: Hub
+    event_bus: EventBus
     store: Store
     clock: Clock
 
@@ -93,7 +93,7 @@ def build_application(
         pythons: The interpreters that requests may name; None for any.
     """
     policy = policy or SharingPolicy()
-    hub = Hub()
+    event_bus = EventBus()
     fingerprints = Fingerprints(versions=versions, policy=policy)
     workspace = Workspace(state_dir, ports.store, unpack, ports.clock)
     runner = Runner(
@@ -102,22 +102,22 @@ def build_application(
         inventory=ports.inventory,
         planner=ports.planner,
         clock=ports.clock,
-        hub=hub,
+        event_bus=event_bus,
         workspace=workspace,
         telemetry=ports.telemetry,
         fingerprints=fingerprints,
         owner=owner,
         lease_s=lease_s,
     )
-    presence = Presence(state_dir) if is_private else None
-    queue = WorkQueue(ports.store, runner, ports.clock, presence=presence)
+    instance_lock = InstanceLock(state_dir) if is_private else None
+    queue = WorkQueue(ports.store, runner, ports.clock, instance_lock=instance_lock)
     return Application(
         recommendations=Recommendations(
             store=ports.store,
             inventory=ports.inventory,
             workspace=workspace,
             queue=queue,
-            hub=hub,
+            event_bus=event_bus,
             clock=ports.clock,
             policy=policy,
             fingerprints=fingerprints,
@@ -153,7 +153,7 @@ def build_application(
             telemetry=ports.telemetry,
             keep=keep or Keep(),
         ),
-        hub=hub,
+        event_bus=event_bus,
         store=ports.store,
         clock=ports.clock,
     )

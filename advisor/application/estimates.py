@@ -16,7 +16,7 @@ from bsadvise.model.request import AdviceRequest
 
 from advisor.application.sharing import InFlight
 from advisor.application.sources import check_source
-from advisor.application.trace_cache import Recall, is_lasting
+from advisor.application.trace_cache import TraceCache, is_lasting
 from advisor.application.validation import check_python, resolve
 from advisor.application.workspace import Workspace
 from advisor.domain.access import Caller
@@ -44,7 +44,7 @@ class Estimates:
         slots: How many estimates may be made at a time.
         in_flight: How many each principal may wait for.
         pythons: The interpreters that requests may name; None for any.
-        recall: What earlier estimates for cards elsewhere have measured.
+        trace_cache: Outcomes of earlier estimates for devices that are not attached.
     """
 
     pool: WorkerPool
@@ -57,7 +57,7 @@ class Estimates:
     slots: asyncio.Semaphore
     in_flight: InFlight
     pythons: Collection[Path] | None = None
-    recall: Recall = field(default_factory=Recall)
+    trace_cache: TraceCache = field(default_factory=TraceCache)
 
     async def estimate(self, caller: Caller, request: AdviceRequest) -> MemoryEstimate:
         """Return what fits. Cancelling the task that waits here ends the work.
@@ -87,7 +87,7 @@ class Estimates:
         self, session: WorkerSession, request: AdviceRequest, device: Device
     ) -> MemoryEstimate:
         log: Log = ()
-        known = self.recall.known(request, device)
+        known = self.trace_cache.known(request, device)
         while True:
             step = await asyncio.to_thread(self.planner.next_step, request, device, log)
             if isinstance(step, MemoryEstimate):

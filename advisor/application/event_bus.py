@@ -1,4 +1,4 @@
-"""Tells tasks of this daemon that a recommendation has a new event."""
+"""Wakes the tasks of this daemon that wait for a recommendation's next event."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Hub:
+class EventBus:
     """Wakes those who watch a recommendation. Carries no content: that is in the store.
 
-    What another daemon writes is not told here, so that watchers must also look for
-    themselves from time to time.
+    What another daemon writes is not announced here, so that watchers must also poll the
+    store.
 
     Attributes:
         is_closed: Whether the daemon is stopping, and no more news will come.

@@ -19,7 +19,7 @@ from bsadvise.model.recommendation import (
 from bsadvise.model.request import AdviceRequest
 
 from advisor.application.cache import Fingerprints, find_cached_advice
-from advisor.application.event_bus import Hub
+from advisor.application.event_bus import EventBus
 from advisor.application.forecast import Forecasts
 from advisor.application.sharing import SharingPolicy
 from advisor.application.sources import check_source
@@ -46,7 +46,7 @@ class Recommendations:
         inventory: Where their devices are found.
         workspace: Where their sources are laid out.
         queue: What works on them.
-        hub: What tells of their events.
+        event_bus: What tells of their events.
         clock: The time.
         policy: How the daemon is shared.
         fingerprints: Makes the keys of answers.
@@ -59,7 +59,7 @@ class Recommendations:
     inventory: DeviceInventory
     workspace: Workspace
     queue: WorkQueue
-    hub: Hub
+    event_bus: EventBus
     clock: Clock
     policy: SharingPolicy
     fingerprints: Fingerprints
@@ -138,7 +138,7 @@ class Recommendations:
         await self._find(caller, recommendation_id)
         recommendation = await self.store.request_cancel(recommendation_id)
         self.queue.cancel(recommendation_id)
-        self.hub.publish(recommendation_id)
+        self.event_bus.publish(recommendation_id)
         return recommendation
 
     async def delete(self, caller: Caller, recommendation_id: str) -> None:
@@ -151,7 +151,7 @@ class Recommendations:
         recommendation = await self._find(caller, recommendation_id)
         await self.store.delete(recommendation_id)
         await self._remove_checkpoints(recommendation)
-        self.hub.publish(recommendation_id)
+        self.event_bus.publish(recommendation_id)
 
     async def log(self, caller: Caller, recommendation_id: str) -> Log:
         """Return the measurements of a recommendation. Raises NotFound."""
@@ -182,7 +182,7 @@ class Recommendations:
         if after_sequence < 0:
             raise InvalidRequest(FieldViolation("after_sequence", "must be at least 0"))
         told: Waiting | None = None
-        with self.hub.subscribe(recommendation_id) as news:
+        with self.event_bus.subscribe(recommendation_id) as news:
             while True:
                 news.clear()
                 # The state is read first: what it ended with is then among the events.
@@ -201,7 +201,7 @@ class Recommendations:
                 waiting = await self.forecasts.of(found) if tell_waiting else None
                 if waiting is not None and waiting != told:
                     yield (told := waiting)
-                if self.hub.is_closed:
+                if self.event_bus.is_closed:
                     raise Draining("the daemon is stopping; watch again when it is back")
                 await wait_for(news, self.clock, limit_s=POLL_S)
 

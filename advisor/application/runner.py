@@ -22,8 +22,9 @@ from bsadvise.model.recommendation import (
 from bsadvise.model.request import AdviceRequest
 
 from advisor.application.cache import Fingerprints, find_cached_advice
-from advisor.application.cancellation import Brake, Stopped, StopReason, run_until_stopped
-from advisor.application.event_bus import Hub
+from advisor.application.cancellation import Cancellation, Stopped, StopReason, run_until_stopped
+from advisor.application.event_bus import EventBus
+from advisor.application.lease import keep_lease
 from advisor.application.run import Run
 from advisor.application.workspace import Workspace
 from advisor.domain.errors import LeaseLost, NotFound, StoreUnavailable
@@ -46,13 +47,10 @@ _NO_SANDBOX = (
     "The model file ran without a sandbox: it could read and change all that the daemon can."
 )
 
-RENEWALS_A_LEASE = 3
-"""Two renewals in a row may fail before the lease runs out."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runner:
-    """Asks the planner, measures, appends; until there is an answer or somebody brakes.
+    """Asks the planner, measures, appends; until there is an answer or the run is cancelled.
 
     All that it knows is in the store, so that a runner may die at any point and another one
     goes on: at worst the command that was under way is run again.
@@ -63,7 +61,7 @@ class Runner:
         inventory: Where devices are found.
         planner: What decides.
         clock: The time.
-        hub: Who is told of each event.
+        event_bus: Wakes those who watch.
         workspace: The directory shared with workers.
         telemetry: Is told what is done.
         fingerprints: Makes the keys of answers.
@@ -76,33 +74,33 @@ class Runner:
     inventory: DeviceInventory
     planner: Planner
     clock: Clock
-    hub: Hub
+    event_bus: EventBus
     workspace: Workspace
     telemetry: Telemetry
     fingerprints: Fingerprints
     owner: str
     lease_s: float
 
-    async def run(self, claim: Claim, brake: Brake) -> None:
+    async def run(self, claim: Claim, cancellation: Cancellation) -> None:
         """Work on a recommendation whose lease this daemon holds, and end the lease.
 
-        Returns without a word to the store when the lease is lost or the store stays away:
+        Returns without writing to the store when the lease is lost or the store stays away:
         then the recommendation belongs to whoever claims it next.
         """
         recommendation = claim.recommendation
         log = _LOG.bind(recommendation_id=recommendation.recommendation_id)
-        self.hub.publish(recommendation.recommendation_id)  # It is RUNNING.
+        self.event_bus.publish(recommendation.recommendation_id)  # It is RUNNING.
         if recommendation.cancel_requested:
-            brake.pull(StopReason.CANCEL)
-        run = self._new_run(claim, brake)
+            cancellation.request(StopReason.CANCEL)
+        run = self._new_run(claim, cancellation)
         waited_s = self.clock.now_s() - recommendation.created_at_s
         self.telemetry.leased(claim.device_ids, waited_s=max(0.0, waited_s))
         state: State | None = None
-        heartbeat = asyncio.create_task(self._keep_lease(recommendation, brake))
+        heartbeat = asyncio.create_task(keep_lease(run))
         try:
             with self.telemetry.running(recommendation.recommendation_id):
                 change = await self._carry_out(run)
-            await run.patiently(lambda: self.finish(run.recommendation, change))
+            await run.with_retries(lambda: self.finish(run.recommendation, change))
             state = change.state
             log.info("recommendation left", state=state.value)
         except LeaseLost:
@@ -128,34 +126,16 @@ class Runner:
             await self.store.renew(recommendation_id, self.owner, lease_s=self.lease_s)
             await asyncio.to_thread(self.workspace.remove_checkpoints, recommendation)
         await self.store.finish(recommendation_id, self.owner, change)
-        self.hub.publish(recommendation_id)
+        self.event_bus.publish(recommendation_id)
 
-    async def _keep_lease(self, recommendation: Recommendation, brake: Brake) -> None:
-        renewed_s = self.clock.monotonic_s()
-        while brake.reason is not StopReason.LEASE_LOST:
-            await self.clock.sleep(self.lease_s / RENEWALS_A_LEASE)
-            try:
-                is_cancelled = await self.store.renew(
-                    recommendation.recommendation_id, self.owner, lease_s=self.lease_s
-                )
-            except LeaseLost:
-                brake.pull(StopReason.LEASE_LOST)
-            except StoreUnavailable:
-                if self.clock.monotonic_s() - renewed_s >= self.lease_s:
-                    brake.pull(StopReason.LEASE_LOST)
-            else:
-                renewed_s = self.clock.monotonic_s()
-                if is_cancelled:
-                    brake.pull(StopReason.CANCEL)
-
-    def _new_run(self, claim: Claim, brake: Brake) -> Run:
+    def _new_run(self, claim: Claim, cancellation: Cancellation) -> Run:
         return Run(
             recommendation=claim.recommendation,
             device_ids=claim.device_ids,
-            brake=brake,
+            cancellation=cancellation,
             store=self.store,
             clock=self.clock,
-            hub=self.hub,
+            event_bus=self.event_bus,
             owner=self.owner,
             lease_s=self.lease_s,
         )
@@ -186,7 +166,7 @@ class Runner:
         log = await run.log()
         if not log:  # An equal request may have been answered while this one waited.
             key, request = run.recommendation.fingerprint, run.recommendation.request
-            cached = await run.patiently(
+            cached = await run.with_retries(
                 lambda: find_cached_advice(self.store, key, request, devices[0])
             )
             if cached is not None:
@@ -207,7 +187,7 @@ class Runner:
         key = self.fingerprints.of(before.principal, before.request, device)
         if key == before.fingerprint:
             return
-        await run.patiently(lambda: self.store.restart(run.recommendation_id, self.owner, key))
+        await run.with_retries(lambda: self.store.restart(run.recommendation_id, self.owner, key))
         run.recommendation = replace(before, fingerprint=key)
         await asyncio.to_thread(self.workspace.remove_checkpoints, before)
         _LOG.warning(
@@ -220,7 +200,7 @@ class Runner:
         async with AsyncExitStack() as stack:
             session: WorkerSession | None = None
             while True:
-                run.brake.check()
+                run.cancellation.check()
                 step = await asyncio.to_thread(self.planner.next_step, request, planned, log)
                 if isinstance(step, Advice):
                     advice = self._signed(step, run.recommendation)
@@ -260,7 +240,7 @@ class Runner:
     async def _measure(self, session: WorkerSession, command: Command, run: Run) -> Measurement:
         begun_s = self.clock.monotonic_s()
         with self.telemetry.measuring(command, run.recommendation_id) as note_outcome:
-            result = await run_until_stopped(session.run(command), run.brake)
+            result = await run_until_stopped(session.run(command), run.cancellation)
             note_outcome(result.outcome)
         measurement = Measurement(
             command=command,
@@ -301,7 +281,7 @@ class Runner:
         recommendation = run.recommendation
         if not recommendation.request.use_cache:
             return log
-        interrupted = await run.patiently(
+        interrupted = await run.with_retries(
             lambda: self.store.find_interrupted_log(recommendation.fingerprint)
         )
         if interrupted[: len(log)] != log or not self._has_checkpoints_of(

@@ -34,7 +34,7 @@ DECIDING_SOURCES = (*(_ADVISOR / name for name in _DECIDING), _MODEL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Versions:
-    """What decides an answer beside the request and its device.
+    """What decides an answer in addition to the request and its device.
 
     Attributes:
         planner: Digest of the sources that plan, estimate and measure, and of their tuning.

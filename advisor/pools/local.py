@@ -24,7 +24,7 @@ from bsadvise.model.measurements import (
 from advisor.pools.fork_server import ForkServer, ForkServerLost
 from advisor.pools.interpreters import command_under, environment_under, lay_out_modules
 from advisor.pools.observation import DeviceObserver, HostObserver
-from advisor.pools.resource_limits import Box
+from advisor.pools.resource_limits import Isolation
 from advisor.pools.sandbox import BWRAP, bwrap_command
 from advisor.pools.worker_process import WorkerProcess
 from advisor.ports.worker_pool import CommandResult, WorkerJob, WorkerPool, WorkerSession
@@ -48,18 +48,18 @@ class LocalPool(WorkerPool):
     def __init__(
         self,
         fork_server_command: Sequence[str] = DEFAULT_COMMAND,
-        box: Box | None = None,
+        isolation: Isolation | None = None,
         host: HostObserver | None = None,
     ) -> None:
         """Make a pool that has no process yet.
 
         Args:
             fork_server_command: What to run as the fork server of the daemon's own interpreter.
-            box: What its workers may take and reach; None for the usual limits and no sandbox.
+            isolation: What its workers may take and reach; None for the usual limits, no sandbox.
             host: Observes this host while commands run; None to observe nothing.
         """
         self._command = fork_server_command
-        self._box = box or Box()
+        self._isolation = isolation or Isolation()
         self._host = host
         self._folder: Path | None = None
         self._fork_servers: dict[Path | None, ForkServer] = {}
@@ -69,7 +69,7 @@ class LocalPool(WorkerPool):
     @property
     def sandbox(self) -> str:
         """What confines user code."""
-        return self._box.sandbox
+        return self._isolation.sandbox
 
     @asynccontextmanager
     async def open(self, job: WorkerJob) -> AsyncIterator[WorkerSession]:
@@ -77,7 +77,7 @@ class LocalPool(WorkerPool):
 
         async def start_worker() -> WorkerProcess:
             fork_server = await self._live_fork_server(job.python)
-            return await WorkerProcess.start(fork_server, job, self._box)
+            return await WorkerProcess.start(fork_server, job, self._isolation)
 
         async with AsyncExitStack() as stack:
             observer = None
@@ -114,16 +114,16 @@ class LocalPool(WorkerPool):
 
     async def _start_fork_server(self, python: Path | None) -> ForkServer:
         command, environment = self._command, None
-        if self._folder is None and (python is not None or self._box.sandbox == BWRAP):
+        if self._folder is None and (python is not None or self._isolation.sandbox == BWRAP):
             self._folder = await asyncio.to_thread(_make_folder)
         if python is not None and self._folder is not None:
             command = command_under(python)
             environment = environment_under(self._folder / _MODULES)
-        if self._box.sandbox == BWRAP and self._folder is not None:
+        if self._isolation.sandbox == BWRAP and self._folder is not None:
             command = await asyncio.to_thread(
                 bwrap_command,
                 command,
-                self._box.reach,
+                self._isolation.reach,
                 modules_dir=self._folder / _MODULES,
                 scratch_root=self._folder / _SCRATCH,
             )
@@ -131,7 +131,7 @@ class LocalPool(WorkerPool):
 
 
 def _make_folder() -> Path:
-    """Return a new directory for what fork servers need beside their program."""
+    """Return a new directory for what fork servers need in addition to their program."""
     folder = Path(tempfile.mkdtemp(prefix="bsadvise-"))
     for name in (_MODULES, _SCRATCH):
         (folder / name).mkdir()
@@ -140,7 +140,7 @@ def _make_folder() -> Path:
 
 
 class _LocalSession(WorkerSession):
-    """Keeps a worker warm from one command to the next, unless something speaks against it."""
+    """Keeps one worker process for successive commands, unless one needs a fresh process."""
 
     def __init__(
         self,

@@ -120,7 +120,7 @@ class Removed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InUse:
-    """What files beside the database may still be asked for.
+    """Which files outside the database may still be asked for.
 
     Attributes:
         names: Ids and fingerprints of recommendations that are not finished, or that were

@@ -15,7 +15,7 @@ from bsadvise.model.measurements import Outcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerJob:
-    """What a worker needs to know beside its commands.
+    """What a worker needs to know in addition to its commands.
 
     Attributes:
         source_dir: Directory that holds the user's unpacked bundle.

@@ -20,7 +20,7 @@ from bsadvise.model.recommendation import (
 )
 from bsadvise.model.request import AdviceRequest
 
-from advisor.application.cancellation import Brake, StopReason
+from advisor.application.cancellation import Cancellation, StopReason
 from advisor.domain.access import LOCAL_CALLER
 from advisor.domain.errors import NotFound, StoreUnavailable
 from advisor.planning.evidence.step import Step
@@ -243,7 +243,7 @@ async def test_when_the_lease_is_lost_it_stops_quietly(bench: Bench) -> None:
     assert claim is not None
     runner = application.queue._runner
     await _hold_at(bench, 1, wait=False)
-    running = asyncio.create_task(runner.run(claim, Brake()))
+    running = asyncio.create_task(runner.run(claim, Cancellation()))
     await bench.pool.entered.wait()
     bench.dead_owners.add("daemon-1")
     assert await bench.store.claim("daemon-2", lease_s=LEASE_S)
@@ -272,8 +272,8 @@ async def test_a_store_that_is_away_for_a_lease_s_length_costs_the_lease(bench: 
     claim = await store.claim("daemon-1", lease_s=LEASE_S)
     assert claim is not None
     await _hold_at(bench, 1, wait=False)
-    brake = Brake()
-    running = asyncio.create_task(application.queue._runner.run(claim, brake))
+    cancellation = Cancellation()
+    running = asyncio.create_task(application.queue._runner.run(claim, cancellation))
     await bench.pool.entered.wait()
     store.is_down = True
     for _ in range(3):
@@ -281,7 +281,7 @@ async def test_a_store_that_is_away_for_a_lease_s_length_costs_the_lease(bench: 
         bench.clock.advance(LEASE_S / 3)
         await asyncio.sleep(0)
     await running
-    assert brake.reason is StopReason.LEASE_LOST
+    assert cancellation.reason is StopReason.LEASE_LOST
 
 
 class _DyingStore(MemoryStore):

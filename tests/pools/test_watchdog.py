@@ -14,7 +14,7 @@ from bsadvise.model.measurements import Evaluation, Failed, FaultCode, OutOfMemo
 
 from advisor.pools import output
 from advisor.pools.local import LocalPool
-from advisor.pools.resource_limits import Box, Limits
+from advisor.pools.resource_limits import Isolation, Limits
 from tests.support import scripted_worker
 from tests.support.worker_jobs import WriteJob, write_job
 
@@ -38,7 +38,7 @@ ORPHANS = "[subprocess.Popen(['setsid', '-f', 'sleep', '1000']) for _ in range(4
 
 @pytest.fixture
 async def pool() -> AsyncIterator[LocalPool]:
-    pool = LocalPool(scripted_worker.COMMAND, Box(limits=LIMITS))
+    pool = LocalPool(scripted_worker.COMMAND, Isolation(limits=LIMITS))
     yield pool
     await pool.close()
 
