@@ -16,10 +16,10 @@ from advisor.domain.errors import StoreUnavailable
 from advisor.pools.sandbox import SandboxMissing
 from advisor.preflight import describe_start
 from advisor.service.address import AddressRefused
-from advisor.service.server import check_door
+from advisor.service.server import check_listen_config
 from advisor.service.tls import TlsRefused
 from advisor.service.tracing import TracingRefused
-from advisor.wiring import build_daemon, door_of
+from advisor.wiring import build_daemon, listen_config_of
 
 _STDIN = 0
 
@@ -41,7 +41,7 @@ def main() -> int:
         settings = load_settings(vars(arguments), os.environ, arguments.config)
         if arguments.check:
             return _say(describe_start(settings), code=0)
-        check_door(door_of(settings))
+        check_listen_config(listen_config_of(settings))
         configure_logging(settings)
         asyncio.run(_serve(settings, until_stdin_closes=arguments.until_stdin_closes))
     except _REFUSALS as error:

@@ -7,10 +7,10 @@ import os
 from advisor.config.settings import Settings
 from advisor.pools.sandbox import choose_sandbox
 from advisor.service.exporter import is_free
-from advisor.service.server import check_door
+from advisor.service.server import check_listen_config
 from advisor.service.tracing import open_tracing
 from advisor.store.opening import describe_store
-from advisor.wiring import database_of, door_of
+from advisor.wiring import database_of, listen_config_of
 
 
 def describe_start(settings: Settings) -> str:
@@ -23,7 +23,7 @@ def describe_start(settings: Settings) -> str:
         SandboxMissing: The sandbox that is asked for does not work here.
         StoreUnavailable: Its database cannot be used.
     """
-    check_door(door_of(settings))
+    check_listen_config(listen_config_of(settings))
     open_tracing(settings.otel_endpoint, os.environ).close()
     lines = [
         str(settings),

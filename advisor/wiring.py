@@ -17,6 +17,7 @@ import structlog
 from advisor.application.application import Application, Ports, build_application
 from advisor.application.housekeeping import Keep
 from advisor.application.sharing import SharingPolicy
+from advisor.application.versions import read_versions
 from advisor.config.settings import Settings
 from advisor.devices.accelerators import Accelerators
 from advisor.devices.cpu import read_cpu
@@ -26,7 +27,8 @@ from advisor.domain.access import Limits
 from advisor.planning.memory_planner import MemoryPlanner
 from advisor.planning.planner import RecommendationPlanner
 from advisor.pools.local import LocalPool
-from advisor.pools.resource_limits import Box, private_reach, shared_reach
+from advisor.pools.observation import HostObserver
+from advisor.pools.resource_limits import Isolation, private_reach, shared_reach
 from advisor.pools.resource_limits import Limits as WorkerLimits
 from advisor.pools.sandbox import AUTO, LANDLOCK, OFF, choose_sandbox
 from advisor.ports.clock import Clock
@@ -37,7 +39,7 @@ from advisor.service.address import AddressRefused
 from advisor.service.converters import unpack_bundle
 from advisor.service.exporter import Exporter
 from advisor.service.metrics import Metrics
-from advisor.service.server import Bound, Door, make_server
+from advisor.service.server import Bound, ListenConfig, make_server
 from advisor.service.tls import TlsFiles, TlsRefused
 from advisor.service.tracing import open_tracing
 from advisor.store.opening import open_store
@@ -105,9 +107,9 @@ class Daemon:
         """
         queue = asyncio.create_task(self.application.queue.serve())
         stopping = asyncio.create_task(stop.wait())
-        beside = (
+        background = (
             asyncio.create_task(self.application.housekeeping.serve()),
-            asyncio.create_task(self.bound.pulse.follow()),
+            asyncio.create_task(self.bound.health_reporter.run()),
         )
         exporter = Exporter(self.metrics, self.metrics_listen)
         try:
@@ -117,20 +119,20 @@ class Daemon:
             # The queue ends by itself only when it is broken: then there is no use in serving.
             await asyncio.wait((queue, stopping), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (stopping, *beside):
+            for task in (stopping, *background):
                 task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await asyncio.gather(*background, return_exceptions=True)
             await self._stop(queue)
             exporter.stop()
 
     async def _stop(self, queue: asyncio.Task[None]) -> None:
-        await self.bound.pulse.drain()
+        await self.bound.health_reporter.drain()
         refusing = asyncio.create_task(self.bound.server.stop(_STOP_GRACE_S))
         self.application.queue.drain()
         try:
             await queue
         finally:
-            self.application.hub.close()
+            self.application.event_bus.close()
             await refusing
             await self.pool.close()
             await self.store.close()
@@ -149,7 +151,7 @@ async def build_daemon(settings: Settings) -> Daemon:
     """
     clock = SystemClock()
     tracing = await asyncio.to_thread(open_tracing, settings.otel_endpoint, os.environ)
-    box = await asyncio.to_thread(box_of, settings)
+    isolation = await asyncio.to_thread(isolation_of, settings)
     store = await asyncio.to_thread(
         open_store,
         database_of(settings),
@@ -158,14 +160,16 @@ async def build_daemon(settings: Settings) -> Daemon:
         # A file is one machine's, whatever that is called: a container's name changes.
         host=(settings.host_name or socket.gethostname()) if settings.database else "",
     )
-    pool = LocalPool(box=box)
-    metrics = Metrics(clock.monotonic_s, tracing)
     accelerators = Accelerators()
+    inventory = LocalInventory(read_accelerators=accelerators.read)
+    energy_meter = LocalEnergyMeter(accelerators)
+    host = HostObserver(inventory=inventory, energy_meter=energy_meter, clock=clock)
+    pool = LocalPool(isolation=isolation, host=host)
+    metrics = Metrics(clock.monotonic_s, tracing)
     ports = Ports(
         store=store,
         pool=pool,
-        inventory=LocalInventory(read_accelerators=accelerators.read),
-        energy_meter=LocalEnergyMeter(accelerators),
+        inventory=inventory,
         planner=RecommendationPlanner(OptunaProposer()),
         estimate_planner=MemoryPlanner(),
         clock=clock,
@@ -175,6 +179,7 @@ async def build_daemon(settings: Settings) -> Daemon:
         ports,
         state_dir=settings.state_dir,
         unpack=unpack_bundle,
+        versions=await asyncio.to_thread(read_versions),
         owner=this_owner(),
         lease_s=settings.lease_s,
         is_private=settings.private,
@@ -187,7 +192,7 @@ async def build_daemon(settings: Settings) -> Daemon:
         ),
     )
     try:
-        bound = await make_server(application, door_of(settings), metrics=metrics)
+        bound = await make_server(application, listen_config_of(settings), metrics=metrics)
     except (AddressRefused, TlsRefused):
         await pool.close()
         await store.close()
@@ -207,14 +212,14 @@ def database_of(settings: Settings) -> str | Path:
     return settings.database or settings.state_dir / _DATABASE_NAME
 
 
-def door_of(settings: Settings) -> Door:
+def listen_config_of(settings: Settings) -> ListenConfig:
     """Return where a daemon with these settings listens."""
     tls = None
     if settings.tls_cert is not None and settings.tls_key is not None:
         tls = TlsFiles(
             cert=settings.tls_cert, key=settings.tls_key, client_ca=settings.tls_client_ca
         )
-    return Door(
+    return ListenConfig(
         socket_path=settings.socket,
         listen=settings.listen,
         tls=tls,
@@ -223,8 +228,8 @@ def door_of(settings: Settings) -> Door:
     )
 
 
-def box_of(settings: Settings) -> Box:
-    """Return the box around the model files that a daemon with these settings runs.
+def isolation_of(settings: Settings) -> Isolation:
+    """Return how a daemon with these settings isolates the model files that it runs.
 
     Raises:
         SandboxMissing: The sandbox that is asked for does not work here.
@@ -263,7 +268,7 @@ def box_of(settings: Settings) -> Box:
         scratch_bytes=scratch_bytes,
         cpu_s=_CPU_S,
     )
-    return Box(limits=limits, sandbox=sandbox, reach=reach)
+    return Isolation(limits=limits, sandbox=sandbox, reach=reach)
 
 
 def _policy_of(settings: Settings) -> SharingPolicy:

@@ -1,4 +1,4 @@
-"""What the box costs: starting a worker, and a training step, with it and without.
+"""What isolation costs: starting a worker, and a training step, with it and without.
 
 Both kinds are measured in turn, in one run, so that what else the machine does hits both alike:
 the ratios count, not the times.
@@ -23,7 +23,7 @@ from bsadvise.model.measurements import StepTimes
 from advisor.devices.cpu import read_cpu
 from advisor.kernel.landlock import landlock_abi
 from advisor.pools.local import LocalPool
-from advisor.pools.resource_limits import Box, Limits, shared_reach
+from advisor.pools.resource_limits import Isolation, Limits, shared_reach
 from advisor.pools.sandbox import OFF, choose_sandbox
 from advisor.pools.worker_process import WorkerProcess
 from advisor.ports.worker_pool import WorkerJob
@@ -48,15 +48,15 @@ def _pools(state_dir: Path) -> dict[str, LocalPool]:
     """Return pools without limits and sandbox, and with all that there are here."""
     reach = shared_reach(state_dir, state_dir, data_paths=(), allow_network=False)
     limits = Limits(memory_bytes=4 << 30, scratch_bytes=1 << 30)
-    boxed = Box(limits=limits, sandbox=choose_sandbox("auto"), reach=reach)
-    return {"bare": LocalPool(), "boxed": LocalPool(box=boxed)}
+    isolated = Isolation(limits=limits, sandbox=choose_sandbox("auto"), reach=reach)
+    return {"bare": LocalPool(), "isolated": LocalPool(isolation=isolated)}
 
 
 async def _start_s(pool: LocalPool, job: WorkerJob) -> float:
     """Return the seconds from the wish for a worker until it has confined itself and answered."""
     fork_server = await pool._live_fork_server(None)  # noqa: SLF001 - below the sessions' command
     began_s = time.perf_counter()
-    worker = await WorkerProcess.start(fork_server, job, pool._box)  # noqa: SLF001
+    worker = await WorkerProcess.start(fork_server, job, pool._isolation)  # noqa: SLF001
     started_s = time.perf_counter() - began_s
     await worker.end()
     return started_s
@@ -72,7 +72,7 @@ async def _first_answer_s(pool: LocalPool, job: WorkerJob) -> float:
 async def _step_s(pool: LocalPool, job: WorkerJob) -> float:
     command = TimeSteps(time_limit_s=60, micro_batch_size=64, measure_s=STEPS_S)
     async with pool.open(job) as session:
-        outcome = await session.run(command)
+        outcome = (await session.run(command)).outcome
     if not isinstance(outcome, StepTimes):
         raise SystemExit(f"the steps were not timed: {outcome}")
     return statistics.median(outcome.step_times_s)
@@ -86,7 +86,7 @@ async def _measure(state_dir: Path) -> dict[str, object]:
     (source_dir / "model.py").write_text(MODEL, encoding="utf-8")
     cpu = read_cpu()
     job = WorkerJob(
-        source_dir=source_dir, entry_path="model.py", checkpoint_dir=checkpoint_dir, device=cpu
+        source_dir=source_dir, entry_path="model.py", checkpoint_dir=checkpoint_dir, devices=(cpu,)
     )
     pools = _pools(state_dir)
     for pool in pools.values():
@@ -101,13 +101,15 @@ async def _measure(state_dir: Path) -> dict[str, object]:
         for _ in range(rounds):
             for name, pool in pools.items():
                 times[name].append(await measure(pool, job))
-        ratios = [boxed / bare for bare, boxed in zip(times["bare"], times["boxed"], strict=True)]
+        ratios = [
+            isolated / bare for bare, isolated in zip(times["bare"], times["isolated"], strict=True)
+        ]
         found[what] = {
             **{f"{name}_s": round(statistics.median(s), 6) for name, s in times.items()},
             "ratio": round(statistics.median(ratios), 4),
             "rounds": rounds,
         }
-    sandbox = pools["boxed"].sandbox
+    sandbox = pools["isolated"].sandbox
     for pool in pools.values():
         await pool.close()
     machine = {"processor": cpu.name, "cores": os.cpu_count(), "landlock_abi": landlock_abi()}

@@ -173,7 +173,7 @@ async def fill(path: Path, count: int) -> None:
         for number in range(count):
             name = f"queued-{number}"
             queued = replace(base, recommendation_id=name, request_id=name)
-            insert_new(connection, queued, "elsewhere", NO_LIMITS, time.time())
+            insert_new(connection, queued, ("cpu",), "elsewhere", NO_LIMITS, time.time())
 
     await store._database.write(insert)  # noqa: SLF001 - one commit, not ten thousand
     await store.close()

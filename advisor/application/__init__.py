@@ -2,6 +2,6 @@
 
 ``recommendations``, ``estimates`` and ``sources`` are what clients ask for. ``work_queue``
 leases what was asked, ``runner`` carries it out, ``cache`` remembers it; ``workspace`` is the
-directory they share with the workers, ``hub`` tells watchers that there is news, and
+directory they share with the workers, ``event_bus`` tells watchers that there is news, and
 ``application`` puts them together.
 """

@@ -8,22 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advisor.application.bundles import Unpack
+from advisor.application.cache import Fingerprints
 from advisor.application.estimates import Estimates
-from advisor.application.event_bus import Hub
+from advisor.application.event_bus import EventBus
 from advisor.application.forecast import Forecasts
 from advisor.application.housekeeping import Housekeeping, Keep
-from advisor.application.instance_lock import Presence
+from advisor.application.instance_lock import InstanceLock
 from advisor.application.recommendations import Recommendations
 from advisor.application.runner import Runner
 from advisor.application.sharing import InFlight, SharingPolicy
 from advisor.application.sources import Sources
 from advisor.application.tokens import Tokens
+from advisor.application.versions import Versions
 from advisor.application.work_queue import WorkQueue
 from advisor.application.workspace import Workspace
 from advisor.planning.evidence.step import EstimatePlanner, Planner
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
-from advisor.ports.energy_meter import EnergyMeter
 from advisor.ports.store import Store
 from advisor.ports.telemetry import Telemetry
 from advisor.ports.worker_pool import WorkerPool
@@ -42,7 +43,6 @@ class Ports:
     store: Store
     pool: WorkerPool
     inventory: DeviceInventory
-    energy_meter: EnergyMeter
     planner: Planner
     estimate_planner: EstimatePlanner
     clock: Clock
@@ -60,7 +60,7 @@ class Application:
     inventory: DeviceInventory
     queue: WorkQueue
     housekeeping: Housekeeping
-    hub: Hub
+    event_bus: EventBus
     store: Store
     clock: Clock
 
@@ -70,6 +70,7 @@ def build_application(
     *,
     state_dir: Path,
     unpack: Unpack,
+    versions: Versions,
     owner: str,
     lease_s: float,
     is_private: bool = False,
@@ -83,6 +84,7 @@ def build_application(
         ports: The outside.
         state_dir: Directory for sources and checkpoints.
         unpack: Reads an uploaded bundle.
+        versions: What decides answers in this daemon.
         owner: This daemon's name on its leases.
         lease_s: Seconds of a lease.
         is_private: Whether the daemon serves one client and ends with it.
@@ -91,32 +93,34 @@ def build_application(
         pythons: The interpreters that requests may name; None for any.
     """
     policy = policy or SharingPolicy()
-    hub = Hub()
+    event_bus = EventBus()
+    fingerprints = Fingerprints(versions=versions, policy=policy)
     workspace = Workspace(state_dir, ports.store, unpack, ports.clock)
     runner = Runner(
         store=ports.store,
         pool=ports.pool,
         inventory=ports.inventory,
-        energy_meter=ports.energy_meter,
         planner=ports.planner,
         clock=ports.clock,
-        hub=hub,
+        event_bus=event_bus,
         workspace=workspace,
         telemetry=ports.telemetry,
+        fingerprints=fingerprints,
         owner=owner,
         lease_s=lease_s,
     )
-    presence = Presence(state_dir) if is_private else None
-    queue = WorkQueue(ports.store, runner, ports.clock, presence=presence)
+    instance_lock = InstanceLock(state_dir) if is_private else None
+    queue = WorkQueue(ports.store, runner, ports.clock, instance_lock=instance_lock)
     return Application(
         recommendations=Recommendations(
             store=ports.store,
             inventory=ports.inventory,
             workspace=workspace,
             queue=queue,
-            hub=hub,
+            event_bus=event_bus,
             clock=ports.clock,
             policy=policy,
+            fingerprints=fingerprints,
             forecasts=Forecasts(ports.store, ports.clock),
             telemetry=ports.telemetry,
             pythons=pythons,
@@ -149,7 +153,7 @@ def build_application(
             telemetry=ports.telemetry,
             keep=keep or Keep(),
         ),
-        hub=hub,
+        event_bus=event_bus,
         store=ports.store,
         clock=ports.clock,
     )

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
-from functools import cache
-from importlib import metadata
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 
 from bsadvise.model.advice import Advice
 from bsadvise.model.device import Device
 from bsadvise.model.recommendation import Recommendation
 from bsadvise.model.request import AdviceRequest
 
+from advisor.application.sharing import SharingPolicy
+from advisor.application.versions import Versions
 from advisor.planning.evidence.budget import memory_budget
 from advisor.ports.store import Store
 from advisor.serialization import to_dict
@@ -23,35 +22,47 @@ _BUDGET_GROWTH = 1.1
 memory of less moves from one minute to the next."""
 
 
-def fingerprint(request: AdviceRequest, device: Device, *, shared_by: str | None = None) -> str:
-    """Return the key of an answer: equal for requests that must have equal answers.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprints:
+    """Makes the keys under which answers are remembered.
 
-    A digest of everything that bears on the answer: the request but for the device's name, its
-    priority and the leave to use the cache; what the device is, but not which of several alike
-    or what is free on it; and what measures: torch's version and our own sources.
-
-    Args:
-        request: The request.
-        device: Its device.
-        shared_by: The principal whose requests alone share the answer; None where all do.
+    Attributes:
+        versions: What decides an answer in this daemon.
+        policy: Who shares answers.
     """
-    asked = to_dict(request)
-    del asked["device"], asked["use_cache"], asked["priority"]
-    content = {
-        "shared_by": shared_by,
-        "request": asked,
-        "device": {
-            "name": device.name,
-            "kind": device.kind.value,
-            "present": device.present,
-            "total_bytes": device.total_bytes,
-            "driver_version": device.driver_version,
-        },
-        "torch": _torch_version(),
-        "sources": digest_of_sources(Path(__file__).parents[1]),
-    }
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+
+    versions: Versions
+    policy: SharingPolicy
+
+    def of(self, principal: str, request: AdviceRequest, device: Device) -> str:
+        """Return the key of an answer: equal for requests that must have equal answers.
+
+        A digest of all that decides the answer, and of nothing else: the request but for the
+        device's name, its priority and the leave to use the cache; what the device is, but not
+        which of several alike or what is free on it; the versions of planner and libraries; and
+        the principal, where answers are not shared.
+
+        Args:
+            principal: Whom the answer is for.
+            request: The request.
+            device: Its device.
+        """
+        asked = to_dict(request)
+        del asked["device"], asked["use_cache"], asked["priority"]
+        content = {
+            "shared_by": self.policy.cache_partition(principal),
+            "request": asked,
+            "device": {
+                "name": device.name,
+                "kind": device.kind.value,
+                "present": device.present,
+                "total_bytes": device.total_bytes,
+                "driver_version": device.driver_version,
+            },
+            "versions": asdict(self.versions),
+        }
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def is_reusable(advice: Advice, request: AdviceRequest, device: Device) -> bool:
@@ -82,26 +93,3 @@ async def find_cached_advice(
     if not is_reusable(answered.advice, request, device):
         return None
     return replace(answered.advice, search=replace(answered.advice.search, cache_hit=True))
-
-
-@cache
-def digest_of_sources(package: Path) -> str:
-    """Return a digest of a package's modules: a checkout changes while its version does not.
-
-    Args:
-        package: Its directory.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()
-
-
-@cache
-def _torch_version() -> str | None:
-    try:
-        return metadata.version("torch")
-    except metadata.PackageNotFoundError:
-        return None

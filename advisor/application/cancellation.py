@@ -29,46 +29,46 @@ class Stopped(Exception):
         self.reason = reason
 
 
-class Brake:
-    """Stops one run. The first reason stands.
+class Cancellation:
+    """A request that one run stops. The first reason stands.
 
     Attributes:
-        reason: Why it was pulled; None while it was not.
+        reason: Why it was asked for; None while it was not.
     """
 
     def __init__(self) -> None:
         self.reason: StopReason | None = None
-        self._pulled = asyncio.Event()
+        self._requested = asyncio.Event()
 
-    def pull(self, reason: StopReason) -> None:
-        """Stop the run at its next chance."""
+    def request(self, reason: StopReason) -> None:
+        """Have the run stop as soon as it can."""
         self.reason = self.reason or reason
-        self._pulled.set()
+        self._requested.set()
 
     def check(self) -> None:
-        """Raise Stopped if the brake was pulled."""
+        """Raise Stopped if it was asked for."""
         if self.reason is not None:
             raise Stopped(self.reason)
 
     async def wait(self) -> None:
-        """Return once the brake was pulled."""
-        await self._pulled.wait()
+        """Return once it was asked for."""
+        await self._requested.wait()
 
 
-async def run_until_stopped(work: Coroutine[Any, Any, T], brake: Brake) -> T:
-    """Return what ``work`` returns, or end it when the brake is pulled.
+async def run_until_stopped(work: Coroutine[Any, Any, T], cancellation: Cancellation) -> T:
+    """Return what ``work`` returns, or end it when cancellation is asked for.
 
     Raises:
-        Stopped: The brake was pulled; ``work`` was cancelled and has ended.
+        Stopped: It was asked for; ``work`` was cancelled and has ended.
     """
     running = asyncio.ensure_future(work)
-    braking = asyncio.ensure_future(brake.wait())
+    stopping = asyncio.ensure_future(cancellation.wait())
     try:
-        await asyncio.wait((running, braking), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
         if not running.done():
-            brake.check()
+            cancellation.check()
         return await running
     finally:
         running.cancel()
-        braking.cancel()
-        await asyncio.gather(running, braking, return_exceptions=True)
+        stopping.cancel()
+        await asyncio.gather(running, stopping, return_exceptions=True)

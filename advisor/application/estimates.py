@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bsadvise.model.advice import MemoryEstimate, Refusal
+from bsadvise.model.advice import MemoryEstimate, Refusal, RefusalCode
 from bsadvise.model.commands import Command
 from bsadvise.model.device import Device
 from bsadvise.model.measurements import Log, Measurement, Outcome
@@ -16,7 +16,7 @@ from bsadvise.model.request import AdviceRequest
 
 from advisor.application.sharing import InFlight
 from advisor.application.sources import check_source
-from advisor.application.trace_cache import Recall, is_lasting
+from advisor.application.trace_cache import TraceCache, is_lasting
 from advisor.application.validation import check_python, resolve
 from advisor.application.workspace import Workspace
 from advisor.domain.access import Caller
@@ -26,7 +26,7 @@ from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.store import Store
 from advisor.ports.telemetry import Telemetry
-from advisor.ports.worker_pool import WorkerPool, WorkerSession
+from advisor.ports.worker_pool import DeviceLost, WorkerPool, WorkerSession
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Estimates:
         slots: How many estimates may be made at a time.
         in_flight: How many each principal may wait for.
         pythons: The interpreters that requests may name; None for any.
-        recall: What earlier estimates for cards elsewhere have measured.
+        trace_cache: Outcomes of earlier estimates for devices that are not attached.
     """
 
     pool: WorkerPool
@@ -57,7 +57,7 @@ class Estimates:
     slots: asyncio.Semaphore
     in_flight: InFlight
     pythons: Collection[Path] | None = None
-    recall: Recall = field(default_factory=Recall)
+    trace_cache: TraceCache = field(default_factory=TraceCache)
 
     async def estimate(self, caller: Caller, request: AdviceRequest) -> MemoryEstimate:
         """Return what fits. Cancelling the task that waits here ends the work.
@@ -75,16 +75,19 @@ class Estimates:
             await stack.enter_async_context(self.slots)
             scratch = stack.enter_context(self.workspace.scratch_dir())
             job = await self.workspace.job(
-                request, planned=device, found=device, checkpoint_dir=Path(scratch)
+                request, planned=device, found=(device,), checkpoint_dir=Path(scratch)
             )
             session = await stack.enter_async_context(self.pool.open(job))
-            return await self._measure(session, request, device)
+            try:
+                return await self._measure(session, request, device)
+            except DeviceLost as lost:
+                raise NoAnswer(Refusal(code=RefusalCode.DEVICE, message=str(lost))) from lost
 
     async def _measure(
         self, session: WorkerSession, request: AdviceRequest, device: Device
     ) -> MemoryEstimate:
         log: Log = ()
-        known = self.recall.known(request, device)
+        known = self.trace_cache.known(request, device)
         while True:
             step = await asyncio.to_thread(self.planner.next_step, request, device, log)
             if isinstance(step, MemoryEstimate):
@@ -100,6 +103,6 @@ class Estimates:
 
     async def _run(self, session: WorkerSession, command: Command) -> Outcome:
         with self.telemetry.measuring(command) as note_outcome:
-            outcome = await session.run(command)
-            note_outcome(outcome)
-            return outcome
+            result = await session.run(command)
+            note_outcome(result.outcome)
+            return result.outcome

@@ -1,4 +1,4 @@
-"""Tells tasks of this daemon that a recommendation has a new event."""
+"""Wakes the tasks of this daemon that wait for a recommendation's next event."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from advisor.ports.clock import Clock
 
-
-class Hub:
+class EventBus:
     """Wakes those who watch a recommendation. Carries no content: that is in the store.
 
-    What another daemon writes is not told here, so that watchers must also look for
-    themselves from time to time.
+    What another daemon writes is not announced here, so that watchers must also poll the
+    store.
 
     Attributes:
         is_closed: Whether the daemon is stopping, and no more news will come.
@@ -46,14 +44,3 @@ class Hub:
         self.is_closed = True
         for recommendation_id in self._subscribers:
             self.publish(recommendation_id)
-
-
-async def wait_for(event: asyncio.Event, clock: Clock, *, limit_s: float) -> None:
-    """Return when ``event`` is set, or after ``limit_s`` seconds of ``clock``."""
-    waits = (asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(limit_s)))
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)

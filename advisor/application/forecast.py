@@ -14,7 +14,7 @@ from advisor.ports.clock import Clock
 from advisor.ports.store import DeviceQueue, QueueEntry, Store
 
 FRESH_S = 1.0
-"""Many may wait for one device; they share one look at its queue."""
+"""Many may wait for one device; they share one read of its queue."""
 
 _RANKS = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
 

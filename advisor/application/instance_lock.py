@@ -1,4 +1,4 @@
-"""Lets the private daemons of one state directory know of each other."""
+"""A lock by which the private daemons of one state directory know of each other."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import BinaryIO, Self
 _LOCK_NAME = "private.lock"
 
 
-class Presence:
-    """Says that this daemon lives, from entering to leaving, however it ends.
+class InstanceLock:
+    """Held by a daemon while it runs, however it ends.
 
     Each private daemon shares a lock on one file; the system lets go of it with the process.
     """
@@ -21,7 +21,7 @@ class Presence:
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Self:
-        """Let the others know that this one lives."""
+        """Take it."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = self._path.open("wb")
         fcntl.flock(self._file, fcntl.LOCK_SH)
@@ -33,14 +33,14 @@ class Presence:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Let the others know that it is gone."""
+        """Release it."""
         if self._file is not None:
             self._file.close()
 
     def is_alone(self) -> bool:
-        """Return whether no other private daemon lives. For use between entering and leaving."""
+        """Return whether no other private daemon runs. For use between entering and leaving."""
         if self._file is None:
-            raise RuntimeError("this daemon has not said yet that it lives")
+            raise RuntimeError("the lock has not been entered")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -18,8 +18,8 @@ from bsadvise.model.recommendation import (
 )
 from bsadvise.model.request import AdviceRequest
 
-from advisor.application.cache import find_cached_advice, fingerprint
-from advisor.application.event_bus import Hub, wait_for
+from advisor.application.cache import Fingerprints, find_cached_advice
+from advisor.application.event_bus import EventBus
 from advisor.application.forecast import Forecasts
 from advisor.application.sharing import SharingPolicy
 from advisor.application.sources import check_source
@@ -28,7 +28,7 @@ from advisor.application.work_queue import POLL_S, WorkQueue
 from advisor.application.workspace import Workspace
 from advisor.domain.access import Caller, Scope
 from advisor.domain.errors import Draining, FieldViolation, InvalidRequest, NotFound
-from advisor.ports.clock import Clock
+from advisor.ports.clock import Clock, wait_for
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.store import Page, Store
 from advisor.ports.telemetry import Telemetry
@@ -46,9 +46,10 @@ class Recommendations:
         inventory: Where their devices are found.
         workspace: Where their sources are laid out.
         queue: What works on them.
-        hub: What tells of their events.
+        event_bus: What tells of their events.
         clock: The time.
         policy: How the daemon is shared.
+        fingerprints: Makes the keys of answers.
         forecasts: What tells those who wait where they stand.
         telemetry: Is told what is created.
         pythons: The interpreters that requests may name; None for any.
@@ -58,9 +59,10 @@ class Recommendations:
     inventory: DeviceInventory
     workspace: Workspace
     queue: WorkQueue
-    hub: Hub
+    event_bus: EventBus
     clock: Clock
     policy: SharingPolicy
+    fingerprints: Fingerprints
     forecasts: Forecasts
     telemetry: Telemetry
     pythons: Collection[Path] | None = None
@@ -84,8 +86,7 @@ class Recommendations:
             *check_request_id(request_id),
             *check_python(request, self.pythons),
         )
-        partition = self.policy.cache_partition(caller.principal)
-        key = fingerprint(request, device, shared_by=partition)
+        key = self.fingerprints.of(caller.principal, request, device)
         cached = await find_cached_advice(self.store, key, request, device)
         if cached is None:
             await self._check_source(caller, request)
@@ -137,7 +138,7 @@ class Recommendations:
         await self._find(caller, recommendation_id)
         recommendation = await self.store.request_cancel(recommendation_id)
         self.queue.cancel(recommendation_id)
-        self.hub.publish(recommendation_id)
+        self.event_bus.publish(recommendation_id)
         return recommendation
 
     async def delete(self, caller: Caller, recommendation_id: str) -> None:
@@ -150,7 +151,7 @@ class Recommendations:
         recommendation = await self._find(caller, recommendation_id)
         await self.store.delete(recommendation_id)
         await self._remove_checkpoints(recommendation)
-        self.hub.publish(recommendation_id)
+        self.event_bus.publish(recommendation_id)
 
     async def log(self, caller: Caller, recommendation_id: str) -> Log:
         """Return the measurements of a recommendation. Raises NotFound."""
@@ -181,7 +182,7 @@ class Recommendations:
         if after_sequence < 0:
             raise InvalidRequest(FieldViolation("after_sequence", "must be at least 0"))
         told: Waiting | None = None
-        with self.hub.subscribe(recommendation_id) as news:
+        with self.event_bus.subscribe(recommendation_id) as news:
             while True:
                 news.clear()
                 # The state is read first: what it ended with is then among the events.
@@ -200,7 +201,7 @@ class Recommendations:
                 waiting = await self.forecasts.of(found) if tell_waiting else None
                 if waiting is not None and waiting != told:
                     yield (told := waiting)
-                if self.hub.is_closed:
+                if self.event_bus.is_closed:
                     raise Draining("the daemon is stopping; watch again when it is back")
                 await wait_for(news, self.clock, limit_s=POLL_S)
 

@@ -16,8 +16,8 @@ from bsadvise.model.recommendation import (
     Recommendation,
 )
 
-from advisor.application.cancellation import Brake, StopReason
-from advisor.application.event_bus import Hub
+from advisor.application.cancellation import Cancellation, StopReason
+from advisor.application.event_bus import EventBus
 from advisor.domain.errors import StoreUnavailable
 from advisor.ports.clock import Clock
 from advisor.ports.store import Store
@@ -39,19 +39,21 @@ class Run:
 
     Attributes:
         recommendation: What is run.
-        brake: Stops it.
+        device_ids: The devices that the lease holds.
+        cancellation: Whether it is to stop.
         store: Where its log is.
         clock: The time.
-        hub: Who is told of each event.
+        event_bus: Wakes those who watch.
         owner: This daemon's name on the lease.
         lease_s: Seconds of a lease; after as many without the store, the lease is lost.
     """
 
     recommendation: Recommendation
-    brake: Brake
+    device_ids: tuple[str, ...]
+    cancellation: Cancellation
     store: Store
     clock: Clock
-    hub: Hub
+    event_bus: EventBus
     owner: str
     lease_s: float
     _last_sequence: int = 0
@@ -63,7 +65,7 @@ class Run:
 
     async def log(self) -> Log:
         """Return the measurements so far. Raises StoreUnavailable."""
-        return await self.patiently(lambda: self.store.log(self.recommendation_id))
+        return await self.with_retries(lambda: self.store.log(self.recommendation_id))
 
     async def append(self, happening: Happening) -> None:
         """Add an event. Raises LeaseLost, StoreUnavailable."""
@@ -75,12 +77,12 @@ class Run:
             written = await self._find_written(happening) if attempts > 1 else None
             return written or await self.store.append(self.recommendation_id, self.owner, happening)
 
-        event = await self.patiently(append_once)
+        event = await self.with_retries(append_once)
         self._last_sequence = event.sequence
-        self.hub.publish(self.recommendation_id)
+        self.event_bus.publish(self.recommendation_id)
 
-    async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Return what the store answers, however often it must be asked.
+    async def with_retries(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Return what the store answers, asking it again while it is not available.
 
         Raises:
             StoreUnavailable: It was away for a lease's length, or the run is to be left.
@@ -91,7 +93,7 @@ class Run:
             try:
                 return await ask()
             except StoreUnavailable as error:
-                is_left = self.brake.reason in {StopReason.DRAIN, StopReason.LEASE_LOST}
+                is_left = self.cancellation.reason in {StopReason.DRAIN, StopReason.LEASE_LOST}
                 if is_left or self.clock.monotonic_s() + wait_s > ends_at_s:
                     raise
                 _LOG.warning(

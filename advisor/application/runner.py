@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
@@ -20,23 +21,23 @@ from bsadvise.model.recommendation import (
 )
 from bsadvise.model.request import AdviceRequest
 
-from advisor.application.cache import find_cached_advice
-from advisor.application.cancellation import Brake, Stopped, StopReason, run_until_stopped
-from advisor.application.event_bus import Hub
-from advisor.application.gpu_tenants import DeviceLost, Neighbours
-from advisor.application.power_watch import PowerWatch
+from advisor.application.cache import Fingerprints, find_cached_advice
+from advisor.application.cancellation import Cancellation, Stopped, StopReason, run_until_stopped
+from advisor.application.event_bus import EventBus
+from advisor.application.lease import keep_lease
 from advisor.application.run import Run
 from advisor.application.workspace import Workspace
 from advisor.domain.errors import LeaseLost, NotFound, StoreUnavailable
 from advisor.planning.evidence.step import Planner
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
-from advisor.ports.energy_meter import EnergyMeter
-from advisor.ports.store import Store
+from advisor.ports.store import Claim, Store
 from advisor.ports.telemetry import Telemetry
-from advisor.ports.worker_pool import WorkerPool, WorkerSession
+from advisor.ports.worker_pool import DeviceLost, WorkerPool, WorkerSession
 
 _LOG = structlog.stdlib.get_logger(__name__)
+
+Devices = tuple[Device, ...]
 
 _OVERTIME = 4.0
 _LEAST_WALL_LIMIT_S = 300.0
@@ -46,13 +47,10 @@ _NO_SANDBOX = (
     "The model file ran without a sandbox: it could read and change all that the daemon can."
 )
 
-RENEWALS_A_LEASE = 3
-"""Two renewals in a row may fail before the lease runs out."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runner:
-    """Asks the planner, measures, appends; until there is an answer or somebody brakes.
+    """Asks the planner, measures, appends; until there is an answer or the run is cancelled.
 
     All that it knows is in the store, so that a runner may die at any point and another one
     goes on: at worst the command that was under way is run again.
@@ -61,12 +59,12 @@ class Runner:
         store: Where logs and states are kept.
         pool: Where commands are carried out.
         inventory: Where devices are found.
-        energy_meter: What tells what they draw.
         planner: What decides.
         clock: The time.
-        hub: Who is told of each event.
+        event_bus: Wakes those who watch.
         workspace: The directory shared with workers.
         telemetry: Is told what is done.
+        fingerprints: Makes the keys of answers.
         owner: This daemon's name on its leases.
         lease_s: Seconds of a lease.
     """
@@ -74,35 +72,35 @@ class Runner:
     store: Store
     pool: WorkerPool
     inventory: DeviceInventory
-    energy_meter: EnergyMeter
     planner: Planner
     clock: Clock
-    hub: Hub
+    event_bus: EventBus
     workspace: Workspace
     telemetry: Telemetry
+    fingerprints: Fingerprints
     owner: str
     lease_s: float
 
-    async def run(self, recommendation: Recommendation, brake: Brake) -> None:
+    async def run(self, claim: Claim, cancellation: Cancellation) -> None:
         """Work on a recommendation whose lease this daemon holds, and end the lease.
 
-        Returns without a word to the store when the lease is lost or the store stays away:
+        Returns without writing to the store when the lease is lost or the store stays away:
         then the recommendation belongs to whoever claims it next.
         """
+        recommendation = claim.recommendation
         log = _LOG.bind(recommendation_id=recommendation.recommendation_id)
-        self.hub.publish(recommendation.recommendation_id)  # It is RUNNING.
+        self.event_bus.publish(recommendation.recommendation_id)  # It is RUNNING.
         if recommendation.cancel_requested:
-            brake.pull(StopReason.CANCEL)
-        run = self._new_run(recommendation, brake)
-        device_id = recommendation.device.device_id
+            cancellation.request(StopReason.CANCEL)
+        run = self._new_run(claim, cancellation)
         waited_s = self.clock.now_s() - recommendation.created_at_s
-        self.telemetry.leased(device_id, waited_s=max(0.0, waited_s))
+        self.telemetry.leased(claim.device_ids, waited_s=max(0.0, waited_s))
         state: State | None = None
-        heartbeat = asyncio.create_task(self._keep_lease(recommendation, brake))
+        heartbeat = asyncio.create_task(keep_lease(run))
         try:
             with self.telemetry.running(recommendation.recommendation_id):
                 change = await self._carry_out(run)
-            await run.patiently(lambda: self.finish(recommendation, change))
+            await run.with_retries(lambda: self.finish(run.recommendation, change))
             state = change.state
             log.info("recommendation left", state=state.value)
         except LeaseLost:
@@ -110,7 +108,7 @@ class Runner:
         except StoreUnavailable:
             log.exception("recommendation abandoned: the store is not available")
         finally:
-            self.telemetry.released(device_id, state)
+            self.telemetry.released(claim.device_ids, state)
             heartbeat.cancel()
             await asyncio.gather(heartbeat, return_exceptions=True)
 
@@ -128,33 +126,16 @@ class Runner:
             await self.store.renew(recommendation_id, self.owner, lease_s=self.lease_s)
             await asyncio.to_thread(self.workspace.remove_checkpoints, recommendation)
         await self.store.finish(recommendation_id, self.owner, change)
-        self.hub.publish(recommendation_id)
+        self.event_bus.publish(recommendation_id)
 
-    async def _keep_lease(self, recommendation: Recommendation, brake: Brake) -> None:
-        renewed_s = self.clock.monotonic_s()
-        while brake.reason is not StopReason.LEASE_LOST:
-            await self.clock.sleep(self.lease_s / RENEWALS_A_LEASE)
-            try:
-                is_cancelled = await self.store.renew(
-                    recommendation.recommendation_id, self.owner, lease_s=self.lease_s
-                )
-            except LeaseLost:
-                brake.pull(StopReason.LEASE_LOST)
-            except StoreUnavailable:
-                if self.clock.monotonic_s() - renewed_s >= self.lease_s:
-                    brake.pull(StopReason.LEASE_LOST)
-            else:
-                renewed_s = self.clock.monotonic_s()
-                if is_cancelled:
-                    brake.pull(StopReason.CANCEL)
-
-    def _new_run(self, recommendation: Recommendation, brake: Brake) -> Run:
+    def _new_run(self, claim: Claim, cancellation: Cancellation) -> Run:
         return Run(
-            recommendation=recommendation,
-            brake=brake,
+            recommendation=claim.recommendation,
+            device_ids=claim.device_ids,
+            cancellation=cancellation,
             store=self.store,
             clock=self.clock,
-            hub=self.hub,
+            event_bus=self.event_bus,
             owner=self.owner,
             lease_s=self.lease_s,
         )
@@ -177,33 +158,49 @@ class Runner:
             return _refused(RefusalCode.DEVICE, str(lost))
 
     async def _search(self, run: Run) -> StateChanged:
-        recommendation, request = run.recommendation, run.recommendation.request
         try:
-            device = await asyncio.to_thread(self.inventory.find, recommendation.device.device_id)
+            devices = await asyncio.to_thread(self._find_devices, run.device_ids)
         except NotFound as error:
             return _refused(RefusalCode.DEVICE, str(error))
+        await self._restart_if_outdated(run, devices[0])
         log = await run.log()
         if not log:  # An equal request may have been answered while this one waited.
-            key = recommendation.fingerprint
-            cached = await run.patiently(
-                lambda: find_cached_advice(self.store, key, request, device)
+            key, request = run.recommendation.fingerprint, run.recommendation.request
+            cached = await run.with_retries(
+                lambda: find_cached_advice(self.store, key, request, devices[0])
             )
             if cached is not None:
                 return StateChanged(state=State.SUCCEEDED, advice=cached)
         log = await self._adopt_interrupted_log(run, log)
-        return await self._follow_plan(run, device, log)
+        return await self._follow_plan(run, devices, log)
 
-    async def _follow_plan(self, run: Run, device: Device, log: Log) -> StateChanged:
+    def _find_devices(self, device_ids: Sequence[str]) -> Devices:
+        return tuple(self.inventory.find(device_id) for device_id in device_ids)
+
+    async def _restart_if_outdated(self, run: Run, device: Device) -> None:
+        """Begin the search anew where something that decides its answer has changed.
+
+        A daemon of another version may have begun it. Its measurements, made and planned by
+        other rules, are not mixed with ours: the answer is that of one version.
+        """
+        before = run.recommendation
+        key = self.fingerprints.of(before.principal, before.request, device)
+        if key == before.fingerprint:
+            return
+        await run.with_retries(lambda: self.store.restart(run.recommendation_id, self.owner, key))
+        run.recommendation = replace(before, fingerprint=key)
+        await asyncio.to_thread(self.workspace.remove_checkpoints, before)
+        _LOG.warning(
+            "search begun anew: the planner, a library or the driver has another version",
+            recommendation_id=run.recommendation_id,
+        )
+
+    async def _follow_plan(self, run: Run, devices: Devices, log: Log) -> StateChanged:
         request, planned = run.recommendation.request, run.recommendation.device
         async with AsyncExitStack() as stack:
             session: WorkerSession | None = None
-            neighbours = Neighbours(self.inventory, device)
-            read_energy = await asyncio.to_thread(
-                stack.enter_context, self.energy_meter.open(device)
-            )
-            power = PowerWatch(read_energy, self.clock)
             while True:
-                run.brake.check()
+                run.cancellation.check()
                 step = await asyncio.to_thread(self.planner.next_step, request, planned, log)
                 if isinstance(step, Advice):
                     advice = self._signed(step, run.recommendation)
@@ -213,17 +210,9 @@ class Runner:
                 if sum(entry.wall_s for entry in log) > _wall_limit_s(request):
                     return await self._end_late(run.recommendation, log)
                 if session is None:
-                    session = await self._open_session(stack, run.recommendation, device)
+                    session = await self._open_session(stack, run.recommendation, devices)
                 await run.append(CommandStarted(command=step))
-                await neighbours.look()
-                async with power.watching():
-                    measurement = await self._measure(session, step, run)
-                measurement = replace(
-                    measurement,
-                    drift_bytes=await neighbours.drift_bytes(),
-                    mean_power_w=power.mean_power_w(measurement.outcome),
-                )
-                log = await self._record(run, log, measurement)
+                log = await self._record(run, log, await self._measure(session, step, run))
 
     async def _end_late(self, recommendation: Recommendation, log: Log) -> StateChanged:
         best = await self._best_so_far(recommendation, log)
@@ -236,12 +225,12 @@ class Runner:
         )
 
     async def _open_session(
-        self, stack: AsyncExitStack, recommendation: Recommendation, device: Device
+        self, stack: AsyncExitStack, recommendation: Recommendation, devices: Devices
     ) -> WorkerSession:
         job = await self.workspace.job(
             recommendation.request,
             planned=recommendation.device,
-            found=device,
+            found=devices,
             checkpoint_dir=await asyncio.to_thread(
                 self.workspace.make_checkpoint_dir, recommendation
             ),
@@ -251,10 +240,15 @@ class Runner:
     async def _measure(self, session: WorkerSession, command: Command, run: Run) -> Measurement:
         begun_s = self.clock.monotonic_s()
         with self.telemetry.measuring(command, run.recommendation_id) as note_outcome:
-            outcome = await run_until_stopped(session.run(command), run.brake)
-            note_outcome(outcome)
-        wall_s = self.clock.monotonic_s() - begun_s
-        measurement = Measurement(command=command, outcome=outcome, wall_s=wall_s)
+            result = await run_until_stopped(session.run(command), run.cancellation)
+            note_outcome(result.outcome)
+        measurement = Measurement(
+            command=command,
+            outcome=result.outcome,
+            wall_s=self.clock.monotonic_s() - begun_s,
+            drift_bytes=result.context.drift_bytes or 0,
+            mean_power_w=result.context.mean_power_w,
+        )
         self.telemetry.measured(measurement)
         return measurement
 
@@ -287,7 +281,7 @@ class Runner:
         recommendation = run.recommendation
         if not recommendation.request.use_cache:
             return log
-        interrupted = await run.patiently(
+        interrupted = await run.with_retries(
             lambda: self.store.find_interrupted_log(recommendation.fingerprint)
         )
         if interrupted[: len(log)] != log or not self._has_checkpoints_of(

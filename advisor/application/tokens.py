@@ -40,7 +40,7 @@ class Tokens:
         """Make a token, and return it with its secret text, which is not kept.
 
         Args:
-            principal: Who comes with it.
+            principal: Whose requests it authenticates.
             scope: What they may do.
             life_s: Seconds until it expires; None for 90 days.
 
@@ -72,7 +72,7 @@ class Tokens:
         return await self.store.revoke_token(token_id)
 
     async def authenticate(self, text: str) -> Caller:
-        """Return who comes with a token.
+        """Return the identity that a token authenticates.
 
         Raises:
             Unauthenticated: It is not one of ours, has expired or was revoked.

@@ -1,4 +1,4 @@
-"""Remembers what traces for cards that are elsewhere came to, so that the next card asks less."""
+"""Keeps the outcomes of traces for devices that are not attached to this host, for the next one."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _WITHOUT_BEARING = (
 )  # fmt: skip
 
 
-class Recall:
+class TraceCache:
     """Outcomes by task and command, of the tasks last asked about.
 
-    A trace for a card that is not here depends on nothing of the card but its kind, and a
-    command is complete in itself: of several cards, each needs only the sizes that no other did.
+    A trace for a device that is not attached depends on nothing of it but its kind, and a
+    command is complete in itself: of several devices, each needs only the sizes that no other did.
     """
 
     def __init__(self) -> None:

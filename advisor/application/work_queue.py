@@ -9,18 +9,17 @@ import structlog
 from bsadvise.model.advice import Refusal, RefusalCode
 from bsadvise.model.recommendation import Recommendation, State, StateChanged
 
-from advisor.application.cancellation import Brake, StopReason
-from advisor.application.event_bus import wait_for
-from advisor.application.instance_lock import Presence
+from advisor.application.cancellation import Cancellation, StopReason
+from advisor.application.instance_lock import InstanceLock
 from advisor.application.runner import Runner
 from advisor.domain.errors import AdvisorError, StoreUnavailable
-from advisor.ports.clock import Clock
+from advisor.ports.clock import Clock, wait_for
 from advisor.ports.store import Claim, Store
 
 _LOG = structlog.stdlib.get_logger(__name__)
 
 POLL_S = 2.0
-"""How often to look for what nobody tells of: the work of other daemons that have died."""
+"""Seconds between polls for what no event announces: work of daemons that have died."""
 
 
 class WorkQueue:
@@ -35,7 +34,12 @@ class WorkQueue:
     """
 
     def __init__(
-        self, store: Store, runner: Runner, clock: Clock, *, presence: Presence | None = None
+        self,
+        store: Store,
+        runner: Runner,
+        clock: Clock,
+        *,
+        instance_lock: InstanceLock | None = None,
     ) -> None:
         """Make a queue that does not run yet.
 
@@ -43,21 +47,21 @@ class WorkQueue:
             store: What is claimed from.
             runner: What carries out what was claimed.
             clock: The time.
-            presence: Of a private daemon among others; None for a shared one.
+            instance_lock: The lock of a private daemon; None for a shared one.
         """
         self._store = store
         self._runner = runner
         self._clock = clock
-        self._presence = presence
+        self._instance_lock = instance_lock
         self._began_at_s = clock.now_s()
         self._news = asyncio.Event()
         self._is_draining = False
-        self._brakes: dict[str, Brake] = {}
+        self._cancellations: dict[str, Cancellation] = {}
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing runs here."""
-        return not self._brakes
+        return not self._cancellations
 
     def wake(self) -> None:
         """Look for work now."""
@@ -65,19 +69,19 @@ class WorkQueue:
 
     def cancel(self, recommendation_id: str) -> None:
         """Stop a recommendation that runs here, if it does."""
-        if brake := self._brakes.get(recommendation_id):
-            brake.pull(StopReason.CANCEL)
+        if cancellation := self._cancellations.get(recommendation_id):
+            cancellation.request(StopReason.CANCEL)
 
     def drain(self) -> None:
         """Begin no more, and put back what runs; ``serve`` then returns."""
         self._is_draining = True
-        for brake in self._brakes.values():
-            brake.pull(StopReason.DRAIN)
+        for cancellation in self._cancellations.values():
+            cancellation.request(StopReason.DRAIN)
         self.wake()
 
     async def serve(self) -> None:
         """Work until drained."""
-        with self._presence or nullcontext():
+        with self._instance_lock or nullcontext():
             await self._work()
 
     async def _work(self) -> None:
@@ -87,15 +91,15 @@ class WorkQueue:
                 claim = await self._claim()
                 if claim is None:
                     await wait_for(self._news, self._clock, limit_s=POLL_S)
-                elif claim.recommendation.recommendation_id in self._brakes:
+                elif claim.recommendation.recommendation_id in self._cancellations:
                     # The machine slept or its clock jumped, and the lease of a run that goes
                     # on here seemed to have ended. To claim it was to renew it.
                     continue
                 elif self._is_left_over(claim):
                     await self._interrupt(claim.recommendation)
                 else:
-                    self._brakes[claim.recommendation.recommendation_id] = Brake()
-                    tasks.create_task(self._run(claim.recommendation))
+                    self._cancellations[claim.recommendation.recommendation_id] = Cancellation()
+                    tasks.create_task(self._run(claim))
 
     async def _claim(self) -> Claim | None:
         try:
@@ -105,10 +109,10 @@ class WorkQueue:
             return None
 
     def _is_left_over(self, claim: Claim) -> bool:
-        if self._presence is None:
+        if self._instance_lock is None:
             return False
         is_older = claim.recommendation.created_at_s < self._began_at_s
-        return claim.is_takeover or (is_older and self._presence.is_alone())
+        return claim.is_takeover or (is_older and self._instance_lock.is_alone())
 
     async def _interrupt(self, recommendation: Recommendation) -> None:
         refusal = Refusal(
@@ -123,14 +127,15 @@ class WorkQueue:
                 "cannot end what a daemon left", recommendation_id=recommendation.recommendation_id
             )
 
-    async def _run(self, recommendation: Recommendation) -> None:
-        brake = self._brakes[recommendation.recommendation_id]
+    async def _run(self, claim: Claim) -> None:
+        recommendation_id = claim.recommendation.recommendation_id
+        cancellation = self._cancellations[recommendation_id]
         if self._is_draining:
-            brake.pull(StopReason.DRAIN)
+            cancellation.request(StopReason.DRAIN)
         try:
-            await self._runner.run(recommendation, brake)
+            await self._runner.run(claim, cancellation)
         except Exception:  # noqa: BLE001 - the trouble of one must not end the daemon's others
-            _LOG.exception("run lost", recommendation_id=recommendation.recommendation_id)
+            _LOG.exception("run lost", recommendation_id=recommendation_id)
         finally:
-            del self._brakes[recommendation.recommendation_id]
-            self.wake()  # Its device is free.
+            del self._cancellations[recommendation_id]
+            self.wake()  # Its devices are free.

@@ -38,14 +38,20 @@ class Workspace:
         self._clock = clock
 
     async def job(
-        self, request: AdviceRequest, *, planned: Device, found: Device, checkpoint_dir: Path
+        self,
+        request: AdviceRequest,
+        *,
+        planned: Device,
+        found: tuple[Device, ...],
+        checkpoint_dir: Path,
     ) -> WorkerJob:
         """Return what a worker needs to know for a request, its source unpacked.
 
         Args:
             request: The request.
             planned: The device as it was when the plan was begun: it sets the limit.
-            found: The same device as it is now; its number may have changed.
+            found: The devices that are held for it, as they are now, the planned one first; its
+                number may have changed.
             checkpoint_dir: Where checkpoints are kept.
 
         Raises:
@@ -56,7 +62,7 @@ class Workspace:
             source_dir=await self._source_dir(request.source.digest),
             entry_path=request.source.entry_path,
             checkpoint_dir=checkpoint_dir,
-            device=found,
+            devices=found,
             memory_limit_bytes=budget.limit_bytes if budget.is_user_limit else None,
             seed=request.seed,
             build_kwargs=request.build_kwargs,

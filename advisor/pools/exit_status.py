@@ -21,7 +21,7 @@ _SIGNAL_FIXES: dict[int, str] = {
 }
 
 
-def outcome_of_death(
+def outcome_of_exit(
     exit_code: int, *, hook: str | None = None, output: str | None = None
 ) -> Failed | OutOfMemory:
     """Return the outcome of a command whose worker ended by itself.

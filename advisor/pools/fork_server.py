@@ -90,12 +90,12 @@ class ForkServer:
         self._control = control
         self._reader, self._writer = streams
         self._output = output
-        self._epitaph = "The machine has no room for another process."
+        self._end_message = "The machine has no room for another process."
         self._last_worker_id = 0
-        # By worker id. The birth of one that could not be forked is None, as is the death of
+        # By worker id. The fork of one that could not be forked is None, as is the exit of
         # one that the fork server did not live to see.
-        self._births: dict[int, asyncio.Future[pipe_pb2.Forked | None]] = {}
-        self._deaths: dict[int, asyncio.Future[int | None]] = {}
+        self._forks: dict[int, asyncio.Future[pipe_pb2.Forked | None]] = {}
+        self._exits: dict[int, asyncio.Future[int | None]] = {}
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
@@ -153,32 +153,32 @@ class ForkServer:
         self._last_worker_id += 1
         worker_id = self._last_worker_id
         loop = asyncio.get_running_loop()
-        birth = self._births[worker_id] = loop.create_future()
-        death = self._deaths[worker_id] = loop.create_future()
+        fork = self._forks[worker_id] = loop.create_future()
+        exited = self._exits[worker_id] = loop.create_future()
         request = pipe_pb2.ForkRequest(worker_id=worker_id)
         try:
             send_fork_request(
                 self._control, request, (pipe.fileno(), output.fileno(), output.fileno())
             )
             async with asyncio.timeout(START_LIMIT_S):
-                forked = await birth
+                forked = await fork
         except OSError:  # TimeoutError is one too.
             self.kill()
             await asyncio.shield(self._listening)
             forked = None
         if forked is None:
-            raise _lost(self._epitaph)
-        return ForkedProcess(pid=forked.pid, scratch_dir=Path(forked.scratch_dir), exit_code=death)
+            raise _lost(self._end_message)
+        return ForkedProcess(pid=forked.pid, scratch_dir=Path(forked.scratch_dir), exit_code=exited)
 
     def worker_pids(self) -> Collection[int] | None:
         """Return the process ids of all workers; None while one is being forked.
 
         May be called from any thread.
         """
-        births = list(self._births.values())
-        if not all(birth.done() for birth in births):
+        forks = list(self._forks.values())
+        if not all(fork.done() for fork in forks):
             return None
-        results = [None if birth.cancelled() else birth.result() for birth in births]
+        results = [None if fork.cancelled() else fork.result() for fork in forks]
         return {forked.pid for forked in results if forked is not None}
 
     def kill(self) -> None:
@@ -207,30 +207,32 @@ class ForkServer:
         except TimeoutError:
             self.kill()
             exit_code = await self._process.wait()
-        last_words = (self._output.tail() or "").rpartition("\n")[2]
-        self._epitaph = f"The process that starts workers ended {ending(exit_code)}. {last_words}"
+        last_line = (self._output.tail() or "").rpartition("\n")[2]
+        self._end_message = (
+            f"The process that starts workers ended {ending(exit_code)}. {last_line}"
+        )
         if exit_code != 0:  # Else it has ended everything itself.
             await asyncio.to_thread(end_marked, self._mark)
             await asyncio.to_thread(self._remove_scratch)
-        for birth in self._births.values():
-            _settle(birth, None)
-        for death in self._deaths.values():
-            _settle(death, None)
+        for fork in self._forks.values():
+            _settle(fork, None)
+        for exited in self._exits.values():
+            _settle(exited, None)
 
     def _remove_scratch(self) -> None:
         """Remove what workers that were still there have left in their scratch directories."""
-        for birth in list(self._births.values()):
-            forked = birth.result() if birth.done() and not birth.cancelled() else None
+        for fork in list(self._forks.values()):
+            forked = fork.result() if fork.done() and not fork.cancelled() else None
             if forked is not None and Path(forked.scratch_dir).name.startswith(SCRATCH_PREFIX):
                 shutil.rmtree(forked.scratch_dir, ignore_errors=True)
 
     def _note(self, message: pipe_pb2.FromForkServer) -> None:
         if message.WhichOneof("message") == "forked":
-            _settle(self._births[message.forked.worker_id], message.forked)
+            _settle(self._forks[message.forked.worker_id], message.forked)
             return
         worker_id = message.exited.worker_id
-        _settle(self._births.pop(worker_id), None)
-        _settle(self._deaths.pop(worker_id), message.exited.exit_code)
+        _settle(self._forks.pop(worker_id), None)
+        _settle(self._exits.pop(worker_id), message.exited.exit_code)
 
 
 def kill_group(pid: int) -> None:

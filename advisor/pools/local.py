@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,10 +23,11 @@ from bsadvise.model.measurements import (
 
 from advisor.pools.fork_server import ForkServer, ForkServerLost
 from advisor.pools.interpreters import command_under, environment_under, lay_out_modules
-from advisor.pools.resource_limits import Box
+from advisor.pools.observation import DeviceObserver, HostObserver
+from advisor.pools.resource_limits import Isolation
 from advisor.pools.sandbox import BWRAP, bwrap_command
 from advisor.pools.worker_process import WorkerProcess
-from advisor.ports.worker_pool import WorkerJob, WorkerPool, WorkerSession
+from advisor.ports.worker_pool import CommandResult, WorkerJob, WorkerPool, WorkerSession
 
 _MODULES, _SCRATCH = "modules", "scratch"
 
@@ -45,16 +46,21 @@ class LocalPool(WorkerPool):
     """
 
     def __init__(
-        self, fork_server_command: Sequence[str] = DEFAULT_COMMAND, box: Box | None = None
+        self,
+        fork_server_command: Sequence[str] = DEFAULT_COMMAND,
+        isolation: Isolation | None = None,
+        host: HostObserver | None = None,
     ) -> None:
         """Make a pool that has no process yet.
 
         Args:
             fork_server_command: What to run as the fork server of the daemon's own interpreter.
-            box: What its workers may take and reach; None for the usual limits and no sandbox.
+            isolation: What its workers may take and reach; None for the usual limits, no sandbox.
+            host: Observes this host while commands run; None to observe nothing.
         """
         self._command = fork_server_command
-        self._box = box or Box()
+        self._isolation = isolation or Isolation()
+        self._host = host
         self._folder: Path | None = None
         self._fork_servers: dict[Path | None, ForkServer] = {}
         self._starting = asyncio.Lock()
@@ -63,7 +69,7 @@ class LocalPool(WorkerPool):
     @property
     def sandbox(self) -> str:
         """What confines user code."""
-        return self._box.sandbox
+        return self._isolation.sandbox
 
     @asynccontextmanager
     async def open(self, job: WorkerJob) -> AsyncIterator[WorkerSession]:
@@ -71,13 +77,16 @@ class LocalPool(WorkerPool):
 
         async def start_worker() -> WorkerProcess:
             fork_server = await self._live_fork_server(job.python)
-            return await WorkerProcess.start(fork_server, job, self._box)
+            return await WorkerProcess.start(fork_server, job, self._isolation)
 
-        session = _LocalSession(start_worker, uses_own_python=job.python is not None)
-        try:
+        async with AsyncExitStack() as stack:
+            observer = None
+            if self._host is not None:
+                observer = await stack.enter_async_context(self._host.observing(job.devices))
+            uses_own_python = job.python is not None
+            session = _LocalSession(start_worker, observer, uses_own_python=uses_own_python)
+            stack.push_async_callback(session.end_worker)
             yield session
-        finally:
-            await session.end_worker()
 
     async def close(self) -> None:
         """End the fork servers, and with them every worker."""
@@ -105,16 +114,16 @@ class LocalPool(WorkerPool):
 
     async def _start_fork_server(self, python: Path | None) -> ForkServer:
         command, environment = self._command, None
-        if self._folder is None and (python is not None or self._box.sandbox == BWRAP):
+        if self._folder is None and (python is not None or self._isolation.sandbox == BWRAP):
             self._folder = await asyncio.to_thread(_make_folder)
         if python is not None and self._folder is not None:
             command = command_under(python)
             environment = environment_under(self._folder / _MODULES)
-        if self._box.sandbox == BWRAP and self._folder is not None:
+        if self._isolation.sandbox == BWRAP and self._folder is not None:
             command = await asyncio.to_thread(
                 bwrap_command,
                 command,
-                self._box.reach,
+                self._isolation.reach,
                 modules_dir=self._folder / _MODULES,
                 scratch_root=self._folder / _SCRATCH,
             )
@@ -122,7 +131,7 @@ class LocalPool(WorkerPool):
 
 
 def _make_folder() -> Path:
-    """Return a new directory for what fork servers need beside their program."""
+    """Return a new directory for what fork servers need in addition to their program."""
     folder = Path(tempfile.mkdtemp(prefix="bsadvise-"))
     for name in (_MODULES, _SCRATCH):
         (folder / name).mkdir()
@@ -131,16 +140,32 @@ def _make_folder() -> Path:
 
 
 class _LocalSession(WorkerSession):
-    """Keeps a worker warm from one command to the next, unless something speaks against it."""
+    """Keeps one worker process for successive commands, unless one needs a fresh process."""
 
     def __init__(
-        self, start_worker: Callable[[], Awaitable[WorkerProcess]], *, uses_own_python: bool
+        self,
+        start_worker: Callable[[], Awaitable[WorkerProcess]],
+        observer: DeviceObserver | None,
+        *,
+        uses_own_python: bool,
     ) -> None:
         self._start_worker = start_worker
+        self._observer = observer
         self._uses_own_python = uses_own_python
         self._worker: WorkerProcess | None = None
 
-    async def run(self, command: Command) -> Outcome:
+    async def run(self, command: Command) -> CommandResult:
+        if self._observer is None:
+            return CommandResult(outcome=await self._execute(command))
+        return await self._observer.observe(lambda: self._execute(command))
+
+    async def end_worker(self) -> None:
+        """End the worker, if there is one."""
+        if self._worker is not None:
+            await self._worker.end()
+            self._worker = None
+
+    async def _execute(self, command: Command) -> Outcome:
         try:
             return await self._run_once(command)
         except ForkServerLost:
@@ -153,12 +178,6 @@ class _LocalSession(WorkerSession):
                 # What is amiss is then theirs to mend: packages that their interpreter lacks.
                 return Failed(fault=replace(error.fault, code=FaultCode.MODEL_FILE))
             return Failed(fault=error.fault)
-
-    async def end_worker(self) -> None:
-        """End the worker, if there is one."""
-        if self._worker is not None:
-            await self._worker.end()
-            self._worker = None
 
     async def _run_once(self, command: Command) -> Outcome:
         worker = await self._worker_for(command)

@@ -41,7 +41,7 @@ def descendants_of(pids: Iterable[int]) -> Iterator[int]:
 
 
 def resident_bytes(pids: Iterable[int], limit_bytes: int, *, ancestor: int) -> int:
-    """Return the memory that processes take together, beside what they have from an ancestor.
+    """Return the memory that processes take together, without what they share with an ancestor.
 
     Pages that forked processes share count once; but to find that out is slow, so that it is
     done only when the limit would be passed otherwise.

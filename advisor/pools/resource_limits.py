@@ -1,4 +1,4 @@
-"""The box around user code: how much it may take of the machine, and what it may reach."""
+"""How user code is isolated: how much it may take of the machine, and what it may reach."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """What a worker in a sandbox may reach beside what every worker needs.
+    """What a worker in a sandbox may reach in addition to what every worker needs.
 
     Attributes:
         readable_paths: Data and code that it may read.
@@ -58,8 +58,8 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
-    """The box of all workers of a pool.
+class Isolation:
+    """How all workers of a pool are isolated.
 
     Attributes:
         limits: How much they may take.
@@ -149,7 +149,7 @@ def shared_reach(
 def private_reach(
     state_dir: Path, home: Path, *, allow_network: bool, closed: tuple[Path, ...] = ()
 ) -> Reach:
-    """Return the reach of the user's own code: all that they have, but for what opens doors.
+    """Return the reach of the user's own code: all that they have, but for keys and tokens.
 
     Their data may lie anywhere; what a library from the network could do harm with are keys and
     tokens, and what it could change.

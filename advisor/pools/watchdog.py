@@ -1,7 +1,7 @@
 """Watches what a worker and its processes take of the machine, from outside.
 
 Limits that a process sets for itself hold for it alone; what all of them take together, only
-somebody who looks at them can say. The kernel's own killer would take whom it likes.
+a process outside can read. The kernel's own killer would choose any process.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ class Watchdog:
         return _parent_of(self._pid) or self._pid
 
     async def watch(self) -> None:
-        """Look again and again, until the worker has passed a limit and is killed."""
+        """Check at intervals, until the worker has passed a limit and is killed."""
         while self.verdict is None:
             await asyncio.sleep(INTERVAL_S)
-            await asyncio.to_thread(self._look)
+            await asyncio.to_thread(self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._output.trim()
         pids = self._find_processes()
         self.verdict = self._judge(pids)

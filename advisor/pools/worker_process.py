@@ -13,7 +13,7 @@ from advisor.messages import to_message
 from advisor.pipe.framing import BadFrame, PipeClosed, frame, read
 from advisor.pipe.unions import command_message, outcome_of
 from advisor.pipe.v1 import pipe_pb2
-from advisor.pools.exit_status import outcome_of_death, pipe_lost
+from advisor.pools.exit_status import outcome_of_exit, pipe_lost
 from advisor.pools.fork_server import (
     CLOSE_LIMIT_S,
     ForkedProcess,
@@ -23,7 +23,7 @@ from advisor.pools.fork_server import (
 )
 from advisor.pools.outcome_validation import cleaned, is_possible
 from advisor.pools.output import Output, plain_text
-from advisor.pools.resource_limits import Box
+from advisor.pools.resource_limits import Isolation
 from advisor.pools.watchdog import Watchdog
 from advisor.ports.worker_pool import WorkerJob
 
@@ -58,7 +58,9 @@ class WorkerProcess:
         self._last_command_id = 0
 
     @classmethod
-    async def start(cls, fork_server: ForkServer, job: WorkerJob, box: Box) -> WorkerProcess:
+    async def start(
+        cls, fork_server: ForkServer, job: WorkerJob, isolation: Isolation
+    ) -> WorkerProcess:
         """Start a worker and tell it its job.
 
         Raises:
@@ -74,9 +76,9 @@ class WorkerProcess:
             streams[1].close()
             output.close()
             raise
-        streams[1].write(frame(pipe_pb2.ToWorker(job=_job_message(job, box))))
+        streams[1].write(frame(pipe_pb2.ToWorker(job=_job_message(job, isolation))))
         watchdog = Watchdog(
-            process.pid, process.scratch_dir, box.limits, fork_server.worker_pids, output
+            process.pid, process.scratch_dir, isolation.limits, fork_server.worker_pids, output
         )
         return cls(fork_server, process, streams, output, watchdog)
 
@@ -156,7 +158,7 @@ class WorkerProcess:
                 output=output,
             )
             raise ForkServerLost(fault)
-        return outcome_of_death(exit_code, hook=self.hook, output=output)
+        return outcome_of_exit(exit_code, hook=self.hook, output=output)
 
 
 def _at(
@@ -170,7 +172,7 @@ def _at(
     return dataclasses.replace(verdict, message=place + verdict.message)
 
 
-def _job_message(job: WorkerJob, box: Box) -> pipe_pb2.Job:
+def _job_message(job: WorkerJob, isolation: Isolation) -> pipe_pb2.Job:
     message = pipe_pb2.Job(
         source_dir=str(job.source_dir),
         entry_path=job.entry_path,
@@ -178,7 +180,7 @@ def _job_message(job: WorkerJob, box: Box) -> pipe_pb2.Job:
         memory_limit_bytes=job.memory_limit_bytes,
         seed=job.seed,
         build_kwargs=job.build_kwargs,
-        confinement=box.confinement(job),
+        confinement=isolation.confinement(job),
     )
     to_message(job.device, message.device)
     return message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bsadvise.model.measurements import Log
@@ -34,10 +34,12 @@ class Claim:
     Attributes:
         recommendation: The recommendation, RUNNING.
         is_takeover: Whether another daemon had begun it and is gone.
+        device_ids: The devices that its lease holds, the one that it is for first.
     """
 
     recommendation: Recommendation
     is_takeover: bool
+    device_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,7 @@ class Removed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InUse:
-    """What files beside the database may still be asked for.
+    """Which files outside the database may still be asked for.
 
     Attributes:
         names: Ids and fingerprints of recommendations that are not finished, or that were
@@ -141,12 +143,22 @@ class Store(TokenStore, ABC):
 
     @abstractmethod
     async def create(
-        self, recommendation: Recommendation, *, limits: Limits = NO_LIMITS
+        self,
+        recommendation: Recommendation,
+        *,
+        device_ids: Sequence[str] = (),
+        limits: Limits = NO_LIMITS,
     ) -> Recommendation:
         """Add a recommendation, and return it as stored; its state becomes its first event.
 
         If its principal has one with the same ``request_id`` and an equal ``request``, that one
         is returned and nothing is added.
+
+        Args:
+            recommendation: The recommendation.
+            device_ids: The devices that its lease is to hold, different ones, its own first;
+                empty for its own alone.
+            limits: How much its principal may have.
 
         Raises:
             RequestIdReused: There is one with the same id and another request.
@@ -188,15 +200,17 @@ class Store(TokenStore, ABC):
     async def claim(self, owner: str, *, lease_s: float) -> Claim | None:
         """Lease the recommendation whose turn it is; None when there is none.
 
-        That is one which is QUEUED, or RUNNING under a lease that has run out or whose owner
-        is known to be dead, and whose device no live lease holds; the latter kind first, the
-        oldest of it. It becomes RUNNING; a change from QUEUED is an event. A daemon may so be
-        given what it still works on, where its own lease has run out (the machine slept, the
-        clock jumped).
+        That is one which is RUNNING under a lease that has run out or whose owner is known to
+        be dead, the oldest first; else one which is QUEUED and whose devices are all free. It
+        becomes RUNNING and holds all its devices, which no two leases share; a change from
+        QUEUED is an event. A daemon may so be given what it still works on, where its own lease
+        has run out (the machine slept, the clock jumped).
 
         What is QUEUED takes turns: what is not LOW first; then the principal for whom the
         fewest devices work; then the one that has used the least within a day; then by
-        priority; then by age. The time of a lease is charged as it is renewed and ended.
+        priority; then by age. None passes by one before it that waits for one of the same
+        devices. The time of a lease is charged for each of its devices, as it is renewed and
+        ended.
         """
 
     @abstractmethod
@@ -210,6 +224,16 @@ class Store(TokenStore, ABC):
     @abstractmethod
     async def append(self, recommendation_id: str, owner: str, happening: Happening) -> Event:
         """Add an event in the name of a lease. Raises LeaseLost."""
+
+    @abstractmethod
+    async def restart(self, recommendation_id: str, owner: str, fingerprint: str) -> None:
+        """Begin the log of a leased recommendation anew, under another fingerprint.
+
+        ``log`` then returns what is measured from here on. The events before it stay.
+
+        Raises:
+            LeaseLost: ``owner`` does not hold it.
+        """
 
     @abstractmethod
     async def finish(self, recommendation_id: str, owner: str, change: StateChanged) -> Event:
@@ -228,7 +252,11 @@ class Store(TokenStore, ABC):
 
     @abstractmethod
     async def log(self, recommendation_id: str) -> Log:
-        """Return the measurements of a recommendation. Raises NotFound."""
+        """Return the measurements of a recommendation, since it was restarted last.
+
+        Raises:
+            NotFound: There is none.
+        """
 
     @abstractmethod
     async def find_answer(self, fingerprint: str) -> Recommendation | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 
 from bsadvise.model.commands import Command
@@ -25,12 +25,12 @@ class Telemetry(ABC):
         """Return what a recommendation is run inside of."""
 
     @abstractmethod
-    def leased(self, device_id: str, *, waited_s: float) -> None:
-        """A recommendation began to run on a device, so long after it was created."""
+    def leased(self, device_ids: Collection[str], *, waited_s: float) -> None:
+        """A recommendation began to run on devices, so long after it was created."""
 
     @abstractmethod
-    def released(self, device_id: str, state: State | None) -> None:
-        """A run left its device; None as the state where its lease or the store was lost."""
+    def released(self, device_ids: Collection[str], state: State | None) -> None:
+        """A run left its devices; None as the state where its lease or the store was lost."""
 
     @abstractmethod
     def measuring(

@@ -1,4 +1,4 @@
-"""What a caller is told of an error: one table, and the translator around every RPC."""
+"""How an error is reported to a caller: one table, and the translator around every RPC."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _LOG = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PublicError:
-    """What a caller is told.
+    """What is sent to a caller.
 
     Attributes:
         code: A canonical code, ``google.rpc.code_pb2``.
@@ -100,7 +100,7 @@ _UNEXPECTED = PublicError(
 
 
 def to_status(error: Exception) -> status_pb2.Status:
-    """Return what a caller is told of an error: code, sentence, and details for a program."""
+    """Return what is sent to a caller for an error: code, sentence, and details for a program."""
     public = CATALOGUE[type(error)] if isinstance(error, AdvisorError) else _UNEXPECTED
     info = error_details_pb2.ErrorInfo(reason=public.reason, domain=ERROR_DOMAIN)
     details: list[Message] = [info]

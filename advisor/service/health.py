@@ -1,4 +1,4 @@
-"""Looks at the daemon's own state every few seconds: its health service and its gauges."""
+"""Checks the daemon's own state every few seconds, for its health service and its gauges."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-class Pulse:
-    """Says by ``grpc.health.v1`` which services can do their work now.
+class HealthReporter:
+    """Reports by ``grpc.health.v1`` which services can do their work now.
 
     A service that needs the database is NOT_SERVING while that cannot be read and written, and
     so is the daemon as a whole, the empty name; all are while the daemon drains.
@@ -32,10 +32,10 @@ class Pulse:
         service_names: tuple[str, ...],
         without_store: frozenset[str],
     ) -> None:
-        """Make a pulse that has not looked yet.
+        """Make a reporter that has not checked yet.
 
         Args:
-            application: What is looked at.
+            application: What is checked.
             metrics: Where its gauges are.
             service_names: Full names of the services.
             without_store: Those of them that need no database.
@@ -47,30 +47,30 @@ class Pulse:
         self._without_store = without_store
         self._was_available: bool | None = None
 
-    async def follow(self) -> None:
-        """Look again and again, until cancelled."""
+    async def run(self) -> None:
+        """Check at intervals, until cancelled."""
         while True:
-            await self.look()
+            await self.check_once()
             await self._application.clock.sleep(PERIOD_S)
 
-    async def look(self) -> None:
-        """Look once."""
+    async def check_once(self) -> None:
+        """Check once."""
         try:
             await self._application.store.check()
             counts = await self._application.store.count_unfinished()
         except StoreUnavailable as error:
-            await self._say(is_available=False)
+            await self._report(is_available=False)
             _LOG.warning("not ready: the store is not available", error=str(error))
             return
-        await self._say(is_available=True)
+        await self._report(is_available=True)
         for state, count in counts.items():
             self._metrics.unfinished.labels(state.value).set(count)
 
     async def drain(self) -> None:
-        """Say that nothing is served any more, for good."""
+        """Report that nothing is served any more, for good."""
         await self.servicer.enter_graceful_shutdown()
 
-    async def _say(self, *, is_available: bool) -> None:
+    async def _report(self, *, is_available: bool) -> None:
         self._metrics.store_available.set(is_available)
         if is_available is self._was_available:
             return

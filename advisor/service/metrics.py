@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from bsadvise.model.commands import Command, stage_of
@@ -138,14 +138,16 @@ class Metrics(Telemetry):
         with self.tracing.span("recommendation", attributes, parent=caller):
             yield
 
-    def leased(self, device_id: str, *, waited_s: float) -> None:
+    def leased(self, device_ids: Collection[str], *, waited_s: float) -> None:
         """Count a run that begins."""
-        self._device_use.begin(device_id)
+        for device_id in device_ids:
+            self._device_use.begin(device_id)
         self._waits.observe(waited_s)
 
-    def released(self, device_id: str, state: State | None) -> None:
-        """Count a run that has left its device."""
-        self._device_use.end(device_id)
+    def released(self, device_ids: Collection[str], state: State | None) -> None:
+        """Count a run that has left its devices."""
+        for device_id in device_ids:
+            self._device_use.end(device_id)
         self._runs.labels(state.value if state else "lost").inc()
 
     @contextmanager

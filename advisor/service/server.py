@@ -29,7 +29,7 @@ from advisor.service.call_log import CallLog
 from advisor.service.decoding import Decoder
 from advisor.service.device_servicer import DeviceServicer
 from advisor.service.errors import ErrorTranslator
-from advisor.service.health import Pulse
+from advisor.service.health import HealthReporter
 from advisor.service.memory_servicer import MemoryServicer
 from advisor.service.metrics import Metrics
 from advisor.service.recommendation_servicer import RecommendationServicer
@@ -72,7 +72,7 @@ _OPTIONS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class ListenConfig:
     """Where a server is reached, and by whom.
 
     Attributes:
@@ -97,30 +97,30 @@ class Bound:
     Attributes:
         server: The server.
         addresses: Where clients reach it.
-        pulse: What says whether it can do its work.
+        health_reporter: What says whether it can do its work.
     """
 
     server: grpc.aio.Server
     addresses: tuple[str, ...]
-    pulse: Pulse
+    health_reporter: HealthReporter
 
 
-def check_door(door: Door) -> None:
+def check_listen_config(listen_config: ListenConfig) -> None:
     """Raise AddressRefused or TlsRefused where it is clear that a server cannot be bound."""
-    if door.listen is not None:
-        check_tcp(door.listen, has_tls=door.tls is not None)
-    if door.tls is not None:
-        check_files(door.tls)
+    if listen_config.listen is not None:
+        check_tcp(listen_config.listen, has_tls=listen_config.tls is not None)
+    if listen_config.tls is not None:
+        check_files(listen_config.tls)
 
 
 async def make_server(
-    application: Application, door: Door, *, metrics: Metrics | None = None
+    application: Application, listen_config: ListenConfig, *, metrics: Metrics | None = None
 ) -> Bound:
     """Build a server, and bind it without starting it.
 
     Args:
         application: What it serves.
-        door: Where.
+        listen_config: Where.
         metrics: Where calls are counted; None for nowhere that anyone sees.
 
     Raises:
@@ -129,7 +129,7 @@ async def make_server(
     """
     monotonic_s = application.clock.monotonic_s
     metrics = metrics or Metrics(monotonic_s)
-    guard = Guard(application.tokens, trust_loopback=door.trust_loopback)
+    guard = Guard(application.tokens, trust_loopback=listen_config.trust_loopback)
     interceptors = (CallLog(metrics, monotonic_s), ErrorTranslator(), guard, Decoder())
     server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS)
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
@@ -147,28 +147,34 @@ async def make_server(
     token_service_pb2_grpc.add_TokenServiceServicer_to_server(
         TokenServicer(application.tokens), server
     )
-    pulse = Pulse(application, metrics, service_names=SERVICE_NAMES, without_store=_WITHOUT_STORE)
-    await pulse.look()
-    health_pb2_grpc.add_HealthServicer_to_server(pulse.servicer, server)
-    if door.reflection:
+    health_reporter = HealthReporter(
+        application, metrics, service_names=SERVICE_NAMES, without_store=_WITHOUT_STORE
+    )
+    await health_reporter.check_once()
+    health_pb2_grpc.add_HealthServicer_to_server(health_reporter.servicer, server)
+    if listen_config.reflection:
         reflection.enable_server_reflection((*SERVICE_NAMES, reflection.SERVICE_NAME), server)
-    return Bound(server=server, addresses=tuple(_bind(server, door)), pulse=pulse)
+    return Bound(
+        server=server,
+        addresses=tuple(_bind(server, listen_config)),
+        health_reporter=health_reporter,
+    )
 
 
-def _bind(server: grpc.aio.Server, door: Door) -> Iterator[str]:
+def _bind(server: grpc.aio.Server, listen_config: ListenConfig) -> Iterator[str]:
     try:
-        if door.socket_path is not None:
-            prepare_socket(door.socket_path)
+        if listen_config.socket_path is not None:
+            prepare_socket(listen_config.socket_path)
             with owner_only():
-                server.add_insecure_port(f"unix:{door.socket_path}")
-            yield f"unix:{door.socket_path}"
-        if door.listen is not None:
-            address = check_tcp(door.listen, has_tls=door.tls is not None)
-            if door.tls is not None:
-                port = server.add_secure_port(address, server_credentials(door.tls))
+                server.add_insecure_port(f"unix:{listen_config.socket_path}")
+            yield f"unix:{listen_config.socket_path}"
+        if listen_config.listen is not None:
+            address = check_tcp(listen_config.listen, has_tls=listen_config.tls is not None)
+            if listen_config.tls is not None:
+                port = server.add_secure_port(address, server_credentials(listen_config.tls))
             else:
                 port = server.add_insecure_port(address)
             yield f"{address.rpartition(':')[0]}:{port}"
     except (OSError, RuntimeError) as error:
-        place = door.listen or door.socket_path
+        place = listen_config.listen or listen_config.socket_path
         raise AddressRefused(f"cannot listen on {place}: {error}") from error

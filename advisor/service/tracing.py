@@ -1,6 +1,6 @@
 """Spans of OpenTelemetry: one a call, one a run of a recommendation, one a command of a worker.
 
-Nothing of OpenTelemetry is imported unless somebody says where spans go.
+Nothing of OpenTelemetry is imported unless an endpoint for spans is set.
 """
 
 from __future__ import annotations

@@ -27,8 +27,15 @@ def read_events(
 
 
 def read_log(connection: Connection, recommendation_id: str) -> Log:
-    """Return the measurements of a recommendation, oldest first. Raises NotFound."""
-    query = _events_of(recommendation_id).where(events.c.kind == kind_of(Measured))
+    """Return the measurements of a recommendation's search, oldest first. Raises NotFound."""
+    begins_after = (
+        select(recommendations.c.log_after_sequence)
+        .where(recommendations.c.recommendation_id == recommendation_id)
+        .scalar_subquery()
+    )
+    query = _events_of(recommendation_id).where(
+        events.c.kind == kind_of(Measured), events.c.sequence > begins_after
+    )
     happenings = (event.happening for event in _fetch(connection, recommendation_id, query))
     return tuple(h.measurement for h in happenings if isinstance(h, Measured))
 

@@ -2,7 +2,7 @@
 
 A lease is the owner and the time of expiry in a recommendation's own row, so that every write
 in its name checks it in the very statement that writes. A recommendation is RUNNING exactly
-while it has one. The database allows one RUNNING recommendation a device; an orphan is taken
+while it has one, and holds all its devices as long. An orphan keeps its devices, and is taken
 over before anything queued is begun, so that none waits behind a device that it holds itself.
 Work is claimed for the devices of one host alone, those of the daemon that took it in.
 """
@@ -24,6 +24,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
 from advisor.domain.errors import LeaseLost
 from advisor.domain.transitions import check_transition
 from advisor.ports.store import Claim
+from advisor.store.device_sets import devices_of, first_served, release_all, take_all
 from advisor.store.events import insert_event
 from advisor.store.recommendations import change_state, get
 from advisor.store.sharing import charge, fairest_first
@@ -41,19 +42,21 @@ def claim(
     is_owner_dead: Callable[[str], bool],
     host: str,
 ) -> Claim | None:
-    """Lease the oldest orphan, else the queued one whose turn it is and whose device is free."""
+    """Lease the oldest orphan, else the queued one whose turn it is and whose devices are free."""
     lease = {
         "lease_owner": owner,
         "lease_expires_at_s": now_s + lease_s,
         "charged_at_s": now_s,  # what an owner that died had left is nobody's to pay
     }
     orphan_id = _take_over_orphan(connection, lease, now_s, is_owner_dead, host)
-    if orphan_id is not None:
-        return Claim(recommendation=get(connection, orphan_id), is_takeover=True)
-    queued_id = _begin_queued(connection, lease, now_s, host)
-    if queued_id is not None:
-        return Claim(recommendation=get(connection, queued_id), is_takeover=False)
-    return None
+    claimed_id = orphan_id or _begin_queued(connection, lease, now_s, host)
+    if claimed_id is None:
+        return None
+    return Claim(
+        recommendation=get(connection, claimed_id),
+        is_takeover=orphan_id is not None,
+        device_ids=devices_of(connection, claimed_id),
+    )
 
 
 def _take_over_orphan(
@@ -90,18 +93,20 @@ def _lease_is_unchanged(row: Row[Any, Any, Any]) -> ColumnElement[bool]:
 def _begin_queued(
     connection: Connection, lease: dict[str, Any], now_s: float, host: str
 ) -> str | None:
-    busy_devices = select(_COLUMNS.device_id).where(_IS_RUNNING, _COLUMNS.host == host)
-    queued_id: str | None = connection.scalar(
-        fairest_first(now_s)
-        .where(_COLUMNS.host == host, _COLUMNS.device_id.not_in(busy_devices))
-        .limit(1)
-        # SQLite has no row locks and drops this; there the transaction holds the write lock.
-        .with_for_update(skip_locked=True, of=recommendations)
-    )
-    if queued_id is not None:
+    turns = connection.scalars(fairest_first(now_s).where(_COLUMNS.host == host)).all()
+    for queued_id in first_served(connection, host, turns):
         is_it = _COLUMNS.recommendation_id == queued_id
-        change_state(connection, is_it, StateChanged(state=State.RUNNING), now_s, **lease)
-    return queued_id
+        still_queued = (
+            select(_COLUMNS.number)
+            .where(is_it, _COLUMNS.state == State.QUEUED.value)
+            # SQLite has no row locks and drops this; there the transaction holds the write lock.
+            .with_for_update(skip_locked=True)
+        )
+        if connection.scalar(still_queued) is not None:
+            take_all(connection, queued_id)
+            change_state(connection, is_it, StateChanged(state=State.RUNNING), now_s, **lease)
+            return queued_id
+    return None
 
 
 def renew(
@@ -129,6 +134,17 @@ def append(
     return event
 
 
+def restart(connection: Connection, recommendation_id: str, owner: str, fingerprint: str) -> None:
+    """Begin the log of a leased recommendation anew. Raises LeaseLost."""
+    _update_held(
+        connection,
+        recommendation_id,
+        owner,
+        fingerprint=fingerprint,
+        log_after_sequence=_COLUMNS.last_sequence,
+    )
+
+
 def finish(
     connection: Connection,
     recommendation_id: str,
@@ -143,6 +159,7 @@ def finish(
     event = change_state(connection, condition, change, now_s, **no_lease)
     if event is None:
         raise _lease_lost(recommendation_id, owner)
+    release_all(connection, recommendation_id)
     check_transition(State.RUNNING, change.state)  # undoes the change when it raises
     return event
 
@@ -156,7 +173,9 @@ def _charge(connection: Connection, recommendation_id: str, owner: str, now_s: f
     if held is not None and held.charged_at_s is not None:
         # No longer than the lease: a clock that jumps is not the principal's to pay.
         until_s = min(now_s, held.lease_expires_at_s)
-        charge(connection, held.principal, until_s - held.charged_at_s, now_s)
+        device_count = len(devices_of(connection, recommendation_id))
+        device_s = device_count * (until_s - held.charged_at_s)
+        charge(connection, held.principal, device_s, now_s)
 
 
 def _update_held(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bsadvise.model.advice import RefusalCode
@@ -12,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from advisor.domain.access import Limits
 from advisor.domain.errors import IllegalTransition, NotFound, RequestIdReused
 from advisor.ports.store import Page
+from advisor.store.device_sets import insert_devices
 from advisor.store.events import insert_event, read_log
 from advisor.store.page_tokens import make_page_token, read_page_token
 from advisor.store.quotas import check_queue
@@ -30,6 +32,7 @@ _COLUMNS = recommendations.c
 def insert_new(
     connection: Connection,
     recommendation: Recommendation,
+    device_ids: Sequence[str],
     host: str,
     limits: Limits,
     now_s: float,
@@ -37,6 +40,7 @@ def insert_new(
     """Add a recommendation and its first event. Raises QuotaExceeded."""
     values = recommendation_values(recommendation, host)
     connection.execute(insert(recommendations).values(last_sequence=1, **values))
+    insert_devices(connection, recommendation.recommendation_id, host, device_ids)
     first = Event(
         sequence=1, at_s=recommendation.updated_at_s, happening=first_change(recommendation)
     )

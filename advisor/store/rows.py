@@ -28,7 +28,6 @@ def recommendation_values(recommendation: Recommendation, host: str) -> dict[str
         "recommendation_id": recommendation.recommendation_id,
         "request_key": request_key(recommendation),
         "request": _to_json(to_dict(recommendation.request)),
-        "device_id": recommendation.device.device_id,
         "device": _to_json(to_dict(recommendation.device)),
         "fingerprint": recommendation.fingerprint,
         "created_at_s": recommendation.created_at_s,

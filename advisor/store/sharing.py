@@ -11,12 +11,13 @@ from typing import Any
 
 from bsadvise.model.recommendation import State
 from bsadvise.model.request import Priority
-from sqlalchemy import Connection, Select, Subquery, and_, delete, func, select
+from sqlalchemy import Connection, Select, Subquery, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from advisor.ports.store import DeviceQueue, QueueEntry, Share
+from advisor.store.device_sets import leased_counts
 from advisor.store.rows import PRIORITY_RANKS
-from advisor.store.tables import recommendations, usage
+from advisor.store.tables import recommendation_devices, recommendations, usage
 
 _HOUR_S = 3600.0
 DAY_S = 24 * _HOUR_S
@@ -29,7 +30,7 @@ _IS_QUEUED = _COLUMNS.state == State.QUEUED.value
 
 def fairest_first(now_s: float) -> Select[Any]:
     """Return the query for the ids of all that is queued, in the order of its turns."""
-    used, at_work = _used_since(now_s - DAY_S), _at_work()
+    used, at_work = _used_since(now_s - DAY_S), leased_counts()
     return (
         select(_COLUMNS.recommendation_id)
         .outerjoin(used, used.c.principal == _COLUMNS.principal)
@@ -75,8 +76,16 @@ def forget_use(connection: Connection, now_s: float) -> int:
 
 def read_queue(connection: Connection, host: str, device_id: str, now_s: float) -> DeviceQueue:
     """Return what runs and what waits on a device of a host."""
-    is_here = and_(_COLUMNS.host == host, _COLUMNS.device_id == device_id)
-    used, at_work = _used_since(now_s - DAY_S), _at_work()
+    is_here = (
+        select(recommendation_devices.c.device_id)
+        .where(
+            recommendation_devices.c.recommendation_id == _COLUMNS.recommendation_id,
+            recommendation_devices.c.host == host,
+            recommendation_devices.c.device_id == device_id,
+        )
+        .exists()
+    )
+    used, at_work = _used_since(now_s - DAY_S), leased_counts()
     running = connection.execute(
         select(_COLUMNS.updated_at_s, _COLUMNS.budget_s, _COLUMNS.principal).where(
             _IS_RUNNING, is_here
@@ -120,14 +129,5 @@ def _used_since(start_s: float) -> Subquery:
         select(usage.c.principal, func.sum(usage.c.device_s).label("device_s"))
         .where(usage.c.hour > int(start_s // _HOUR_S))
         .group_by(usage.c.principal)
-        .subquery()
-    )
-
-
-def _at_work() -> Subquery:
-    return (
-        select(_COLUMNS.principal, func.count().label("device_count"))
-        .where(_IS_RUNNING)
-        .group_by(_COLUMNS.principal)
         .subquery()
     )

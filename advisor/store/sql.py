@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from bsadvise.model.measurements import Log
@@ -45,12 +45,17 @@ class SqlStore(Store):
         self._host = host
 
     async def create(
-        self, recommendation: Recommendation, *, limits: Limits = NO_LIMITS
+        self,
+        recommendation: Recommendation,
+        *,
+        device_ids: Sequence[str] = (),
+        limits: Limits = NO_LIMITS,
     ) -> Recommendation:
+        wanted_ids = device_ids or (recommendation.device.device_id,)
         try:
             return await self._database.write(
                 lambda c: recommendations.insert_new(
-                    c, recommendation, self._host, limits, self._clock.now_s()
+                    c, recommendation, wanted_ids, self._host, limits, self._clock.now_s()
                 )
             )
         except IntegrityError:
@@ -80,8 +85,8 @@ class SqlStore(Store):
         )
 
     async def claim(self, owner: str, *, lease_s: float) -> Claim | None:
-        # On PostgreSQL another daemon may lease the same device in the same instant; then
-        # there is nothing for this one now.
+        # On PostgreSQL another daemon may lease one of the same devices in the same instant;
+        # then there is nothing for this one now.
         with suppress(IntegrityError):
             return await self._database.write(
                 lambda c: leases.claim(
@@ -98,6 +103,11 @@ class SqlStore(Store):
     async def append(self, recommendation_id: str, owner: str, happening: Happening) -> Event:
         return await self._database.write(
             lambda c: leases.append(c, recommendation_id, owner, happening, self._clock.now_s())
+        )
+
+    async def restart(self, recommendation_id: str, owner: str, fingerprint: str) -> None:
+        await self._database.write(
+            lambda c: leases.restart(c, recommendation_id, owner, fingerprint)
         )
 
     async def finish(self, recommendation_id: str, owner: str, change: StateChanged) -> Event:

@@ -7,7 +7,6 @@ JSON types of databases refuse.
 
 from __future__ import annotations
 
-from bsadvise.model.recommendation import State
 from sqlalchemy import (
     Boolean,
     Column,
@@ -24,7 +23,7 @@ from sqlalchemy import (
 
 from advisor.domain.access import LOCAL
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 """The newest revision in ``migrations/versions``, which makes the tables as they stand here."""
 
 VERSION_TABLE = "bsadvise_schema"
@@ -41,7 +40,6 @@ recommendations = Table(
     # Whose, a space, and their own id: two principals may choose the same one.
     Column("request_key", String, nullable=False, unique=True),
     Column("request", Text, nullable=False),
-    Column("device_id", String, nullable=False),
     Column("device", Text, nullable=False),
     Column("fingerprint", String, nullable=False),
     Column("state", String, nullable=False),
@@ -64,6 +62,8 @@ recommendations = Table(
     # serves one machine alone.
     Column("host", String, nullable=False, server_default=""),
     Column("source_digest", String, nullable=False, server_default=""),
+    # Measurements up to this event are of a search that was begun anew since.
+    Column("log_after_sequence", Integer, nullable=False, server_default="0"),
     # Numbers of deleted rows are not given again: a page token may still name one.
     sqlite_autoincrement=True,
 )
@@ -87,16 +87,35 @@ Index(
     recommendations.c.created_at_s,
 )
 
-_is_running = recommendations.c.state == State.RUNNING.value
+# The devices that the lease of a recommendation is to hold, the one it is for first.
+recommendation_devices = Table(
+    "recommendation_devices",
+    METADATA,
+    Column(
+        "recommendation_id",
+        ForeignKey(recommendations.c.recommendation_id, ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("device_id", String, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("host", String, nullable=False),
+    Column("is_leased", Boolean, nullable=False),
+)
 
-# Two daemons that claim work for one device at the same instant: the second one fails here.
 Index(
-    "uq_recommendations_running_device",
-    recommendations.c.host,
-    recommendations.c.device_id,
+    "ix_recommendation_devices_host_device_id",
+    recommendation_devices.c.host,
+    recommendation_devices.c.device_id,
+)
+
+# Two daemons that take one device at the same instant: the second one fails here.
+Index(
+    "uq_recommendation_devices_leased",
+    recommendation_devices.c.host,
+    recommendation_devices.c.device_id,
     unique=True,
-    sqlite_where=_is_running,
-    postgresql_where=_is_running,
+    sqlite_where=recommendation_devices.c.is_leased,
+    postgresql_where=recommendation_devices.c.is_leased,
 )
 
 events = Table(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
+from bsadvise.model.device import Device
 from bsadvise.model.request import AdviceRequest, Objective, Priority
 
-from advisor.application.cache import digest_of_sources, fingerprint, is_reusable
+from advisor.application.cache import Fingerprints, is_reusable
+from advisor.application.sharing import SharingPolicy
+from advisor.application.versions import Versions
+from tests.support.bench import VERSIONS
 from tests.support.builders import GIB, a_device, a_gpu, a_request, a_source, an_advice
 
 CHANGES: dict[str, Any] = {
@@ -31,6 +33,18 @@ CHANGES: dict[str, Any] = {
 NO_BEARING: dict[str, Any] = {"device": "auto", "use_cache": False, "priority": Priority.HIGH}
 
 
+def key_of(
+    request: AdviceRequest | None = None,
+    device: Device | None = None,
+    *,
+    principal: str = "alice",
+    versions: Versions = VERSIONS,
+    policy: SharingPolicy | None = None,
+) -> str:
+    fingerprints = Fingerprints(versions=versions, policy=policy or SharingPolicy())
+    return fingerprints.of(principal, request or a_request(), device or a_device())
+
+
 def test_every_field_is_said_to_bear_on_the_answer_or_not() -> None:
     assert CHANGES.keys() | NO_BEARING.keys() == {field.name for field in fields(AdviceRequest)}
 
@@ -38,41 +52,39 @@ def test_every_field_is_said_to_bear_on_the_answer_or_not() -> None:
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_bears_on_the_answer_changes_the_key(name: str) -> None:
     changed = replace(a_request(), **{name: CHANGES[name]})
-    assert fingerprint(changed, a_device()) != fingerprint(a_request(), a_device())
+    assert key_of(changed, a_device()) != key_of(a_request(), a_device())
 
 
 @pytest.mark.parametrize("name", NO_BEARING)
 def test_what_does_not_leaves_it(name: str) -> None:
     changed = replace(a_request(), **{name: NO_BEARING[name]})
-    assert fingerprint(changed, a_device()) == fingerprint(a_request(), a_device())
+    assert key_of(changed, a_device()) == key_of(a_request(), a_device())
 
 
 def test_the_order_of_arguments_does_not_matter() -> None:
     one = a_request(build_kwargs={"a": "1", "b": "2"})
     other = a_request(build_kwargs={"b": "2", "a": "1"})
-    assert fingerprint(one, a_device()) == fingerprint(other, a_device())
+    assert key_of(one, a_device()) == key_of(other, a_device())
 
 
 def test_cards_that_are_alike_share_answers_and_others_do_not() -> None:
-    key = fingerprint(a_request(), a_gpu(0))
-    assert key == fingerprint(a_request(), a_gpu(1, free_bytes=GIB))
-    assert key != fingerprint(a_request(), a_gpu(0, driver_version="1"))
-    assert key != fingerprint(a_request(), a_gpu(0, total_bytes=40 * GIB))
-    assert key != fingerprint(a_request(), a_gpu(0, present=False))
+    key = key_of(a_request(), a_gpu(0))
+    assert key == key_of(a_request(), a_gpu(1, free_bytes=GIB))
+    assert key != key_of(a_request(), a_gpu(0, driver_version="1"))
+    assert key != key_of(a_request(), a_gpu(0, total_bytes=40 * GIB))
+    assert key != key_of(a_request(), a_gpu(0, present=False))
 
 
-def test_other_sources_have_another_digest(tmp_path: Path) -> None:
-    def digest(name: str, content: Mapping[str, str]) -> str:
-        for module, text in content.items():
-            path = tmp_path / name / module
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return digest_of_sources(tmp_path / name)
+@pytest.mark.parametrize("name", [field.name for field in fields(Versions)])
+def test_another_version_of_what_decides_changes_the_key(name: str) -> None:
+    other = replace(VERSIONS, **{name: "another"})
+    assert key_of(versions=other) != key_of()
 
-    one = digest("one", {"a.py": "x = 1", "under/b.py": "y = 2"})
-    assert one == digest("alike", {"under/b.py": "y = 2", "a.py": "x = 1", "under/note.txt": "-"})
-    assert one != digest("edited", {"a.py": "x = 3", "under/b.py": "y = 2"})
-    assert one != digest("renamed", {"a.py": "x = 1", "b.py": "y = 2"})
+
+def test_principals_share_answers_where_they_may() -> None:
+    assert key_of(principal="alice") != key_of(principal="bob")
+    shared = SharingPolicy(cache_is_shared=True)
+    assert key_of(principal="alice", policy=shared) == key_of(principal="bob", policy=shared)
 
 
 def test_advice_that_no_longer_fits_is_not_given() -> None:

@@ -10,7 +10,7 @@ from bsadvise.model.advice import RefusalCode
 from bsadvise.model.recommendation import Recommendation, State, StateChanged
 
 from advisor.application.application import Application
-from advisor.application.cancellation import Brake
+from advisor.application.cancellation import Cancellation
 from advisor.application.housekeeping import ROUND_S, UNUSED_S, Keep
 from advisor.domain.access import LOCAL, LOCAL_CALLER
 from advisor.domain.errors import NotFound, StoreUnavailable
@@ -154,8 +154,8 @@ class _CountingStore(MemoryStore):
 async def test_it_is_done_again_and_again_and_compacts_only_when_idle(bench: Bench) -> None:
     bench.store = store = _CountingStore(bench.clock)
     application = bench.build()
-    brakes = application.queue._brakes
-    brakes["busy"] = Brake()
+    cancellations = application.queue._cancellations
+    cancellations["busy"] = Cancellation()
     async with bench.housekept(application):
         for round_number in (1, 2, 3):
             await bench.clock.wait_for_sleepers()
@@ -164,6 +164,6 @@ async def test_it_is_done_again_and_again_and_compacts_only_when_idle(bench: Ben
             await until(lambda: store.prune_count > round_number)  # noqa: B023 - awaited at once
         await bench.clock.wait_for_sleepers()
         assert store.compact_count == 0
-        brakes.clear()
+        cancellations.clear()
         await application.housekeeping.work()
         assert store.compact_count == 1

@@ -1,8 +1,9 @@
-"""What a private daemon measured before it died is measured by nobody again."""
+"""A log that a daemon left behind is gone on from, unless another version would go on."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,47 @@ async def test_without_the_cache_nothing_is_adopted(bench: Bench) -> None:
         request = await bench.request(use_cache=False)
         await end_of(application, await create(application, request, "second"))
     assert bench.pool.commands == list(SCRIPT)
+
+
+@pytest.mark.parametrize(
+    "change", [{"planner": "another"}, {"torch": "9.9"}, {"python": "3.99"}, {"optuna": None}]
+)
+async def test_what_another_version_began_is_begun_anew(
+    bench: Bench, change: dict[str, str | None]
+) -> None:
+    recommendation_id = await _begin(bench, "first", _log(bench, 3), ending=None)
+    before = await bench.store.get(recommendation_id)
+    checkpoints = _checkpoints_of(bench, before.fingerprint)
+    checkpoints.mkdir(parents=True)
+    bench.dead_owners.add("dead")
+    bench.versions = replace(bench.versions, **change)  # type: ignore[arg-type] # any field
+    async with bench.running() as application:
+        ending = await end_of(application, before)
+
+    assert bench.pool.commands == list(SCRIPT)
+    assert [entry.wall_s for entry in await bench.store.log(recommendation_id)] == [0.0] * 5
+    assert not checkpoints.exists()
+    after = await bench.store.get(recommendation_id)
+    assert after.fingerprint != before.fingerprint
+    assert ending.advice is not None
+    assert ending.advice.fingerprint == after.fingerprint
+    assert ending.advice.search.probe_count == len(SCRIPT)
+
+
+async def test_a_version_does_not_adopt_the_interrupted_log_of_another(bench: Bench) -> None:
+    await _begin(bench, "first", _log(bench, 2), ending=INTERRUPTED)
+    bench.versions = replace(bench.versions, planner="another")
+    async with bench.running() as application:
+        await end_of(application, await create(application, await bench.request(), "second"))
+    assert bench.pool.commands == list(SCRIPT)
+
+
+async def test_what_waited_for_another_version_is_answered_under_this_one(bench: Bench) -> None:
+    waiting = await create(bench.build(), await bench.request(), "first")
+    bench.versions = replace(bench.versions, planner="another")
+    async with bench.running() as application:
+        await end_of(application, waiting)
+        repeated = await create(application, await bench.request(), "second")
+    assert repeated.advice is not None
+    assert repeated.advice.search.cache_hit
+    assert repeated.fingerprint != waiting.fingerprint

@@ -20,13 +20,13 @@ from bsadvise.model.recommendation import (
 )
 from bsadvise.model.request import AdviceRequest
 
-from advisor.application.cancellation import Brake, StopReason
+from advisor.application.cancellation import Cancellation, StopReason
 from advisor.domain.access import LOCAL_CALLER
 from advisor.domain.errors import NotFound, StoreUnavailable
 from advisor.planning.evidence.step import Step
 from tests.support.bench import LEASE_S, Bench, create, end_of, watch
 from tests.support.builders import a_fault
-from tests.support.fake_inventory import FakeInventory
+from tests.support.fake_inventory import FakeInventory, make_gpu
 from tests.support.fake_worker_pool import FakeWorkerPool
 from tests.support.memory_store import MemoryStore
 from tests.support.scripted_planner import SCRIPT, ScriptedPlanner
@@ -109,6 +109,18 @@ async def test_the_worker_is_told_what_the_request_says(bench: Bench) -> None:
     assert (job.seed, job.build_kwargs) == (7, {"width": "3"})
     assert (job.source_dir / job.entry_path).read_text() == "def build_model(): ..."
     assert not job.checkpoint_dir.exists()  # removed with the answer given
+
+
+async def test_all_devices_of_the_lease_are_the_job_s(bench: Bench) -> None:
+    gpus = (make_gpu(1), make_gpu(0))
+    bench.inventory = FakeInventory(*gpus)
+    application = bench.build()
+    created = await create(application, await bench.request(device="cuda:1"), "one")
+    await bench.store.delete(created.recommendation_id)
+    await bench.store.create(created, device_ids=[gpu.device_id for gpu in gpus])
+    async with bench.running() as application:
+        await end_of(application, created)
+    assert [job.devices for job in bench.pool.jobs] == [gpus]
 
 
 async def test_without_a_user_limit_the_worker_enforces_none(bench: Bench) -> None:
@@ -231,7 +243,7 @@ async def test_when_the_lease_is_lost_it_stops_quietly(bench: Bench) -> None:
     assert claim is not None
     runner = application.queue._runner
     await _hold_at(bench, 1, wait=False)
-    running = asyncio.create_task(runner.run(claim.recommendation, Brake()))
+    running = asyncio.create_task(runner.run(claim, Cancellation()))
     await bench.pool.entered.wait()
     bench.dead_owners.add("daemon-1")
     assert await bench.store.claim("daemon-2", lease_s=LEASE_S)
@@ -260,8 +272,8 @@ async def test_a_store_that_is_away_for_a_lease_s_length_costs_the_lease(bench: 
     claim = await store.claim("daemon-1", lease_s=LEASE_S)
     assert claim is not None
     await _hold_at(bench, 1, wait=False)
-    brake = Brake()
-    running = asyncio.create_task(application.queue._runner.run(claim.recommendation, brake))
+    cancellation = Cancellation()
+    running = asyncio.create_task(application.queue._runner.run(claim, cancellation))
     await bench.pool.entered.wait()
     store.is_down = True
     for _ in range(3):
@@ -269,7 +281,7 @@ async def test_a_store_that_is_away_for_a_lease_s_length_costs_the_lease(bench: 
         bench.clock.advance(LEASE_S / 3)
         await asyncio.sleep(0)
     await running
-    assert brake.reason is StopReason.LEASE_LOST
+    assert cancellation.reason is StopReason.LEASE_LOST
 
 
 class _DyingStore(MemoryStore):

@@ -11,8 +11,8 @@ import pytest
 from bsadvise.model.measurements import Log, TrainRun
 from bsadvise.model.recommendation import Event, Happening, Measured, Recommendation, State
 
-from advisor.application.cancellation import Brake, StopReason
-from advisor.application.event_bus import Hub
+from advisor.application.cancellation import Cancellation, StopReason
+from advisor.application.event_bus import EventBus
 from advisor.application.run import Run
 from advisor.domain.errors import LeaseLost, StoreFull, StoreUnavailable
 from tests.support.bench import LEASE_S, Bench, create, end_of
@@ -95,13 +95,14 @@ async def test_a_run_goes_on_when_the_store_is_back(
     assert len(events) == 3 + 2 * len(SCRIPT)  # nor told twice
 
 
-def _run(bench: Bench, recommendation: Recommendation, brake: Brake) -> Run:
+def _run(bench: Bench, recommendation: Recommendation, cancellation: Cancellation) -> Run:
     return Run(
         recommendation=recommendation,
-        brake=brake,
+        device_ids=("cpu",),
+        cancellation=cancellation,
         store=bench.store,
         clock=bench.clock,
-        hub=Hub(),
+        event_bus=EventBus(),
         owner="daemon-1",
         lease_s=LEASE_S,
     )
@@ -115,7 +116,7 @@ async def test_a_diverged_run_is_not_told_twice(bench: Bench, store: FlakyStore)
         step_count=1, sample_count=1, train_losses=(math.nan,), held_out_loss=None, diverged=True
     )
     happening = Measured(measurement=a_measurement(SCRIPT[3], outcome))
-    appending = asyncio.create_task(_run(bench, recommendation, Brake()).append(happening))
+    appending = asyncio.create_task(_run(bench, recommendation, Cancellation()).append(happening))
     await _let_time_pass(bench, appending)
     appending.result()
     assert len(await store.log(recommendation.recommendation_id)) == 1
@@ -127,17 +128,17 @@ async def test_a_run_that_is_to_be_left_does_not_wait(
 ) -> None:
     store.method, store.failures_left = "log", 1
     recommendation = await store.create(a_recommendation())
-    brake = Brake()
-    brake.pull(reason)
+    cancellation = Cancellation()
+    cancellation.request(reason)
     with pytest.raises(StoreUnavailable):
-        await _run(bench, recommendation, brake).log()
+        await _run(bench, recommendation, cancellation).log()
 
 
 async def test_a_store_that_stays_away_is_given_up(bench: Bench, store: FlakyStore) -> None:
     store.method, store.failures_left = "log", 1_000_000
     recommendation = await store.create(a_recommendation())
     begun_s = bench.clock.monotonic_s()
-    reading = asyncio.create_task(_run(bench, recommendation, Brake()).log())
+    reading = asyncio.create_task(_run(bench, recommendation, Cancellation()).log())
     await _let_time_pass(bench, reading)
     assert isinstance(reading.exception(), StoreUnavailable)
     assert bench.clock.monotonic_s() - begun_s <= LEASE_S + 1
@@ -146,7 +147,9 @@ async def test_a_store_that_stays_away_is_given_up(bench: Bench, store: FlakySto
 async def test_a_lost_lease_is_not_asked_for_again(bench: Bench, store: FlakyStore) -> None:
     recommendation = await store.create(a_recommendation())
     with pytest.raises(LeaseLost):
-        await _run(bench, recommendation, Brake()).append(Measured(measurement=a_measurement()))
+        await _run(bench, recommendation, Cancellation()).append(
+            Measured(measurement=a_measurement())
+        )
 
 
 @pytest.mark.parametrize("jump_s", [1e6, -1e6])

@@ -9,7 +9,7 @@ import pytest
 from bsadvise.model.advice import RefusalCode
 from bsadvise.model.recommendation import State
 
-from advisor.application.instance_lock import Presence
+from advisor.application.instance_lock import InstanceLock
 from advisor.application.work_queue import POLL_S
 from advisor.domain.errors import StoreUnavailable
 from advisor.ports.store import Claim
@@ -131,15 +131,15 @@ async def test_a_private_daemon_runs_what_another_that_lives_may_wait_for(bench:
     bench.is_private = True
     waiting = await create(bench.build(), await bench.request(), "first")
     bench.clock.advance(1.0)
-    with Presence(bench.state_dir):
+    with InstanceLock(bench.state_dir):
         async with bench.running() as application:
             assert (await end_of(application, waiting)).state is State.SUCCEEDED
 
 
 def test_private_daemons_know_of_each_other_while_they_live(tmp_path: Path) -> None:
-    with Presence(tmp_path) as one:
+    with InstanceLock(tmp_path) as one:
         assert one.is_alone()
-        with Presence(tmp_path) as other:
+        with InstanceLock(tmp_path) as other:
             assert not one.is_alone()
             assert not other.is_alone()
         assert one.is_alone()

@@ -146,17 +146,17 @@ def test_power_and_utilisation_are_told_where_the_driver_tells(library_dir: Path
 _FALLING = """
 import asyncio, os, sys
 from pathlib import Path
-from advisor.application.gpu_tenants import DeviceLost, Neighbours
 from advisor.devices.inventory import LocalInventory
+from advisor.pools.gpu_tenants import GpuTenants
+from advisor.ports.worker_pool import DeviceLost
 
 async def main():
     inventory = LocalInventory()
-    neighbours = Neighbours(inventory, inventory.find("cuda:0"))
-    await neighbours.look()
-    assert await neighbours.drift_bytes() == 0
+    tenants = GpuTenants(inventory, [inventory.find("cuda:0")])
+    assert await tenants.held_bytes() == {}
     Path(os.environ["FAKE_NVML_FALLEN"]).touch()
     try:
-        await neighbours.drift_bytes()
+        await tenants.held_bytes()
     except DeviceLost as lost:
         print(lost)
 

@@ -9,6 +9,7 @@ import pytest
 from bsadvise.model.commands import Command, TraceMemory
 from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome
 
+from advisor.pools.observation import HostObserver
 from advisor.ports.worker_pool import WorkerJob
 from tests.support.fake_worker_pool import FakeWorkerPool
 from tests.support.worker_jobs import write_job
@@ -21,12 +22,18 @@ DIED = Failed(fault=Fault(code=FaultCode.PROCESS_DIED, message="The process ende
 class TestFakeWorkerPool(WorkerPoolContract):
     @pytest.fixture
     def pool(self) -> FakeWorkerPool:
-        self.is_hanging = asyncio.Event()
         return FakeWorkerPool(self._answer)
+
+    def make_pool(self, host: HostObserver) -> FakeWorkerPool:
+        return FakeWorkerPool(self._answer, host)
 
     @pytest.fixture
     def job(self, tmp_path: Path) -> WorkerJob:
         return write_job(tmp_path, "")
+
+    @pytest.fixture(autouse=True)
+    def _is_hanging(self) -> None:
+        self.is_hanging = asyncio.Event()
 
     async def wait_until_hanging(self, job: WorkerJob) -> None:
         await self.is_hanging.wait()
@@ -56,5 +63,5 @@ async def test_a_closed_gate_holds_commands_back(tmp_path: Path) -> None:
         await pool.entered.wait()
         assert not held.done()
         pool.gate.set()
-        assert await held == ANSWER_TRACE
+        assert (await held).outcome == ANSWER_TRACE
     assert pool.commands == [ask(Behaviour.ANSWER)]

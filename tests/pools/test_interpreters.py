@@ -13,7 +13,7 @@ from bsadvise.model.commands import InspectTask
 from bsadvise.model.measurements import Failed, FaultCode
 
 from advisor.pools.local import LocalPool
-from advisor.pools.resource_limits import Box, shared_reach
+from advisor.pools.resource_limits import Isolation, shared_reach
 from advisor.pools.sandbox import SandboxMissing, choose_sandbox
 from tests.support import scripted_worker
 from tests.support.worker_jobs import write_job
@@ -57,9 +57,9 @@ async def test_it_finds_its_packages_and_no_daemon(tmp_path: Path, python: Path,
     job = write_job(tmp_path / "sources", MODEL)
     roots = (Path(torch.__file__).parent.parent, python.parent.parent)
     reach = shared_reach(tmp_path, tmp_path, data_paths=roots, allow_network=False)
-    pool = LocalPool(scripted_worker.COMMAND, Box(sandbox=sandbox, reach=reach))
+    pool = LocalPool(scripted_worker.COMMAND, Isolation(sandbox=sandbox, reach=reach))
     async with pool.open(replace(job, python=python, checkpoint_dir=tmp_path)) as session:
-        outcome = await session.run(INSPECT)
+        outcome = (await session.run(INSPECT)).outcome
     await pool.close()
     assert isinstance(outcome, Failed)
     expected = f"RuntimeError: ('{tmp_path / 'venv'}', 'only_here', False)"
@@ -71,7 +71,7 @@ async def test_what_it_lacks_is_named_with_the_line_that_installs_it(
 ) -> None:
     pool = LocalPool()
     async with pool.open(replace(write_job(tmp_path, MODEL), python=python)) as session:
-        outcome = await session.run(INSPECT)
+        outcome = (await session.run(INSPECT)).outcome
     await pool.close()
     assert isinstance(outcome, Failed)
     assert outcome.fault.code is FaultCode.MODEL_FILE

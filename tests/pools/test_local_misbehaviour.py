@@ -41,7 +41,7 @@ async def outcomes(
 ) -> tuple[Outcome, Outcome]:
     """Return what comes of a misdeed, and of the next command."""
     async with pool.open(write(ONCE + f"    {misdeed}\n")) as session:
-        return await session.run(command), await session.run(EVALUATE)
+        return (await session.run(command)).outcome, (await session.run(EVALUATE)).outcome
 
 
 async def fault_of(pool: LocalPool, write: WriteJob, misdeed: str) -> Fault:
@@ -107,7 +107,9 @@ async def test_output_belongs_to_its_command(pool: LocalPool, write: WriteJob) -
     """
     async with pool.open(write(source)) as session:
         for number in (1, 2):
-            outcome = await session.run(Evaluate(time_limit_s=60, evaluation_batch_size=number))
+            outcome = (
+                await session.run(Evaluate(time_limit_s=60, evaluation_batch_size=number))
+            ).outcome
             assert isinstance(outcome, Failed)
             assert outcome.fault.output == f"command {number}"
 
@@ -171,7 +173,7 @@ async def test_a_child_that_returns_into_our_loop_does_not_answer(
     command = RunStep(time_limit_s=60, micro_batch_size=1)
     async with pool.open(write(source)) as session:
         for _ in range(3):
-            assert isinstance(await session.run(command), StepRun)
+            assert isinstance((await session.run(command)).outcome, StepRun)
 
 
 async def test_a_fork_server_killed_by_user_code_is_replaced_once(
@@ -179,7 +181,7 @@ async def test_a_fork_server_killed_by_user_code_is_replaced_once(
 ) -> None:
     kill_parent = "os.kill(os.getppid(), signal.SIGKILL); signal.pause()"
     async with pool.open(write(ONCE + f"    {kill_parent}\n")) as session:
-        assert await session.run(EVALUATE) == HEALTHY  # At the second attempt.
+        assert (await session.run(EVALUATE)).outcome == HEALTHY  # At the second attempt.
 
 
 async def test_a_fork_server_that_was_stopped_is_replaced(
@@ -205,12 +207,12 @@ async def test_user_code_that_always_kills_the_fork_server_is_at_fault(
         return Evaluation(held_out_loss=1.0)
     """
     async with pool.open(write(source)) as session:
-        outcome = await session.run(EVALUATE)
+        outcome = (await session.run(EVALUATE)).outcome
         assert isinstance(outcome, Failed)
         assert outcome.fault.code is FaultCode.PROCESS_DIED
         assert outcome.fault.hook == "build_model"
         healthy = Evaluate(time_limit_s=59, evaluation_batch_size=1)
-        assert await session.run(healthy) == HEALTHY
+        assert (await session.run(healthy)).outcome == HEALTHY
 
 
 TIMED = TimeSteps(time_limit_s=50, micro_batch_size=1, measure_s=1)
@@ -227,7 +229,7 @@ async def test_more_time_than_there_was_is_not_believed(
     pool: LocalPool, write: WriteJob, lie: str
 ) -> None:
     async with pool.open(write(f"def answer(command, enter):\n    return {lie}\n")) as session:
-        outcome = await session.run(TIMED)
+        outcome = (await session.run(TIMED)).outcome
     assert isinstance(outcome, Failed)
     assert outcome.fault.code is FaultCode.WORKER
 
@@ -239,7 +241,7 @@ async def test_texts_are_plain_and_short(pool: LocalPool, write: WriteJob) -> No
         return Failed(fault=Fault(code=FaultCode.USER_EXCEPTION, message=message))
     """
     async with pool.open(write(source)) as session:
-        outcome = await session.run(EVALUATE)
+        outcome = (await session.run(EVALUATE)).outcome
     assert isinstance(outcome, Failed)
     assert outcome.fault.message.startswith("red\ufffdxxx")
     assert len(outcome.fault.message) == MOST_CHARACTERS

@@ -106,19 +106,19 @@ async def test_a_worker_stays_warm_until_a_command_needs_a_fresh_one(
     pool: LocalPool, write: WriteJob
 ) -> None:
     async with pool.open(write(TELL_PID)) as session:
-        first = pid_of(await session.run(RUN_STEP))  # Nothing has run before it.
-        assert pid_of(await session.run(EVALUATE)) == first
-        second = pid_of(await session.run(VERIFY))
+        first = pid_of((await session.run(RUN_STEP)).outcome)  # Nothing has run before it.
+        assert pid_of((await session.run(EVALUATE)).outcome) == first
+        second = pid_of((await session.run(VERIFY)).outcome)
         assert second != first
-        assert pid_of(await session.run(EVALUATE)) == second
+        assert pid_of((await session.run(EVALUATE)).outcome) == second
 
 
 async def test_a_worker_is_replaced_after_out_of_memory(pool: LocalPool, write: WriteJob) -> None:
     async with pool.open(write(TELL_PID)) as session:
-        first = pid_of(await session.run(EVALUATE))
+        first = pid_of((await session.run(EVALUATE)).outcome)
         full = TimeSteps(time_limit_s=60, micro_batch_size=1, measure_s=1)
-        assert isinstance(await session.run(full), OutOfMemory)
-        assert pid_of(await session.run(EVALUATE)) != first
+        assert isinstance((await session.run(full)).outcome, OutOfMemory)
+        assert pid_of((await session.run(EVALUATE)).outcome) != first
 
 
 @pytest.mark.parametrize("end", ["pass", "os._exit(1)", "os.kill(os.getpid(), signal.SIGKILL)"])
@@ -140,7 +140,7 @@ async def test_closing_the_pool_ends_everything(
         await session.run(EVALUATE)
         await pool.close()
         assert running(pids_in(tmp_path)) == []
-        outcome = await session.run(EVALUATE)
+        outcome = (await session.run(EVALUATE)).outcome
         assert isinstance(outcome, Failed)
         assert outcome.fault.code is FaultCode.WORKER
 
@@ -164,12 +164,12 @@ async def test_a_fork_server_that_was_killed_is_replaced(
     pool: LocalPool, write: WriteJob, tmp_path: Path
 ) -> None:
     async with pool.open(write(SPAWN + "    pass\n")) as session:
-        assert await session.run(EVALUATE) == Evaluation(held_out_loss=1.0)
+        assert (await session.run(EVALUATE)).outcome == Evaluation(held_out_loss=1.0)
         first = pids_in(tmp_path)
         scratch_dir = session._worker._process.scratch_dir  # type: ignore[attr-defined] # inside
         assert scratch_dir.exists()
         os.kill(first[1], signal.SIGKILL)
-        assert await session.run(EVALUATE) == Evaluation(held_out_loss=1.0)
+        assert (await session.run(EVALUATE)).outcome == Evaluation(held_out_loss=1.0)
         assert not scratch_dir.exists()
         assert running(first) == []
         assert set(pids_in(tmp_path)).isdisjoint(first)
@@ -224,7 +224,7 @@ async def test_a_worker_sees_its_own_card_alone(
     """
     job = write_job(tmp_path, source, device=device)
     async with pool.open(job) as session:
-        assert await session.run(EVALUATE) == OutOfMemory(message=visible)
+        assert (await session.run(EVALUATE)).outcome == OutOfMemory(message=visible)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ async def test_a_fork_server_that_cannot_start_says_why(
 ) -> None:
     pool = LocalPool(command)
     async with pool.open(write("")) as session:
-        outcome = await session.run(EVALUATE)
+        outcome = (await session.run(EVALUATE)).outcome
     await pool.close()
     assert isinstance(outcome, Failed)
     assert outcome.fault.code is FaultCode.WORKER
@@ -271,7 +271,7 @@ async def test_what_surrounds_user_code(
         return Evaluation(held_out_loss=1.0)
     """
     async with pool.open(write(source)) as session:
-        assert await session.run(EVALUATE) == Evaluation(held_out_loss=1.0)
+        assert (await session.run(EVALUATE)).outcome == Evaluation(held_out_loss=1.0)
     found = json.loads((tmp_path / "found").read_text(encoding="utf-8"))
     assert found["environment"]["OMP_NUM_THREADS"] == "2"
     assert found["environment"]["CUDA_VISIBLE_DEVICES"] == ""

@@ -35,11 +35,11 @@ async def pool() -> AsyncIterator[LocalPool]:
 async def test_a_model_is_inspected_run_and_trained(pool: LocalPool, tmp_path: Path) -> None:
     job = replace(write_job(tmp_path, ""), source_dir=MODELS, entry_path="tiny_mlp.py")
     async with pool.open(job) as session:
-        profile = await session.run(InspectTask(time_limit_s=LIMIT_S))
+        profile = (await session.run(InspectTask(time_limit_s=LIMIT_S))).outcome
         assert isinstance(profile, TaskProfile)
         assert profile.model_name == "Sequential"
-        first = await session.run(RunStep(time_limit_s=LIMIT_S, micro_batch_size=8))
-        second = await session.run(RunStep(time_limit_s=LIMIT_S, micro_batch_size=8))
+        first = (await session.run(RunStep(time_limit_s=LIMIT_S, micro_batch_size=8))).outcome
+        second = (await session.run(RunStep(time_limit_s=LIMIT_S, micro_batch_size=8))).outcome
         assert isinstance(first, StepRun)
         assert first == second
         command = Train(
@@ -51,16 +51,16 @@ async def test_a_model_is_inspected_run_and_trained(pool: LocalPool, tmp_path: P
             evaluation_batch_size=8,
             save_checkpoint="trunk",
         )
-        trained = await session.run(command)
+        trained = (await session.run(command)).outcome
         assert isinstance(trained, TrainRun)
     limited = replace(job, memory_limit_bytes=first.peak_bytes - 1)
     async with pool.open(limited) as session:  # Another process, the same checkpoints.
         evaluate = Evaluate(time_limit_s=LIMIT_S, evaluation_batch_size=8, checkpoint="trunk")
-        evaluation = await session.run(evaluate)
+        evaluation = (await session.run(evaluate)).outcome
         assert isinstance(evaluation, Evaluation)
         assert evaluation.held_out_loss == trained.held_out_loss
         run_step = RunStep(time_limit_s=LIMIT_S, micro_batch_size=8)
-        assert isinstance(await session.run(run_step), OutOfMemory)
+        assert isinstance((await session.run(run_step)).outcome, OutOfMemory)
 
 
 async def test_a_broken_model_file_is_named(pool: LocalPool, tmp_path: Path) -> None:
@@ -77,13 +77,13 @@ async def test_a_broken_model_file_is_named(pool: LocalPool, tmp_path: Path) -> 
     job = write_job(tmp_path, source)
     inspect = InspectTask(time_limit_s=LIMIT_S)
     async with pool.open(replace(job, build_kwargs={"how": "raises"})) as session:
-        outcome = await session.run(inspect)
+        outcome = (await session.run(inspect)).outcome
         assert isinstance(outcome, Failed)
         assert outcome.fault.code is FaultCode.USER_EXCEPTION
         assert (outcome.fault.file, outcome.fault.line) == ("model.py", 6)
         assert outcome.fault.output == "building"
     async with pool.open(replace(job, build_kwargs={"how": "exits"})) as session:
-        outcome = await session.run(inspect)
+        outcome = (await session.run(inspect)).outcome
         assert isinstance(outcome, Failed)
         assert outcome.fault.code is FaultCode.PROCESS_DIED
         assert outcome.fault.hook == "build_model"
@@ -98,7 +98,7 @@ async def test_a_worker_has_what_it_needs_and_no_more(pool: LocalPool, tmp_path:
     raise RuntimeError(sorted(names & sys.modules.keys()), len(threads))
     """
     async with pool.open(write_job(tmp_path, source)) as session:
-        outcome = await session.run(InspectTask(time_limit_s=LIMIT_S))
+        outcome = (await session.run(InspectTask(time_limit_s=LIMIT_S))).outcome
     assert isinstance(outcome, Failed)
     # The fork server has a single thread: others would not survive the fork.
     assert "(['torch._dynamo'], 1)" in outcome.fault.message

@@ -14,7 +14,7 @@ from bsadvise.model.commands import Evaluate, InspectTask, TimeLoader
 from bsadvise.model.measurements import Failed, LoaderTimes
 
 from advisor.pools.local import LocalPool
-from advisor.pools.resource_limits import Box, Reach, private_reach, shared_reach
+from advisor.pools.resource_limits import Isolation, Reach, private_reach, shared_reach
 from advisor.pools.sandbox import SandboxMissing, choose_sandbox
 from advisor.ports.worker_pool import WorkerJob
 from tests.support import scripted_worker
@@ -110,10 +110,10 @@ def probe_job(state_dir: Path, home: Path, port: int) -> WorkerJob:
 
 
 async def probe(kind: str, reach: Reach, job: WorkerJob) -> dict[str, str]:
-    pool = LocalPool(scripted_worker.COMMAND, Box(sandbox=kind, reach=reach))
+    pool = LocalPool(scripted_worker.COMMAND, Isolation(sandbox=kind, reach=reach))
     try:
         async with pool.open(job) as session:
-            outcome = await session.run(EVALUATE)
+            outcome = (await session.run(EVALUATE)).outcome
     finally:
         await pool.close()
     assert isinstance(outcome, Failed)
@@ -171,13 +171,13 @@ async def test_torch_and_the_processes_of_a_loader_work(
     reach = shared_reach(state_dir, home, data_paths=(), allow_network=False)
     job = write_job(state_dir / "sources" / "digest", LOADING)
     job = replace(job, checkpoint_dir=state_dir)
-    pool = LocalPool(box=Box(sandbox=needs(kind), reach=reach))
+    pool = LocalPool(isolation=Isolation(sandbox=needs(kind), reach=reach))
     try:
         async with pool.open(job) as session:
-            profile = await session.run(InspectTask(time_limit_s=60))
+            profile = (await session.run(InspectTask(time_limit_s=60))).outcome
             assert not isinstance(profile, Failed)
             times = TimeLoader(time_limit_s=60, batch_size=8, measure_s=0.1)
-            assert isinstance(await session.run(times), LoaderTimes)
+            assert isinstance((await session.run(times)).outcome, LoaderTimes)
     finally:
         await pool.close()
 

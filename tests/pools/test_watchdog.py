@@ -14,7 +14,7 @@ from bsadvise.model.measurements import Evaluation, Failed, FaultCode, OutOfMemo
 
 from advisor.pools import output
 from advisor.pools.local import LocalPool
-from advisor.pools.resource_limits import Box, Limits
+from advisor.pools.resource_limits import Isolation, Limits
 from tests.support import scripted_worker
 from tests.support.worker_jobs import WriteJob, write_job
 
@@ -38,7 +38,7 @@ ORPHANS = "[subprocess.Popen(['setsid', '-f', 'sleep', '1000']) for _ in range(4
 
 @pytest.fixture
 async def pool() -> AsyncIterator[LocalPool]:
-    pool = LocalPool(scripted_worker.COMMAND, Box(limits=LIMITS))
+    pool = LocalPool(scripted_worker.COMMAND, Isolation(limits=LIMITS))
     yield pool
     await pool.close()
 
@@ -53,7 +53,7 @@ def left_behind() -> list[psutil.Process]:
 @pytest.mark.parametrize("bomb", [BOMB, LOOSE_BOMB, ORPHANS])
 async def test_processes_are_counted(pool: LocalPool, write: WriteJob, bomb: str) -> None:
     async with pool.open(write(MISBEHAVE + f"    {bomb}\n")) as session:
-        outcome = await session.run(EVALUATE)
+        outcome = (await session.run(EVALUATE)).outcome
     assert isinstance(outcome, Failed)
     assert outcome.fault.code is FaultCode.PROCESS_DIED
     assert outcome.fault.hook == "build_dataset"
@@ -65,7 +65,7 @@ async def test_memory_is_counted(pool: LocalPool, write: WriteJob) -> None:
     hoard = "[os.fork() for _ in range(2)]; hoard = bytearray(os.urandom(1 << 20)) * 150"
     source = MISBEHAVE + f"    {hoard}\n    signal.pause()\n"
     async with pool.open(write(source)) as session:
-        outcome = await session.run(EVALUATE)
+        outcome = (await session.run(EVALUATE)).outcome
     assert isinstance(outcome, OutOfMemory)
     assert outcome.is_host
     assert outcome.message.startswith("In build_dataset: The code took ")
@@ -83,7 +83,7 @@ async def test_one_process_is_refused_more_than_all_may_have(
             return Evaluation(held_out_loss=1.0)
     """
     async with pool.open(write(source)) as session:
-        assert await session.run(EVALUATE) == HEALTHY
+        assert (await session.run(EVALUATE)).outcome == HEALTHY
 
 
 async def test_pages_that_processes_share_count_once(pool: LocalPool, write: WriteJob) -> None:
@@ -98,7 +98,7 @@ async def test_pages_that_processes_share_count_once(pool: LocalPool, write: Wri
         return Evaluation(held_out_loss=1.0)
     """
     async with pool.open(write(source)) as session:
-        assert await session.run(EVALUATE) == HEALTHY
+        assert (await session.run(EVALUATE)).outcome == HEALTHY
 
 
 def is_there(note: Path) -> bool:
@@ -120,7 +120,7 @@ async def test_scratch_is_counted_and_removed(
 ) -> None:
     source = f"import tempfile\nopen('where', 'w').write(tempfile.gettempdir()){MISBEHAVE}"
     async with pool.open(write(f"{source}    {misdeed}\n")) as session:
-        outcome = await session.run(EVALUATE)
+        outcome = (await session.run(EVALUATE)).outcome
     assert isinstance(outcome, Failed)
     assert outcome.fault.message == "The code wrote over 32 MiB of temporary files."
     assert not is_there(tmp_path / "where")
@@ -139,7 +139,7 @@ async def test_endless_output_does_not_fill_the_disk(
         return Evaluation(held_out_loss=1.0)
     """
     async with pool.open(write(source)) as session:
-        assert await session.run(EVALUATE) == HEALTHY
+        assert (await session.run(EVALUATE)).outcome == HEALTHY
 
 
 async def test_another_session_goes_on(pool: LocalPool, write: WriteJob, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ async def test_another_session_goes_on(pool: LocalPool, write: WriteJob, tmp_pat
         return Evaluation(held_out_loss=os.getpid())
     """
     async with pool.open(write_job(tmp_path / "calm", calm)) as calm_session:
-        first = await calm_session.run(EVALUATE)
+        first = (await calm_session.run(EVALUATE)).outcome
         for number, bomb in enumerate((BOMB, LOOSE_BOMB, ORPHANS)):
             directory = tmp_path / str(number)
             directory.mkdir()
@@ -161,6 +161,6 @@ async def test_another_session_goes_on(pool: LocalPool, write: WriteJob, tmp_pat
             limit = Evaluate(time_limit_s=3, evaluation_batch_size=1)
             async with pool.open(job) as session:
                 misbehaving = asyncio.create_task(session.run(limit))
-                assert await calm_session.run(EVALUATE) == first  # Of the same process.
+                assert (await calm_session.run(EVALUATE)).outcome == first  # Of the same process.
                 await misbehaving
     assert left_behind() == []

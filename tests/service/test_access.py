@@ -16,7 +16,7 @@ from bsadvise.v1 import token_service_pb2 as tokens_pb
 from advisor.application.sharing import SharingPolicy
 from advisor.domain.access import Scope
 from advisor.service.access import SCOPES
-from advisor.service.server import Door
+from advisor.service.server import ListenConfig
 from tests.support.bench import Bench
 from tests.support.house import CALLS, CREATE, House, drain, refusal
 from tests.support.server import serving_at
@@ -29,7 +29,7 @@ def bench(tmp_path: Path) -> Bench:
 
 @pytest.fixture
 async def house(bench: Bench) -> AsyncIterator[House]:
-    async with serving_at(bench, Door(listen="127.0.0.1:0")) as (application, bound):
+    async with serving_at(bench, ListenConfig(listen="127.0.0.1:0")) as (application, bound):
         yield House(bench, application, bound)
 
 
@@ -123,7 +123,7 @@ async def test_two_principals_may_choose_one_request_id(house: House) -> None:
 
 async def test_an_answer_is_shared_where_the_policy_says_so(bench: Bench) -> None:
     bench.policy = SharingPolicy(cache_is_shared=True)
-    async with serving_at(bench, Door(listen="127.0.0.1:0")) as (application, bound):
+    async with serving_at(bench, ListenConfig(listen="127.0.0.1:0")) as (application, bound):
         house = House(bench, application, bound)
         answers = []
         for principal in ("alice", "bob"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from advisor.service.address import AddressRefused, check_tcp, prepare_socket
-from advisor.service.server import Door, make_server
+from advisor.service.server import ListenConfig, make_server
 from tests.support.bench import Bench
 from tests.support.server import serving
 
@@ -45,7 +45,7 @@ async def test_a_live_daemon_s_socket_is_left_alone(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "state")
     async with serving(bench, path) as client:
         with pytest.raises(AddressRefused, match="already serves"):
-            await make_server(client.application, Door(socket_path=path))
+            await make_server(client.application, ListenConfig(socket_path=path))
         assert await client.upload()
 
 
@@ -73,4 +73,4 @@ def test_a_path_that_is_too_long_is_refused(tmp_path: Path) -> None:
 async def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
     async with serving(Bench(tmp_path / "state")) as client:
         with pytest.raises(AddressRefused, match="cannot listen"):
-            await make_server(client.application, Door(listen=client.address))
+            await make_server(client.application, ListenConfig(listen=client.address))

@@ -127,8 +127,8 @@ def alert_rules() -> list[dict[str, str]]:
 def metrics() -> Metrics:
     """Return metrics of which each has counted something."""
     metrics = Metrics(lambda: 0.0)
-    metrics.leased("cpu", waited_s=1.0)
-    metrics.released("cpu", State.SUCCEEDED)
+    metrics.leased(["cpu"], waited_s=1.0)
+    metrics.released(["cpu"], State.SUCCEEDED)
     metrics.measured(a_measurement(outcome=OutOfMemory(message="no room")))
     metrics.removed("sources", 1)
     metrics.rpcs.labels("m", "OK").inc()

@@ -79,19 +79,19 @@ async def test_without_its_database_it_can_only_list_devices(
     client: Client, store: AilingStore, bench: Bench
 ) -> None:
     store.is_away = True
-    await client.pulse.look()
+    await client.health_reporter.check_once()
     found = await statuses(client)
     assert {name for name, status in found.items() if status == SERVING} == {DEVICES}
     assert bench.telemetry.registry.get_sample_value("bsadvise_store_available") == 0
 
     store.is_away = False
-    await client.pulse.look()
+    await client.health_reporter.check_once()
     assert set((await statuses(client)).values()) == {SERVING}
 
 
 async def test_while_it_drains_it_serves_nothing_and_stays_so(client: Client) -> None:
-    await client.pulse.drain()
-    await client.pulse.look()
+    await client.health_reporter.drain()
+    await client.health_reporter.check_once()
     assert set((await statuses(client)).values()) == {NOT_SERVING}
 
 
@@ -102,7 +102,7 @@ async def test_the_queue_s_length_is_told(client: Client, bench: Bench) -> None:
         create = pb.CreateRecommendationRequest(request_id=name, request=advice_request())
         await client.recommendations.CreateRecommendation(create)
     await bench.pool.entered.wait()
-    await client.pulse.look()
+    await client.health_reporter.check_once()
     counts = [
         bench.telemetry.registry.get_sample_value("bsadvise_recommendations", {"state": state})
         for state in ("queued", "running")

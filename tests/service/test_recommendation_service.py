@@ -288,7 +288,7 @@ async def test_watch_ends_unavailable_when_the_daemon_stops(client: Client, benc
     watcher = asyncio.create_task(_watch(client, created.recommendation_id))
     await bench.pool.entered.wait()
     client.application.queue.drain()
-    client.application.hub.close()
+    client.application.event_bus.close()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await watcher
     assert Refused(caught.value).code is grpc.StatusCode.UNAVAILABLE
@@ -301,7 +301,7 @@ async def test_a_watcher_that_leaves_is_forgotten(client: Client, bench: Bench) 
     request = pb.WatchRecommendationRequest(recommendation_id=created.recommendation_id)
     call = client.recommendations.WatchRecommendation(request)
     await anext(aiter(call))
-    subscribers = client.application.hub._subscribers
+    subscribers = client.application.event_bus._subscribers
     assert created.recommendation_id in subscribers
     call.cancel()
     await until(lambda: created.recommendation_id not in subscribers)

@@ -14,7 +14,7 @@ from bsadvise.v1 import source_service_pb2
 from advisor.application import sources
 from advisor.application.sharing import SharingPolicy
 from advisor.domain.access import Limits
-from advisor.service.server import Door
+from advisor.service.server import ListenConfig
 from tests.support.bench import BUNDLE, Bench
 from tests.support.bundles import digest_of
 from tests.support.house import House, refusal
@@ -28,14 +28,14 @@ def bench(tmp_path: Path) -> Bench:
 
 @pytest.fixture
 async def house(bench: Bench) -> AsyncIterator[House]:
-    async with serving_at(bench, Door(listen="127.0.0.1:0")) as (application, bound):
+    async with serving_at(bench, ListenConfig(listen="127.0.0.1:0")) as (application, bound):
         yield House(bench, application, bound)
 
 
 async def test_a_full_queue_refuses_more_and_says_whose(bench: Bench) -> None:
     bench.policy = SharingPolicy(limits=Limits(max_queued=1))
     bench.pool.gate.clear()
-    async with serving_at(bench, Door(listen="127.0.0.1:0")) as (application, bound):
+    async with serving_at(bench, ListenConfig(listen="127.0.0.1:0")) as (application, bound):
         house = House(bench, application, bound)
         async with house.caller("alice") as alice, house.caller("bob") as bob:
             await alice.upload()
@@ -79,7 +79,7 @@ async def test_uploads_of_one_principal_are_bounded_together(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "MAX_IN_FLIGHT_BYTES", len(BUNDLE) + 3)
-    async with serving_at(bench, Door(listen="127.0.0.1:0")) as (application, bound):
+    async with serving_at(bench, ListenConfig(listen="127.0.0.1:0")) as (application, bound):
         house = House(bench, application, bound)
         async with house.caller("alice") as alice, house.caller("bob") as bob:
             slow = alice.sources.UploadSource()

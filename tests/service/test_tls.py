@@ -21,7 +21,7 @@ from bsadvise.v1.token_service_pb2_grpc import TokenServiceStub
 from advisor.application.application import Application
 from advisor.domain.access import Scope
 from advisor.service import server as server_module
-from advisor.service.server import Door
+from advisor.service.server import ListenConfig
 from advisor.service.tls import TlsFiles, TlsRefused, check_files
 from tests.support.bench import Bench
 from tests.support.certificates import HAS_OPENSSL, Authority, Pair
@@ -61,7 +61,10 @@ def _replace(pair: Pair, files: TlsFiles) -> None:
 
 @asynccontextmanager
 async def secure(bench: Bench, files: TlsFiles) -> AsyncIterator[tuple[Application, str]]:
-    async with serving_at(bench, Door(listen="127.0.0.1:0", tls=files)) as (application, bound):
+    async with serving_at(bench, ListenConfig(listen="127.0.0.1:0", tls=files)) as (
+        application,
+        bound,
+    ):
         (address,) = bound.addresses
         yield application, address
 

@@ -73,6 +73,31 @@ async def test_four_processes_claim_each_recommendation_once(tmp_path: Path) -> 
     assert claimed == Counter(r.recommendation_id for r in created)
 
 
+async def test_four_processes_never_share_a_device(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = open_shared(path)
+    sets = {}
+    for number in range(120):
+        gpus = [a_gpu((number * step) % 90) for step in (1, 7)] if number else [a_gpu(0)]
+        device_ids = list(dict.fromkeys(gpu.device_id for gpu in gpus))
+        created = await store.create(a_recommendation(device=gpus[0]), device_ids=device_ids)
+        sets[created.recommendation_id] = device_ids
+    with ExitStack() as stack:
+        processes = [stack.enter_context(daemon("claim", path)) for _ in range(4)]
+        for process in processes:
+            wait_until_open(process)
+        outputs = [go(process) for process in processes]
+        claimed = [line.strip() for output in outputs for line in iter(output.readline, "done\n")]
+        for process in processes:
+            go(process)
+        assert [process.wait() for process in processes] == [0, 0, 0, 0]
+    await store.close()
+
+    held = Counter(device_id for claim in claimed for device_id in sets[claim])
+    assert len(claimed) > 10
+    assert set(held.values()) == {1}
+
+
 @pytest.mark.parametrize("event_count", [1, 7, 20])
 async def test_a_killed_process_leaves_a_whole_log_and_its_lease(
     tmp_path: Path, event_count: int

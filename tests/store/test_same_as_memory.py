@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
 from advisor.domain.errors import AdvisorError
-from advisor.ports.store import Page, Store
+from advisor.ports.store import Claim, Page, Store
 from advisor.store.opening import open_store
 from tests.support.builders import (
     a_gpu,
@@ -62,6 +62,7 @@ class BothStores(RuleBasedStateMachine):
         )
         self._runner = asyncio.Runner()
         self._created = 0
+        self._device_ids: dict[str, tuple[str, ...]] = {}
 
     def teardown(self) -> None:
         self._runner.run(self._sql.close())
@@ -85,7 +86,7 @@ class BothStores(RuleBasedStateMachine):
         target=ids,
         request_number=st.integers(0, 12),
         seed=st.integers(0, 1),
-        device_number=st.integers(0, 2),
+        device_numbers=st.lists(st.integers(0, 2), min_size=1, unique=True),
         fingerprint=FINGERPRINTS,
         principal=PRINCIPALS,
         priority=st.sampled_from(Priority),
@@ -94,7 +95,7 @@ class BothStores(RuleBasedStateMachine):
         self,
         request_number: int,
         seed: int,
-        device_number: int,
+        device_numbers: list[int],
         fingerprint: str,
         principal: str,
         priority: Priority,
@@ -104,16 +105,24 @@ class BothStores(RuleBasedStateMachine):
             recommendation_id=f"recommendation-{self._created}",
             request_id=f"request-{request_number}",
             request=a_request(seed=seed, priority=priority),
-            device=a_gpu(device_number),
+            device=a_gpu(device_numbers[0]),
             fingerprint=fingerprint,
             principal=principal,
         )
-        self.both(lambda store: store.create(recommendation))
+        device_ids = [a_gpu(number).device_id for number in device_numbers]
+        self.both(lambda store: store.create(recommendation, device_ids=device_ids))
         return multiple(recommendation.recommendation_id)
 
     @rule(owner=OWNERS)
     def claim(self, owner: str) -> None:
-        self.both(lambda store: store.claim(owner, lease_s=30.0))
+        claimed = self.both(lambda store: store.claim(owner, lease_s=30.0))
+        if isinstance(claimed, Claim):
+            self._device_ids[claimed.recommendation.recommendation_id] = claimed.device_ids
+
+    @rule(recommendation_id=ids, owner=OWNERS, fingerprint=FINGERPRINTS)
+    def restart(self, recommendation_id: str, owner: str, fingerprint: str) -> None:
+        self.both(lambda store: store.restart(recommendation_id, owner, fingerprint))
+        self.both(lambda store: store.log(recommendation_id))
 
     @rule(recommendation_id=ids, owner=OWNERS)
     def renew(self, recommendation_id: str, owner: str) -> None:
@@ -179,8 +188,11 @@ class BothStores(RuleBasedStateMachine):
         self._dead.discard(owner)
 
     @invariant()
-    def lists_are_equal(self) -> None:
-        self.both(lambda store: store.list_page(page_size=100))
+    def lists_are_equal_and_no_two_leases_share_a_device(self) -> None:
+        page = self.both(lambda store: store.list_page(page_size=100))
+        running = [r for r in page.recommendations if r.state is State.RUNNING]
+        held = [one for r in running for one in self._device_ids[r.recommendation_id]]
+        assert len(held) == len(set(held))
 
 
 TestBothStores = BothStores.TestCase

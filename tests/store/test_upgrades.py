@@ -18,7 +18,14 @@ from advisor.serialization import to_dict, union_to_dict
 from advisor.store import schema
 from advisor.store.database import make_engine, writing
 from advisor.store.opening import open_store
-from tests.support.builders import NOW_S, a_device, a_measurement, a_request, an_advice
+from tests.support.builders import (
+    NOW_S,
+    a_device,
+    a_measurement,
+    a_recommendation,
+    a_request,
+    an_advice,
+)
 from tests.support.fake_clock import FakeClock
 from tests.support.postgres import MakeDatabase
 from tests.support.store_contract_base import LEASE_S
@@ -52,12 +59,13 @@ def _fill(connection: Connection, revision: str) -> None:
     common = {
         "request": json.dumps(to_dict(REQUEST)),
         "device": json.dumps(to_dict(a_device())),
-        "device_id": "cpu",
         "fingerprint": "a-fingerprint",
         "created_at_s": NOW_S,
         "updated_at_s": NOW_S,
         "cancel_requested": False,
     }
+    if revision <= "0003":
+        common["device_id"] = "cpu"
     if revision >= "0003":
         common["source_digest"] = DIGEST
     advice = json.dumps(to_dict(an_advice()))
@@ -66,6 +74,12 @@ def _fill(connection: Connection, revision: str) -> None:
     lease = {"lease_owner": "dead", "lease_expires_at_s": NOW_S}
     _insert(connection, "recommendations", common | done | {"last_sequence": 2})
     _insert(connection, "recommendations", common | held | lease | {"last_sequence": 1})
+    if revision >= "0004":
+        for recommendation_id in ("done", "held"):
+            device = {"device_id": "cpu", "position": 0, "host": ""}
+            whose = {"recommendation_id": recommendation_id}
+            is_leased = {"is_leased": recommendation_id == "held"}
+            _insert(connection, "recommendation_devices", whose | device | is_leased)
     happenings = {
         ("done", 1, "measured"): Measured(measurement=a_measurement()),
         ("done", 2, "state_changed"): StateChanged(state=State.SUCCEEDED, advice=an_advice()),
@@ -99,7 +113,14 @@ async def _check(target: str | Path) -> None:
     claim = await store.claim("one", lease_s=LEASE_S)
     assert claim is not None
     assert claim.recommendation.recommendation_id == "held"
+    assert claim.device_ids == ("cpu",)
+    # Its device is held until it ends.
+    waiting = await store.create(a_recommendation())
+    assert await store.claim("one", lease_s=LEASE_S) is None
     await store.finish("held", "one", StateChanged(state=State.CANCELLED))
+    begun = await store.claim("one", lease_s=LEASE_S)
+    assert begun is not None
+    assert begun.recommendation.recommendation_id == waiting.recommendation_id
     await store.close()
 
 

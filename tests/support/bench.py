@@ -15,17 +15,16 @@ from bsadvise.model.request import AdviceRequest
 from advisor.application.application import Application, Ports, build_application
 from advisor.application.housekeeping import Keep
 from advisor.application.sharing import SharingPolicy
+from advisor.application.versions import Versions
 from advisor.domain.access import LOCAL, LOCAL_CALLER
 from advisor.planning.evidence.step import Planner
 from advisor.ports.device_inventory import DeviceInventory
-from advisor.ports.energy_meter import EnergyMeter
 from advisor.ports.store import Store
 from advisor.service.converters import unpack_bundle
 from advisor.service.metrics import Metrics
 from tests.support.builders import a_request, a_source
 from tests.support.bundles import digest_of, make_bundle
 from tests.support.fake_clock import FakeClock
-from tests.support.fake_energy_meter import FakeEnergyMeter
 from tests.support.fake_inventory import FakeInventory
 from tests.support.fake_worker_pool import FakeWorkerPool
 from tests.support.memory_store import MemoryStore
@@ -33,6 +32,7 @@ from tests.support.scripted_planner import ScriptedEstimatePlanner, ScriptedPlan
 
 BUNDLE = make_bundle(model="def build_model(): ...")
 LEASE_S = 30.0
+VERSIONS = Versions(planner="a-digest", python="3.12.0", torch="2.13.0", optuna="4.0.0")
 
 
 @dataclass
@@ -49,13 +49,13 @@ class Bench:
     owner: str = "daemon-1"
     planner: Planner = field(default_factory=ScriptedPlanner)
     inventory: DeviceInventory = field(default_factory=FakeInventory)
-    energy_meter: EnergyMeter = field(default_factory=FakeEnergyMeter)
     clock: FakeClock = field(default_factory=FakeClock)
     pool: FakeWorkerPool = field(default_factory=lambda: FakeWorkerPool(answer))
     dead_owners: set[str] = field(default_factory=set)
     is_private: bool = False
     policy: SharingPolicy = field(default_factory=SharingPolicy)
     keep: Keep | None = None
+    versions: Versions = VERSIONS
     telemetry: Metrics = field(init=False)
     store: Store = field(init=False)
 
@@ -69,7 +69,6 @@ class Bench:
             store=self.store,
             pool=self.pool,
             inventory=self.inventory,
-            energy_meter=self.energy_meter,
             planner=self.planner,
             estimate_planner=ScriptedEstimatePlanner(),
             clock=self.clock,
@@ -79,6 +78,7 @@ class Bench:
             ports,
             state_dir=self.state_dir,
             unpack=unpack_bundle,
+            versions=self.versions,
             owner=self.owner,
             lease_s=LEASE_S,
             is_private=self.is_private,

@@ -19,7 +19,7 @@ from tests.support.worker_jobs import CPU
 
 async def main(directory: Path) -> None:
     job = WorkerJob(
-        source_dir=directory, entry_path="model.py", checkpoint_dir=directory, device=CPU
+        source_dir=directory, entry_path="model.py", checkpoint_dir=directory, devices=(CPU,)
     )
     async with LocalPool(scripted_worker.COMMAND).open(job) as session:
         await session.run(Evaluate(time_limit_s=1000, evaluation_batch_size=1))

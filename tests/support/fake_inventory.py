@@ -72,3 +72,19 @@ class FakeInventory(DeviceInventory):
                 return device
         names = ", ".join(d.device_id for d in (*self.list_devices(), self._card))
         raise NotFound(f"there is no device {selector!r}; there are: {names}")
+
+
+class MovingInventory(FakeInventory):
+    """A host whose device is found as each read in turn shows it; None: it is not found."""
+
+    def __init__(self, *reads: Device | None) -> None:
+        super().__init__(reads[0] or make_gpu())
+        self._reads = iter(reads)
+        self._last = reads[-1]
+
+    def find(self, selector: str) -> Device:
+        """Return what the next read shows."""
+        found = next(self._reads, self._last)
+        if found is None:
+            raise NotFound("there is no such device")
+        return found

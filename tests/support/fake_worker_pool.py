@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from bsadvise.model.commands import Command
 from bsadvise.model.measurements import Outcome, TimedOut
 
-from advisor.ports.worker_pool import WorkerJob, WorkerPool, WorkerSession
+from advisor.pools.observation import DeviceObserver, HostObserver
+from advisor.ports.worker_pool import CommandResult, WorkerJob, WorkerPool, WorkerSession
 
 Answer = Callable[[WorkerJob, Command], Outcome | Awaitable[Outcome]]
 
@@ -29,8 +30,9 @@ class FakeWorkerPool(WorkerPool):
         is_closed: Whether the pool was closed.
     """
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, host: HostObserver | None = None) -> None:
         self._answer = answer
+        self._host = host
         self.gate = asyncio.Event()
         self.gate.set()
         self.entered = asyncio.Event()
@@ -45,7 +47,11 @@ class FakeWorkerPool(WorkerPool):
         self.jobs.append(job)
         self.open_session_count += 1
         try:
-            yield _FakeSession(self, job)
+            async with AsyncExitStack() as stack:
+                observer = None
+                if self._host is not None:
+                    observer = await stack.enter_async_context(self._host.observing(job.devices))
+                yield _FakeSession(self, job, observer)
         finally:
             self.open_session_count -= 1
 
@@ -69,16 +75,21 @@ class FakeWorkerPool(WorkerPool):
 
 
 class _FakeSession(WorkerSession):
-    def __init__(self, pool: FakeWorkerPool, job: WorkerJob) -> None:
+    def __init__(
+        self, pool: FakeWorkerPool, job: WorkerJob, observer: DeviceObserver | None
+    ) -> None:
         self._pool = pool
         self._job = job
+        self._observer = observer
         self._is_running = False
 
-    async def run(self, command: Command) -> Outcome:
+    async def run(self, command: Command) -> CommandResult:
         if self._is_running:
             raise RuntimeError("a session runs one command at a time")
         self._is_running = True
         try:
-            return await self._pool.carry_out(self._job, command)
+            if self._observer is None:
+                return CommandResult(outcome=await self._pool.carry_out(self._job, command))
+            return await self._observer.observe(lambda: self._pool.carry_out(self._job, command))
         finally:
             self._is_running = False

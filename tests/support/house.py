@@ -37,7 +37,7 @@ class House:
         kinds = (_ShowUnary, _ShowStream, _ShowUpload) if authorization is not None else ()
         interceptors = [kind(authorization or "") for kind in kinds]
         async with grpc.aio.insecure_channel(self.address, interceptors=interceptors) as channel:
-            yield Client(self.address, channel, self.application, self.bound.pulse)
+            yield Client(self.address, channel, self.application, self.bound.health_reporter)
 
     @asynccontextmanager
     async def caller(self, principal: str, scope: Scope = Scope.RUN) -> AsyncIterator[Client]:

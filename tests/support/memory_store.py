@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bsadvise.model.advice import RefusalCode
@@ -48,6 +48,8 @@ from advisor.store.page_tokens import make_page_token, read_page_token
 class _Entry:
     number: int
     recommendation: Recommendation
+    device_ids: tuple[str, ...]
+    log_after_sequence: int = 0
     events: list[Event] = dataclasses.field(default_factory=list)
     owner: str | None = None
     expires_at_s: float = 0.0
@@ -60,7 +62,9 @@ class _Entry:
     @property
     def log(self) -> Log:
         return tuple(
-            e.happening.measurement for e in self.events if isinstance(e.happening, Measured)
+            e.happening.measurement
+            for e in self.events
+            if isinstance(e.happening, Measured) and e.sequence > self.log_after_sequence
         )
 
 
@@ -90,7 +94,11 @@ class MemoryStore(Store):
         self._tokens: dict[str, Token] = {}
 
     async def create(
-        self, recommendation: Recommendation, *, limits: Limits = NO_LIMITS
+        self,
+        recommendation: Recommendation,
+        *,
+        device_ids: Sequence[str] = (),
+        limits: Limits = NO_LIMITS,
     ) -> Recommendation:
         for entry in self._entries.values():
             known = entry.recommendation
@@ -103,7 +111,8 @@ class MemoryStore(Store):
                 return known
         if recommendation.state is State.QUEUED:
             self._check_queue(recommendation, limits)
-        entry = _Entry(next(self._numbers), recommendation)
+        wanted_ids = tuple(device_ids) or (recommendation.device.device_id,)
+        entry = _Entry(next(self._numbers), recommendation, wanted_ids)
         change = StateChanged(
             state=recommendation.state,
             advice=recommendation.advice,
@@ -146,16 +155,8 @@ class MemoryStore(Store):
 
     async def claim(self, owner: str, *, lease_s: float) -> Claim | None:
         running = self._in_state(State.RUNNING)
-        held = {entry.recommendation.device.device_id for entry in running}
         orphans = [entry for entry in running if not self._is_live(entry)]
-        waiting = sorted(
-            (
-                entry
-                for entry in self._in_state(State.QUEUED)
-                if entry.recommendation.device.device_id not in held
-            ),
-            key=self._turn,
-        )
+        waiting = self._first_served()
         if not orphans and not waiting:
             return None
         entry = (orphans or waiting)[0]
@@ -164,7 +165,11 @@ class MemoryStore(Store):
         entry.owner = owner
         entry.charged_at_s = self._clock.now_s()
         entry.expires_at_s = self._clock.now_s() + lease_s
-        return Claim(recommendation=entry.recommendation, is_takeover=bool(orphans))
+        return Claim(
+            recommendation=entry.recommendation,
+            is_takeover=bool(orphans),
+            device_ids=entry.device_ids,
+        )
 
     async def renew(self, recommendation_id: str, owner: str, *, lease_s: float) -> bool:
         entry = self._leased(recommendation_id, owner)
@@ -174,6 +179,11 @@ class MemoryStore(Store):
 
     async def append(self, recommendation_id: str, owner: str, happening: Happening) -> Event:
         return self._add_event(self._leased(recommendation_id, owner), happening)
+
+    async def restart(self, recommendation_id: str, owner: str, fingerprint: str) -> None:
+        entry = self._leased(recommendation_id, owner)
+        entry.log_after_sequence = len(entry.events)
+        self._update(entry, fingerprint=fingerprint)
 
     async def finish(self, recommendation_id: str, owner: str, change: StateChanged) -> Event:
         entry = self._leased(recommendation_id, owner)
@@ -216,14 +226,10 @@ class MemoryStore(Store):
 
     async def queue(self, device_id: str) -> DeviceQueue:
         running = [
-            e.recommendation
-            for e in self._in_state(State.RUNNING)
-            if e.recommendation.device.device_id == device_id
+            e.recommendation for e in self._in_state(State.RUNNING) if device_id in e.device_ids
         ]
         waiting = [
-            e.recommendation
-            for e in self._in_state(State.QUEUED)
-            if e.recommendation.device.device_id == device_id
+            e.recommendation for e in self._in_state(State.QUEUED) if device_id in e.device_ids
         ]
         return DeviceQueue(
             busy_for=running[0].principal if running else None,
@@ -380,6 +386,15 @@ class MemoryStore(Store):
         if limit_s is not None and self._share(principal).device_s >= limit_s:
             raise QuotaExceeded(principal, "device_s_per_day", limit_s, "too much")
 
+    def _first_served(self) -> list[_Entry]:
+        taken = {one for entry in self._in_state(State.RUNNING) for one in entry.device_ids}
+        found = []
+        for entry in sorted(self._in_state(State.QUEUED), key=self._turn):
+            if taken.isdisjoint(entry.device_ids):
+                found.append(entry)
+            taken.update(entry.device_ids)
+        return found
+
     def _turn(self, entry: _Entry) -> tuple[Any, ...]:
         priority, share = entry.recommendation.request.priority, self._share(entry.principal)
         rank = [Priority.HIGH, Priority.NORMAL, Priority.LOW].index(priority)
@@ -392,12 +407,14 @@ class MemoryStore(Store):
             for (whose, hour), device_s in self._usage.items()
             if whose == principal and hour > first_hour
         ]
-        running = sum(e.principal == principal for e in self._in_state(State.RUNNING))
+        running = sum(
+            len(e.device_ids) for e in self._in_state(State.RUNNING) if e.principal == principal
+        )
         return Share(device_count=running, device_s=sum(used))
 
     def _charge(self, entry: _Entry) -> None:
         now_s = self._clock.now_s()
-        device_s = min(now_s, entry.expires_at_s) - entry.charged_at_s
+        device_s = len(entry.device_ids) * (min(now_s, entry.expires_at_s) - entry.charged_at_s)
         self._usage[entry.principal, int(now_s // 3600)] += max(0.0, device_s)
         entry.charged_at_s = now_s
 

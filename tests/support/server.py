@@ -18,8 +18,8 @@ from bsadvise.v1.token_service_pb2_grpc import TokenServiceStub
 from google.rpc import error_details_pb2, status_pb2
 
 from advisor.application.application import Application
-from advisor.service.health import Pulse
-from advisor.service.server import Bound, Door, make_server
+from advisor.service.health import HealthReporter
+from advisor.service.server import Bound, ListenConfig, make_server
 from tests.support.bench import BUNDLE, Bench
 from tests.support.bundles import digest_of
 
@@ -28,12 +28,16 @@ class Client:
     """The stubs of every service, on one channel."""
 
     def __init__(
-        self, address: str, channel: grpc.aio.Channel, application: Application, pulse: Pulse
+        self,
+        address: str,
+        channel: grpc.aio.Channel,
+        application: Application,
+        health_reporter: HealthReporter,
     ) -> None:
         self.address = address
         self.channel = channel
         self.application = application
-        self.pulse = pulse
+        self.health_reporter = health_reporter
         self.recommendations = RecommendationServiceStub(channel)
         self.sources = SourceServiceStub(channel)
         self.memory = MemoryServiceStub(channel)
@@ -57,23 +61,25 @@ class Client:
 @asynccontextmanager
 async def serving(bench: Bench, socket_path: Path | None = None) -> AsyncIterator[Client]:
     """Serve a bench on a unix socket, or on a free port of loopback, its queue running."""
-    door = Door(
+    listen_config = ListenConfig(
         socket_path=socket_path,
         listen=None if socket_path else "127.0.0.1:0",
         trust_loopback=True,
         reflection=True,
     )
-    async with serving_at(bench, door) as (application, bound):
+    async with serving_at(bench, listen_config) as (application, bound):
         (address,) = bound.addresses
         async with grpc.aio.insecure_channel(address) as channel:
-            yield Client(address, channel, application, bound.pulse)
+            yield Client(address, channel, application, bound.health_reporter)
 
 
 @asynccontextmanager
-async def serving_at(bench: Bench, door: Door) -> AsyncIterator[tuple[Application, Bound]]:
-    """Serve a bench behind a door, its queue running."""
+async def serving_at(
+    bench: Bench, listen_config: ListenConfig
+) -> AsyncIterator[tuple[Application, Bound]]:
+    """Serve a bench at an address, its queue running."""
     async with bench.running() as application:
-        bound = await make_server(application, door, metrics=bench.telemetry)
+        bound = await make_server(application, listen_config, metrics=bench.telemetry)
         await bound.server.start()
         try:
             yield application, bound

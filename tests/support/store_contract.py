@@ -7,6 +7,7 @@ made with the fixtures ``clock`` and ``dead_owners``.
 from __future__ import annotations
 
 from advisor.ports.store import Store
+from tests.support.store_contract_devices import DeviceSetContract
 from tests.support.store_contract_events import EventContract
 from tests.support.store_contract_leases import LeaseContract
 from tests.support.store_contract_resources import ResourceContract
@@ -15,7 +16,12 @@ from tests.support.store_contract_sharing import SharingContract
 
 
 class StoreContract(
-    ResourceContract, LeaseContract, EventContract, RetentionContract, SharingContract
+    ResourceContract,
+    LeaseContract,
+    DeviceSetContract,
+    EventContract,
+    RetentionContract,
+    SharingContract,
 ):
     async def test_closes_twice(self, store: Store) -> None:
         await store.close()

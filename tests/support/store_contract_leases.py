@@ -69,7 +69,9 @@ class LeaseContract(StoreFixtures):
         clock.advance(1)
         taken = await claim(store, "two")
 
-        assert taken == Claim(recommendation=orphan, is_takeover=True)
+        assert taken == Claim(
+            recommendation=orphan, is_takeover=True, device_ids=(orphan.device.device_id,)
+        )
         assert await states_of(store, orphan.recommendation_id) == [State.QUEUED, State.RUNNING]
         assert await store.claim("three", lease_s=LEASE_S) is None
 
@@ -100,7 +102,9 @@ class LeaseContract(StoreFixtures):
 
         taken = await claim(store, "three")
 
-        assert taken == Claim(recommendation=orphan, is_takeover=True)
+        assert taken == Claim(
+            recommendation=orphan, is_takeover=True, device_ids=(orphan.device.device_id,)
+        )
         await store.renew(live.recommendation_id, "one", lease_s=LEASE_S)
 
     async def test_orphans_come_before_what_is_queued_and_older(
@@ -140,6 +144,7 @@ class LeaseContract(StoreFixtures):
         for attempt in (
             store.renew(recommendation_id, "one", lease_s=LEASE_S),
             store.append(recommendation_id, "one", Measured(measurement=a_measurement())),
+            store.restart(recommendation_id, "one", "another"),
             store.finish(recommendation_id, "one", SUCCEEDED),
         ):
             with pytest.raises(LeaseLost):

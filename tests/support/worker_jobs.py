@@ -24,5 +24,8 @@ def write_job(
     checkpoint_dir = directory / "checkpoints"
     checkpoint_dir.mkdir()
     return WorkerJob(
-        source_dir=directory, entry_path="model.py", checkpoint_dir=checkpoint_dir, device=device
+        source_dir=directory,
+        entry_path="model.py",
+        checkpoint_dir=checkpoint_dir,
+        devices=(device,),
     )

@@ -9,7 +9,7 @@ from bsadvise.model.commands import Command, InspectTask, RunStep, TimeLoader, T
 from bsadvise.model.measurements import Failed, Outcome, OutOfMemory, TimedOut
 
 from advisor.pools.local import LocalPool
-from advisor.pools.resource_limits import Box, Limits, shared_reach
+from advisor.pools.resource_limits import Isolation, Limits, shared_reach
 from advisor.pools.sandbox import choose_sandbox
 from advisor.ports.worker_pool import WorkerJob
 from tests.support.worker_jobs import CPU
@@ -21,10 +21,10 @@ LIMITS = Limits(memory_bytes=1 << 30, process_count=48, scratch_bytes=64 << 20)
 
 
 def open_zoo(state_dir: Path) -> LocalPool:
-    """Return a pool with the strongest box that works here, and tight limits."""
+    """Return a pool with the strongest sandbox that works here, and tight limits."""
     sandbox = choose_sandbox("auto")
     reach = shared_reach(state_dir, state_dir, data_paths=(), allow_network=False)
-    return LocalPool(box=Box(limits=LIMITS, sandbox=sandbox, reach=reach))
+    return LocalPool(isolation=Isolation(limits=LIMITS, sandbox=sandbox, reach=reach))
 
 
 def zoo_job(name: str, state_dir: Path) -> WorkerJob:
@@ -44,7 +44,7 @@ def zoo_job(name: str, state_dir: Path) -> WorkerJob:
         source_dir=source_dir,
         entry_path=f"{name}.py",
         checkpoint_dir=checkpoint_dir,
-        device=CPU,
+        devices=(CPU,),
         build_kwargs={"database": str(database)} if name == "reads_the_database" else {},
     )
 
@@ -72,7 +72,7 @@ async def drive(pool: LocalPool, name: str, state_dir: Path, limit_s: float) -> 
     outcome: Outcome | None = None
     async with pool.open(zoo_job(name, state_dir)) as session:
         for command in commands(limit_s):
-            outcome = await session.run(command)
+            outcome = (await session.run(command)).outcome
             if isinstance(outcome, Failed | OutOfMemory | TimedOut):
                 break
     assert outcome is not None

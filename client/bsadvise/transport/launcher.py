@@ -49,7 +49,7 @@ class Connection:
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What a call carries: who comes, and which trace the call belongs to."""
+        """What a call carries: the identity of the caller, and the trace that it belongs to."""
         return (*self.target.metadata, *trace_metadata())
 
     def error_of(self, error: grpc.RpcError) -> BsadviseError:

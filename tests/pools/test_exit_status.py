@@ -8,7 +8,7 @@ import pytest
 from bsadvise.model.measurements import Failed, FaultCode, OutOfMemory
 
 from advisor.pipe.framing import PIPE_LOST_EXIT_CODE
-from advisor.pools.exit_status import ending, outcome_of_death
+from advisor.pools.exit_status import ending, outcome_of_exit
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from advisor.pools.exit_status import ending, outcome_of_death
     ],
 )
 def test_a_death_is_a_fault_with_a_cause_a_place_and_a_fix(exit_code: int, words: str) -> None:
-    outcome = outcome_of_death(exit_code, hook="loss_fn", output="last words")
+    outcome = outcome_of_exit(exit_code, hook="loss_fn", output="last words")
     assert isinstance(outcome, Failed)
     assert outcome.fault.code is FaultCode.PROCESS_DIED
     assert words in outcome.fault.message
@@ -33,13 +33,13 @@ def test_a_death_is_a_fault_with_a_cause_a_place_and_a_fix(exit_code: int, words
 
 
 def test_full_shared_memory_is_suspected_of_a_bus_error() -> None:
-    outcome = outcome_of_death(-signal.SIGBUS)
+    outcome = outcome_of_exit(-signal.SIGBUS)
     assert isinstance(outcome, Failed)
     assert "/dev/shm" in str(outcome.fault)
 
 
 def test_a_kill_is_the_machine_out_of_memory() -> None:
-    outcome = outcome_of_death(-signal.SIGKILL, hook="build_dataset")
+    outcome = outcome_of_exit(-signal.SIGKILL, hook="build_dataset")
     assert isinstance(outcome, OutOfMemory)
     assert outcome.is_host
     assert "in build_dataset" in outcome.message

@@ -1,24 +1,18 @@
-"""What a device draws meanwhile is in the log, and of timed steps it is that of the steps."""
+"""The power of a device while a command runs; of timed steps it is that of the steps."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
-from bsadvise.model.commands import Command, TimeSteps
-from bsadvise.model.measurements import Outcome, StepRun, StepTimes
+from bsadvise.model.measurements import StepRun, StepTimes
 
-from advisor.application.power_watch import PowerWatch
-from advisor.ports.worker_pool import WorkerJob
-from tests.support.bench import Bench, create, end_of
+from advisor.pools.power_watch import PowerWatch
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_energy_meter import FakeEnergyMeter
 from tests.support.fake_inventory import make_cpu
-from tests.support.fake_worker_pool import FakeWorkerPool
-from tests.support.scripted_planner import SCRIPT, ScriptedPlanner, answer
 
 PERIOD_S = 0.02
 RUN = StepRun(peak_bytes=1)
@@ -85,33 +79,3 @@ async def test_what_fails_meanwhile_ends_the_watch() -> None:
             async with power.watching():
                 raise RuntimeError("a reason")
     assert len(asyncio.all_tasks()) == 1
-
-
-async def test_the_log_says_what_was_drawn(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
-    meter = FakeEnergyMeter(200.0, bench.clock)
-    bench.energy_meter = meter
-
-    async def answer_later(job: WorkerJob, command: Command) -> Outcome:
-        meter.power_w = 400.0 if isinstance(command, TimeSteps) else 200.0
-        await pass_time(bench.clock, 1.0)
-        return answer(job, command)
-
-    bench.pool = FakeWorkerPool(answer_later)
-    bench.planner = ScriptedPlanner(SCRIPT)
-    async with bench.running() as application:
-        created = await create(application, await bench.request(), "one")
-        await end_of(application, created)
-    log = await bench.store.log(created.recommendation_id)
-    expected_w = [400.0 if isinstance(command, TimeSteps) else 200.0 for command in SCRIPT]
-    assert [entry.mean_power_w for entry in log] == pytest.approx(expected_w)
-    assert meter.open_count == 0
-
-
-async def test_without_a_meter_the_log_says_nothing_of_it(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
-    async with bench.running() as application:
-        created = await create(application, await bench.request(), "one")
-        await end_of(application, created)
-    log = await bench.store.log(created.recommendation_id)
-    assert {entry.mean_power_w for entry in log} == {None}

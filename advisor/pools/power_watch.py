@@ -8,9 +8,8 @@ from contextlib import asynccontextmanager
 
 from bsadvise.model.measurements import Outcome, StepTimes
 
-from advisor.application.event_bus import wait_for
 from advisor.estimators.power import mean_power_w
-from advisor.ports.clock import Clock
+from advisor.ports.clock import Clock, wait_for
 from advisor.ports.energy_meter import ReadEnergy
 
 _PERIOD_S = 0.02

@@ -8,7 +8,7 @@ import pytest
 from bsadvise.model.commands import InspectTask
 from bsadvise.model.measurements import Failed, MemoryParts, MemoryTrace, OutOfMemory
 
-from advisor.application.trace_cache import Recall, is_lasting
+from advisor.application.trace_cache import TraceCache, is_lasting
 from advisor.domain.access import LOCAL_CALLER
 from advisor.domain.errors import NoAnswer
 from tests.support.bench import Bench
@@ -50,13 +50,13 @@ async def test_a_failure_is_not_remembered(tmp_path: Path) -> None:
 
 
 def test_the_oldest_tasks_are_forgotten() -> None:
-    recall = Recall()
+    trace_cache = TraceCache()
     command = InspectTask(time_limit_s=1)
     for seed in range(40):
-        recall.known(a_request(seed=seed), CARD)[command] = a_profile()
-    assert not recall.known(a_request(seed=0), CARD)
-    assert recall.known(a_request(seed=39), CARD)
-    assert not recall.known(a_request(seed=39), a_device())
+        trace_cache.known(a_request(seed=seed), CARD)[command] = a_profile()
+    assert not trace_cache.known(a_request(seed=0), CARD)
+    assert trace_cache.known(a_request(seed=39), CARD)
+    assert not trace_cache.known(a_request(seed=39), a_device())
 
 
 def test_what_was_really_run_does_not_last() -> None:
