@@ -118,10 +118,10 @@ def _make_room(storage: RDBStorage, name: str, *, overwrite: bool) -> None:
     Raises:
         ExportFailed: The name is taken.
     """
-    try:
-        study_id = storage.get_study_id_from_name(name)
-    except KeyError:
+    # Not asked for by its name: what is not found undoes the transaction.
+    if all(found.study_name != name for found in storage.get_all_studies()):
         return
+    study_id = storage.get_study_id_from_name(name)
     if _MARK not in storage.get_study_user_attrs(study_id):
         raise ExportFailed(
             f"the storage has a study {name} that bsadvise did not write; take another --name"

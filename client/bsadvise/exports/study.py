@@ -114,9 +114,12 @@ class _Rung:
     ended_at_s: float
 
     @property
-    def has_loss(self) -> bool:
+    def end_loss(self) -> float | None:
+        """The held-out loss at its end; None where there is none, or none that is finite."""
         run = self.outcome
-        return isinstance(run, TrainRun) and not run.diverged and run.held_out_loss is not None
+        if not isinstance(run, TrainRun) or run.diverged or run.held_out_loss is None:
+            return None
+        return run.held_out_loss if math.isfinite(run.held_out_loss) else None
 
 
 def measured_at_s(events: Iterable[Event], count: int) -> tuple[float, ...]:
@@ -181,7 +184,7 @@ def _make_trial(
     first, last = rungs[0], rungs[-1]
     losses = _losses_by_step(rungs)
     is_recommended = _is_setting_of(recommendation.advice, first.command)
-    if not all(rung.has_loss for rung in rungs):
+    if any(rung.end_loss is None for rung in rungs):
         state = TrialState.FAIL
     elif len(rungs) == most_rungs or is_recommended or _reached_target(last.command, losses):
         state = TrialState.COMPLETE
@@ -196,19 +199,19 @@ def _make_trial(
         started_at_s=first.ended_at_s - first.wall_s,
         ended_at_s=last.ended_at_s,
         ran_out_of_memory=isinstance(last.outcome, OutOfMemory),
-        attributes={
-            "trial": number,
-            "origin": (first.command.origin or TrialOrigin.REFERENCE).value,
-            "micro_batch_size": first.command.micro_batch_size,
-            "accumulation_steps": first.command.accumulation_steps,
-            "rung_count": len(rungs),
-            "step_count": _step_count(rungs),
-            "training_wall_s": math.fsum(rung.wall_s for rung in rungs),
-            "seed_repeat_count": len(repeats),
-            "seed_repeat_losses": [_end_loss(rung.outcome) for rung in repeats],
-            "is_recommended": is_recommended,
-            "error": _error_of(rungs),
-        },
+        attributes=_known(
+            trial=number,
+            origin=(first.command.origin or TrialOrigin.REFERENCE).value,
+            micro_batch_size=first.command.micro_batch_size,
+            accumulation_steps=first.command.accumulation_steps,
+            rung_count=len(rungs),
+            step_count=_step_count(rungs),
+            training_wall_s=math.fsum(rung.wall_s for rung in rungs),
+            seed_repeat_count=len(repeats),
+            seed_repeat_losses=[rung.end_loss for rung in repeats],
+            is_recommended=is_recommended,
+            error=_error_of(rungs),
+        ),
     )
 
 
@@ -221,8 +224,8 @@ def _losses_by_step(rungs: Iterable[_Rung]) -> dict[int, float]:
         if not isinstance(run, TrainRun):
             continue
         pairs = list(zip(rung.command.evaluation_steps, run.earlier_losses, strict=False))
-        if run.held_out_loss is not None:
-            pairs.append((run.step_count, run.held_out_loss))
+        if rung.end_loss is not None:
+            pairs.append((run.step_count, rung.end_loss))
         losses |= {begun + step: loss for step, loss in pairs if math.isfinite(loss)}
         begun += run.step_count
     return losses
@@ -247,10 +250,6 @@ def _is_setting_of(advice: Advice | None, command: Train) -> bool:
     )
 
 
-def _end_loss(outcome: Outcome) -> float | None:
-    return outcome.held_out_loss if isinstance(outcome, TrainRun) else None
-
-
 def _error_of(rungs: Iterable[_Rung]) -> str | None:
     """Return what went wrong, in words; None where nothing did."""
     for rung in rungs:
@@ -261,7 +260,7 @@ def _error_of(rungs: Iterable[_Rung]) -> str | None:
                 return str(fault)
             case TimedOut(limit_s=limit_s):
                 return f"did not end within {limit_s:g} s"
-            case TrainRun() if not rung.has_loss:
+            case TrainRun() if rung.end_loss is None:
                 return "the loss was not finite"
     return None
 
@@ -275,16 +274,21 @@ def _study_attributes(
         for entry in log
         if isinstance(entry.command, Evaluate) and isinstance(entry.outcome, Evaluation)
     )
-    return {
-        "bsadvise_version": version,
-        "bsadvise_job": recommendation.recommendation_id,
-        "state": recommendation.state.value,
-        "request": recommendation.request.to_dict(),
-        "device": recommendation.device.to_dict(),
-        "answer": None if advice is None else advice.to_dict(),
-        "refusal": None if refusal is None else refusal.to_dict(),
-        "untrained_held_out_loss": next(untrained, None),
-    }
+    return _known(
+        bsadvise_version=version,
+        bsadvise_job=recommendation.recommendation_id,
+        state=recommendation.state.value,
+        request=recommendation.request.to_dict(),
+        device=recommendation.device.to_dict(),
+        answer=None if advice is None else advice.to_dict(),
+        refusal=None if refusal is None else refusal.to_dict(),
+        untrained_held_out_loss=next(untrained, None),
+    )
+
+
+def _known(**attributes: Any) -> dict[str, Any]:  # noqa: ANN401 - what JSON can hold
+    """Return the attributes of which something is known."""
+    return {name: value for name, value in attributes.items() if value is not None}
 
 
 def _why_no_trials(recommendation: Recommendation) -> str:
