@@ -116,7 +116,7 @@ class Trials(tuple):
     passes = 0
     def __iter__(self):
         self.passes += 1
-        if self.passes < 3:  # the ranges of the search space
+        if self.passes < 3:  # once for each range of the search space, before any is written
             return super().__iter__()
         return self.until_killed()
     def until_killed(self):
