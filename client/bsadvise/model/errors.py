@@ -20,6 +20,8 @@ BsadviseError                 1
 ├── DeviceUnavailable         1   the device cannot be had, or was lost
 ├── Interrupted               1   its daemon died; the same request goes on from its log
 ├── ServerMissing             1   the [server] extra is not installed
+├── ExportFailed              1   a job cannot be written in another program's format
+│   └── StorageUnusable       2   where it was to be written is no such place
 ├── UnexpectedReply           1   the daemon speaks a newer dialect than this client
 └── DaemonError               1   the daemon failed; a defect of ours
 """
@@ -148,6 +150,16 @@ class Interrupted(BsadviseError):
 
 class ServerMissing(BsadviseError):
     """A daemon was to be started here, but the [server] extra is not installed."""
+
+
+class ExportFailed(BsadviseError):
+    """A job cannot be written in another program's format; the message says why."""
+
+
+class StorageUnusable(ExportFailed):
+    """What was given as the storage is no such place."""
+
+    exit_code = 2
 
 
 class UnexpectedReply(BsadviseError):

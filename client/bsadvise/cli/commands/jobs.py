@@ -17,6 +17,9 @@ from bsadvise.cli.options import (
 )
 from bsadvise.cli.render.output import print_answer
 from bsadvise.cli.render.views import advice_view, job_view, jobs_view
+from bsadvise.exports.optuna_study import write_optuna_study
+from bsadvise.exports.study import make_study, measured_at_s
+from bsadvise.version import __version__
 
 job_argument = click.argument("job_id", metavar="ID")
 
@@ -89,3 +92,26 @@ def delete(job_id: str, address: str | None) -> None:
     with open_client(address) as client:
         client.delete(job_id)
     click.echo(f"{job_id} is removed")
+
+
+@jobs.command(name="export-study")
+@job_argument
+@option(
+    "--storage", required=True, metavar="URL",
+    help="Database of an Optuna storage, such as sqlite:///study.db.",
+)  # fmt: skip
+@click.option("--name", help="The study's name there.  [default: ID]")
+@click.option("--overwrite", is_flag=True, help="Replace a study of that name exported before.")
+@address_option
+def export_study(
+    job_id: str, *, storage: str, name: str | None, overwrite: bool, address: str | None
+) -> None:
+    """Write a recommendation's trials as an Optuna study, for optuna-dashboard."""
+    with open_client(address) as client:
+        found = client.get(job_id)
+        log = client.measurements(job_id)
+        ended_at_s = measured_at_s(client.watch(job_id), len(log))
+    study = make_study(found, log, ended_at_s, __version__)
+    name = name or found.recommendation_id
+    write_optuna_study(study, storage, name, overwrite=overwrite)
+    click.echo(f"{name} is written: {len(study.trials)} trials")
