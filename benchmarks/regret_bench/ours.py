@@ -45,9 +45,9 @@ def _run(request: AdviceRequest, worker: ModelledWorker) -> tuple[Advice, Log]:
     planner = RecommendationPlanner(OptunaProposer())
     log: Log = ()
     while True:
-        step = planner.next_step(request, CPU, log)
-        if isinstance(step, Refusal):
-            raise SystemExit(f"{request.source.entry_path}: {step.message}")
-        if isinstance(step, Advice):
-            return step, log
-        log += (worker.measure(step),)
+        plan = planner.plan(planner.read(request, (CPU,), log))
+        if isinstance(plan, Refusal):
+            raise SystemExit(f"{request.source.entry_path}: {plan.message}")
+        if isinstance(plan, Advice):
+            return plan, log
+        log += tuple(map(worker.measure, plan.commands))

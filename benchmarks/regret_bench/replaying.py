@@ -17,7 +17,7 @@ from benchmarks.regret_bench.modelled import ModelledWorker
 from benchmarks.regret_bench.replayed import ReplayedTrainer
 from benchmarks.regret_bench.surface import Surface
 from benchmarks.regret_bench.trainer import CPU
-from benchmarks.regret_bench.variants import SAMPLERS, Variant, ranked_as_in
+from benchmarks.regret_bench.variants import SAMPLERS, Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,11 @@ def search(surface: Surface, variant: Variant, cost: float, seed: int) -> Settin
         budget_s=cost * surface.oracle_s / (1 - VERIFY_SHARE),
         seed=seed,
     )
-    planner = RecommendationPlanner(SAMPLERS[variant.sampler]())
+    planner = RecommendationPlanner(SAMPLERS[variant.sampler](), variant.tuning)
     worker = ModelledWorker(surface.recording, ReplayedTrainer(surface), counts_overheads=False)
     log: Log = ()
-    with ranked_as_in(variant):
-        while not isinstance(step := planner.next_step(request, CPU, log), Advice):
-            if isinstance(step, Refusal):
-                raise SystemExit(f"{workload}: {step.message}")
-            log += (worker.measure(step),)
-    return Setting(step.effective_batch_size, step.learning_rate)
+    while not isinstance(plan := planner.plan(planner.read(request, (CPU,), log)), Advice):
+        if isinstance(plan, Refusal):
+            raise SystemExit(f"{workload}: {plan.message}")
+        log += tuple(map(worker.measure, plan.commands))
+    return Setting(plan.effective_batch_size, plan.learning_rate)
