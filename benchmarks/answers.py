@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from advisor.planning.planner import RecommendationPlanner
 from advisor.search.optuna_proposer import OptunaProposer
 from benchmarks.regret_bench.answers import COSTS
 from benchmarks.regret_bench.found import Setting
@@ -63,7 +64,7 @@ def answer(surface: Surface, cost: float | None) -> Answer:
         surface: The workload.
         cost: Seconds that trials may take, over the oracle's time; None for the default budget.
     """
-    advice, log = searched(surface, OptunaProposer(), cost, _SEED)
+    advice, log = searched(surface, RecommendationPlanner(OptunaProposer()), cost, _SEED)
     interval = advice.expected_speedup_interval
     ratio = surface.ratio(Setting(advice.effective_batch_size, advice.learning_rate))
     return {

@@ -33,11 +33,11 @@ from bsadvise.model.request import AdviceRequest
 from rich.console import Console
 from rich.table import Table
 
-from advisor.planning.evidence.step import Planner, Step
+from advisor.planning.evidence.step import Commands, Plan, Planner
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.planner import RecommendationPlanner
 from advisor.planning.throughput.step_cost import StepCost
-from advisor.planning.trials.rung_schedule import Schedule
+from advisor.planning.trials.rung_schedule import RungSchedule
 from advisor.planning.trials.trials import Trial
 from advisor.search.optuna_proposer import OptunaProposer
 from tests.support.builders import a_device, a_request
@@ -47,7 +47,7 @@ RESULTS = Path(__file__).parent / "results" / "planner_cost.json"
 LENGTHS = (50, 100, 200, 400)
 REPEATS = 7
 
-COUNTED: tuple[type, ...] = (MemoryModel, StepCost, Schedule, Trial)
+COUNTED: tuple[type, ...] = (MemoryModel, StepCost, RungSchedule, Trial)
 
 _BUDGET_S = 1200.0
 _TRIALS_SHARE = 0.5
@@ -89,14 +89,15 @@ def main() -> int:
     return 0
 
 
-def ask(request: AdviceRequest, device: Device, log: Log) -> Step:
+def ask(request: AdviceRequest, device: Device, log: Log) -> Plan:
     """Return what a new planner says, which knows nothing of earlier calls."""
-    return RecommendationPlanner(OptunaProposer()).next_step(request, device, log)
+    planner = RecommendationPlanner(OptunaProposer())
+    return planner.plan(planner.read(request, (device,), log))
 
 
 def measure(request: AdviceRequest, device: Device, log: Log, repeats: int) -> Cost:
     """Return what a call with this log takes."""
-    step = ask(request, device, log)
+    plan = ask(request, device, log)
     times_s = []
     for _ in range(repeats):
         begun_s = time.perf_counter()
@@ -106,7 +107,7 @@ def measure(request: AdviceRequest, device: Device, log: Log, repeats: int) -> C
         ask(request, device, log)
     return Cost(
         measurement_count=len(log),
-        step=type(step).__name__,
+        step=type(plan.commands[0] if isinstance(plan, Commands) else plan).__name__,
         median_ms=round(1e3 * statistics.median(times_s), 1),
         built_counts={cls.__name__: counts[cls.__name__] for cls in COUNTED},
     )
@@ -151,12 +152,13 @@ def _begun(
     """Return the log of a search up to its first trial after the reference, and that trial."""
     log: Log = ()
     while True:
-        step = planner.next_step(request, device, log)
-        if isinstance(step, Advice | Refusal):
-            raise SystemExit(f"the search ended before it tried anything: {step}")
-        if isinstance(step, Train) and step.trial:
-            return log, step
-        log += (simulated.measure(step),)
+        plan = planner.plan(planner.read(request, (device,), log))
+        if isinstance(plan, Advice | Refusal):
+            raise SystemExit(f"the search ended before it tried anything: {plan}")
+        (command,) = plan.commands
+        if isinstance(command, Train) and command.trial:
+            return log, command
+        log += (simulated.measure(command),)
 
 
 def _trainings(

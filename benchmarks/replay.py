@@ -30,7 +30,8 @@ SEEDS = (0, 1, 2)
 def main() -> int:
     """Search, print what came of it, write it down, and return the exit code."""
     arguments = _parse(sys.argv[1:])
-    variants = ALL if arguments.all_variants else [Variant(arguments.sampler, arguments.has_credit)]
+    variant = Variant(arguments.sampler, arguments.penalises_noise)
+    variants = ALL if arguments.all_variants else [variant]
     surfaces = [Surface(read_recording(path_of(name))) for name in arguments.workloads]
     replays = [
         replay(surfaces, variant, cost, arguments.seeds)
@@ -107,12 +108,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--sampler", choices=list(SAMPLERS), default="tpe", help="what proposes settings"
     )
     parser.add_argument(
-        "--credit",
-        dest="has_credit",
+        "--noise-penalty",
+        dest="penalises_noise",
         type=lambda text: {"on": True, "off": False}[text],
         default=True,
         metavar="on|off",
-        help="whether what is cooler is granted a lead over what is hotter",
+        help="whether a high ratio of learning rate to batch size counts against a trial",
     )
     parser.add_argument(
         "--all-variants", action="store_true", help="all of the search's parts left out, in turn"

@@ -28,6 +28,7 @@ from advisor.application.lease import keep_lease
 from advisor.application.run import Run
 from advisor.application.workspace import Workspace
 from advisor.domain.errors import LeaseLost, NotFound, StoreUnavailable
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.step import Planner
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
@@ -172,7 +173,8 @@ class Runner:
             if cached is not None:
                 return StateChanged(state=State.SUCCEEDED, advice=cached)
         log = await self._adopt_interrupted_log(run, log)
-        return await self._follow_plan(run, devices, log)
+        view = self._read(run.recommendation, log)
+        return await self._follow_plan(run, devices, view)
 
     def _find_devices(self, device_ids: Sequence[str]) -> Devices:
         return tuple(self.inventory.find(device_id) for device_id in device_ids)
@@ -195,27 +197,28 @@ class Runner:
             recommendation_id=run.recommendation_id,
         )
 
-    async def _follow_plan(self, run: Run, devices: Devices, log: Log) -> StateChanged:
-        request, planned = run.recommendation.request, run.recommendation.device
+    async def _follow_plan(self, run: Run, devices: Devices, view: LogView) -> StateChanged:
         async with AsyncExitStack() as stack:
             session: WorkerSession | None = None
             while True:
                 run.cancellation.check()
-                step = await asyncio.to_thread(self.planner.next_step, request, planned, log)
-                if isinstance(step, Advice):
-                    advice = self._signed(step, run.recommendation)
+                plan = await asyncio.to_thread(self.planner.plan, view)
+                if isinstance(plan, Advice):
+                    advice = self._signed(plan, run.recommendation)
                     return StateChanged(state=State.SUCCEEDED, advice=advice)
-                if isinstance(step, Refusal):
-                    return StateChanged(state=State.FAILED, refusal=step)
-                if sum(entry.wall_s for entry in log) > _wall_limit_s(request):
-                    return await self._end_late(run.recommendation, log)
+                if isinstance(plan, Refusal):
+                    return StateChanged(state=State.FAILED, refusal=plan)
+                if view.elapsed_s > _wall_limit_s(view.request):
+                    return await self._end_late(run.recommendation, view)
+                command = plan.commands[0]
                 if session is None:
                     session = await self._open_session(stack, run.recommendation, devices)
-                await run.append(CommandStarted(command=step))
-                log = await self._record(run, log, await self._measure(session, step, run))
+                await run.append(CommandStarted(command=command))
+                measurement = await self._measure(session, command, run)
+                view = await self._record(run, view.log, measurement)
 
-    async def _end_late(self, recommendation: Recommendation, log: Log) -> StateChanged:
-        best = await self._best_so_far(recommendation, log)
+    async def _end_late(self, recommendation: Recommendation, view: LogView) -> StateChanged:
+        best = await self._best_so_far(recommendation, view)
         if best is not None:
             return StateChanged(state=State.SUCCEEDED, advice=best)
         return _refused(
@@ -252,17 +255,18 @@ class Runner:
         self.telemetry.measured(measurement)
         return measurement
 
-    async def _record(self, run: Run, log: Log, measurement: Measurement) -> Log:
-        log = (*log, measurement)
-        best = await self._best_so_far(run.recommendation, log)
-        remaining_s = self.planner.remaining_s(run.recommendation.request, log)
-        await run.append(Measured(measurement=measurement, best=best, remaining_s=remaining_s))
-        return log
+    async def _record(self, run: Run, log: Log, measurement: Measurement) -> LogView:
+        view = self._read(run.recommendation, (*log, measurement))
+        best = await self._best_so_far(run.recommendation, view)
+        measured = Measured(measurement=measurement, best=best, remaining_s=view.remaining_s)
+        await run.append(measured)
+        return view
 
-    async def _best_so_far(self, recommendation: Recommendation, log: Log) -> Advice | None:
-        best = await asyncio.to_thread(
-            self.planner.best_so_far, recommendation.request, recommendation.device, log
-        )
+    def _read(self, recommendation: Recommendation, log: Log) -> LogView:
+        return self.planner.read(recommendation.request, (recommendation.device,), log)
+
+    async def _best_so_far(self, recommendation: Recommendation, view: LogView) -> Advice | None:
+        best = await asyncio.to_thread(self.planner.best_so_far, view)
         return best and self._signed(best, recommendation)
 
     def _signed(self, advice: Advice, recommendation: Recommendation) -> Advice:
@@ -289,7 +293,7 @@ class Runner:
         ):
             return log
         for measurement in interrupted[len(log) :]:
-            log = await self._record(run, log, measurement)
+            log = (await self._record(run, log, measurement)).log
         return log
 
     def _has_checkpoints_of(self, recommendation: Recommendation, log: Log) -> bool:
@@ -304,7 +308,8 @@ class Runner:
             raise LeaseLost(run.recommendation_id)
         if reason is StopReason.DRAIN:
             return StateChanged(state=State.QUEUED)
-        best = await self._best_so_far(run.recommendation, await run.log())
+        view = self._read(run.recommendation, await run.log())
+        best = await self._best_so_far(run.recommendation, view)
         return StateChanged(state=State.CANCELLED, advice=best)
 
 

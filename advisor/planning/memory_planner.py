@@ -11,7 +11,7 @@ from bsadvise.model.request import AdviceRequest
 from advisor.planning.answer.search_cost import search
 from advisor.planning.evidence.budget import memory_budget
 from advisor.planning.evidence.inspection import next_inspection
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.step import EstimateStep
 from advisor.planning.memory.memory_model import MemoryModel, is_plain
 from advisor.planning.memory.memory_plan import next_trace, trace_of
@@ -24,7 +24,7 @@ from advisor.planning.memory.memory_savings import (
     typical_peak,
 )
 
-_LOOK_ROUND_SHARE = 0.13
+_EXTRA_TRACES_SHARE = 0.13
 """Share of the seconds after which no more levers are traced: an estimate needs no others."""
 
 
@@ -33,44 +33,43 @@ class MemoryPlanner:
 
     def next_step(self, request: AdviceRequest, device: Device, log: Log) -> EstimateStep:
         """Return what to trace next, the estimate, or why there is none."""
-        facts = Facts(request, device, log)
+        view = LogView(request, (device,), log)
         step = (
-            next_inspection(facts)
-            or _next_trace(facts)
-            or _next_asked(facts)
-            or next_typical(facts, _LOOK_ROUND_SHARE)
-            or next_lever(facts, _LOOK_ROUND_SHARE)
+            next_inspection(view)
+            or _next_trace(view)
+            or _next_asked(view)
+            or next_typical(view, _EXTRA_TRACES_SHARE)
+            or next_lever(view, _EXTRA_TRACES_SHARE)
         )
-        return _estimate(facts) if step is None else step
+        return _estimate(view) if step is None else step
 
 
-def _next_trace(facts: Facts) -> TraceMemory | Refusal | None:
+def _next_trace(view: LogView) -> TraceMemory | Refusal | None:
     """Return what the memory stage says; that nothing fits is an answer here, not a refusal."""
-    step = next_trace(facts)
-    if isinstance(step, Refusal) and step.code is RefusalCode.NO_FIT and MemoryModel(facts).traces:
-        return None
-    return step
+    step = next_trace(view)
+    is_misfit = isinstance(step, Refusal) and step.code is RefusalCode.NO_FIT
+    return None if is_misfit and view.model(MemoryModel).traces else step
 
 
-def _next_asked(facts: Facts) -> TraceMemory | None:
+def _next_asked(view: LogView) -> TraceMemory | None:
     """Return the trace of the size that was asked about; None when there is one or none is."""
-    size = asked_size(facts)
+    size = asked_size(view)
     if size is None or any(
         is_plain(command) and command.micro_batch_size == size
-        for command, _ in facts.entries(TraceMemory)
+        for command, _ in view.entries(TraceMemory)
     ):
         return None
-    return trace_of(facts, size)
+    return trace_of(view, size)
 
 
-def _estimate(facts: Facts) -> MemoryEstimate:
-    model = MemoryModel(facts)
+def _estimate(view: LogView) -> MemoryEstimate:
+    model = view.model(MemoryModel)
     largest = model.max_micro_batch_size
-    shown, typical = shown_size(facts), typical_peak(facts)
+    shown, typical = shown_size(view), typical_peak(view)
     notes = [note for trace in model.traces.values() for note in trace.caveats]
     return MemoryEstimate(
-        device=facts.device.name,
-        budget_bytes=memory_budget(facts.request, facts.device).budget_bytes,
+        device=view.device.name,
+        budget_bytes=memory_budget(view.request, view.device).budget_bytes,
         max_micro_batch_size=largest,
         points=tuple(
             MemoryPoint(micro_batch_size=size, peak_bytes=peak_bytes + model.overhead_bytes)
@@ -79,9 +78,9 @@ def _estimate(facts: Facts) -> MemoryEstimate:
         parts=model.traces[shown].parts,
         parts_micro_batch_size=shown,
         overhead_bytes=model.overhead_bytes,
-        precision=facts.profile.precision,
-        caveats=tuple(dict.fromkeys((*notes, *facts.profile.caveats))),
-        search=search(facts),
-        levers=lever_gains(facts),
+        precision=view.profile.precision,
+        caveats=tuple(dict.fromkeys((*notes, *view.profile.caveats))),
+        search=search(view),
+        levers=lever_gains(view),
         typical_peak_bytes=None if typical is None else typical.peak_bytes,
     )

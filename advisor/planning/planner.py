@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from bsadvise.model.advice import Advice, Refusal
 from bsadvise.model.commands import Command
 from bsadvise.model.device import Device
@@ -13,9 +16,9 @@ from advisor.planning.answer.choice import Chooser
 from advisor.planning.answer.verification import next_verification
 from advisor.planning.data.shuffle_plan import next_order_comparison
 from advisor.planning.evidence.inspection import next_inspection
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.refusals import refuse_no_fit, refuse_no_split
-from advisor.planning.evidence.step import Step
+from advisor.planning.evidence.step import Commands, Plan
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory.memory_plan import (
     memory_bounds_the_batch,
@@ -27,79 +30,99 @@ from advisor.planning.memory.memory_savings import next_lever, next_typical
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.throughput.throughput import next_timing
 from advisor.planning.trials.range_test import next_range_test
-from advisor.planning.trials.trial_search import Branches
+from advisor.planning.trials.trial_search import TrialSearch, is_of_trial
+from advisor.planning.tuning import DEFAULT_TUNING, Tuning
 from advisor.ports.proposer import Proposer
 
-_LOOK_ROUND_SHARE = 0.12
-"""Share of the seconds after which nothing is traced that the answer does not need."""
+_EXTRA_TRACES_SHARE = 0.12
+"""Share of the budget after which nothing is traced that the answer does not rest on."""
 
 
 class RecommendationPlanner:
-    """Turns a log into the next step of a recommendation.
+    """Turns a log into what a recommendation measures next.
 
-    Inspect, trace memory, time steps, run the largest size, train the trunk and its branches,
-    choose, verify: each stage says what it still needs, and the first that needs anything is
-    next. A stage whose share of the budget is spent needs nothing more.
+    Inspect, trace memory, time steps, run the largest size, train the reference recipe, then
+    trials of other settings, choose, verify: each stage says what it still needs, and the first
+    that needs anything is next. A stage whose share of the budget is spent needs nothing more.
+
+    Args:
+        proposer: What suggests settings where the scaling model and its neighbours have none.
+        tuning: The tuned numbers.
     """
 
-    def __init__(self, proposer: Proposer) -> None:
+    def __init__(self, proposer: Proposer, tuning: Tuning = DEFAULT_TUNING) -> None:
         self._proposer = proposer
+        self._tuning = tuning
 
-    def next_step(self, request: AdviceRequest, device: Device, log: Log) -> Step:
-        """Return what to measure next, the answer, or why there is none."""
-        facts = Facts(request, device, log)
+    def read(self, request: AdviceRequest, devices: Sequence[Device], log: Log) -> LogView:
+        """Return the view of a log that the other methods take: one serves all of them."""
+        return LogView(request, tuple(devices), log, self._tuning)
+
+    def plan(self, view: LogView, running: Sequence[Command] = (), capacity: int = 1) -> Plan:
+        """Return what to measure next, the answer, or why there is none.
+
+        Each command is planned as if those before it were running already. Trainings of different
+        trials may run at the same time; what any other command finds decides what comes next, so
+        that such a command runs by itself.
+        """
+        given: list[Command] = []
+        while len(given) < capacity:
+            pending = (*running, *given)
+            step = self._next_step(replace(view, running=pending) if pending else view)
+            if not isinstance(step, Command):
+                return Commands(tuple(given)) if pending else step
+            if pending and not all(map(is_of_trial, (step, *pending))):
+                break
+            given.append(step)
+        return Commands(tuple(given))
+
+    def _next_step(self, view: LogView) -> Command | Advice | Refusal:
         step: Command | Refusal | None = (
-            next_inspection(facts) or next_trace(facts) or _look_round(facts)
+            next_inspection(view) or next_trace(view) or _next_memory_saving(view)
         )
-        if step is None and device.present:
+        if step is None and view.device.present:
             step = (
-                next_calibration(facts)
-                or next_timing(facts)
-                or next_run(facts)
-                or _refuse_misfit(facts)
-                or next_order_comparison(facts)
-                or next_range_test(facts)
-                or Branches(facts).next_command(self._proposer)
+                next_calibration(view)
+                or next_timing(view)
+                or next_run(view)
+                or _refuse_misfit(view)
+                or next_order_comparison(view)
+                or next_range_test(view)
+                or view.model(TrialSearch).next_command(self._proposer)
             )
         if step is not None:
             return step
-        chooser = Chooser(facts)
-        choice = chooser.choose()
+        chooser = view.model(Chooser)
+        choice = chooser.choice
         if choice is None:
-            return refuse_no_split(request, MemoryModel(facts).max_accumulating_size)
-        return next_verification(facts, choice) or advise(chooser, choice)
+            return refuse_no_split(view.request, view.model(MemoryModel).max_accumulating_size)
+        return next_verification(view, choice) or advise(chooser, choice)
 
-    def best_so_far(self, request: AdviceRequest, device: Device, log: Log) -> Advice | None:
+    def best_so_far(self, view: LogView) -> Advice | None:
         """Return the answer that the log would give now; None while it would give none."""
-        facts = Facts(request, device, log)
-        if next_inspection(facts) is not None or not MemoryModel(facts).traces:
+        if next_inspection(view) is not None or not view.model(MemoryModel).traces:
             return None
-        if MemoryModel(facts).max_micro_batch_size == 0:
+        if view.model(MemoryModel).max_micro_batch_size == 0:
             return None
-        chooser = Chooser(facts)
-        choice = chooser.choose()
-        return None if choice is None else advise(chooser, choice)
-
-    def remaining_s(self, request: AdviceRequest, log: Log) -> float:
-        """Return the seconds of the request's budget that are left, at least 0."""
-        return max(0.0, request.budget_s - sum(entry.wall_s for entry in log))
+        chooser = view.model(Chooser)
+        return None if chooser.choice is None else advise(chooser, chooser.choice)
 
 
-def _look_round(facts: Facts) -> Command | None:
-    """Return a trace of what is to be said beside the answer; None when there is none left."""
-    largest = MemoryModel(facts).max_micro_batch_size
-    is_bound = memory_bounds_the_batch(facts, largest)
-    lever = next_lever(facts, _LOOK_ROUND_SHARE) if is_bound else None
-    return lever or next_typical(facts, _LOOK_ROUND_SHARE)
+def _next_memory_saving(view: LogView) -> Command | None:
+    """Return a trace that the answer does not rest on; None when there is none left, or no time."""
+    largest = view.model(MemoryModel).max_micro_batch_size
+    is_bound = memory_bounds_the_batch(view, largest)
+    lever = next_lever(view, _EXTRA_TRACES_SHARE) if is_bound else None
+    return lever or next_typical(view, _EXTRA_TRACES_SHARE)
 
 
-def _refuse_misfit(facts: Facts) -> Refusal | None:
+def _refuse_misfit(view: LogView) -> Refusal | None:
     """Return a refusal when nothing fits after all, or when the batch asked for does not."""
-    model = MemoryModel(facts)
+    model = view.model(MemoryModel)
     if model.max_micro_batch_size == 0:
         needed = model.predicted_peak_bytes(min(model.traces))
-        return refuse_no_fit(needed, model.budget_bytes, facts.device.name)
-    fixed = facts.request.effective_batch_size
-    if fixed and StepCost(facts).split(fixed) is None:
-        return refuse_no_split(facts.request, model.max_accumulating_size)
+        return refuse_no_fit(needed, model.budget_bytes, view.device.name)
+    fixed = view.request.effective_batch_size
+    if fixed and view.model(StepCost).split(fixed) is None:
+        return refuse_no_split(view.request, model.max_accumulating_size)
     return None

@@ -8,7 +8,6 @@ from bsadvise.model.request import AdviceRequest, Source
 
 from advisor.planning.evidence.budget import VERIFY_SHARE
 from advisor.planning.planner import RecommendationPlanner
-from advisor.ports.proposer import Proposer
 from advisor.search.optuna_proposer import OptunaProposer
 from benchmarks.regret_bench.found import DEFAULT_BUDGET_S, NO_BUNDLE, Found, Question, Setting
 from benchmarks.regret_bench.modelled import ModelledWorker, training_s
@@ -21,7 +20,7 @@ def advise(question: Question) -> Found:
     cost_s = question.cost_s
     request = request_for(question.recording, question.target_loss, cost_s, question.seed)
     worker = ModelledWorker(question.recording, question.trainer, counts_overheads=cost_s is None)
-    advice, log = carry_out(request, worker, OptunaProposer())
+    advice, log = carry_out(request, worker, RecommendationPlanner(OptunaProposer()))
     interval = advice.expected_speedup_interval
     return Found(
         setting=Setting(advice.effective_batch_size, advice.learning_rate),
@@ -57,13 +56,14 @@ def request_for(
 
 
 def carry_out(
-    request: AdviceRequest, worker: ModelledWorker, proposer: Proposer
+    request: AdviceRequest, worker: ModelledWorker, planner: RecommendationPlanner
 ) -> tuple[Advice, Log]:
     """Search, and return the advice and what it rests on."""
-    planner = RecommendationPlanner(proposer)
     log: Log = ()
-    while not isinstance(step := planner.next_step(request, CPU, log), Advice):
-        if isinstance(step, Refusal):
-            raise SystemExit(f"{request.source.entry_path}: {step.message}")
-        log += (worker.measure(step),)
-    return step, log
+    while True:
+        plan = planner.plan(planner.read(request, (CPU,), log))
+        if isinstance(plan, Refusal):
+            raise SystemExit(f"{request.source.entry_path}: {plan.message}")
+        if isinstance(plan, Advice):
+            return plan, log
+        log += tuple(map(worker.measure, plan.commands))

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from bsadvise.model.advice import Advice
 from bsadvise.model.measurements import Log
 
-from advisor.ports.proposer import Proposer
+from advisor.planning.planner import RecommendationPlanner
 from benchmarks.regret_bench.found import Setting
 from benchmarks.regret_bench.modelled import ModelledWorker
 from benchmarks.regret_bench.ours import carry_out, request_for
 from benchmarks.regret_bench.replayed import ReplayedTrainer
 from benchmarks.regret_bench.surface import Surface
-from benchmarks.regret_bench.variants import SAMPLERS, Variant, ranked_as_in
+from benchmarks.regret_bench.variants import SAMPLERS, Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +58,19 @@ def replay(
 
 def search(surface: Surface, variant: Variant, cost: float, seed: int) -> Setting:
     """Return the planner's answer where trials may take ``cost`` of the oracle's times."""
-    with ranked_as_in(variant):
-        advice, _ = searched(surface, SAMPLERS[variant.sampler](), cost, seed)
+    planner = RecommendationPlanner(SAMPLERS[variant.sampler](), variant.tuning)
+    advice, _ = searched(surface, planner, cost, seed)
     return Setting(advice.effective_batch_size, advice.learning_rate)
 
 
 def searched(
-    surface: Surface, proposer: Proposer, cost: float | None, seed: int
+    surface: Surface, planner: RecommendationPlanner, cost: float | None, seed: int
 ) -> tuple[Advice, Log]:
     """Return the planner's advice for a workload, and what it rests on.
 
     Args:
         surface: The workload.
-        proposer: What proposes trials.
+        planner: What plans the search.
         cost: Seconds that trials may take, over the oracle's time; None for the default budget,
             of which all else takes its part too.
         seed: Of the search.
@@ -79,4 +79,4 @@ def searched(
     cost_s = None if cost is None else cost * surface.oracle_s
     worker = ModelledWorker(recording, ReplayedTrainer(surface), counts_overheads=cost is None)
     request = request_for(recording, surface.target_loss, cost_s, seed)
-    return carry_out(request, worker, proposer)
+    return carry_out(request, worker, planner)

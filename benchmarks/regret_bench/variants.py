@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from unittest.mock import patch
 
 import numpy as np
 
-from advisor.planning.trials import ranking
+from advisor.planning.tuning import RankingTuning, Tuning
 from advisor.ports.proposer import Point, Proposer, Study
 from advisor.search.optuna_proposer import OptunaProposer
 
@@ -46,17 +44,24 @@ class Variant:
 
     Attributes:
         sampler: Name of what proposes settings where structure has none to propose.
-        has_credit: Whether what is cooler is granted a lead over what is hotter.
+        penalises_noise: Whether a high ratio of learning rate to batch size counts against a trial.
     """
 
     sampler: str = "tpe"
-    has_credit: bool = True
+    penalises_noise: bool = True
 
     @property
     def title(self) -> str:
         """What the search is called in a table."""
-        parts = [_SAMPLERS_SAID[self.sampler], "" if self.has_credit else "no credit for coolness"]
+        parts = [_SAMPLERS_SAID[self.sampler], "" if self.penalises_noise else "no noise penalty"]
         return ", ".join(part for part in parts if part) or "as it is"
+
+    @property
+    def tuning(self) -> Tuning:
+        """What the planner is made with."""
+        if self.penalises_noise:
+            return Tuning()
+        return Tuning(ranking=RankingTuning(noise_penalty=0.0, most_noise_penalty=0.0))
 
 
 _SAMPLERS_SAID = {"tpe": "", "random": "random in place of TPE", "none": "no sampler"}
@@ -65,16 +70,5 @@ ALL = (
     Variant(),
     Variant(sampler="random"),
     Variant(sampler="none"),
-    Variant(has_credit=False),
+    Variant(penalises_noise=False),
 )
-
-
-def ranked_as_in(variant: Variant) -> AbstractContextManager[object]:
-    """Return a context in which trials are ranked as a variant says.
-
-    The credit is no option of the advisor's, and is not made one for a benchmark: its constants
-    are changed here, in the benchmark's process alone.
-    """
-    if variant.has_credit:
-        return nullcontext()
-    return patch.multiple(ranking, _CREDIT=0.0, _MOST_CREDIT=0.0)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bsadvise.model.advice import RefusalCode
+from bsadvise.model.commands import Command
 from bsadvise.model.device import Device
 from bsadvise.model.measurements import Failed, Log
 from bsadvise.model.recommendation import (
@@ -18,12 +20,12 @@ from bsadvise.model.recommendation import (
     State,
     StateChanged,
 )
-from bsadvise.model.request import AdviceRequest
 
 from advisor.application.cancellation import Cancellation, StopReason
 from advisor.domain.access import LOCAL_CALLER
 from advisor.domain.errors import NotFound, StoreUnavailable
-from advisor.planning.evidence.step import Step
+from advisor.planning.evidence.log_view import LogView
+from advisor.planning.evidence.step import Plan
 from tests.support.bench import LEASE_S, Bench, create, end_of, watch
 from tests.support.builders import a_fault
 from tests.support.fake_inventory import FakeInventory, make_gpu
@@ -140,10 +142,10 @@ async def test_a_refusal_ends_it_failed(bench: Bench) -> None:
 
 
 class _BrokenPlanner(ScriptedPlanner):
-    def next_step(self, request: AdviceRequest, device: Device, log: Log) -> Step:
-        if len(log) == 2:
+    def plan(self, view: LogView, running: Sequence[Command] = (), capacity: int = 1) -> Plan:
+        if len(view.log) == 2:
             raise ZeroDivisionError
-        return super().next_step(request, device, log)
+        return super().plan(view, running, capacity)
 
 
 async def test_a_defect_ends_it_failed_and_the_daemon_lives_on(bench: Bench) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from advisor.planning.trials import ranking
+from advisor.planning.tuning import Tuning
 from advisor.ports.proposer import Point, Study, TrialRecord
 from benchmarks import reference_start
 from benchmarks import replay as replay_command
@@ -36,7 +36,6 @@ from benchmarks.regret_bench.variants import (
     RandomProposer,
     SilentProposer,
     Variant,
-    ranked_as_in,
 )
 
 REFERENCE = Setting(16, 0.02)
@@ -231,12 +230,10 @@ class TestVariants:
     def test_a_silent_sampler_adds_nothing(self) -> None:
         assert SilentProposer().propose(STUDY) == STUDY.trials[0].point
 
-    def test_the_credit_is_left_out_for_as_long_as_the_context_lasts(self) -> None:
-        before = (ranking._CREDIT, ranking._MOST_CREDIT)
-        with ranked_as_in(Variant(has_credit=False)):
-            assert (ranking._CREDIT, ranking._MOST_CREDIT) == (0.0, 0.0)
-        assert before == (ranking._CREDIT, ranking._MOST_CREDIT)
-        assert min(before) > 0
+    def test_the_noise_penalty_is_left_out_of_its_variant_alone(self) -> None:
+        assert Variant().tuning == Tuning()
+        assert Variant().tuning.ranking.noise_penalty > 0
+        assert Variant(penalises_noise=False).tuning.ranking.noise_penalty == 0
 
     def test_every_variant_has_a_title_of_its_own(self) -> None:
         assert len({variant.title for variant in ALL}) == len(ALL)

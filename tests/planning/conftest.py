@@ -11,14 +11,15 @@ from bsadvise.model.device import Device
 from bsadvise.model.measurements import Log
 from bsadvise.model.request import AdviceRequest
 
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
+from advisor.planning.evidence.step import Commands
 from advisor.planning.planner import RecommendationPlanner
 from advisor.search.optuna_proposer import OptunaProposer
 from tests.support.builders import a_device, a_request
 from tests.support.simulated_device import SimulatedDevice
 
 Recommend = Callable[..., tuple[Advice | Refusal, Log]]
-Begin = Callable[..., Facts]
+Begin = Callable[..., LogView]
 
 
 @pytest.fixture
@@ -39,10 +40,11 @@ def recommend(planner: RecommendationPlanner) -> Recommend:
         request = request or a_request(memory_limit_bytes=simulated.limit_bytes)
         device = device or a_device()
         for _ in range(200):
-            step = planner.next_step(request, device, log)
-            if isinstance(step, Advice | Refusal):
-                return step, log
-            log = (*log, simulated.measure(step))
+            plan = planner.plan(planner.read(request, (device,), log))
+            if not isinstance(plan, Commands):
+                return plan, log
+            (command,) = plan.commands
+            log = (*log, simulated.measure(command))
         raise AssertionError("the plan does not end")
 
     return run
@@ -52,13 +54,13 @@ def recommend(planner: RecommendationPlanner) -> Recommend:
 def begin(planner: RecommendationPlanner) -> Begin:
     """Return a function that carries a recommendation through its trunk, up to its trials."""
 
-    def run(simulated: SimulatedDevice, **changes: object) -> Facts:
+    def run(simulated: SimulatedDevice, **changes: object) -> LogView:
         request = a_request(memory_limit_bytes=simulated.limit_bytes, **changes)
         log: Log = ()
         while not (log and isinstance(log[-1].command, Train)):
-            step = planner.next_step(request, a_device(), log)
-            assert not isinstance(step, Advice | Refusal)
-            log = (*log, simulated.measure(step))
-        return Facts(request, a_device(), log)
+            plan = planner.plan(planner.read(request, (a_device(),), log))
+            assert isinstance(plan, Commands)
+            log = (*log, *map(simulated.measure, plan.commands))
+        return planner.read(request, (a_device(),), log)
 
     return run

@@ -14,8 +14,8 @@ from bsadvise.model.measurements import Log, Measurement, OutOfMemory, TrainRun
 from bsadvise.model.request import AdviceRequest
 from bsadvise.model.task import OptimizerFamily
 
-from advisor.planning.evidence.log_view import Facts
-from advisor.planning.trials.trial_search import Branches
+from advisor.planning.evidence.log_view import LogView
+from advisor.planning.trials.trial_search import TrialSearch
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_profile, a_request, an_optimizer
 from tests.support.simulated_device import SimulatedDevice
@@ -40,15 +40,15 @@ class Searched:
     log: Log
     advice: Advice
 
-    def branches(self, length: int | None = None) -> Branches:
+    def search(self, length: int | None = None) -> TrialSearch:
         """Return the trials as they stood when the log was so long."""
-        return Branches(Facts(self.request, a_device(), self.log[:length]))
+        return TrialSearch(LogView(self.request, (a_device(),), self.log[:length]))
 
-    def trainings(self) -> Iterator[tuple[Branches, Train, Measurement]]:
+    def trainings(self) -> Iterator[tuple[TrialSearch, Train, Measurement]]:
         """Yield each training with the trials as they stood before it."""
         for index, entry in enumerate(self.log):
             if isinstance(entry.command, Train):
-                yield self.branches(index), entry.command, entry
+                yield self.search(index), entry.command, entry
 
 
 def _simulated(**changes: float) -> SimulatedDevice:
@@ -69,16 +69,16 @@ def _search(
     return Searched(request, log, advice)
 
 
-def _end_s(branches: Branches, command: Train) -> float:
+def _end_s(search: TrialSearch, command: Train) -> float:
     """Return the modelled seconds from fresh weights to the end of a stretch."""
     begun = command.first_sample // command.effective_batch_size
-    return (begun + command.step_count) * _step_time_s(branches, command)
+    return (begun + command.step_count) * _step_time_s(search, command)
 
 
-def _step_time_s(branches: Branches, command: Train) -> float:
-    split = branches.cost.split(command.effective_batch_size)
+def _step_time_s(search: TrialSearch, command: Train) -> float:
+    split = search.cost.split(command.effective_batch_size)
     assert split is not None
-    return branches.cost.step_time_s(split)
+    return search.cost.step_time_s(split)
 
 
 @pytest.mark.parametrize("budget_s", [60.0, PLENTY_S])
@@ -86,19 +86,19 @@ def test_no_trial_is_trained_for_much_longer_than_the_soonest_needed(
     recommend: Recommend, budget_s: float
 ) -> None:
     raced = 0
-    for branches, command, _ in _search(recommend, budget_s=budget_s).trainings():
-        soonest_s = branches.trials.soonest_s
+    for search, command, _ in _search(recommend, budget_s=budget_s).trainings():
+        soonest_s = search.trials.soonest_s
         if soonest_s is None or command.replicate or command.trial == 0:
             continue
         raced += 1
-        step_time_s = _step_time_s(branches, command)
-        assert _end_s(branches, command) <= 1.3 * soonest_s + step_time_s
+        step_time_s = _step_time_s(search, command)
+        assert _end_s(search, command) <= 1.3 * soonest_s + step_time_s
     assert raced > 2
 
 
 def test_a_trial_that_has_arrived_is_trained_no_further(recommend: Recommend) -> None:
-    for branches, command, _ in _search(recommend, budget_s=PLENTY_S).trainings():
-        arrived = {t.number for t in branches.trials.all if t.arrival_s is not None}
+    for search, command, _ in _search(recommend, budget_s=PLENTY_S).trainings():
+        arrived = {t.number for t in search.trials.all if t.arrival_s is not None}
         assert command.replicate or command.trial not in arrived
 
 
@@ -111,7 +111,7 @@ def test_no_stretch_is_asked_for_that_cannot_be_afforded(
 ) -> None:
     simulated = _simulated(wall_factor=wall_factor)
     searched = _search(recommend, simulated, budget_s=budget_s, target_loss=target_loss)
-    reserve_s = searched.branches().schedule.reserve_s
+    reserve_s = searched.search().schedule.reserve_s
     left_s = budget_s
     for entry in searched.log:
         left_s -= entry.wall_s
@@ -129,21 +129,21 @@ def test_a_stretch_is_shorter_only_where_the_budget_leaves_no_more(
     recommend: Recommend, budget_s: float
 ) -> None:
     cut = 0
-    for branches, command, _ in _search(recommend, budget_s=budget_s, target_loss=None).trainings():
+    for search, command, _ in _search(recommend, budget_s=budget_s, target_loss=None).trainings():
         if command.trial is None:
             continue
-        end_s, step_time_s = _end_s(branches, command), _step_time_s(branches, command)
+        end_s, step_time_s = _end_s(search, command), _step_time_s(search, command)
         whole_s = (
-            2 * branches.trials.all[command.trial].end_s
+            2 * search.trials.all[command.trial].end_s
             if command.start_checkpoint
-            else branches.schedule.first_stretch_s(step_time_s)
+            else search.schedule.first_stretch_s(step_time_s)
         )
-        whole_s = min(whole_s, branches.schedule.horizon_s)
+        whole_s = min(whole_s, search.schedule.horizon_s)
         if end_s + step_time_s < whole_s:
             cut += 1
             step_count = command.step_count + round((whole_s - end_s) / step_time_s)
             whole = replace(command, step_count=step_count)
-            assert not branches.schedule.is_affordable(whole)
+            assert not search.schedule.is_affordable(whole)
             assert whole_s / end_s < 2.1
     assert cut
 
@@ -152,12 +152,12 @@ def test_with_time_to_spare_the_leaders_and_the_reference_are_trained_again(
     recommend: Recommend,
 ) -> None:
     searched = _search(recommend, budget_s=PLENTY_S)
-    branches = searched.branches()
-    reference, best = branches.trials.reference, branches.ranking.best
+    search = searched.search()
+    reference, best = search.trials.reference, search.ranking.best
     assert reference is not None
     assert best is not None
     assert len(reference.replicates_s) == 2
-    again = [trial for trial in branches.trials.all if trial.replicates_s]
+    again = [trial for trial in search.trials.all if trial.replicates_s]
     assert best in again
     assert len(again) >= 3
     for trial in again:
@@ -165,24 +165,24 @@ def test_with_time_to_spare_the_leaders_and_the_reference_are_trained_again(
         own_s = (trial.arrival_s, *trial.replicates_s)
         assert len(set(own_s)) == len(own_s), "other weights take another time"
         assert trial.typical_arrival_s == pytest.approx(geometric_mean(own_s))
-    assert searched.advice.search.trial_count == len(branches.trials.all)
+    assert searched.advice.search.trial_count == len(search.trials.all)
 
 
 def test_replicates_come_in_order_each_from_fresh_weights(recommend: Recommend) -> None:
     numbers: dict[int | None, list[int]] = {}
-    for branches, command, _ in _search(recommend, budget_s=PLENTY_S).trainings():
+    for search, command, _ in _search(recommend, budget_s=PLENTY_S).trainings():
         if not command.replicate:
             continue
         numbers.setdefault(command.trial, []).append(command.replicate)
-        best, trial = branches.ranking.best, branches.trials.all[command.trial or 0]
+        best, trial = search.ranking.best, search.trials.all[command.trial or 0]
         assert best is not None
         assert trial.arrival_s is not None
-        contenders = branches.ranking.luck.contenders(branches.trials.all)
+        contenders = search.ranking.luck.contenders(search.trials.all)
         assert trial in contenders or trial.number == 0
         assert (command.first_sample, command.start_checkpoint) == (0, None)
         assert command.save_checkpoint is None
         assert command.learning_rate == trial.learning_rate
-        assert _end_s(branches, command) >= trial.arrival_s
+        assert _end_s(search, command) >= trial.arrival_s
     assert all(found == list(range(1, len(found) + 1)) for found in numbers.values())
     assert 2 <= max(map(len, numbers.values())) <= 4
 
@@ -205,7 +205,7 @@ def test_a_replicate_that_fails_counts_as_one_that_never_arrives(recommend: Reco
 
     simulated.measure = measure_failing  # type: ignore[method-assign] # a fault
     searched = _search(recommend, simulated, budget_s=PLENTY_S, max_trials=4)
-    again = [trial for trial in searched.branches().trials.all if trial.replicates_s]
+    again = [trial for trial in searched.search().trials.all if trial.replicates_s]
     assert again
     for trial in again:
         assert trial.is_sound
@@ -221,8 +221,8 @@ def test_without_a_target_nothing_is_replicated(recommend: Recommend) -> None:
 
 
 def test_the_reference_is_followed_to_the_target_where_there_is_time(recommend: Recommend) -> None:
-    branches = _search(recommend, budget_s=PLENTY_S).branches()
-    reference, soonest_s = branches.trials.reference, branches.trials.soonest_s
+    search = _search(recommend, budget_s=PLENTY_S).search()
+    reference, soonest_s = search.trials.reference, search.trials.soonest_s
     assert reference is not None
     assert reference.arrival_s is not None
     assert soonest_s is not None
@@ -234,9 +234,9 @@ def test_the_dearer_looks_are_the_fewer_are_taken(recommend: Recommend) -> None:
     for look_s in (0.001, 0.05, 0.2, 2.0):
         searched = _search(recommend, _simulated(look_s=look_s), max_trials=2)
         trainings = list(searched.trainings())
-        for branches, command, _ in trainings:
+        for search, command, _ in trainings:
             marks = command.evaluation_steps
-            stretch_s = command.step_count * _step_time_s(branches, command)
+            stretch_s = command.step_count * _step_time_s(search, command)
             assert len(marks) <= 2 or look_s * len(marks) <= 0.15 * stretch_s
         counts.append(len(trainings[0][1].evaluation_steps))
     assert counts == sorted(counts, reverse=True)
@@ -254,9 +254,9 @@ def test_a_first_stretch_holds_a_few_steps_of_the_reference(
 
 
 def test_no_trial_is_trained_beyond_the_horizon(recommend: Recommend) -> None:
-    for branches, command, _ in _search(recommend, target_loss=None).trainings():
-        most_s = branches.schedule.horizon_s + _step_time_s(branches, command)
-        assert _end_s(branches, command) <= most_s
+    for search, command, _ in _search(recommend, target_loss=None).trainings():
+        most_s = search.schedule.horizon_s + _step_time_s(search, command)
+        assert _end_s(search, command) <= most_s
 
 
 @pytest.mark.parametrize("target_loss", [None, TARGET])

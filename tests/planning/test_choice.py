@@ -10,8 +10,8 @@ from bsadvise.model.advice import Evidence
 from bsadvise.model.request import Objective
 
 from advisor.planning.answer.choice import Chooser
-from advisor.planning.evidence.log_view import Facts
-from advisor.planning.trials.trial_search import Branches
+from advisor.planning.evidence.log_view import LogView
+from advisor.planning.trials.trial_search import TrialSearch
 from advisor.planning.trials.trials import Trial
 from tests.planning.conftest import Begin
 from tests.support.given_trials import GivenTrials, Loss, a_trial, power_law
@@ -22,7 +22,7 @@ END_S = 8.0
 
 
 @dataclass(frozen=True)
-class GivenBranches(Branches):
+class GivenSearch(TrialSearch):
     """A search whose trials no log tells of.
 
     Attributes:
@@ -34,7 +34,7 @@ class GivenBranches(Branches):
     @cached_property
     def trials(self) -> GivenTrials:
         """What was given."""
-        return GivenTrials(self.facts, self.given)
+        return GivenTrials(self.view, self.given)
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class GivenChooser(Chooser):
     given: tuple[Trial, ...] = ()
 
     @cached_property
-    def branches(self) -> GivenBranches:
+    def search(self) -> GivenSearch:
         """The search that was given."""
-        return GivenBranches(self.facts, self.given)
+        return GivenSearch(self.view, self.given)
 
 
 def _settling(time_s: float) -> float:
@@ -59,20 +59,20 @@ def _settling(time_s: float) -> float:
 
 
 @pytest.fixture
-def facts(begin: Begin) -> Facts:
+def view(begin: Begin) -> LogView:
     """The log of a recommendation up to its first trial."""
     return begin(SimulatedDevice())
 
 
 @pytest.fixture
-def facts_with_target(begin: Begin) -> Facts:
+def view_with_target(begin: Begin) -> LogView:
     """The same for a request that names a target."""
     return begin(SimulatedDevice(), target_loss=TARGET)
 
 
-def _chosen(facts: Facts, *trials: Trial) -> int:
+def _chosen(view: LogView, *trials: Trial) -> int:
     """Return the number of the trial that is chosen."""
-    choice = GivenChooser(facts, trials).choose()
+    choice = GivenChooser(view, trials).choice
     assert choice is not None
     assert choice.trial is not None
     assert choice.evidence is Evidence.MEASURED
@@ -88,7 +88,7 @@ def _arriving(number: int, arrival_s: float, **setting: float) -> Trial:
 
 
 def test_of_trials_that_arrived_about_as_soon_the_middle_is_chosen(
-    facts_with_target: Facts,
+    view_with_target: LogView,
 ) -> None:
     trials = [
         _arriving(0, 16.0, lr_multiplier=0.25),
@@ -97,29 +97,29 @@ def test_of_trials_that_arrived_about_as_soon_the_middle_is_chosen(
         _arriving(3, 3.9, lr_multiplier=4.0),
         _arriving(4, 12.0, lr_multiplier=8.0),
     ]
-    assert _chosen(facts_with_target, *trials) == 2
+    assert _chosen(view_with_target, *trials) == 2
 
 
 def test_one_that_arrived_clearly_sooner_is_chosen_though_it_lies_at_an_end(
-    facts_with_target: Facts,
+    view_with_target: LogView,
 ) -> None:
     trials = [_arriving(n, 4.0, lr_multiplier=2.0**n) for n in range(4)]
-    assert _chosen(facts_with_target, *trials, _arriving(4, 2.0, lr_multiplier=16.0)) == 4
+    assert _chosen(view_with_target, *trials, _arriving(4, 2.0, lr_multiplier=16.0)) == 4
 
 
-def test_what_other_weights_took_counts(facts_with_target: Facts) -> None:
+def test_what_other_weights_took_counts(view_with_target: LogView) -> None:
     lucky = replace(_arriving(1, 3.0), replicates_s=(9.0, 9.0))
     steady = replace(_arriving(2, 4.0, lr_multiplier=2.0), replicates_s=(4.0, 4.0))
-    assert _chosen(facts_with_target, _arriving(0, 16.0), lucky, steady) == 2
+    assert _chosen(view_with_target, _arriving(0, 16.0), lucky, steady) == 2
 
 
-def test_one_that_did_not_arrive_is_not_chosen_where_others_did(facts_with_target: Facts) -> None:
+def test_one_that_did_not_arrive_is_not_chosen_where_others_did(view_with_target: LogView) -> None:
     stuck = [a_trial(n, power_law(0.01), end_s=4.4, target_loss=TARGET) for n in (2, 3, 4)]
-    assert _chosen(facts_with_target, _arriving(0, 16.0), _arriving(1, 4.0), *stuck) == 1
+    assert _chosen(view_with_target, _arriving(0, 16.0), _arriving(1, 4.0), *stuck) == 1
 
 
 def test_short_of_the_target_the_middle_of_the_most_promising_is_chosen(
-    facts_with_target: Facts,
+    view_with_target: LogView,
 ) -> None:
     trials = [
         a_trial(0, power_law(scale=8.0), end_s=END_S, target_loss=TARGET),
@@ -129,10 +129,10 @@ def test_short_of_the_target_the_middle_of_the_most_promising_is_chosen(
         ),
     ]
     assert not any(trial.arrival_s for trial in trials)
-    assert _chosen(facts_with_target, *trials) == 2
+    assert _chosen(view_with_target, *trials) == 2
 
 
-def test_without_a_target_it_is_the_middle_too_while_the_reference_falls(facts: Facts) -> None:
+def test_without_a_target_it_is_the_middle_too_while_the_reference_falls(view: LogView) -> None:
     trials = [
         a_trial(0, power_law(scale=8.0)),
         *(
@@ -141,11 +141,11 @@ def test_without_a_target_it_is_the_middle_too_while_the_reference_falls(facts: 
         ),
         a_trial(4, power_law(scale=6.0), lr_multiplier=0.5),
     ]
-    assert _chosen(facts, *trials) == 3
+    assert _chosen(view, *trials) == 3
 
 
 def test_where_the_reference_has_settled_the_largest_of_the_soonest_is_chosen(
-    facts: Facts,
+    view: LogView,
 ) -> None:
     trials = [
         a_trial(0, _settling),
@@ -153,32 +153,32 @@ def test_where_the_reference_has_settled_the_largest_of_the_soonest_is_chosen(
         a_trial(2, lambda time_s: _settling(1.98 * time_s), batch_size=64),
         a_trial(3, lambda time_s: _settling(1.2 * time_s), batch_size=256),
     ]
-    assert _chosen(facts, *trials) == 2
+    assert _chosen(view, *trials) == 2
 
 
 def test_where_the_reference_has_settled_nothing_is_chosen_that_is_expected_to_be_slower(
-    facts: Facts,
+    view: LogView,
 ) -> None:
     def a_little_sooner(time_s: float) -> float:
         return _settling(1.15 * time_s)
 
     reference = a_trial(0, _settling)
-    assert _chosen(facts, reference, a_trial(1, a_little_sooner, lr_multiplier=0.9)) == 1
-    assert _chosen(facts, reference, a_trial(1, a_little_sooner, lr_multiplier=4.0)) == 0
+    assert _chosen(view, reference, a_trial(1, a_little_sooner, lr_multiplier=0.9)) == 1
+    assert _chosen(view, reference, a_trial(1, a_little_sooner, lr_multiplier=4.0)) == 0
 
 
-def test_a_reference_that_has_hardly_begun_to_learn_has_not_settled(facts: Facts) -> None:
+def test_a_reference_that_has_hardly_begun_to_learn_has_not_settled(view: LogView) -> None:
     trials = [
         a_trial(0, lambda time_s: 2.3 - 1e-4 * time_s),
         a_trial(1, power_law(), lr_multiplier=4.0),
     ]
-    chooser = GivenChooser(facts, tuple(trials))
-    assert _chosen(facts, *trials) == 1
+    chooser = GivenChooser(view, tuple(trials))
+    assert _chosen(view, *trials) == 1
     assert chooser.target_loss == chooser.nearly(trials[1].curve.best_loss)
 
 
 def test_short_of_a_target_it_does_not_matter_whether_the_reference_has_settled(
-    facts_with_target: Facts,
+    view_with_target: LogView,
 ) -> None:
     trials = [
         a_trial(0, _settling),
@@ -186,38 +186,38 @@ def test_short_of_a_target_it_does_not_matter_whether_the_reference_has_settled(
         a_trial(2, power_law(scale=1.9)),
     ]
     assert not any(trial.arrival_s for trial in trials)
-    assert _chosen(facts_with_target, *trials) == 2
+    assert _chosen(view_with_target, *trials) == 2
 
 
 def test_a_setting_that_looks_slower_than_the_reference_is_not_chosen_for_its_place(
-    facts_with_target: Facts,
+    view_with_target: LogView,
 ) -> None:
     trials = [
         _arriving(0, 4.0, lr_multiplier=1.0),
         _arriving(1, 4.1, lr_multiplier=2.0),
         _arriving(2, 4.2, lr_multiplier=4.0),
     ]
-    assert _chosen(facts_with_target, *trials) == 0
+    assert _chosen(view_with_target, *trials) == 0
 
 
-def test_a_trial_that_diverged_is_never_chosen(facts: Facts) -> None:
+def test_a_trial_that_diverged_is_never_chosen(view: LogView) -> None:
     sound = a_trial(0, power_law())
     broken = a_trial(1, power_law(scale=0.1), diverged=True)
-    assert _chosen(facts, sound, broken) == 0
-    alone = GivenChooser(facts, (broken,)).choose()
+    assert _chosen(view, sound, broken) == 0
+    alone = GivenChooser(view, (broken,)).choice
     assert alone is not None
     assert alone.evidence is Evidence.RULE
 
 
-def test_the_fewest_samples_are_counted_to_the_target(facts_with_target: Facts) -> None:
-    request = replace(facts_with_target.request, objective=Objective.SAMPLES)
+def test_the_fewest_samples_are_counted_to_the_target(view_with_target: LogView) -> None:
+    request = replace(view_with_target.request, objective=Objective.SAMPLES)
     trials = [
         _arriving(0, 16.0),
         _arriving(1, 4.0, batch_size=512),
         _arriving(2, 5.0, batch_size=8),
     ]
-    assert _chosen(facts_with_target, *trials) == 1
-    assert _chosen(replace(facts_with_target, request=request), *trials) == 2
+    assert _chosen(view_with_target, *trials) == 1
+    assert _chosen(replace(view_with_target, request=request), *trials) == 2
 
 
 @pytest.mark.parametrize(
@@ -226,10 +226,10 @@ def test_the_fewest_samples_are_counted_to_the_target(facts_with_target: Facts) 
 def test_at_a_fixed_price_the_cost_is_chosen_as_the_time_is(
     begin: Begin, objective: Objective, chosen: int
 ) -> None:
-    facts = begin(SimulatedDevice(), objective=objective, target_loss=TARGET, device_hour_price=3.6)
+    view = begin(SimulatedDevice(), objective=objective, target_loss=TARGET, device_hour_price=3.6)
     trials = [
         _arriving(0, 16.0),
         _arriving(1, 4.0, batch_size=256),
         _arriving(2, 6.0, batch_size=8),
     ]
-    assert _chosen(facts, *trials) == chosen
+    assert _chosen(view, *trials) == chosen

@@ -16,7 +16,7 @@ from advisor.planning.answer.batch_caveats import about_batch
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.answer.gradients import batch_schedule, clip_gradient_norm, norms_of_reference
 from advisor.planning.answer.related_hyperparameters import companions, rules_of_thumb, warmup_steps
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_profile, a_request, an_optimizer
@@ -29,15 +29,15 @@ SGD = OptimizerProfile(optimizer_name="SGD", family=OptimizerFamily.SGD, momentu
 class Told:
     """A log and what can be asked of it. The reference is batch 32 at rate 0.01."""
 
-    facts: Facts
+    view: LogView
 
     @property
     def chooser(self) -> Chooser:
-        return Chooser(self.facts)
+        return Chooser(self.view)
 
     def companions(self, batch_size: int, rate: float, evidence: Evidence) -> dict[str, Companion]:
         choice = a_choice(batch_size, rate, evidence)
-        return {one.name: one for one in companions(self.facts, self.chooser, choice)}
+        return {one.name: one for one in companions(self.view, self.chooser, choice)}
 
 
 Tell = Callable[..., Told]
@@ -63,7 +63,7 @@ def tell(recommend: Recommend) -> Tell:
         simulated = a_device_that_trains(optimizer or an_optimizer(), device, **profile)
         request = request or a_request(memory_limit_bytes=simulated.limit_bytes, max_trials=0)
         _, log = recommend(simulated, request)
-        return Told(Facts(request, a_device(), log))
+        return Told(LogView(request, (a_device(),), log))
 
     return run
 
@@ -167,21 +167,21 @@ def test_warm_up_follows_the_rule_only_where_nothing_was_trained(
     steps_per_epoch: int | None,
     steps: int | None,
 ) -> None:
-    facts = tell(optimizer).facts
-    assert warmup_steps(facts, a_choice(128, rate), steps_per_epoch) == steps
+    view = tell(optimizer).view
+    assert warmup_steps(view, a_choice(128, rate), steps_per_epoch) == steps
     trained = a_choice(128, rate, Evidence.MEASURED)
-    assert warmup_steps(facts, trained, steps_per_epoch) == 0
+    assert warmup_steps(view, trained, steps_per_epoch) == 0
 
 
 def test_gradients_are_clipped_where_their_norms_were(tell: Tell) -> None:
     told = tell(SGD)
-    norms, noise = norms_of_reference(told.facts), told.chooser.batches.noise_scale
+    norms, noise = norms_of_reference(told.view), told.chooser.batches.noise_scale
     assert norms is not None
     assert noise is not None
     assert norms.effective_batch_size == 32
     assert norms.median <= norms.percentile_90
     clips = {
-        size: clip_gradient_norm(told.facts, told.chooser, a_choice(size, 0.01))
+        size: clip_gradient_norm(told.view, told.chooser, a_choice(size, 0.01))
         for size in (8, 32, 128)
     }
     assert clips[32] == pytest.approx(norms.percentile_90, rel=0.05)
@@ -192,11 +192,11 @@ def test_gradients_are_clipped_where_their_norms_were(tell: Tell) -> None:
 
 
 def test_what_is_usual_at_first_is_not_clipped_because_norms_shrink(tell: Tell) -> None:
-    facts = tell(SGD).facts
+    view = tell(SGD).view
     early, late = tuple(1.0 + 0.01 * step for step in range(30)), (0.01,) * 60
-    log = [_with_raw_norms(entry, early) for entry in facts.log]
+    log = [_with_raw_norms(entry, early) for entry in view.log]
     (later,) = (entry for entry in (_with_raw_norms(e, late) for e in log) if entry not in log)
-    norms = norms_of_reference(replace(facts, log=(*log, later)))
+    norms = norms_of_reference(replace(view, log=(*log, later)))
     assert norms is not None
     assert norms.step_count == len(early) + len(late)
     assert norms.median == 0.01
@@ -206,10 +206,10 @@ def test_what_is_usual_at_first_is_not_clipped_because_norms_shrink(tell: Tell) 
 def test_logs_from_before_norms_were_kept_give_no_clipping(tell: Tell) -> None:
     told = tell(SGD)
     older = Told(
-        replace(told.facts, log=tuple(_with_raw_norms(entry, ()) for entry in told.facts.log))
+        replace(told.view, log=tuple(_with_raw_norms(entry, ()) for entry in told.view.log))
     )
-    assert norms_of_reference(older.facts) is None
-    assert clip_gradient_norm(older.facts, older.chooser, a_choice(32, 0.01)) is None
+    assert norms_of_reference(older.view) is None
+    assert clip_gradient_norm(older.view, older.chooser, a_choice(32, 0.01)) is None
 
 
 def _with_raw_norms(entry: Measurement, raw_norms: tuple[float, ...]) -> Measurement:
@@ -226,17 +226,17 @@ def test_a_schedule_comes_of_noise_that_grows_from_stretch_to_stretch(
     simulated = a_device_that_trains(SGD)
     request = a_request(memory_limit_bytes=simulated.limit_bytes, budget_s=120)
     _, log = recommend(simulated, request)
-    facts = Facts(request, a_device(), _with_noise(log, [2.0, 4_000.0]))
+    view = LogView(request, (a_device(),), _with_noise(log, [2.0, 4_000.0]))
     choice = a_choice(128, 0.02, Evidence.MEASURED)
-    stages = batch_schedule(facts, Chooser(facts), choice)
+    stages = batch_schedule(view, Chooser(view), choice)
     sizes = [stage.effective_batch_size for stage in stages]
     assert len(sizes) > 1
     assert sizes == sorted(sizes)
-    flat = Facts(request, a_device(), _with_noise(log, [60.0, 60.0]))
+    flat = LogView(request, (a_device(),), _with_noise(log, [60.0, 60.0]))
     assert batch_schedule(flat, Chooser(flat), choice) == ()
     by_rule = replace(choice, evidence=Evidence.RULE)
-    assert batch_schedule(facts, Chooser(facts), by_rule) == ()
-    fixed = replace(facts, request=replace(request, effective_batch_size=128))
+    assert batch_schedule(view, Chooser(view), by_rule) == ()
+    fixed = replace(view, request=replace(request, effective_batch_size=128))
     assert batch_schedule(fixed, Chooser(fixed), choice) == ()
 
 
@@ -268,7 +268,7 @@ def test_batch_norm_over_many_samples_is_told_of(tell: Tell, micro: int, words: 
     told = tell(SGD, batch_norm_layer_count=3)
     said = [
         text
-        for text in about_batch(told.facts, a_choice(micro, 0.01), told.chooser)
+        for text in about_batch(told.view, a_choice(micro, 0.01), told.chooser)
         if "1705.08741" in text
     ]
     assert len(said) == words
@@ -287,18 +287,16 @@ def test_a_batch_asked_for_that_must_accumulate_is_judged(
     device = {"gradient_noise": noise, "fixed_time_s": fixed_time_s}
     told = tell(SGD, request, device)
     choice = a_choice(2048, 0.01, micro=512)
-    (said,) = about_batch(told.facts, choice, told.chooser)
+    (said,) = about_batch(told.view, choice, told.chooser)
     assert "2,048" in said
     assert "4 parts" in said
     assert words in said
-    free = replace(told.facts, request=replace(request, effective_batch_size=None))
+    free = replace(told.view, request=replace(request, effective_batch_size=None))
     assert list(about_batch(free, choice, Chooser(free))) == []
 
 
 def test_no_rule_of_thumb_is_larger_than_the_data(tell: Tell) -> None:
-    sizes = [
-        rule.effective_batch_size for rule in rules_of_thumb(tell(SGD, dataset_size=400).facts)
-    ]
+    sizes = [rule.effective_batch_size for rule in rules_of_thumb(tell(SGD, dataset_size=400).view)]
     assert sizes == [32, 256, 1]
 
 

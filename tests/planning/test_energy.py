@@ -12,7 +12,7 @@ from bsadvise.model.request import Objective
 from bsadvise.model.task import OptimizerFamily, OptimizerProfile
 
 from advisor.planning.answer.choice import Chooser
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.energy import (
     about_energy,
@@ -71,8 +71,8 @@ def test_the_trial_of_the_least_energy_is_chosen(recommend: Recommend) -> None:
         budget_s=120,
     )
     _, log = recommend(simulated, request)
-    chooser = Chooser(Facts(request, a_device(), log))
-    choice = chooser.choose()
+    chooser = Chooser(LogView(request, (a_device(),), log))
+    choice = chooser.choice
     assert choice is not None
     assert choice.trial is not None
     spent_j = {}
@@ -92,7 +92,7 @@ def test_a_trial_without_rivals_is_said_to_have_none(recommend: Recommend) -> No
     simulated = _simulated(_hungry)
     request = a_request(memory_limit_bytes=simulated.limit_bytes, objective=Objective.ENERGY)
     answer, log = recommend(simulated, request)
-    chooser = Chooser(Facts(request, a_device(), log))
+    chooser = Chooser(LogView(request, (a_device(),), log))
     reached = [t for t in chooser.sound if chooser.time_to_target_s(t) is not None]
     assert isinstance(answer, Advice)
     told = any("none to compare its energy" in caveat for caveat in answer.caveats)
@@ -115,8 +115,8 @@ def test_caveats_say_how_far_it_is_the_least_energy(
     simulated = _simulated(_hungry)
     log = tuple(simulated.measure(_timing(size)) for size in sizes)
     for objective in (Objective.ENERGY, Objective.TIME):
-        facts = Facts(a_request(objective=objective), a_device(), log)
-        caveats = list(about_energy(facts, reached_count=reached_count))
+        view = LogView(a_request(objective=objective), (a_device(),), log)
+        caveats = list(about_energy(view, reached_count=reached_count))
         if words and objective is Objective.ENERGY:
             (caveat,) = caveats
             assert words in caveat
@@ -158,8 +158,8 @@ def test_an_answer_tells_power_energy_and_cost(recommend: Recommend, world_size:
 
 
 def test_a_price_of_nothing_costs_nothing() -> None:
-    facts = Facts(a_request(device_hour_price=0.0), a_device(), ())
-    assert training_cost(facts, Split(8, 1, 2), 60.0) == 0.0
+    view = LogView(a_request(device_hour_price=0.0), (a_device(),), ())
+    assert training_cost(view, Split(8, 1, 2), 60.0) == 0.0
 
 
 def test_power_is_that_of_the_micro_batch_of_steps_that_were_timed() -> None:
@@ -167,12 +167,12 @@ def test_power_is_that_of_the_micro_batch_of_steps_that_were_timed() -> None:
 
     log = tuple(simulated.measure(_timing(size)) for size in (8, 32))
     failed = a_measurement(_timing(64), OutOfMemory(message="none left"))
-    facts = Facts(a_request(), a_device(), (*log, failed))
-    assert step_power_w(facts, Split(16, 4, 1)) == pytest.approx(_hungry(16))
-    assert step_power_w(facts, Split(1, 1, 1)) == pytest.approx(_hungry(8))
-    assert step_power_w(facts, Split(128, 1, 1)) == pytest.approx(_hungry(32))
-    assert energy_j(facts, Split(32, 1, 2), 10.0) == pytest.approx(20.0 * _hungry(32))
-    assert step_power_w(Facts(a_request(), a_device(), ()), Split(8, 1, 1)) is None
+    view = LogView(a_request(), (a_device(),), (*log, failed))
+    assert step_power_w(view, Split(16, 4, 1)) == pytest.approx(_hungry(16))
+    assert step_power_w(view, Split(1, 1, 1)) == pytest.approx(_hungry(8))
+    assert step_power_w(view, Split(128, 1, 1)) == pytest.approx(_hungry(32))
+    assert energy_j(view, Split(32, 1, 2), 10.0) == pytest.approx(20.0 * _hungry(32))
+    assert step_power_w(LogView(a_request(), (a_device(),), ()), Split(8, 1, 1)) is None
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.planning.data.epoch import about_drop_last, drop_last, steps_per_epoch
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
 from tests.support.builders import a_device, a_request, an_inspection
 
 
-def facts_of(size: int | None, *, batch_norm_layers: int = 0) -> Facts:
+def view_of(size: int | None, *, batch_norm_layers: int = 0) -> LogView:
     inspection = an_inspection(dataset_size=size, batch_norm_layer_count=batch_norm_layers)
-    return Facts(a_request(), a_device(), (inspection,))
+    return LogView(a_request(), (a_device(),), (inspection,))
 
 
 def plain(batch_size: int) -> Split:
@@ -45,24 +45,24 @@ def plain(batch_size: int) -> Split:
 def test_only_a_small_last_batch_is_dropped(
     size: int, split: Split, layers: int, *, dropped: bool, steps: int
 ) -> None:
-    facts = facts_of(size, batch_norm_layers=layers)
-    assert drop_last(facts, split) is dropped
-    assert steps_per_epoch(facts, split) == steps
-    assert len(list(about_drop_last(facts, split))) == dropped
+    view = view_of(size, batch_norm_layers=layers)
+    assert drop_last(view, split) is dropped
+    assert steps_per_epoch(view, split) == steps
+    assert len(list(about_drop_last(view, split))) == dropped
 
 
 def test_the_reason_is_given() -> None:
-    (lone,) = about_drop_last(facts_of(10_001, batch_norm_layers=3), plain(100))
+    (lone,) = about_drop_last(view_of(10_001, batch_norm_layers=3), plain(100))
     assert "1 sample(s), on which batch normalisation cannot train" in lone
-    (light,) = about_drop_last(facts_of(1010), plain(100))
+    (light,) = about_drop_last(view_of(1010), plain(100))
     assert "10 sample(s), which would weigh as much as one of 100" in light
 
 
 def test_a_stream_has_no_end_to_speak_of() -> None:
-    facts = facts_of(None, batch_norm_layers=1)
-    assert drop_last(facts, plain(100)) is None
-    assert steps_per_epoch(facts, plain(100)) is None
-    assert not list(about_drop_last(facts, plain(100)))
+    view = view_of(None, batch_norm_layers=1)
+    assert drop_last(view, plain(100)) is None
+    assert steps_per_epoch(view, plain(100)) is None
+    assert not list(about_drop_last(view, plain(100)))
 
 
 @given(
@@ -71,13 +71,13 @@ def test_a_stream_has_no_end_to_speak_of() -> None:
     layers=st.integers(0, 1),
 )
 def test_the_steps_are_those_that_such_a_loader_makes(size: int, split: Split, layers: int) -> None:
-    facts = facts_of(size, batch_norm_layers=layers)
+    view = view_of(size, batch_norm_layers=layers)
     indices = range(math.ceil(size / split.world_size))
     micro = [indices[i : i + split.micro_batch_size] for i in indices[:: split.micro_batch_size]]
-    if drop_last(facts, split) and len(micro[-1]) < split.micro_batch_size:
+    if drop_last(view, split) and len(micro[-1]) < split.micro_batch_size:
         micro.pop()
-    steps = steps_per_epoch(facts, split)
+    steps = steps_per_epoch(view, split)
     assert steps == math.ceil(len(micro) / split.accumulation_steps)
     assert steps >= 1
     if layers and split.micro_batch_size > 1 and len(indices) >= split.micro_batch_size:
-        assert drop_last(facts, split) or len(micro[-1]) > 1 or steps == 1
+        assert drop_last(view, split) or len(micro[-1]) > 1 or steps == 1

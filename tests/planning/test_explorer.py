@@ -11,11 +11,11 @@ import pytest
 from bsadvise.model.commands import TrialOrigin
 from bsadvise.model.task import OptimizerFamily
 
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.range_test import suggested_rate
-from advisor.planning.trials.rung_schedule import Schedule
-from advisor.planning.trials.suggest import Explorer
+from advisor.planning.trials.rung_schedule import RungSchedule
+from advisor.planning.trials.suggest import Suggester
 from advisor.planning.trials.trials import Trial
 from advisor.ports.proposer import Point, Proposer, Study
 from tests.planning.conftest import Begin
@@ -51,7 +51,7 @@ class Search:
     """A search whose trials follow a formula.
 
     Attributes:
-        facts: The log before it.
+        view: The log before it.
         slowness: How many times as long a setting needs as the best that there could be.
         end_s: How far every trial is trained.
         proposer: Asked when structure has nothing more to say.
@@ -59,7 +59,7 @@ class Search:
         origins: Why each but the reference was tried.
     """
 
-    facts: Facts
+    view: LogView
     slowness: Slowness
     end_s: float = 1.0
     proposer: CornerProposer = field(default_factory=CornerProposer)
@@ -70,8 +70,8 @@ class Search:
         self.add(Point(effective_batch_size=32, lr_multiplier=1.0))
 
     @property
-    def explorer(self) -> Explorer:
-        return Explorer(ranking_of(*self.trials, facts=self.facts), BatchSizes(self.facts))
+    def explorer(self) -> Suggester:
+        return Suggester(ranking_of(*self.trials, view=self.view), BatchSizes(self.view))
 
     @property
     def points(self) -> list[Point]:
@@ -79,7 +79,7 @@ class Search:
 
     def add(self, point: Point) -> None:
         slowness = self.slowness(point)
-        rate = ranking_of(facts=self.facts).trials.learning_rate(point)
+        rate = ranking_of(view=self.view).trials.learning_rate(point)
         self.trials.append(
             a_trial(
                 len(self.trials),
@@ -135,19 +135,19 @@ def a_simulated(**changes: Any) -> SimulatedDevice:
 
 
 @pytest.fixture
-def facts(begin: Begin) -> Facts:
+def view(begin: Begin) -> LogView:
     """The log of a recommendation up to its first trial."""
     return begin(a_simulated())
 
 
 @pytest.fixture
-def facts_without_rate(begin: Begin) -> Facts:
+def view_without_rate(begin: Begin) -> LogView:
     """The same where the user names no learning rate."""
     return begin(a_simulated(learning_rate=None))
 
 
-def test_what_promises_most_is_hotter_than_the_reference_and_never_by_far(facts: Facts) -> None:
-    search = Search(facts, bowl(64, 2.0))
+def test_what_promises_most_is_hotter_than_the_reference_and_never_by_far(view: LogView) -> None:
+    search = Search(view, bowl(64, 2.0))
     search.promise()
     hottest = 1.0
     for point in search.points[1:]:
@@ -159,38 +159,38 @@ def test_what_promises_most_is_hotter_than_the_reference_and_never_by_far(facts:
 
 
 @pytest.mark.parametrize(("size", "multiplier"), [(64, 4.0), (128, 1.0), (32, 8.0)])
-def test_what_promises_most_comes_near_the_best(facts: Facts, size: int, multiplier: float) -> None:
+def test_the_suggestion_comes_near_the_best(view: LogView, size: int, multiplier: float) -> None:
     slowness = bowl(size, multiplier)
-    search = Search(facts, slowness)
+    search = Search(view, slowness)
     search.promise()
     assert min(map(slowness, search.points)) < max(2.0, 0.5 * slowness(search.points[0]))
 
 
-def test_while_nothing_trains_well_rates_fall_by_large_steps(facts: Facts) -> None:
+def test_while_nothing_trains_well_rates_fall_by_large_steps(view: LogView) -> None:
     broken = [
         replace(a_trial(n, power_law(), lr_multiplier=1.0 / 8**n, diverged=True), number=n)
         for n in range(3)
     ]
-    explorer = Explorer(ranking_of(*broken, facts=facts), BatchSizes(facts))
+    explorer = Suggester(ranking_of(*broken, view=view), BatchSizes(view))
     point = explorer.promising_point()
     assert point is not None
     assert point.effective_batch_size == 32
     assert point.lr_multiplier == pytest.approx(1 / 8**3)
     endless = [a_trial(n, power_law(), lr_multiplier=1.0 / 8**n, diverged=True) for n in range(6)]
-    explorer = Explorer(ranking_of(*endless, facts=facts), BatchSizes(facts))
+    explorer = Suggester(ranking_of(*endless, view=view), BatchSizes(view))
     assert explorer.promising_point() is None, "it is not the rate that is at fault"
 
 
 @pytest.mark.parametrize(("size", "multiplier"), [(64, 4.0), (32, 1.0), (256, 0.3)])
 def test_the_sampler_is_asked_when_all_beside_the_best_was_tried(
-    facts: Facts, size: int, multiplier: float
+    view: LogView, size: int, multiplier: float
 ) -> None:
-    search = Search(facts, bowl(size, multiplier))
+    search = Search(view, bowl(size, multiplier))
     search.run()
     first = search.origins.index(TrialOrigin.SAMPLER)
     assert set(search.origins[first:]) == {TrialOrigin.SAMPLER}
     tried = search.points[: first + 1]
-    best = ranking_of(*search.trials[: first + 1], facts=facts).best
+    best = ranking_of(*search.trials[: first + 1], view=view).best
     assert best is not None
     for batch_factor, factor in ((2, 1), (0.5, 1), (1, 1.7), (1, 1 / 1.7)):
         target_size = batch_factor * best.point.effective_batch_size
@@ -203,30 +203,30 @@ def test_the_sampler_is_asked_when_all_beside_the_best_was_tried(
     assert abs(log_ratio) <= 1.3, "the ridge was found"
 
 
-def test_the_search_ends_when_trials_bring_nothing(facts: Facts) -> None:
-    search = Search(facts, bowl(64, 4.0))
+def test_the_search_ends_when_trials_bring_nothing(view: LogView) -> None:
+    search = Search(view, bowl(64, 4.0))
     search.run()
-    best = ranking_of(*search.trials, facts=facts).best
+    best = ranking_of(*search.trials, view=view).best
     assert best is not None
     assert 4 <= len(search.trials) - 1 - best.number <= 20
     assert search.explorer.next_point(search.proposer) is None
 
 
-def test_what_the_sampler_finds_is_followed_up(facts: Facts) -> None:
+def test_what_the_sampler_finds_is_followed_up(view: LogView) -> None:
     valley, hidden = bowl(64, 1.0), bowl(512, 8.0)
-    search = Search(facts, lambda point: min(valley(point), 0.25 * hidden(point)))
+    search = Search(view, lambda point: min(valley(point), 0.25 * hidden(point)))
     search.look_about()
     first = search.origins.index(TrialOrigin.SAMPLER)
     assert TrialOrigin.RIDGE in search.origins[first:]
-    best = ranking_of(*search.trials, facts=facts).best
+    best = ranking_of(*search.trials, view=view).best
     assert best is not None
     assert best.number > first
 
 
-def test_the_sampler_looks_about_the_best(facts: Facts) -> None:
-    search = Search(facts, bowl(64, 4.0))
+def test_the_sampler_looks_about_the_best(view: LogView) -> None:
+    search = Search(view, bowl(64, 4.0))
     search.run()
-    bounds, best = search.explorer.bounds, ranking_of(*search.trials, facts=facts).best
+    bounds, best = search.explorer.bounds, ranking_of(*search.trials, view=view).best
     assert best is not None
     for study in search.proposer.studies:
         sizes = study.smallest_batch_size, study.largest_batch_size
@@ -238,10 +238,10 @@ def test_the_sampler_looks_about_the_best(facts: Facts) -> None:
     assert counts == list(range(counts[0], len(search.trials)))
 
 
-def test_what_a_range_test_suggests_is_tried_first(facts_without_rate: Facts) -> None:
-    rate = suggested_rate(facts_without_rate)
+def test_what_a_range_test_suggests_is_tried_first(view_without_rate: LogView) -> None:
+    rate = suggested_rate(view_without_rate)
     assert rate is not None
-    search = Search(facts_without_rate, bowl(64, 100.0))
+    search = Search(view_without_rate, bowl(64, 100.0))
     search.run()
     assert search.points[1] == Point(effective_batch_size=32, lr_multiplier=rate / 1e-3)
     assert search.trials[1].learning_rate == pytest.approx(rate)
@@ -250,12 +250,12 @@ def test_what_a_range_test_suggests_is_tried_first(facts_without_rate: Facts) ->
 
 
 def test_bounds_are_widened_to_what_a_range_test_suggests(
-    facts: Facts, facts_without_rate: Facts
+    view: LogView, view_without_rate: LogView
 ) -> None:
-    rate = suggested_rate(facts_without_rate)
+    rate = suggested_rate(view_without_rate)
     assert rate is not None
-    usual = Search(facts, bowl(64, 1.0)).explorer.bounds
-    wide = Search(facts_without_rate, bowl(64, 1.0)).explorer.bounds
+    usual = Search(view, bowl(64, 1.0)).explorer.bounds
+    wide = Search(view_without_rate, bowl(64, 1.0)).explorer.bounds
     assert usual.largest_multiplier == pytest.approx(1 / usual.smallest_multiplier)
     suggested = rate / 1e-3
     assert suggested > 10
@@ -270,12 +270,12 @@ def test_a_batch_that_was_asked_for_is_the_only_one(begin: Begin) -> None:
 
 
 def test_a_sampler_learns_how_far_a_trial_came_and_what_went_wrong(begin: Begin) -> None:
-    facts = begin(a_simulated(), target_loss=0.5)
-    horizon_s = Schedule(facts).horizon_s
+    view = begin(a_simulated(), target_loss=0.5)
+    horizon_s = RungSchedule(view).horizon_s
     short, long = (a_trial(n, power_law(0.01), end_s=horizon_s / d) for n, d in ((0, 8), (1, 1)))
     arrived = a_trial(2, power_law(), end_s=horizon_s / 2, target_loss=0.5)
     broken = a_trial(3, power_law(), end_s=horizon_s, diverged=True)
-    explorer = Explorer(ranking_of(short, long, arrived, broken, facts=facts), BatchSizes(facts))
+    explorer = Suggester(ranking_of(short, long, arrived, broken, view=view), BatchSizes(view))
     records = explorer.study(explorer.bounds).trials
     deepest = [max(record.losses, default=-1) for record in records]
     assert deepest[0] == deepest[1] - 3

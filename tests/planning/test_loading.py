@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.planning.data.loading import LoaderBottleneck, about_loader, loader_bottleneck
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost
 from tests.support.builders import a_device, a_gpu, a_measurement, a_request, an_inspection
@@ -22,7 +22,7 @@ SPLIT = Split(SIZE, 1, 1)
 COMPUTE_S = 0.1
 
 
-def facts_of(loading_s: float | None, *, device: Device | None = None, **profile: Any) -> Facts:
+def view_of(loading_s: float | None, *, device: Device | None = None, **profile: Any) -> LogView:
     """Return the log of a task whose step computes for 0.1 s and loads for ``loading_s``."""
     times = StepTimes(step_times_s=(COMPUTE_S,) * 3, optimizer_times_s=(0.0,) * 3)
     steps = TimeSteps(time_limit_s=60, micro_batch_size=SIZE, measure_s=1)
@@ -31,13 +31,13 @@ def facts_of(loading_s: float | None, *, device: Device | None = None, **profile
         loaded = LoaderTimes(batch_size=SIZE, batch_times_s=(loading_s,) * 3)
         loader = TimeLoader(time_limit_s=60, batch_size=SIZE, measure_s=1)
         log.append(a_measurement(loader, loaded))
-    return Facts(a_request(), device or a_gpu(), tuple(log))
+    return LogView(a_request(), (device or a_gpu(),), tuple(log))
 
 
 def bottleneck_of(
     loading_s: float | None, *, split: Split = SPLIT, device: Device | None = None, **profile: Any
 ) -> LoaderBottleneck | None:
-    return loader_bottleneck(facts_of(loading_s, device=device, **profile), split)
+    return loader_bottleneck(view_of(loading_s, device=device, **profile), split)
 
 
 def workers_of(loading_s: float, **how: Any) -> int | None:
@@ -107,7 +107,7 @@ def test_steps_too_short_to_hand_a_batch_over_are_left_as_they_are() -> None:
         a_measurement(TimeSteps(time_limit_s=60, micro_batch_size=SIZE, measure_s=1), short),
         a_measurement(TimeLoader(time_limit_s=60, batch_size=SIZE, measure_s=1), loaded),
     )
-    assert loader_bottleneck(Facts(a_request(), a_gpu(), log), SPLIT) is None
+    assert loader_bottleneck(LogView(a_request(), (a_gpu(),), log), SPLIT) is None
 
 
 @given(
@@ -118,9 +118,9 @@ def test_steps_too_short_to_hand_a_batch_over_are_left_as_they_are() -> None:
 def test_what_is_advised_is_possible_and_of_use(
     loading_s: float, num_workers: int, cpu_count: int | None
 ) -> None:
-    facts = facts_of(loading_s, num_workers=num_workers, cpu_count=cpu_count)
-    found = loader_bottleneck(facts, SPLIT)
-    now_s = StepCost(facts).step_time_s(SPLIT)
+    view = view_of(loading_s, num_workers=num_workers, cpu_count=cpu_count)
+    found = loader_bottleneck(view, SPLIT)
+    now_s = StepCost(view).step_time_s(SPLIT)
     if now_s <= 1.2 * COMPUTE_S:
         assert found is None
     if loading_s > 1.2 * COMPUTE_S:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.planning.trials.seed_variance import Luck, luck_of
+from advisor.planning.trials.seed_variance import SeedVariance, luck_of
 from advisor.planning.trials.trials import Trial
 from tests.support.given_trials import a_trial, power_law
 
@@ -52,7 +52,7 @@ def test_it_does_not_depend_on_the_unit_of_time(times_s: list[list[float]], unit
 
 @given(_trainings)
 def test_hope_and_caution_stand_about_the_typical_time(times_s: list[float]) -> None:
-    trial, luck = _reaching(0, *times_s), Luck(0.3)
+    trial, luck = _reaching(0, *times_s), SeedVariance(0.3)
     typical_s = trial.typical_arrival_s
     assert typical_s is not None
     assert luck.hopeful_s(trial) * luck.cautious_s(trial) == pytest.approx(typical_s**2)
@@ -61,14 +61,14 @@ def test_hope_and_caution_stand_about_the_typical_time(times_s: list[float]) -> 
 
 
 def test_what_has_not_arrived_is_neither_hoped_for_nor_trusted() -> None:
-    luck = Luck(0.3)
+    luck = SeedVariance(0.3)
     assert luck.hopeful_s(_short(0)) == luck.cautious_s(_short(0)) == math.inf
     assert luck.contenders([_short(0)]) == []
     assert luck.contenders([]) == []
 
 
 def test_a_setting_that_was_lucky_once_counts_less_than_one_that_is_known() -> None:
-    luck = Luck(0.3)
+    luck = SeedVariance(0.3)
     lucky, known = _reaching(0, 0.95), _reaching(1, 1.0, 1.0, 1.0)
     assert luck.cautious_s(known) < luck.cautious_s(lucky)
     assert luck.contenders([known, lucky]) == [lucky, known]
@@ -79,16 +79,16 @@ def test_the_typically_soonest_is_always_a_contender(
     times_s: list[list[float]], spread: float
 ) -> None:
     trials = [_reaching(n, *own_s) for n, own_s in enumerate(times_s)]
-    contenders = Luck(spread).contenders(trials)
+    contenders = SeedVariance(spread).contenders(trials)
     soonest = min(trials, key=lambda trial: trial.typical_arrival_s or math.inf)
     assert soonest in contenders
-    hopes = [Luck(spread).hopeful_s(trial) for trial in contenders]
+    hopes = [SeedVariance(spread).hopeful_s(trial) for trial in contenders]
     assert hopes == sorted(hopes)
     assert max(hopes) <= (soonest.typical_arrival_s or 0.0)
 
 
 def test_the_less_luck_there_is_the_fewer_contend() -> None:
     trials = [_reaching(n, 1.1**n) for n in range(10)]
-    counts = [len(Luck(spread).contenders(trials)) for spread in (0.01, 0.2, 0.5, 2.0)]
+    counts = [len(SeedVariance(spread).contenders(trials)) for spread in (0.01, 0.2, 0.5, 2.0)]
     assert counts == sorted(counts)
     assert (counts[0], counts[-1]) == (1, 10)

@@ -20,7 +20,7 @@ from advisor.planning.evidence.budget import (
     workspace_bytes,
 )
 from advisor.planning.evidence.invalid_measurements import sound_measurements
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory_planner import MemoryPlanner
 from tests.planning.conftest import Recommend
@@ -226,6 +226,6 @@ def test_times_are_not_spoilt_by_memory(recommend: Recommend) -> None:
         if not isinstance(entry.command, RunStep | Verify)
     )
     assert tuple(sound_measurements(drifting)) == drifting
-    facts = Facts(a_request(), a_device(), drifting)
-    assert facts.elapsed_s == sum(entry.wall_s for entry in drifting)
-    assert MemoryModel(facts).traces
+    view = LogView(a_request(), (a_device(),), drifting)
+    assert view.elapsed_s == sum(entry.wall_s for entry in drifting)
+    assert MemoryModel(view).traces

@@ -12,8 +12,9 @@ from bsadvise.model.task import OptimizerFamily, TaskProfile
 
 from advisor.planning.answer.caveats import caveats
 from advisor.planning.answer.choice import Choice, Chooser
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
+from advisor.planning.evidence.step import Commands
 from advisor.planning.planner import RecommendationPlanner
 from advisor.planning.trials.range_test import is_suggested, next_range_test, suggested_rate
 from tests.planning.conftest import Recommend
@@ -41,11 +42,12 @@ def log_of(planner: RecommendationPlanner, simulated: SimulatedDevice) -> Log:
     log: Log = ()
     request = a_request(memory_limit_bytes=LIMIT_BYTES)
     for _ in range(60):
-        step = planner.next_step(request, a_device(), log)
-        assert isinstance(step, Command)
-        if isinstance(step, Train):
+        plan = planner.plan(planner.read(request, (a_device(),), log))
+        assert isinstance(plan, Commands)
+        (command,) = plan.commands
+        if isinstance(command, Train):
             return log
-        log = (*log, simulated.measure(step))
+        log = (*log, simulated.measure(command))
     raise AssertionError("nothing is trained")
 
 
@@ -53,9 +55,9 @@ def before_test(log: Log) -> Log:
     return tuple(entry for entry in log if not isinstance(entry.command, RangeTest))
 
 
-def facts_of(log: Log, **changes: object) -> Facts:
+def view_of(log: Log, **changes: object) -> LogView:
     request = a_request(memory_limit_bytes=LIMIT_BYTES, **changes)
-    return Facts(request, a_device(), log)
+    return LogView(request, (a_device(),), log)
 
 
 def with_profile(log: Log, **changes: object) -> Log:
@@ -85,7 +87,7 @@ def test_the_suggestion_is_near_the_best_rate(
     planner: RecommendationPlanner, gradient_noise: float, fixed_time_s: float
 ) -> None:
     simulated = a_simulated(gradient_noise=gradient_noise, fixed_time_s=fixed_time_s)
-    suggested = suggested_rate(facts_of(log_of(planner, simulated)))
+    suggested = suggested_rate(view_of(log_of(planner, simulated)))
     best = min(
         (2.0**-k for k in range(-1, 10)), key=lambda rate: simulated.loss_after_s(32, rate, 4.0)
     )
@@ -97,7 +99,7 @@ def test_a_budget_shows_how_many_steps_are_taken(log: Log) -> None:
     early = before_test(log)
     counts = []
     for budget_s in (20.0, 40.0, 600.0):
-        command = next_range_test(facts_of(early, budget_s=budget_s))
+        command = next_range_test(view_of(early, budget_s=budget_s))
         counts.append(command.step_count if command else 0)
     assert counts == sorted(counts)
     assert counts[-1] == 120
@@ -112,17 +114,17 @@ def test_a_budget_shows_how_many_steps_are_taken(log: Log) -> None:
 )
 def test_tasks_that_need_none_get_none(log: Log, changes: dict[str, object]) -> None:
     early = before_test(log)
-    assert next_range_test(facts_of(early)) is not None
-    assert next_range_test(facts_of(with_profile(early, **changes))) is None
+    assert next_range_test(view_of(early)) is not None
+    assert next_range_test(view_of(with_profile(early, **changes))) is None
 
 
 def test_requests_that_allow_none_get_none(log: Log) -> None:
     early = before_test(log)
-    assert next_range_test(facts_of(early, max_trials=0)) is None
-    assert next_range_test(facts_of(early, budget_s=1.0)) is None
+    assert next_range_test(view_of(early, max_trials=0)) is None
+    assert next_range_test(view_of(early, budget_s=1.0)) is None
     elsewhere = replace(a_device(), present=False)
-    assert next_range_test(replace(facts_of(early), device=elsewhere)) is None
-    assert next_range_test(facts_of(log)) is None
+    assert next_range_test(replace(view_of(early), devices=(elsewhere,))) is None
+    assert next_range_test(view_of(log)) is None
 
 
 @dataclass
@@ -142,8 +144,8 @@ def test_its_failure_costs_nothing_but_its_time(recommend: Recommend) -> None:
     assert isinstance(answer, Advice)
     assert answer.lr_evidence is Evidence.MEASURED
     assert sum(isinstance(entry.command, RangeTest) for entry in log) == 1
-    assert suggested_rate(facts_of(log)) is None
-    assert not is_suggested(facts_of(log), 32, 1e-3)
+    assert suggested_rate(view_of(log)) is None
+    assert not is_suggested(view_of(log), 32, 1e-3)
 
 
 def test_one_that_says_nothing_suggests_nothing(log: Log) -> None:
@@ -152,16 +154,16 @@ def test_one_that_says_nothing_suggests_nothing(log: Log) -> None:
         replace(entry, outcome=flat) if isinstance(entry.command, RangeTest) else entry
         for entry in log
     )
-    assert suggested_rate(facts_of(log)) is not None
-    assert suggested_rate(facts_of(silent)) is None
+    assert suggested_rate(view_of(log)) is not None
+    assert suggested_rate(view_of(silent)) is None
 
 
 def test_a_rate_that_rests_on_it_alone_is_said_to(log: Log) -> None:
-    facts = facts_of(log)
-    rate = suggested_rate(facts)
+    view = view_of(log)
+    rate = suggested_rate(view)
     assert rate is not None
     told = [
-        caveats(facts, Choice(Split(b, 1, 1), eta, Evidence.RULE), Chooser(facts))
+        caveats(view, Choice(Split(b, 1, 1), eta, Evidence.RULE), Chooser(view))
         for b, eta in ((32, rate), (64, 2 * rate), (64, 7 * rate))
     ]
     assert [any("range test alone" in text for text in texts) for texts in told] == [

@@ -15,9 +15,9 @@ from bsadvise.model.task import OptimizerFamily, OptimizerProfile
 
 from advisor.planning.answer.caveats import caveats
 from advisor.planning.answer.choice import Chooser
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.planner import RecommendationPlanner
-from advisor.planning.trials.trial_search import Branches
+from advisor.planning.trials.trial_search import TrialSearch
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_gpu, a_profile, a_request
 from tests.support.simulated_device import SimulatedDevice
@@ -254,10 +254,10 @@ def test_an_answer_that_compares_nothing_says_so(recommend: Recommend) -> None:
     trunk = next(n for n, entry in enumerate(log) if isinstance(entry.command, Train))
     for max_trials in (None, 1):
         asked = replace(request, max_trials=max_trials)
-        chooser = Chooser(Facts(asked, a_device(), log[: trunk + 1]))
-        choice = chooser.choose()
+        chooser = Chooser(LogView(asked, (a_device(),), log[: trunk + 1]))
+        choice = chooser.choice
         assert choice is not None
-        told = caveats(chooser.facts, choice, chooser)
+        told = caveats(chooser.view, choice, chooser)
         assert any(ONLY_THE_REFERENCE in caveat for caveat in told) is (max_trials is None)
 
 
@@ -276,7 +276,7 @@ def test_measuring_noise_for_long_is_no_sign_of_a_busy_machine(recommend: Recomm
         request = a_request(memory_limit_bytes=_simulated().limit_bytes)
         answer, log = recommend(_simulated(noise_factor=noise_factor), request)
         advice = _advice(answer)
-        reference, *_ = Branches(Facts(request, a_device(), log)).trials.all
+        reference, *_ = TrialSearch(LogView(request, (a_device(),), log)).trials.all
         assert reference.was_cut is (noise_factor > 1)
         assert len(reference.runs) > 1, "the reference went no further"
         assert not any("busy machine" in caveat for caveat in advice.caveats)
@@ -322,12 +322,12 @@ def test_the_best_so_far_is_there_as_soon_as_memory_is_known(
     request = a_request(memory_limit_bytes=simulated.limit_bytes)
     _, log = recommend(simulated, request)
     begun = next(i for i, e in enumerate(log) if isinstance(e.command, TraceMemory))
-    assert planner.best_so_far(request, a_device(), log[:begun]) is None
+    assert planner.best_so_far(planner.read(request, (a_device(),), log[:begun])) is None
     for length in range(begun + 1, len(log)):
-        best = planner.best_so_far(request, a_device(), log[:length])
+        best = planner.best_so_far(planner.read(request, (a_device(),), log[:length]))
         assert best is not None
         assert not best.verified
-    whole = planner.best_so_far(request, a_device(), log)
+    whole = planner.best_so_far(planner.read(request, (a_device(),), log))
     assert whole is not None
     assert whole.verified
 

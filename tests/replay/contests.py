@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from advisor.ports.proposer import Proposer
+from advisor.planning.planner import RecommendationPlanner
 from advisor.search.optuna_proposer import OptunaProposer
 from benchmarks.regret_bench.modelled import ModelledWorker
 from benchmarks.regret_bench.ours import carry_out, request_for
@@ -69,8 +69,7 @@ def compete(contest: Contest, package_version: str) -> Recording:
             else ReplayedTrainer(surface),
             counts_overheads=contest.cost is None,
         )
-        proposer: Proposer = OptunaProposer()
-        _, log = carry_out(request, worker, proposer)
+        _, log = carry_out(request, worker, RecommendationPlanner(OptunaProposer()))
     return Recording(
         description=contest.description,
         package_version=package_version,

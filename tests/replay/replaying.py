@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bsadvise.model.advice import Advice, Refusal
+from bsadvise.model.commands import Command
 
-from advisor.planning.evidence.step import Planner, Step
+from advisor.planning.evidence.log_view import LogView
+from advisor.planning.evidence.step import Commands, Planner
 from advisor.planning.planner import RecommendationPlanner
 from advisor.search.optuna_proposer import OptunaProposer
 from advisor.serialization import to_dict, union_to_dict
@@ -53,7 +55,7 @@ def changed_commands(
     found = []
     for count in measurement_counts:
         asked = union_to_dict(recording.log[count].command)
-        step = planner.next_step(recording.request, recording.device, recording.log[:count])
+        step = _next(recording, planner, count)
         found += differences(asked, union_to_dict(step), f"log[{count}].command")
     return found
 
@@ -85,11 +87,24 @@ def _answer(recording: Recording, planner: Planner) -> Answer:
             raise PlanGoesOn(f"the log is whole, and the plan goes on with {command}")
 
 
-def _last_step(recording: Recording, planner: Planner) -> Step | None:
+def _last_step(recording: Recording, planner: Planner) -> Command | Answer:
     if recording.answered_by is AnsweredBy.BEST_SO_FAR:
         return _best_so_far(recording, planner, len(recording.log))
-    return planner.next_step(recording.request, recording.device, recording.log)
+    return _next(recording, planner, len(recording.log))
+
+
+def _next(recording: Recording, planner: Planner, count: int) -> Command | Advice | Refusal:
+    """Return the one command that follows the first entries of a log, or the answer."""
+    plan = planner.plan(_view(recording, planner, count))
+    if isinstance(plan, Commands):
+        (command,) = plan.commands
+        return command
+    return plan
 
 
 def _best_so_far(recording: Recording, planner: Planner, count: int) -> Advice | None:
-    return planner.best_so_far(recording.request, recording.device, recording.log[:count])
+    return planner.best_so_far(_view(recording, planner, count))
+
+
+def _view(recording: Recording, planner: Planner, count: int) -> LogView:
+    return planner.read(recording.request, (recording.device,), recording.log[:count])

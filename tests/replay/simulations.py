@@ -65,10 +65,10 @@ def simulate(simulation: Simulation, planner: Planner, package_version: str) -> 
     """Carry out a search; the recording holds no answer yet."""
     log: Log = ()
     while True:
-        step = planner.next_step(simulation.request, simulation.device, log)
-        if isinstance(step, Advice | Refusal):
+        plan = planner.plan(planner.read(simulation.request, (simulation.device,), log))
+        if isinstance(plan, Advice | Refusal):
             break
-        log += (_measure(simulation, step, log),)
+        log += tuple(_measure(simulation, command, log) for command in plan.commands)
     return Recording(
         description=f"{simulation.description}. Simulated by tests/support/simulated_device.py.",
         package_version=package_version,

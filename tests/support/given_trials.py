@@ -10,7 +10,7 @@ from bsadvise.model.commands import Train, TrialOrigin
 from bsadvise.model.measurements import TrainRun
 
 from advisor.estimators.learning_curve import LearningCurve
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
 from advisor.planning.trials.ranking import Ranking
 from advisor.planning.trials.trials import Trial, Trials
@@ -43,12 +43,12 @@ class GivenTrials(Trials):
 
 
 def ranking_of(
-    *trials: Trial, facts: Facts | None = None, target_loss: float | None = None
+    *trials: Trial, view: LogView | None = None, target_loss: float | None = None
 ) -> Ranking:
     """Return the ranking of trials, the reference first."""
-    if facts is None:
-        facts = Facts(a_request(target_loss=target_loss), a_device(), (an_inspection(),))
-    return Ranking(GivenTrials(facts, trials))
+    if view is None:
+        view = LogView(a_request(target_loss=target_loss), (a_device(),), (an_inspection(),))
+    return Ranking(GivenTrials(view, trials))
 
 
 def power_law(exponent: float = 0.5, scale: float = 1.0) -> Loss:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from bsadvise.model.advice import Advice, MemoryEstimate, MemoryPoint, Refusal, RefusalCode, Search
@@ -19,7 +20,8 @@ from bsadvise.model.measurements import (
 )
 from bsadvise.model.request import AdviceRequest
 
-from advisor.planning.evidence.step import EstimatePlanner, EstimateStep, Planner, Step
+from advisor.planning.evidence.log_view import LogView
+from advisor.planning.evidence.step import Commands, EstimatePlanner, EstimateStep, Plan, Planner
 from advisor.ports.worker_pool import WorkerJob
 from tests.support.builders import a_profile, a_refusal, an_advice
 
@@ -75,18 +77,22 @@ class ScriptedPlanner(Planner):
         self._script = script
         self._ending = ending
 
-    def next_step(self, request: AdviceRequest, device: Device, log: Log) -> Step:
+    def read(self, request: AdviceRequest, devices: Sequence[Device], log: Log) -> LogView:
+        return LogView(request, tuple(devices), log)
+
+    def plan(self, view: LogView, running: Sequence[Command] = (), capacity: int = 1) -> Plan:
+        log = view.log
         if log and isinstance(log[-1].outcome, Failed):
             return a_refusal(fault=log[-1].outcome.fault)
-        if len(log) < len(self._script):
-            return self._script[len(log)]
-        return self._ending or _advice(device, log)
+        begun = len(log) + len(running)
+        if begun < len(self._script):
+            return Commands(self._script[begun : begun + capacity])
+        if running:
+            return Commands()
+        return self._ending or _advice(view.device, log)
 
-    def best_so_far(self, request: AdviceRequest, device: Device, log: Log) -> Advice | None:
-        return _advice(device, log) if len(log) >= 2 else None
-
-    def remaining_s(self, request: AdviceRequest, log: Log) -> float:
-        return max(0.0, request.budget_s - sum(entry.wall_s for entry in log))
+    def best_so_far(self, view: LogView) -> Advice | None:
+        return _advice(view.device, view.log) if len(view.log) >= 2 else None
 
 
 class ScriptedEstimatePlanner(EstimatePlanner):

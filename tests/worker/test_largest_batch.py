@@ -11,7 +11,7 @@ from bsadvise.model.commands import RunStep
 from bsadvise.model.measurements import Log, Measurement, OutOfMemory, StepRun
 
 from advisor.planning.evidence.inspection import next_inspection
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory.memory_plan import next_trace
 from advisor.worker.commands.execution import Worker
@@ -26,10 +26,10 @@ def _predict(worker: Worker, limit_bytes: int) -> MemoryModel:
     request = a_request(memory_limit_bytes=limit_bytes, effective_batch_size=1)
     log: Log = ()
     for _ in range(20):
-        facts = Facts(request, CPU, log)
-        step = next_inspection(facts) or next_trace(facts)
+        view = LogView(request, (CPU,), log)
+        step = next_inspection(view) or next_trace(view)
         if step is None:
-            return MemoryModel(facts)
+            return MemoryModel(view)
         assert not isinstance(step, Refusal), step
         log = (*log, Measurement(command=step, outcome=worker.execute(step), wall_s=0.1))
     raise AssertionError("the plan does not end")

@@ -25,7 +25,7 @@ from advisor.planning.data.epoch import drop_last, steps_per_epoch
 from advisor.planning.data.loading import loader_bottleneck
 from advisor.planning.data.shuffle_plan import order_effect
 from advisor.planning.evidence.budget import memory_budget
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory.memory_savings import lever_gains
 from advisor.planning.throughput.energy import energy_j, step_power_w, training_cost
@@ -36,30 +36,30 @@ _NOTABLE = 0.9
 
 def advise(chooser: Chooser, choice: Choice) -> Advice:
     """Return the answer for ``choice``, which ``chooser`` has made."""
-    return _Adviser(chooser.facts, chooser, choice).advice()
+    return _Adviser(chooser.view, chooser, choice).advice()
 
 
 @dataclass(frozen=True)
 class _Adviser:
-    facts: Facts
+    view: LogView
     chooser: Chooser
     choice: Choice
 
     @cached_property
     def memory(self) -> MemoryModel:
-        return MemoryModel(self.facts)
+        return self.view.model(MemoryModel)
 
     def advice(self) -> Advice:
-        facts, choice = self.facts, self.choice
-        profile, split = facts.profile, choice.split
-        verification = verification_of(facts, choice)
+        view, choice = self.view, self.choice
+        profile, split = view.profile, choice.split
+        verification = verification_of(view, choice)
         noise = self.chooser.batches.noise_scale
         trial = choice.trial
         speedup = None if trial is None else self.chooser.speedup(trial)
         step_time_s, rate_interval = self._pace()
         epoch_s = self._time_per_epoch_s()
-        bottleneck, order = loader_bottleneck(facts, split), order_effect(facts)
-        schedule = batch_schedule(facts, self.chooser, choice)
+        bottleneck, order = loader_bottleneck(view, split), order_effect(view)
+        schedule = batch_schedule(view, self.chooser, choice)
         return Advice(
             micro_batch_size=split.micro_batch_size,
             max_micro_batch_size=max(self.memory.max_micro_batch_size, split.micro_batch_size),
@@ -69,18 +69,18 @@ class _Adviser:
             learning_rate=choice.learning_rate,
             lr_rule=describe_rule(profile.optimizer.family),
             lr_evidence=choice.evidence,
-            warmup_steps=warmup_steps(facts, choice, steps_per_epoch(facts, split)),
+            warmup_steps=warmup_steps(view, choice, steps_per_epoch(view, split)),
             weight_decay=profile.optimizer.weight_decay,
             betas=profile.optimizer.betas,
             momentum=profile.optimizer.momentum,
             batch_schedule=schedule,
-            steps_per_epoch=steps_per_epoch(facts, split),
+            steps_per_epoch=steps_per_epoch(view, split),
             precision=profile.precision,
-            device=facts.device.name,
+            device=view.device.name,
             verified=verification is not None,
             predicted_peak_bytes=self.memory.split_peak_bytes(split),
             measured_peak_bytes=None if verification is None else verification.peak_bytes,
-            budget_bytes=memory_budget(facts.request, facts.device).budget_bytes,
+            budget_bytes=memory_budget(view.request, view.device).budget_bytes,
             samples_per_s=split.effective_batch_size / step_time_s if step_time_s else None,
             samples_per_s_interval=rate_interval,
             step_time_s=step_time_s,
@@ -94,30 +94,30 @@ class _Adviser:
             expected_speedup_interval=None if speedup is None else speedup.interval,
             confidence=self._confidence(is_verified=verification is not None),
             caveats=(
-                *caveats(facts, choice, self.chooser),
-                *([about_schedule(facts)] if schedule else []),
+                *caveats(view, choice, self.chooser),
+                *([about_schedule(view)] if schedule else []),
             ),
             alternatives=tuple(self._alternatives()),
-            search=search(facts, pruned_count=self._pruned_count()),
-            levers=lever_gains(facts),
+            search=search(view, pruned_count=self._pruned_count()),
+            levers=lever_gains(view),
             max_micro_batch_size_interval=self._max_size_interval(),
-            mean_power_w=step_power_w(facts, split),
-            energy_per_epoch_j=epoch_s and energy_j(facts, split, epoch_s),
-            cost_per_epoch=epoch_s and training_cost(facts, split, epoch_s),
+            mean_power_w=step_power_w(view, split),
+            energy_per_epoch_j=epoch_s and energy_j(view, split, epoch_s),
+            cost_per_epoch=epoch_s and training_cost(view, split, epoch_s),
             loader_workers=None if bottleneck is None else bottleneck.workers,
-            drop_last=drop_last(facts, split),
+            drop_last=drop_last(view, split),
             order_variance_ratio=None if order is None else order.design_effect,
-            companions=companions(facts, self.chooser, choice),
-            clip_gradient_norm=clip_gradient_norm(facts, self.chooser, choice),
-            gradient_norm=norms_of_reference(facts),
-            rules_of_thumb=rules_of_thumb(facts),
-            outlook=outlook(facts, self.chooser, choice),
+            companions=companions(view, self.chooser, choice),
+            clip_gradient_norm=clip_gradient_norm(view, self.chooser, choice),
+            gradient_norm=norms_of_reference(view),
+            rules_of_thumb=rules_of_thumb(view),
+            outlook=outlook(view, self.chooser, choice),
         )
 
     def _pruned_count(self) -> int:
-        if self.facts.step_times is None:
+        if self.view.step_times is None:
             return 0
-        return sum(map(self.chooser.branches.is_short, self.chooser.trials.all))
+        return sum(map(self.chooser.search.is_short, self.chooser.trials.all))
 
     def _max_size_interval(self) -> Interval | None:
         found = self.memory.max_size_interval
@@ -128,11 +128,11 @@ class _Adviser:
 
         Not from verification, whose steps are watched for memory and so take longer.
         """
-        if self.facts.step_times is None:
+        if self.view.step_times is None:
             return None, None
         split = self.choice.split
         size = split.effective_batch_size
-        step_time_s = self.chooser.branches.cost.compute_time_s(split)
+        step_time_s = self.chooser.search.cost.compute_time_s(split)
         low_s, high_s = self._timed_interval(split.micro_batch_size, step_time_s)
         if low_s <= 0:
             return None, None
@@ -142,7 +142,7 @@ class _Adviser:
         """Return the step time's interval: relative width as at the nearest timed size."""
         timed = {
             command.micro_batch_size: times.step_times_s
-            for command, times in self.facts.figures(TimeSteps, StepTimes)
+            for command, times in self.view.figures(TimeSteps, StepTimes)
         }
         nearest = min(timed, key=lambda b: max(b / size, size / b))
         low_s, high_s = median_interval(timed[nearest])
@@ -153,23 +153,23 @@ class _Adviser:
         return step_time_s * min(low_s / centre_s, 1.0), step_time_s * max(high_s / centre_s, 1.0)
 
     def _time_per_epoch_s(self) -> float | None:
-        steps = steps_per_epoch(self.facts, self.choice.split)
-        if steps is None or self.facts.step_times is None:
+        steps = steps_per_epoch(self.view, self.choice.split)
+        if steps is None or self.view.step_times is None:
             return None
-        return steps * self.chooser.branches.cost.step_time_s(self.choice.split)
+        return steps * self.chooser.search.cost.step_time_s(self.choice.split)
 
     def _confidence(self, *, is_verified: bool) -> Confidence:
         trial = self.choice.trial
         if not is_verified or trial is None:
             return Confidence.LOW
         rivals = [t for t in self.chooser.sound if t.number != trial.number]
-        if not self.chooser.branches.is_short(trial) and len(rivals) >= 3:
+        if not self.chooser.search.is_short(trial) and len(rivals) >= 3:
             return Confidence.HIGH
         return Confidence.MEDIUM
 
     def _alternatives(self) -> list[Alternative]:
         found = []
-        if self.facts.step_times is not None:
+        if self.view.step_times is not None:
             fastest = self.chooser.highest_throughput()
             if fastest is not None and self._step_time_per_sample_s(fastest) <= (
                 _NOTABLE * self._step_time_per_sample_s(self.choice)
@@ -187,7 +187,7 @@ class _Adviser:
 
     def _alternative(self, title: str, choice: Choice) -> Alternative:
         time, samples = self._relative(choice)
-        per_sample_s = self._step_time_per_sample_s(choice) if self.facts.step_times else None
+        per_sample_s = self._step_time_per_sample_s(choice) if self.view.step_times else None
         return Alternative(
             title=title,
             micro_batch_size=choice.split.micro_batch_size,
@@ -209,12 +209,12 @@ class _Adviser:
         if not ours_s or not theirs_s:
             return None, None
         # The alternative may split the same batch otherwise, and so step at another pace.
-        cost = self.chooser.branches.cost
+        cost = self.chooser.search.cost
         pace = cost.step_time_s(choice.split) / cost.step_time_s(theirs.split)
         ours_samples, theirs_samples = map(self.chooser.samples_to_target, (ours, theirs))
         samples = theirs_samples / ours_samples if ours_samples and theirs_samples else None
         return pace * theirs_s / ours_s, samples
 
     def _step_time_per_sample_s(self, choice: Choice) -> float:
-        cost = self.chooser.branches.cost
+        cost = self.chooser.search.cost
         return cost.compute_time_s(choice.split) / choice.split.effective_batch_size

@@ -8,7 +8,7 @@ from bsadvise.model.task import OptimizerFamily
 
 from advisor.estimators.efficiency import relative_steps
 from advisor.planning.answer.choice import Choice, Chooser
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
 
 _GHOST_BATCH_SIZE = 128
@@ -16,18 +16,18 @@ _GHOST_BATCH_SIZE = 128
 _LARGE_FOR_BATCH_NORM = 4 * _GHOST_BATCH_SIZE
 
 
-def about_batch(facts: Facts, choice: Choice, chooser: Chooser) -> Iterator[str]:
+def about_batch(view: LogView, choice: Choice, chooser: Chooser) -> Iterator[str]:
     """Yield what batch normalisation makes of the batch, and what accumulating it is worth."""
     split = choice.split
-    if facts.profile.batch_norm_layer_count:
+    if view.profile.batch_norm_layer_count:
         yield from _about_batch_norm(split)
-    if split.accumulation_steps > 1 and facts.request.effective_batch_size is not None:
-        yield from _about_accumulation(facts, split, chooser)
+    if split.accumulation_steps > 1 and view.request.effective_batch_size is not None:
+        yield from _about_accumulation(view, split, chooser)
 
 
-def about_schedule(facts: Facts) -> str:
+def about_schedule(view: LogView) -> str:
     """Return what to know of a batch schedule that is given."""
-    is_sgd = facts.profile.optimizer.family is OptimizerFamily.SGD
+    is_sgd = view.profile.optimizer.family is OptimizerFamily.SGD
     rule = "in proportion to the batch" if is_sgd else "with the root of the batch"
     return (
         "The batch schedule is predicted from the growth of the gradients' noise, not run; the "
@@ -49,12 +49,12 @@ def _about_batch_norm(split: Split) -> Iterator[str]:
         )
 
 
-def _about_accumulation(facts: Facts, split: Split, chooser: Chooser) -> Iterator[str]:
+def _about_accumulation(view: LogView, split: Split, chooser: Chooser) -> Iterator[str]:
     """Yield whether stepping after each micro-batch would come to the target sooner."""
     noise = chooser.batches.noise_scale
-    if facts.step_times is None or noise is None or split.world_size > 1:
+    if view.step_times is None or noise is None or split.world_size > 1:
         return
-    cost = chooser.branches.cost
+    cost = chooser.search.cost
     single = Split(split.micro_batch_size, 1, 1)
     times_s = [
         relative_steps(one.effective_batch_size, noise.value) * cost.step_time_s(one)

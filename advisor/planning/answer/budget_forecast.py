@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from advisor.domain.units import format_seconds
 from advisor.planning.answer.choice import Choice, Chooser
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.trials.trials import Trial
 
 _ENDED_SHARE = 0.8
 """A search that took less of its budget than this has ended by itself."""
 
 
-def outlook(facts: Facts, chooser: Chooser, choice: Choice) -> str | None:
+def outlook(view: LogView, chooser: Chooser, choice: Choice) -> str | None:
     """Return what more budget would buy; None where no trials could be run at all."""
     best = choice.trial
-    if facts.request.max_trials == 0 or facts.step_times is None or not chooser.sound:
+    if view.request.max_trials == 0 or view.step_times is None or not chooser.sound:
         return None
     if best is None:
         return "A larger budget would let the recommended batch itself be tried."
-    ranking, target = chooser.branches.ranking, facts.request.target_loss
+    ranking, target = chooser.search.ranking, view.request.target_loss
     rivals = [trial for trial in ranking.ties_of(best, chooser.sound) if trial is not best]
     if best.arrival_s is None and target is not None:
         return (
-            f"A budget of about {format_seconds(_budget_to_arrive_s(facts, chooser, best))} would "
+            f"A budget of about {format_seconds(_budget_to_arrive_s(view, chooser, best))} would "
             f"let the leaders come to the target loss {target:g}, as the loss has been falling."
         )
-    has_ended = facts.elapsed_s < _ENDED_SHARE * facts.request.budget_s
-    if has_ended and not chooser.branches.is_unfinished:
+    has_ended = view.elapsed_s < _ENDED_SHARE * view.request.budget_s
+    if has_ended and not chooser.search.is_unfinished:
         return (
-            f"Little: the search ended by itself after {format_seconds(facts.elapsed_s)}, when no "
+            f"Little: the search ended by itself after {format_seconds(view.elapsed_s)}, when no "
             "further setting did better."
         )
-    doubled = format_seconds(2 * facts.request.budget_s)
+    doubled = format_seconds(2 * view.request.budget_s)
     if rivals:
         return (
             f"{len(rivals)} other setting(s) did about as well. A budget of {doubled} would train "
@@ -43,8 +43,8 @@ def outlook(facts: Facts, chooser: Chooser, choice: Choice) -> str | None:
     )
 
 
-def _budget_to_arrive_s(facts: Facts, chooser: Chooser, best: Trial) -> float:
+def _budget_to_arrive_s(view: LogView, chooser: Chooser, best: Trial) -> float:
     """Return the budget whose longest trials would come to the target."""
-    arrival_s: float = best.end_s * 2.0 ** chooser.branches.ranking.doublings_to_go(best)
-    longer = arrival_s / chooser.branches.schedule.horizon_s
-    return facts.request.budget_s * max(longer, 2.0)
+    arrival_s: float = best.end_s * 2.0 ** chooser.search.ranking.doublings_to_go(best)
+    longer = arrival_s / chooser.search.schedule.horizon_s
+    return view.request.budget_s * max(longer, 2.0)

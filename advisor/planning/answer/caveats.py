@@ -25,7 +25,7 @@ from advisor.planning.data.epoch import about_drop_last
 from advisor.planning.data.loading import about_loader, loader_bottleneck
 from advisor.planning.data.shuffle_plan import about_order
 from advisor.planning.evidence.invalid_measurements import is_spoilt
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory.memory_savings import typical_peak
 from advisor.planning.throughput.contention import about_contention
@@ -37,33 +37,33 @@ _BUSY_SLOWDOWN = 3.0
 """Trainings this many times slower than timed steps tell of a busy machine."""
 
 
-def caveats(facts: Facts, choice: Choice, chooser: Chooser) -> tuple[str, ...]:
+def caveats(view: LogView, choice: Choice, chooser: Chooser) -> tuple[str, ...]:
     """Return the caveats of ``choice``, most important first, each once."""
     found: dict[str, None] = {}
     for source in (
-        _about_verification(facts, choice),
-        _about_training(facts, choice, chooser),
-        _about_memory(facts),
-        about_order(facts, choice.split.effective_batch_size),
-        _about_speed(facts, choice),
-        about_drop_last(facts, choice.split),
-        about_energy(facts, reached_count=_count_reached(chooser)),
-        iter(facts.profile.caveats),
+        _about_verification(view, choice),
+        _about_training(view, choice, chooser),
+        _about_memory(view),
+        about_order(view, choice.split.effective_batch_size),
+        _about_speed(view, choice),
+        about_drop_last(view, choice.split),
+        about_energy(view, reached_count=_count_reached(chooser)),
+        iter(view.profile.caveats),
     ):
         found.update(dict.fromkeys(source))
     return tuple(found)
 
 
-def _about_verification(facts: Facts, choice: Choice) -> Iterator[str]:
-    if not facts.device.present:
-        yield f"Predicted, not run: {facts.device.name} is not on this machine."
+def _about_verification(view: LogView, choice: Choice) -> Iterator[str]:
+    if not view.device.present:
+        yield f"Predicted, not run: {view.device.name} is not on this machine."
         return
-    verification = verification_of(facts, choice)
+    verification = verification_of(view, choice)
     if verification is not None:
         if verification.final_loss is None:
             yield "The loss was not finite when this setting was verified."
         return
-    for _, entry in facts.entries(Verify):
+    for _, entry in view.entries(Verify):
         match entry.outcome:
             case Failed(fault=fault):
                 yield f"Not verified: the setting failed when it was run: {fault}"
@@ -71,41 +71,41 @@ def _about_verification(facts: Facts, choice: Choice) -> Iterator[str]:
                 yield f"Not verified: its run did not end within {format_seconds(limit_s)}."
             case OutOfMemory():
                 yield "A setting that was to be verified ran out of memory; this one is smaller."
-    if not list(facts.entries(Verify)):
+    if not list(view.entries(Verify)):
         yield "Not verified: the search was stopped before this setting was run by itself."
 
 
-def _about_training(facts: Facts, choice: Choice, chooser: Chooser) -> Iterator[str]:
-    profile = facts.profile
+def _about_training(view: LogView, choice: Choice, chooser: Chooser) -> Iterator[str]:
+    profile = view.profile
     if profile.is_synthetic:
         yield "The model file has make_batch and no data set: the learning rate follows the rule."
         return
-    if not facts.device.present:
+    if not view.device.present:
         return
-    trials = chooser.trials.all if facts.step_times is not None else ()
+    trials = chooser.trials.all if view.step_times is not None else ()
     if profile.evaluation_size == 0:
         yield "There is too little data to hold any out, so that no trial could be judged."
-    yield from _about_trials(facts, choice, trials)
+    yield from _about_trials(view, choice, trials)
     # By others than the reference: measuring noise slows its steps on the quietest of machines.
     others = trials[REFERENCE_TRIAL + 1 :] or trials
     was_cut = any(trial.was_cut and trial.is_sound for trial in others)
-    if was_cut or (trials and chooser.branches.schedule.pace.slowdown > _BUSY_SLOWDOWN):
+    if was_cut or (trials and chooser.search.schedule.pace.slowdown > _BUSY_SLOWDOWN):
         yield (
             "Training was slower than the steps that were timed, as on a busy machine: trials are "
             "fewer or shorter for it, to keep the budget."
         )
-    if choice.trial is not None and chooser.branches.is_short(choice.trial):
+    if choice.trial is not None and chooser.search.is_short(choice.trial):
         yield (
             "The trials were short: the recommended one was not trained to the end. "
             "A larger --budget makes it surer."
         )
-    yield from _about_target(facts, chooser)
+    yield from _about_target(view, chooser)
     if profile.optimizer.family is OptimizerFamily.OTHER:
         yield f"{profile.optimizer.optimizer_name} is not an optimizer we know a rule for."
-    yield from about_batch(facts, choice, chooser)
+    yield from about_batch(view, choice, chooser)
 
 
-def _about_trials(facts: Facts, choice: Choice, trials: tuple[Trial, ...]) -> Iterator[str]:
+def _about_trials(view: LogView, choice: Choice, trials: tuple[Trial, ...]) -> Iterator[str]:
     diverged = [trial for trial in trials if trial.diverged]
     if trials and len(diverged) == len(trials):
         yield (
@@ -117,16 +117,16 @@ def _about_trials(facts: Facts, choice: Choice, trials: tuple[Trial, ...]) -> It
     for trial in trials:
         if trial.fault is not None:
             yield f"A trial failed: {trial.fault}"
-    is_as_asked = facts.request.max_trials in (0, 1)
+    is_as_asked = view.request.max_trials in (0, 1)
     if len(trials) == 1 and trials[0].is_sound and not is_as_asked:
         yield (
             "Only the reference recipe was trained, which says nothing of other settings. "
             "A larger --budget tries some."
         )
-    if choice.evidence is Evidence.RULE and facts.request.max_trials == 0:
+    if choice.evidence is Evidence.RULE and view.request.max_trials == 0:
         yield "No trials were run, as asked: the learning rate follows the rule alone."
     elif choice.evidence is Evidence.RULE and is_suggested(
-        facts, choice.split.effective_batch_size, choice.learning_rate
+        view, choice.split.effective_batch_size, choice.learning_rate
     ):
         yield (
             "The learning rate comes from a range test alone, which can be off by a factor of "
@@ -136,8 +136,8 @@ def _about_trials(facts: Facts, choice: Choice, trials: tuple[Trial, ...]) -> It
         yield "The learning rate follows the rule: this very batch was not tried."
 
 
-def _about_target(facts: Facts, chooser: Chooser) -> Iterator[str]:
-    asked = facts.request.target_loss
+def _about_target(view: LogView, chooser: Chooser) -> Iterator[str]:
+    asked = view.request.target_loss
     if asked is None or not chooser.sound or chooser.target_loss == asked:
         return
     best = min(trial.curve.best_loss for trial in chooser.sound)
@@ -149,51 +149,51 @@ def _about_target(facts: Facts, chooser: Chooser) -> Iterator[str]:
     yield f"No trial {what}: settings were compared by what they promise."
 
 
-def _about_memory(facts: Facts) -> Iterator[str]:
-    for _, trace in facts.figures(TraceMemory, MemoryTrace):
+def _about_memory(view: LogView) -> Iterator[str]:
+    for _, trace in view.figures(TraceMemory, MemoryTrace):
         yield from trace.caveats
-    model = MemoryModel(facts)
+    model = view.model(MemoryModel)
     largest = model.max_micro_batch_size
-    ran = any(command.micro_batch_size == largest for command, _ in facts.figures(RunStep, StepRun))
+    ran = any(command.micro_batch_size == largest for command, _ in view.figures(RunStep, StepRun))
     if model.curve.next_size(model.traced_budget_bytes) is not None and largest < LARGEST_SIZE:
         yield f"The search for the largest micro-batch ended early: more than {largest:,} may fit."
     if largest >= LARGEST_SIZE:
         yield f"Memory was not followed beyond {LARGEST_SIZE:,} samples a micro-batch."
-    elif facts.device.present and not ran:
+    elif view.device.present and not ran:
         yield (
             f"max_micro_batch_size is predicted, not run: a step of {largest:,} samples takes "
             f"{format_bytes(model.predicted_peak_bytes(largest))}."
         )
-    typical = typical_peak(facts)
+    typical = typical_peak(view)
     if typical is not None:
         yield (
             "Samples are of unlike sizes, and the longest decides what fits: a usual batch of "
             f"{typical.micro_batch_size:,} takes {format_bytes(typical.peak_bytes)}."
         )
-    if any(map(is_spoilt, facts.log)):
+    if any(map(is_spoilt, view.log)):
         yield (
             "Other processes took or gave back memory of the device while it was measured; "
             "what they spoilt was measured again."
         )
-    others = [process for process in facts.device.processes if not process.is_own]
+    others = [process for process in view.device.processes if not process.is_own]
     if others:
         names = ", ".join(f"{p.process_name or 'process'} ({p.pid})" for p in others)
         yield f"Other processes held memory on the device: {names}."
 
 
-def _about_speed(facts: Facts, choice: Choice) -> Iterator[str]:
+def _about_speed(view: LogView, choice: Choice) -> Iterator[str]:
     if choice.split.world_size > 1:
         yield (
             f"Measured on one device and reckoned for {choice.split.world_size}: the time that "
             "they take to exchange gradients was not measured."
         )
-    if facts.step_times is None:
+    if view.step_times is None:
         return
-    for command, entry in facts.entries(TimeSteps):
+    for command, entry in view.entries(TimeSteps):
         if not isinstance(entry.outcome, StepTimes):
             yield f"Steps of {command.micro_batch_size} samples could not be timed."
-    yield from about_contention(facts)
-    bottleneck = loader_bottleneck(facts, choice.split)
+    yield from about_contention(view)
+    bottleneck = loader_bottleneck(view, choice.split)
     if bottleneck is not None:
         yield about_loader(bottleneck)
 

@@ -10,14 +10,14 @@ from bsadvise.model.advice import Evidence
 from bsadvise.model.request import Objective
 
 from advisor.planning.answer.speedup import Speedup, held_out_ratio, speedup_over_reference
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_learning_rate
 from advisor.planning.evidence.split import Split, friendly_size
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.throughput.energy import energy_j
 from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.range_test import suggested_rate
-from advisor.planning.trials.trial_search import Branches
+from advisor.planning.trials.trial_search import TrialSearch
 from advisor.planning.trials.trials import Trial, Trials
 from advisor.ports.proposer import Point
 
@@ -56,31 +56,31 @@ class Chooser:
     """Chooses by an objective.
 
     Attributes:
-        facts: The log so far; memory has been traced.
+        view: The log so far; memory has been traced.
     """
 
-    facts: Facts
+    view: LogView
 
     @cached_property
-    def branches(self) -> Branches:
+    def search(self) -> TrialSearch:
         """The search that trained them."""
-        return Branches(self.facts)
+        return self.view.model(TrialSearch)
 
     @cached_property
     def batches(self) -> BatchSizes:
         """The batches that were thought of."""
-        return BatchSizes(self.facts)
+        return self.view.model(BatchSizes)
 
     @cached_property
     def trials(self) -> Trials:
         """What was trained; not to be asked for before steps were timed."""
-        return self.branches.trials
+        return self.search.trials
 
     @cached_property
     def sound(self) -> tuple[Trial, ...]:
         """The trials that can be recommended: trained as asked, on the batch asked for."""
-        request = self.facts.request
-        if self.facts.step_times is None or request.max_trials == 0:
+        request = self.view.request
+        if self.view.step_times is None or request.max_trials == 0:
             return ()
         return tuple(
             trial
@@ -100,7 +100,7 @@ class Chooser:
         if not self.sound:
             return None
         if self._was_target_met:
-            return self.facts.request.target_loss
+            return self.view.request.target_loss
         best = min(trial.curve.best_loss for trial in self.sound)
         if self._has_settled:
             best = max(best, self.sound[0].curve.best_loss)
@@ -114,7 +114,7 @@ class Chooser:
     def _has_settled(self) -> bool:
         """Whether the reference's loss has all but stopped falling, and no target is asked for."""
         reference = self.trials.reference
-        has_target = self.facts.request.target_loss is not None
+        has_target = self.view.request.target_loss is not None
         if has_target or reference is None or reference not in self.sound:
             return False
         start, best = reference.curve.losses[0], reference.curve.best_loss
@@ -133,12 +133,13 @@ class Chooser:
         least, most = (share * max(worst - loss, 0.0) for share in _PROGRESS_SHARES)
         return loss + min(max(_LOSS_SHARE * abs(loss), least), most)
 
-    def choose(self) -> Choice | None:
-        """Return the setting for the request's objective; None where nothing fits."""
+    @cached_property
+    def choice(self) -> Choice | None:
+        """The setting for the request's objective; None where nothing fits."""
         fastest = self._fastest() or self._by_rule()
         if fastest is None:
             return None
-        match self.facts.request.objective:
+        match self.view.request.objective:
             case Objective.SAMPLES:
                 return self.fewest_samples() or fastest
             case Objective.THROUGHPUT:
@@ -160,14 +161,14 @@ class Chooser:
     def energy_to_target_j(self, trial: Trial) -> float | None:
         """Return the modelled joules in which a trial came to the target; None if unknown."""
         time_s = self.time_to_target_s(trial)
-        return None if time_s is None else energy_j(self.facts, trial.split, time_s)
+        return None if time_s is None else energy_j(self.view, trial.split, time_s)
 
     def samples_to_target(self, trial: Trial) -> float | None:
         """Return the samples in which a trial came to the target; None if never."""
         time_s = self.time_to_target_s(trial)
         if time_s is None:
             return None
-        step_time_s = self.branches.cost.step_time_s(trial.split)
+        step_time_s = self.search.cost.step_time_s(trial.split)
         return time_s / step_time_s * trial.split.effective_batch_size
 
     def fewest_samples(self) -> Choice | None:
@@ -176,24 +177,24 @@ class Chooser:
 
     def highest_throughput(self) -> Choice | None:
         """Return the setting at the knee of samples/s; None where steps were not timed."""
-        if self.facts.step_times is None:
+        if self.view.step_times is None:
             return None
-        fixed = self.facts.request.effective_batch_size
-        size = fixed or self.facts.step_times.knee() * self.facts.request.world_size
-        split = self.branches.cost.split(size)
+        fixed = self.view.request.effective_batch_size
+        size = fixed or self.view.step_times.knee() * self.view.request.world_size
+        split = self.search.cost.split(size)
         if split is None:
             return None
         same = [t for t in self.sound if t.split == split]
         if same:
             return _trained(
-                min(same, key=lambda trial: trial.loss_until(self.branches.schedule.entry_s))
+                min(same, key=lambda trial: trial.loss_until(self.search.schedule.entry_s))
             )
         return Choice(split, self._rule_rate(split, self._multiplier()), Evidence.RULE)
 
     def leanest(self, choice: Choice) -> Choice:
         """Return ``choice`` with its batch split so that memory is least."""
-        memory = MemoryModel(self.facts)
-        if self.facts.profile.batch_norm_layer_count:
+        memory = self.view.model(MemoryModel)
+        if self.view.profile.batch_norm_layer_count:
             # Another micro-batch would be another model: its statistics are the micro-batch's.
             return choice
         share = choice.split.micro_batch_size * choice.split.accumulation_steps
@@ -228,23 +229,23 @@ class Chooser:
 
     def _middle(self) -> Trial:
         """Return the middle of the best, or the best where that looks slower than the reference."""
-        ranking = self.branches.ranking
+        ranking = self.search.ranking
         middle = ranking.middle_of_best(self.sound)
         return ranking.best_of(self.sound) if self._looks_slower(middle) else middle
 
     def _looks_slower(self, trial: Trial) -> bool:
         """Return whether held-out losses see a trial behind the reference."""
-        ratio = held_out_ratio(self.branches.ranking, trial, self._floor)
+        ratio = held_out_ratio(self.search.ranking, trial, self._floor)
         return ratio is not None and ratio < 1
 
     def speedup(self, trial: Trial) -> Speedup | None:
         """Return how many times as fast as the reference a trial is; None if that is unknown."""
-        return speedup_over_reference(self.branches.ranking, trial, self._floor)
+        return speedup_over_reference(self.search.ranking, trial, self._floor)
 
     @cached_property
     def _floor(self) -> float:
         """The lowest loss at which trials compare with the reference, where that is sound."""
-        reference, target = self.trials.reference, self.facts.request.target_loss
+        reference, target = self.trials.reference, self.view.request.target_loss
         if target is not None or reference is None or not reference.is_sound:
             return target or 0.0
         return self.nearly(reference.curve.best_loss)
@@ -263,32 +264,32 @@ class Chooser:
         return Choice(split, self._rule_rate(split, self._multiplier()), Evidence.RULE)
 
     def _rule_batch_size(self) -> int:
-        fixed = self.facts.request.effective_batch_size
+        fixed = self.view.request.effective_batch_size
         if fixed:
             return fixed
-        if self.facts.step_times is not None:
-            if self.facts.profile.is_synthetic and not self.facts.profile.reference_batch_size:
-                return self.facts.step_times.knee() * self.facts.request.world_size
+        if self.view.step_times is not None:
+            if self.view.profile.is_synthetic and not self.view.profile.reference_batch_size:
+                return self.view.step_times.knee() * self.view.request.world_size
             if self.batches.noise_scale is not None:
                 return self.batches.predicted()
         return self.batches.reference
 
     def _split(self, batch_size: int) -> Split | None:
-        split = self.branches.cost.split(batch_size)
-        fixed = self.facts.request.effective_batch_size
+        split = self.search.cost.split(batch_size)
+        fixed = self.view.request.effective_batch_size
         if split is not None or fixed:
             return split
         # A batch with no divisor that fits: the largest that does, in one piece.
-        largest = friendly_size(MemoryModel(self.facts).max_micro_batch_size)
-        world_size = self.facts.request.world_size
-        return self.branches.cost.split(largest * world_size) if largest else None
+        largest = friendly_size(self.view.model(MemoryModel).max_micro_batch_size)
+        world_size = self.view.request.world_size
+        return self.search.cost.split(largest * world_size) if largest else None
 
     def _multiplier(self) -> float:
         """Return the multiplier of the best trial, else of what a range test suggests, else 1."""
-        best = self.branches.ranking.best if self.sound else None
+        best = self.search.ranking.best if self.sound else None
         if best is not None:
             return best.point.lr_multiplier
-        return (suggested_rate(self.facts) or 0.0) / reference_learning_rate(self.facts) or 1.0
+        return (suggested_rate(self.view) or 0.0) / reference_learning_rate(self.view) or 1.0
 
     def _rule_rate(self, split: Split, multiplier: float) -> float:
         """Return the rule's rate, but none larger than all that were seen to reach the target."""

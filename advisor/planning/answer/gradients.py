@@ -12,17 +12,17 @@ from bsadvise.model.request import Objective
 from advisor.estimators.gradient_clipping import carry_norm, norm_statistics
 from advisor.planning.answer.batch_schedule import NoiseStretch, plan_batches
 from advisor.planning.answer.choice import Choice, Chooser
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.trials.batch_sizes import noise_scale_of
 from advisor.planning.trials.trials import REFERENCE_TRIAL
 
 
-def norms_of_reference(facts: Facts) -> GradientNormStatistics | None:
+def norms_of_reference(view: LogView) -> GradientNormStatistics | None:
     """Return the norms of its steps that were looked at; None when they are too few.
 
     Of all of them: they shrink as a model learns, and what is no outlier at first must pass.
     """
-    measured = [norms for _, _, norms in _measured(facts)]
+    measured = [norms for _, _, norms in _measured(view)]
     raw_norms = [norm for norms in measured for norm in norms.raw_norms]
     found = norm_statistics(raw_norms)
     if found is None:
@@ -35,13 +35,13 @@ def norms_of_reference(facts: Facts) -> GradientNormStatistics | None:
     )
 
 
-def clip_gradient_norm(facts: Facts, chooser: Chooser, choice: Choice) -> float | None:
+def clip_gradient_norm(view: LogView, chooser: Chooser, choice: Choice) -> float | None:
     """Return where to clip steps of the chosen batch; None where no norms were measured.
 
     For Adam's kin the noise scale is that of its steps, not of its gradients: near enough to move
     the threshold by a root of it. Where none is known, the norms are taken as they are.
     """
-    norms, noise = norms_of_reference(facts), chooser.batches.noise_scale
+    norms, noise = norms_of_reference(view), chooser.batches.noise_scale
     if norms is None:
         return None
     clip = carry_norm(
@@ -53,13 +53,13 @@ def clip_gradient_norm(facts: Facts, chooser: Chooser, choice: Choice) -> float 
     return float(f"{clip:.2g}")
 
 
-def batch_schedule(facts: Facts, chooser: Chooser, choice: Choice) -> tuple[BatchStage, ...]:
+def batch_schedule(view: LogView, chooser: Chooser, choice: Choice) -> tuple[BatchStage, ...]:
     """Return the stages of a growing batch, where trials chose one that is free to grow."""
-    request, dataset_size = facts.request, facts.profile.dataset_size
+    request, dataset_size = view.request, view.profile.dataset_size
     is_free = request.objective is Objective.TIME and request.effective_batch_size is None
     if choice.evidence is not Evidence.MEASURED or dataset_size is None or not is_free:
         return ()
-    cost, measured = chooser.branches.cost, list(_measured(facts))
+    cost, measured = chooser.search.cost, list(_measured(view))
 
     def step_time_s(size: int) -> float:
         split = cost.split(size)
@@ -76,9 +76,9 @@ def batch_schedule(facts: Facts, chooser: Chooser, choice: Choice) -> tuple[Batc
     )
 
 
-def _measured(facts: Facts) -> Iterator[tuple[Train, TrainRun, GradientNorms]]:
+def _measured(view: LogView) -> Iterator[tuple[Train, TrainRun, GradientNorms]]:
     """Yield the stretches of the reference in which gradients were looked at, in order."""
-    for command, run in facts.figures(Train, TrainRun):
+    for command, run in view.figures(Train, TrainRun):
         is_reference = command.trial in (None, REFERENCE_TRIAL)
         if is_reference and run.gradient_norms is not None:
             yield command, run, run.gradient_norms

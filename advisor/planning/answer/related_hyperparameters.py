@@ -31,7 +31,7 @@ from advisor.estimators.scaling_rules import (
     scale_learning_rate_past_noise,
 )
 from advisor.planning.answer.choice import Choice, Chooser
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size, reference_learning_rate
 from advisor.planning.memory.memory_model import MemoryModel
 
@@ -47,25 +47,25 @@ _PAYS = 1.1
 """A larger batch pays where it processes so many times the samples a second."""
 
 
-def companions(facts: Facts, chooser: Chooser, choice: Choice) -> tuple[Companion, ...]:
+def companions(view: LogView, chooser: Chooser, choice: Choice) -> tuple[Companion, ...]:
     """Return what the rules say, where that differs notably from what was trained."""
-    return tuple(_Rules(facts, chooser, choice).notable())
+    return tuple(_Rules(view, chooser, choice).notable())
 
 
-def warmup_steps(facts: Facts, choice: Choice, steps_per_epoch: int | None) -> int | None:
+def warmup_steps(view: LogView, choice: Choice, steps_per_epoch: int | None) -> int | None:
     """Return the steps of warm-up: none where trials trained well without, else a rule's.
 
     Args:
-        facts: The log so far.
+        view: The log so far.
         choice: The setting.
         steps_per_epoch: Of the setting; None for a stream.
     """
     if choice.evidence is Evidence.MEASURED:
         return 0
-    optimizer = facts.profile.optimizer
+    optimizer = view.profile.optimizer
     match optimizer.family:
         case OptimizerFamily.SGD if steps_per_epoch is not None:
-            rate_ratio = choice.learning_rate / reference_learning_rate(facts)
+            rate_ratio = choice.learning_rate / reference_learning_rate(view)
             return sgd_warmup_steps(rate_ratio, steps_per_epoch)
         case OptimizerFamily.ADAM if len(optimizer.betas) > 1 and 0 <= optimizer.betas[1] < 1:
             return adam_warmup_steps(optimizer.betas[1])
@@ -73,10 +73,10 @@ def warmup_steps(facts: Facts, choice: Choice, steps_per_epoch: int | None) -> i
             return None
 
 
-def rules_of_thumb(facts: Facts) -> tuple[RuleOfThumb, ...]:
+def rules_of_thumb(view: LogView) -> tuple[RuleOfThumb, ...]:
     """Return what rules of thumb would have said."""
-    dataset_size = facts.profile.dataset_size
-    fits = MemoryModel(facts).max_micro_batch_size * facts.request.world_size
+    dataset_size = view.profile.dataset_size
+    fits = view.model(MemoryModel).max_micro_batch_size * view.request.world_size
     largest = min(fits, dataset_size or fits)
     rules = [default_batch_size()]
     if largest:
@@ -90,23 +90,23 @@ def rules_of_thumb(facts: Facts) -> tuple[RuleOfThumb, ...]:
 class _Rules:
     """The rules, from the reference recipe to the setting that was chosen."""
 
-    facts: Facts
+    view: LogView
     chooser: Chooser
     choice: Choice
 
     @property
     def ratio(self) -> float:
         """κ."""
-        return self.choice.split.effective_batch_size / reference_batch_size(self.facts)
+        return self.choice.split.effective_batch_size / reference_batch_size(self.view)
 
     @property
     def rate_ratio(self) -> float:
         """η/η₀."""
-        return self.choice.learning_rate / reference_learning_rate(self.facts)
+        return self.choice.learning_rate / reference_learning_rate(self.view)
 
     def notable(self) -> Iterator[Companion]:
         """Yield what each rule gives, where that differs notably."""
-        family = self.facts.profile.optimizer.family
+        family = self.view.profile.optimizer.family
         yield from self._learning_rate()
         if family is OptimizerFamily.ADAM:
             yield from self._weight_decay()
@@ -121,11 +121,11 @@ class _Rules:
         noise = self.chooser.batches.noise_scale
         if self.choice.evidence is Evidence.MEASURED or noise is None:
             return
-        family = self.facts.profile.optimizer.family
+        family = self.view.profile.optimizer.family
         rate = scale_learning_rate_past_noise(
             family,
-            reference_learning_rate(self.facts),
-            reference_batch_size(self.facts),
+            reference_learning_rate(self.view),
+            reference_batch_size(self.view),
             self.choice.split.effective_batch_size,
             noise.value,
         )
@@ -134,7 +134,7 @@ class _Rules:
 
     def _weight_decay(self) -> Iterator[Companion]:
         """Yield AdamW's; Adam's own adds to the gradient, for which there is no such rule."""
-        optimizer = self.facts.profile.optimizer
+        optimizer = self.view.profile.optimizer
         decay = optimizer.weight_decay
         if "adamw" in optimizer.optimizer_name.lower() and decay is not None and decay > 0:
             scaled = scale_weight_decay(decay, self.ratio, self.rate_ratio)
@@ -147,13 +147,13 @@ class _Rules:
             rule = "forgets faster, as the batch is larger (Adam, arXiv 2205.10287)"
         else:
             rule = "keeps its half-life in samples (Adam, arXiv 2507.07101)"
-        for number, beta in enumerate(self.facts.profile.optimizer.betas[:2], start=1):
+        for number, beta in enumerate(self.view.profile.optimizer.betas[:2], start=1):
             if 0 < beta < 1 and (number == 2 or self.ratio > 1):
                 scaled = scale_beta(beta, self.ratio)
                 yield from _if_mean_is_notable(f"beta{number}", scaled, beta, rule)
 
     def _epsilon(self) -> Iterator[Companion]:
-        epsilon = self.facts.profile.optimizer.epsilon
+        epsilon = self.view.profile.optimizer.epsilon
         if epsilon is not None and epsilon >= _LEAST_EPSILON:
             scaled = scale_epsilon(epsilon, self.ratio)
             rule = "falls with the root of the batch (Adam, arXiv 2205.10287)"
@@ -164,7 +164,7 @@ class _Rules:
 
         Not where trials chose the rate: they found the noise of its steps to be right.
         """
-        momentum = self.facts.profile.optimizer.momentum
+        momentum = self.view.profile.optimizer.momentum
         lags = self.choice.evidence is Evidence.RULE and self.rate_ratio < self.ratio
         if lags and momentum is not None and 0 < momentum < 1:
             scaled = scale_momentum(momentum, self.ratio, self.rate_ratio)
@@ -173,11 +173,11 @@ class _Rules:
 
     def _batch_size_at_decay(self) -> Iterator[Companion]:
         """Yield how far the batch may grow in place of decays of the rate, where that pays."""
-        split, dataset_size = self.choice.split, self.facts.profile.dataset_size
-        is_fixed = self.facts.request.effective_batch_size is not None
-        if is_fixed or dataset_size is None or self.facts.step_times is None:
+        split, dataset_size = self.choice.split, self.view.profile.dataset_size
+        is_fixed = self.view.request.effective_batch_size is not None
+        if is_fixed or dataset_size is None or self.view.step_times is None:
             return
-        size, cost = split.effective_batch_size, self.chooser.branches.cost
+        size, cost = split.effective_batch_size, self.chooser.search.cost
         most = dataset_size // _MOST_SHARE // size
         grown = cost.split(min(_MOST_GROWTH, most) * size) if most > 1 else None
         if grown is None:

@@ -11,29 +11,29 @@ from bsadvise.model.measurements import (
     StepTimes,
 )
 
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 
 _PROBES = RunStep | TimeSteps | Verify
 
 
-def search(facts: Facts, *, pruned_count: int = 0) -> Search:
+def search(view: LogView, *, pruned_count: int = 0) -> Search:
     """Return what the log's measurements took.
 
     Args:
-        facts: The log.
+        view: The log.
         pruned_count: Trials that were not trained as far as they might have been.
     """
     return Search(
-        wall_s=facts.elapsed_s,
+        wall_s=view.elapsed_s,
         trace_count=sum(
-            isinstance(entry.command, TraceMemory) and not _was_run(entry) for entry in facts.log
+            isinstance(entry.command, TraceMemory) and not _was_run(entry) for entry in view.log
         ),
         probe_count=sum(
-            isinstance(entry.command, _PROBES) or _was_run(entry) for entry in facts.log
+            isinstance(entry.command, _PROBES) or _was_run(entry) for entry in view.log
         ),
-        probe_samples=sum(_probe_samples(entry) for entry in facts.log),
-        out_of_memory_count=sum(isinstance(entry.outcome, OutOfMemory) for entry in facts.log),
-        trial_count=len({command.trial or 0 for command, _ in facts.entries(Train)}),
+        probe_samples=sum(_probe_samples(entry) for entry in view.log),
+        out_of_memory_count=sum(isinstance(entry.outcome, OutOfMemory) for entry in view.log),
+        trial_count=len({command.trial or 0 for command, _ in view.entries(Train)}),
         pruned_count=pruned_count,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
 
 _SMALL_SHARE = 0.25
@@ -13,7 +13,7 @@ _FEW_STEPS = 50
 """A partial batch below that share weighs too much where an epoch has no more steps than this."""
 
 
-def drop_last(facts: Facts, split: Split) -> bool | None:
+def drop_last(view: LogView, split: Split) -> bool | None:
     """Return whether each loader should leave out an epoch's last, partial micro-batch.
 
     Batch normalisation cannot train on one sample. And a partial micro-batch that makes a step by
@@ -22,41 +22,41 @@ def drop_last(facts: Facts, split: Split) -> bool | None:
     Returns:
         None when nobody knows where an epoch ends.
     """
-    share = _samples_of_a_device(facts, split)
+    share = _samples_of_a_device(view, split)
     if share is None:
         return None
     if share < _samples_a_step(split):
         return False
-    return is_lone_sample(facts, split) or _is_small_step(share, split)
+    return is_lone_sample(view, split) or _is_small_step(share, split)
 
 
-def is_lone_sample(facts: Facts, split: Split) -> bool:
+def is_lone_sample(view: LogView, split: Split) -> bool:
     """Return whether an epoch ends with one sample by itself, before batch normalisation."""
-    share = _samples_of_a_device(facts, split)
-    if share is None or not facts.profile.batch_norm_layer_count:
+    share = _samples_of_a_device(view, split)
+    if share is None or not view.profile.batch_norm_layer_count:
         return False
     return share % split.micro_batch_size == 1
 
 
-def about_drop_last(facts: Facts, split: Split) -> Iterator[str]:
+def about_drop_last(view: LogView, split: Split) -> Iterator[str]:
     """Yield why an epoch's last micro-batch should be left out, where it should."""
-    share = _samples_of_a_device(facts, split)
-    if share is None or not drop_last(facts, split):
+    share = _samples_of_a_device(view, split)
+    if share is None or not drop_last(view, split):
         return
     rest = share % split.micro_batch_size
-    if is_lone_sample(facts, split):
+    if is_lone_sample(view, split):
         why = "on which batch normalisation cannot train"
     else:
         why = f"which would weigh as much as one of {_samples_a_step(split):,}"
     yield f"The last batch of an epoch would hold {rest:,} sample(s), {why}: set drop_last=True."
 
 
-def steps_per_epoch(facts: Facts, split: Split) -> int | None:
+def steps_per_epoch(view: LogView, split: Split) -> int | None:
     """Return the optimizer steps of an epoch; None when nobody knows where it ends."""
-    share = _samples_of_a_device(facts, split)
+    share = _samples_of_a_device(view, split)
     if share is None:
         return None
-    dropped = share % split.micro_batch_size if drop_last(facts, split) else 0
+    dropped = share % split.micro_batch_size if drop_last(view, split) else 0
     return math.ceil((share - dropped) / _samples_a_step(split))
 
 
@@ -66,8 +66,8 @@ def _is_small_step(share: int, split: Split) -> bool:
     return is_alone and rest < _SMALL_SHARE * _samples_a_step(split) and whole_steps <= _FEW_STEPS
 
 
-def _samples_of_a_device(facts: Facts, split: Split) -> int | None:
-    size = facts.profile.dataset_size
+def _samples_of_a_device(view: LogView, split: Split) -> int | None:
+    size = view.profile.dataset_size
     # DistributedSampler gives every replica as many, some samples twice.
     return None if size is None else math.ceil(size / split.world_size)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bsadvise.model.device import DeviceKind
 
 from advisor.domain.units import format_seconds
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost
 
@@ -37,7 +37,7 @@ class LoaderBottleneck:
     is_mended: bool
 
 
-def loader_bottleneck(facts: Facts, split: Split) -> LoaderBottleneck | None:
+def loader_bottleneck(view: LogView, split: Split) -> LoaderBottleneck | None:
     """Return the loader as training with ``split`` waits for it.
 
     A process is taken to load as fast beside others as alone.
@@ -45,17 +45,17 @@ def loader_bottleneck(facts: Facts, split: Split) -> LoaderBottleneck | None:
     Returns:
         None when it keeps up, was not timed, or takes little that nothing could save.
     """
-    if facts.step_times is None or facts.load_time_per_sample_s is None:
+    if view.step_times is None or view.load_time_per_sample_s is None:
         return None
-    cost = StepCost(facts)
+    cost = view.model(StepCost)
     compute_s, loading_s = cost.compute_time_s(split), cost.loading_time_s(split)
     now_s = cost.step_time_s(split)
     if now_s <= _BOUND * compute_s:
         return None
-    alone_s = loading_s * max(1, facts.profile.num_workers)
+    alone_s = loading_s * max(1, view.profile.num_workers)
     needed = math.ceil(alone_s / compute_s) if compute_s else _MOST_WORKERS
-    workers = min(needed, _most_workers(facts, split))
-    then_s = _step_time_with_workers_s(facts, split, compute_s, alone_s, workers)
+    workers = min(needed, _most_workers(view, split))
+    then_s = _step_time_with_workers_s(view, split, compute_s, alone_s, workers)
     is_of_use = _BOUND * then_s <= now_s
     if not is_of_use and loading_s <= _BOUND * compute_s:
         return None
@@ -81,22 +81,22 @@ def about_loader(bottleneck: LoaderBottleneck) -> str:
     return f"{hint}, as many as there are processors for, and a data set that is cheaper to read."
 
 
-def _most_workers(facts: Facts, split: Split) -> int:
+def _most_workers(view: LogView, split: Split) -> int:
     """Return how many processes a replica's loader may have, its own loop left a processor."""
-    cpu_count = facts.profile.cpu_count
+    cpu_count = view.profile.cpu_count
     if cpu_count is None:
         return _MOST_WORKERS
     return min(_MOST_WORKERS, cpu_count // split.world_size - 1)
 
 
 def _step_time_with_workers_s(
-    facts: Facts, split: Split, compute_s: float, alone_s: float, workers: int
+    view: LogView, split: Split, compute_s: float, alone_s: float, workers: int
 ) -> float:
     """Return the seconds of a step once ``workers`` processes load for it."""
     if workers < 1:
         return math.inf
     computing_s = compute_s + _HANDOVER_S * split.accumulation_steps
-    if facts.device.kind is DeviceKind.CPU:
+    if view.device.kind is DeviceKind.CPU:
         # Computing takes all processors already, and loading is theirs to do besides.
-        computing_s += alone_s / (facts.profile.cpu_count or _MOST_WORKERS)
+        computing_s += alone_s / (view.profile.cpu_count or _MOST_WORKERS)
     return max(computing_s, alone_s / workers)

@@ -9,7 +9,7 @@ from bsadvise.model.measurements import GradientNorms, OrderComparison, StepTime
 
 from advisor.estimators.data_order import Norms, OrderEffect, estimate_order_effect
 from advisor.planning.evidence.budget import gradient_bytes, hook_limit_s
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size
 from advisor.planning.memory.memory_model import MemoryModel
 
@@ -29,32 +29,32 @@ _MOST_READ_FACTOR = 64
 """A stream is read for at most so many times the samples that are compared."""
 
 
-def next_order_comparison(facts: Facts) -> CompareOrders | None:
+def next_order_comparison(view: LogView) -> CompareOrders | None:
     """Return the comparison of stored and shuffled batches; None when it is done or too dear.
 
     Whatever comes of it, it is not made again, and nothing but a caveat depends on it.
     """
-    if not _is_of_use(facts) or list(facts.entries(CompareOrders)):
+    if not _is_of_use(view) or list(view.entries(CompareOrders)):
         return None
-    limit_s = min(_MOST_S, _SHARE * facts.request.budget_s)
-    size = _largest_size(facts)
+    limit_s = min(_MOST_S, _SHARE * view.request.budget_s)
+    size = _largest_size(view)
     while size >= _SMALLEST_BATCH:
-        left_s = limit_s - _expected_s(facts, size)
-        if left_s >= 0 and _fits(facts, size):
+        left_s = limit_s - _expected_s(view, size)
+        if left_s >= 0 and _fits(view, size):
             return CompareOrders(
                 batch_size=size,
                 batch_count=_BATCHES,
                 shuffle_count=_SHUFFLES,
-                most_read_samples=_readable_samples(facts, size * _BATCHES, left_s),
-                time_limit_s=hook_limit_s(facts.request) + 10 * limit_s,
+                most_read_samples=_readable_samples(view, size * _BATCHES, left_s),
+                time_limit_s=hook_limit_s(view.request) + 10 * limit_s,
             )
         size //= 2
     return None
 
 
-def order_effect(facts: Facts) -> OrderEffect | None:
+def order_effect(view: LogView) -> OrderEffect | None:
     """Return what the stored order does to batches; None when it was not measured."""
-    for _, comparison in facts.figures(CompareOrders, OrderComparison):
+    for _, comparison in view.figures(CompareOrders, OrderComparison):
         stored, shuffled = comparison.stored, comparison.shuffled
         if stored is not None and shuffled is not None:
             return estimate_order_effect(
@@ -66,9 +66,9 @@ def order_effect(facts: Facts) -> OrderEffect | None:
     return None
 
 
-def about_order(facts: Facts, batch_size: int) -> Iterator[str]:
+def about_order(view: LogView, batch_size: int) -> Iterator[str]:
     """Yield what to know of the stored order, for a batch of ``batch_size``."""
-    effect = order_effect(facts)
+    effect = order_effect(view)
     if effect is None or not effect.is_unrepresentative:
         return
     worth = max(1, round(effect.worth(batch_size)))
@@ -76,7 +76,7 @@ def about_order(facts: Facts, batch_size: int) -> Iterator[str]:
         f"{batch_size:,} in a row tell no more of the gradient than about {worth:,} drawn at "
         "random."
     )
-    if facts.profile.dataset_size is None:
+    if view.profile.dataset_size is None:
         yield (
             f"The stream's samples do not come in random order: {finding} The trials saw them so: "
             "shuffle the stream (its shards, or through a large buffer) and ask again before "
@@ -89,56 +89,56 @@ def about_order(facts: Facts, batch_size: int) -> Iterator[str]:
         )
 
 
-def _is_of_use(facts: Facts) -> bool:
-    request, profile = facts.request, facts.profile
+def _is_of_use(view: LogView) -> bool:
+    request, profile = view.request, view.profile
     return (
-        facts.device.present
-        and facts.step_times is not None
+        view.device.present
+        and view.step_times is not None
         and not profile.is_synthetic
         and profile.evaluation_size > 0
         and request.max_trials != 0
-        and not facts.spent(_LATEST_SHARE)
+        and not view.spent(_LATEST_SHARE)
     )
 
 
-def _largest_size(facts: Facts) -> int:
-    size = min(_LARGEST_BATCH, max(reference_batch_size(facts), _SMALLEST_BATCH))
-    if facts.profile.dataset_size is not None:
+def _largest_size(view: LogView) -> int:
+    size = min(_LARGEST_BATCH, max(reference_batch_size(view), _SMALLEST_BATCH))
+    if view.profile.dataset_size is not None:
         # A tenth may be held out.
-        size = min(size, int(0.9 * facts.profile.dataset_size) // _BATCHES)
+        size = min(size, int(0.9 * view.profile.dataset_size) // _BATCHES)
     return size
 
 
-def _fits(facts: Facts, size: int) -> bool:
+def _fits(view: LogView, size: int) -> bool:
     """Return whether a pass fits beside the gradients of those before."""
-    model = MemoryModel(facts)
-    needed_bytes = model.predicted_peak_bytes(size) + gradient_bytes(facts.profile)
+    model = view.model(MemoryModel)
+    needed_bytes = model.predicted_peak_bytes(size) + gradient_bytes(view.profile)
     return size <= model.max_micro_batch_size and needed_bytes <= model.budget_bytes
 
 
-def _expected_s(facts: Facts, size: int) -> float:
+def _expected_s(view: LogView, size: int) -> float:
     """Return the seconds that a comparison takes: building the model, loading, gradients."""
-    if facts.step_times is None:
+    if view.step_times is None:
         raise LookupError("no step was timed")
     building_s = min(
         max(0.0, entry.wall_s - sum(entry.outcome.step_times_s))
-        for _, entry in facts.entries(TimeSteps)
+        for _, entry in view.entries(TimeSteps)
         if isinstance(entry.outcome, StepTimes)
     )
-    gradients_s = _BATCHES * (1 + _SHUFFLES) * facts.step_times.step_time_s(size)
-    return building_s + _BATCHES * size * _reading_s(facts) + gradients_s
+    gradients_s = _BATCHES * (1 + _SHUFFLES) * view.step_times.step_time_s(size)
+    return building_s + _BATCHES * size * _reading_s(view) + gradients_s
 
 
-def _readable_samples(facts: Facts, compared: int, left_s: float) -> int:
+def _readable_samples(view: LogView, compared: int, left_s: float) -> int:
     """Return how far a stream may be read in ``left_s`` beyond the samples that are compared."""
-    reading_s = _reading_s(facts)
+    reading_s = _reading_s(view)
     readable = compared + int(left_s / reading_s) if reading_s else _MOST_READ_FACTOR * compared
     return min(readable, _MOST_READ_FACTOR * compared)
 
 
-def _reading_s(facts: Facts) -> float:
+def _reading_s(view: LogView) -> float:
     """Return the seconds in which one process reads a sample."""
-    return (facts.load_time_per_sample_s or 0.0) * max(1, facts.profile.num_workers)
+    return (view.load_time_per_sample_s or 0.0) * max(1, view.profile.num_workers)
 
 
 def _norms(norms: GradientNorms) -> list[Norms]:

@@ -1,11 +1,11 @@
-"""What a log says, read once: the stages ask this, not the log."""
+"""What a log says, read once a call of the planner: the stages ask this, not the log."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bsadvise.model.commands import Command, InspectTask, TimeLoader, TimeSteps, Train, Verify
 from bsadvise.model.device import Device
@@ -22,31 +22,63 @@ from bsadvise.model.task import TaskProfile
 
 from advisor.estimators.timing import StepTimeCurve, typical_time_s
 from advisor.planning.evidence.invalid_measurements import sound_measurements
+from advisor.planning.tuning import DEFAULT_TUNING, Tuning
 
+M = TypeVar("M")
 C = TypeVar("C", bound=Command)
 O = TypeVar("O", bound=Outcome)  # noqa: E741 - the outcome beside the command
 
 
 @dataclass(frozen=True)
-class Facts:
-    """A request, its device and what has been measured so far.
+class LogView:
+    """A request, its devices and what has been measured so far, with the models built on it.
+
+    Built once a call of the planner and never changed, so that whatever is derived from it is
+    derived once: see ``model``.
 
     Attributes:
         request: What was asked.
-        device: The device.
+        devices: The devices of the lease, at least one; measurements are of the first.
         log: Every measurement, oldest first.
+        tuning: The planner's tuned numbers.
+        running: The commands that are being measured now, of which nothing is known yet.
     """
 
     request: AdviceRequest
-    device: Device
+    devices: tuple[Device, ...]
     log: Log
+    tuning: Tuning = DEFAULT_TUNING
+    running: tuple[Command, ...] = ()
+    _models: dict[Callable[[LogView], Any], Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def model(self, build: Callable[[LogView], M]) -> M:
+        """Return what ``build`` makes of this view: made on first use, then kept.
+
+        Models lie in layers above this one, which must not import them; the class of a model is
+        the key to the one instance of it. So no two parts of a call can build the same model, nor
+        need they pass it to each other.
+
+        Args:
+            build: A class whose constructor takes a view alone, or a pure function of a view.
+        """
+        if build not in self._models:
+            self._models[build] = build(self)
+        made: M = self._models[build]
+        return made
+
+    @property
+    def device(self) -> Device:
+        """The device that measurements are of."""
+        return self.devices[0]
 
     @cached_property
     def sound(self) -> Log:
-        """The log without what other processes on the device have spoilt."""
+        """The log without what other processes on the device have made invalid."""
         return tuple(sound_measurements(self.log))
 
-    @property
+    @cached_property
     def elapsed_s(self) -> float:
         """Seconds of measurement so far."""
         return sum(entry.wall_s for entry in self.log)
@@ -62,9 +94,16 @@ class Facts:
 
     def entries(self, command_class: type[C]) -> Iterator[tuple[C, Measurement]]:
         """Yield the measurements of one kind of command, oldest first."""
-        for entry in self.sound:
+        for entry in self._by_class.get(command_class, ()):
             if isinstance(entry.command, command_class):
                 yield entry.command, entry
+
+    @cached_property
+    def _by_class(self) -> dict[type, list[Measurement]]:
+        found: dict[type, list[Measurement]] = {}
+        for entry in self.sound:
+            found.setdefault(type(entry.command), []).append(entry)
+        return found
 
     def figures(self, command_class: type[C], outcome_class: type[O]) -> Iterator[tuple[C, O]]:
         """Yield the commands of one kind that came to one kind of outcome."""
@@ -100,7 +139,7 @@ class Facts:
             return typical_time_s(times.batch_times_s) / times.batch_size
         return None
 
-    @property
+    @cached_property
     def smallest_out_of_memory(self) -> int | None:
         """The smallest micro-batch that ran out of memory where it was really run."""
         return min(

@@ -16,7 +16,7 @@ from advisor.planning.evidence.budget import (
     overhead_bytes,
     workspace_bytes,
 )
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
 
 _REAL_COMMANDS = RunStep | TimeSteps | Train | Verify
@@ -33,10 +33,10 @@ class MemoryModel:
     """What is known of a task's memory on its device.
 
     Attributes:
-        facts: The log so far; its task has been inspected.
+        view: The log so far; its task has been inspected.
     """
 
-    facts: Facts
+    view: LogView
 
     @cached_property
     def traces(self) -> dict[int, MemoryTrace]:
@@ -56,12 +56,12 @@ class MemoryModel:
     @cached_property
     def overhead_bytes(self) -> int:
         """What the device's libraries take beside the tensors."""
-        return overhead_bytes(self.facts.request, self.facts.device, self.facts.profile)
+        return overhead_bytes(self.view.request, self.view.device, self.view.profile)
 
     @cached_property
     def budget_bytes(self) -> int:
         """What tensors may take."""
-        budget = memory_budget(self.facts.request, self.facts.device)
+        budget = memory_budget(self.view.request, self.view.device)
         return max(0, budget.budget_bytes - self.overhead_bytes)
 
     @cached_property
@@ -86,12 +86,12 @@ class MemoryModel:
         """Measured over predicted memory of the runs of a size that fitted."""
         return {
             command.micro_batch_size: run.peak_bytes / self._traced_by(command)
-            for command, run in self.facts.figures(RunStep, StepRun)
+            for command, run in self.view.figures(RunStep, StepRun)
         }
 
     def _miss_factors(self) -> Iterator[float]:
         proven = max(self._run_ratios, default=0)
-        for entry in self.facts.sound:
+        for entry in self.view.sound:
             command, outcome = entry.command, entry.outcome
             if not isinstance(command, _REAL_COMMANDS):
                 continue
@@ -108,7 +108,7 @@ class MemoryModel:
         if not ratios or (not misses and abs(ratios[max(ratios)] - 1) <= _AGREEMENT):
             return None
         likely = self.curve.largest_fit(self.budget_bytes / min(ratios.values()))
-        crashed = self.facts.smallest_out_of_memory
+        crashed = self.view.smallest_out_of_memory
         high = likely if crashed is None else min(likely, crashed - 1)
         return max(ratios), max(*ratios, self.max_micro_batch_size, high)
 
@@ -121,7 +121,7 @@ class MemoryModel:
     def max_accumulating_size(self) -> int:
         """Largest b that fits in a step of several; 0 when none does, or none was traced."""
         if self.is_traced_by_runs:  # Not run once more: see _traced_bytes.
-            return self._largest(self.curve, gradient_bytes(self.facts.profile))
+            return self._largest(self.curve, gradient_bytes(self.view.profile))
         return min(self._largest(self.accumulating_curve), self.max_micro_batch_size)
 
     def predicted_peak_bytes(self, size: int, *, accumulating: bool = False) -> int:
@@ -146,17 +146,17 @@ class MemoryModel:
     @cached_property
     def is_traced_by_runs(self) -> bool:
         """Whether fake tensors cannot follow the model, so that real steps are traced."""
-        traces = self.facts.figures(TraceMemory, MemoryTrace)
+        traces = self.view.figures(TraceMemory, MemoryTrace)
         return any(trace.was_run for _, trace in traces)
 
     @cached_property
     def _has_trace_crashed(self) -> bool:
-        return any(self.facts.figures(TraceMemory, OutOfMemory))
+        return any(self.view.figures(TraceMemory, OutOfMemory))
 
     def reserved_bytes_of(self, trace: MemoryTrace) -> int:
         """Return what a traced step would take of the device: reserved bytes on CUDA."""
         if trace.reserved_bytes is not None:
-            return trace.reserved_bytes + workspace_bytes(self.facts.device)
+            return trace.reserved_bytes + workspace_bytes(self.view.device)
         return max(trace.peak_bytes, trace.evaluation_peak_bytes)
 
     def _traced_by(self, command: RunStep | TimeSteps | Train | Verify) -> int:
@@ -168,18 +168,18 @@ class MemoryModel:
         if self.accumulating_curve.points:
             return self.accumulating_curve.peak_bytes(size)
         # Gradients that are there from the first micro-batch on add no more than themselves.
-        return self.curve.peak_bytes(size) + gradient_bytes(self.facts.profile)
+        return self.curve.peak_bytes(size) + gradient_bytes(self.view.profile)
 
     def _traces(self, *, accumulating: bool) -> dict[int, MemoryTrace]:
         return {
             command.micro_batch_size: trace
-            for command, trace in self.facts.figures(TraceMemory, MemoryTrace)
+            for command, trace in self.view.figures(TraceMemory, MemoryTrace)
             if is_plain(command) and (command.accumulation_steps > 1) is accumulating
         }
 
     def _largest(self, curve: MemoryCurve, beside_bytes: int = 0) -> int:
         size = curve.largest_fit(self.traced_budget_bytes - beside_bytes)
-        crashed = self.facts.smallest_out_of_memory
+        crashed = self.view.smallest_out_of_memory
         return size if crashed is None else min(size, crashed - 1)
 
 

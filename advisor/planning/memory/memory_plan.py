@@ -9,7 +9,7 @@ from bsadvise.model.measurements import MemoryTrace
 
 from advisor.estimators.memory_curve import FIRST_SIZES, LARGEST_SIZE, MemoryCurve
 from advisor.planning.evidence.budget import TRACING_SHARE, hook_limit_s
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import LEAST_BATCHES_PER_EPOCH
 from advisor.planning.evidence.refusals import refuse, refuse_no_fit
 from advisor.planning.memory.memory_model import MemoryModel, is_plain
@@ -28,41 +28,41 @@ _RUN_SHARE = 0.15
 """The most of the budget that running the largest size may take."""
 
 
-def next_trace(facts: Facts) -> TraceMemory | Refusal | None:
+def next_trace(view: LogView) -> TraceMemory | Refusal | None:
     """Return the next size to trace; None when the largest that fits is known.
 
     Where memory, not the data, bounds the batch, steps that accumulate are followed too.
     """
-    for command, entry in facts.entries(TraceMemory):
+    for command, entry in view.entries(TraceMemory):
         if is_plain(command) and not isinstance(entry.outcome, MemoryTrace):
-            traced = MemoryModel(facts).traces
+            traced = view.model(MemoryModel).traces
             return None if traced else refuse(command, entry.outcome)
-    model = MemoryModel(facts)
-    size = _next_size(facts, model.curve, FIRST_SIZES)
+    model = view.model(MemoryModel)
+    size = _next_size(view, model.curve, FIRST_SIZES)
     if size is not None:
-        return trace_of(facts, size)
+        return trace_of(view, size)
     fits = model.curve.largest_fit(model.budget_bytes)
     if fits == 0:
         needed = model.curve.peak_bytes(min(model.traces))
-        return refuse_no_fit(needed, model.budget_bytes, facts.device.name)
-    if memory_bounds_the_batch(facts, fits) and not model.is_traced_by_runs:
-        size = _next_size(facts, model.accumulating_curve, (1, fits))
+        return refuse_no_fit(needed, model.budget_bytes, view.device.name)
+    if memory_bounds_the_batch(view, fits) and not model.is_traced_by_runs:
+        size = _next_size(view, model.accumulating_curve, (1, fits))
         if size is not None:
-            return trace_of(facts, size, accumulation_steps=2)
+            return trace_of(view, size, accumulation_steps=2)
     return None
 
 
-def _next_size(facts: Facts, curve: MemoryCurve, first: tuple[int, int]) -> int | None:
-    model = MemoryModel(facts)
+def _next_size(view: LogView, curve: MemoryCurve, first: tuple[int, int]) -> int | None:
+    model = view.model(MemoryModel)
     budget_bytes = model.traced_budget_bytes
     if not curve.points:
         return first[0]
     if model.is_traced_by_runs:
-        is_late = facts.spent(TRACING_SHARE) and len(curve.points) > 1
+        is_late = view.spent(TRACING_SHARE) and len(curve.points) > 1
         return None if is_late else _next_real_size(curve, budget_bytes)
     if len(curve.points) == 1 and curve.largest_fit(budget_bytes) and first[1] not in curve.points:
         return first[1]
-    is_late = facts.spent(TRACING_SHARE) and len(curve.points) >= _LEAST_TRACES
+    is_late = view.spent(TRACING_SHARE) and len(curve.points) >= _LEAST_TRACES
     if curve.largest_fit(budget_bytes) and (is_late or len(curve.points) >= _MOST_TRACES):
         return None
     return curve.next_size(budget_bytes)
@@ -81,60 +81,60 @@ def _next_real_size(curve: MemoryCurve, budget_bytes: float) -> int | None:
     return known + 1 if len(curve.points) == 1 and curve.points[known] < budget_bytes else None
 
 
-def memory_bounds_the_batch(facts: Facts, fits: int) -> bool:
+def memory_bounds_the_batch(view: LogView, fits: int) -> bool:
     """Return whether a batch may be wanted that needs more than ``fits`` samples at a time."""
-    return fits < _largest_thinkable(facts)
+    return fits < _largest_thinkable(view)
 
 
-def _largest_thinkable(facts: Facts) -> int:
+def _largest_thinkable(view: LogView) -> int:
     """Return the largest share of an effective batch that one device may come to hold."""
-    profile, request = facts.profile, facts.request
+    profile, request = view.profile, view.request
     wanted = request.effective_batch_size or profile.reference_batch_size or 32
     if request.effective_batch_size is None and profile.dataset_size is not None:
         wanted = max(wanted, profile.dataset_size // LEAST_BATCHES_PER_EPOCH)
     return wanted // request.world_size
 
 
-def next_calibration(facts: Facts) -> RunStep | None:
+def next_calibration(view: LogView) -> RunStep | None:
     """Return the small run that shows how a card differs from the prediction; None if none.
 
     Before anything larger is run: what its libraries take beside PyTorch's tensors is in no
     trace, and the largest size must not be the first to meet it.
     """
-    if not facts.device.present or facts.device.kind is DeviceKind.CPU:
+    if not view.device.present or view.device.kind is DeviceKind.CPU:
         return None
-    if list(facts.entries(RunStep)):
+    if list(view.entries(RunStep)):
         return None
-    size = max(1, MemoryModel(facts).max_micro_batch_size // _CALIBRATION_SHARE)
-    return RunStep(micro_batch_size=size, time_limit_s=hook_limit_s(facts.request))
+    size = max(1, view.model(MemoryModel).max_micro_batch_size // _CALIBRATION_SHARE)
+    return RunStep(micro_batch_size=size, time_limit_s=hook_limit_s(view.request))
 
 
-def next_run(facts: Facts) -> RunStep | None:
+def next_run(view: LogView) -> RunStep | None:
     """Return the real run that the largest micro-batch still needs; None when it needs none.
 
     A CPU without a limit is left alone: filling a machine's main memory to the brim would
     harm whatever else runs on it.
     """
-    if facts.step_times is None or not facts.device.present:
+    if view.step_times is None or not view.device.present:
         return None
-    is_limited = facts.request.memory_limit_bytes is not None
-    if facts.device.kind is DeviceKind.CPU and not is_limited:
+    is_limited = view.request.memory_limit_bytes is not None
+    if view.device.kind is DeviceKind.CPU and not is_limited:
         return None
-    size = MemoryModel(facts).max_micro_batch_size
-    runs = [command.micro_batch_size for command, _ in facts.entries(RunStep)]
+    size = view.model(MemoryModel).max_micro_batch_size
+    runs = [command.micro_batch_size for command, _ in view.entries(RunStep)]
     if size == 0 or size >= LARGEST_SIZE or size in runs or len(runs) >= _MOST_RUNS:
         return None
     # Two steps and an evaluation batch, each of them accounted, which costs about as much again.
-    expected_s = 5 * facts.step_times.step_time_s(size) + facts.loading_s()
-    if expected_s > _RUN_SHARE * facts.request.budget_s:
+    expected_s = 5 * view.step_times.step_time_s(size) + view.loading_s()
+    if expected_s > _RUN_SHARE * view.request.budget_s:
         return None
-    return RunStep(micro_batch_size=size, time_limit_s=hook_limit_s(facts.request) + expected_s)
+    return RunStep(micro_batch_size=size, time_limit_s=hook_limit_s(view.request) + expected_s)
 
 
-def trace_of(facts: Facts, size: int, *, accumulation_steps: int = 1) -> TraceMemory:
+def trace_of(view: LogView, size: int, *, accumulation_steps: int = 1) -> TraceMemory:
     """Return the trace of the user's training as it is at micro-batch ``size``."""
     return TraceMemory(
         micro_batch_size=size,
         accumulation_steps=accumulation_steps,
-        time_limit_s=hook_limit_s(facts.request),
+        time_limit_s=hook_limit_s(view.request),
     )

@@ -13,7 +13,7 @@ from bsadvise.model.task import OptimizerFamily
 
 from advisor.estimators.memory_curve import MemoryCurve
 from advisor.planning.evidence.budget import bucket_bytes
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory.memory_plan import trace_of
 
@@ -27,91 +27,91 @@ _MOST_DRAWN = 4096
 """Of more samples than this, one is as long as the longest."""
 
 
-def next_typical(facts: Facts, share: float) -> TraceMemory | None:
+def next_typical(view: LogView, share: float) -> TraceMemory | None:
     """Return the trace of samples as they come; None where all are alike, or it was made.
 
     Args:
-        facts: What is known.
+        view: What is known.
         share: Of the seconds, after which nothing more is begun.
     """
-    size = shown_size(facts)
-    is_made = typical_peak(facts) is not None
-    if facts.profile.longest_sample is None or size > _MOST_DRAWN or is_made:
+    size = shown_size(view)
+    is_made = typical_peak(view) is not None
+    if view.profile.longest_sample is None or size > _MOST_DRAWN or is_made:
         return None
-    wanted = dataclasses.replace(trace_of(facts, size), is_typical=True)
-    return _next(facts, [wanted], share)
+    wanted = dataclasses.replace(trace_of(view, size), is_typical=True)
+    return _next(view, [wanted], share)
 
 
-def next_lever(facts: Facts, share: float) -> TraceMemory | None:
+def next_lever(view: LogView, share: float) -> TraceMemory | None:
     """Return the next trace of a lever; None when there is none left, or no time.
 
     Args:
-        facts: What is known.
+        view: What is known.
         share: Of the seconds, after which nothing more is begun.
     """
-    model = MemoryModel(facts)
+    model = view.model(MemoryModel)
     largest = model.max_micro_batch_size
     if largest == 0 or any(trace.was_run for trace in model.traces.values()):
         return None
-    return _next(facts, _lever_traces(facts, largest), share)
+    return _next(view, _lever_traces(view, largest), share)
 
 
-def _next(facts: Facts, wanted: Iterable[TraceMemory], share: float) -> TraceMemory | None:
-    if facts.spent(share):
+def _next(view: LogView, wanted: Iterable[TraceMemory], share: float) -> TraceMemory | None:
+    if view.spent(share):
         return None
-    made = {command for command, _ in facts.entries(TraceMemory)}
+    made = {command for command, _ in view.entries(TraceMemory)}
     return next((trace for trace in wanted if trace not in made), None)
 
 
-def typical_peak(facts: Facts) -> MemoryPoint | None:
+def typical_peak(view: LogView) -> MemoryPoint | None:
     """Return what samples as they come take, libraries included; None where not traced."""
-    model = MemoryModel(facts)
-    for command, trace in facts.figures(TraceMemory, MemoryTrace):
+    model = view.model(MemoryModel)
+    for command, trace in view.figures(TraceMemory, MemoryTrace):
         if command.is_typical:
             peak_bytes = model.reserved_bytes_of(trace) + model.overhead_bytes
             return MemoryPoint(micro_batch_size=command.micro_batch_size, peak_bytes=peak_bytes)
     return None
 
 
-def lever_gains(facts: Facts) -> tuple[LeverGain, ...]:
+def lever_gains(view: LogView) -> tuple[LeverGain, ...]:
     """Return what each lever that helps would do, the most helpful first."""
-    gains = [gain for lever in Lever if (gain := _gain(facts, lever)) is not None]
+    gains = [gain for lever in Lever if (gain := _gain(view, lever)) is not None]
     return tuple(sorted(gains, key=lambda gain: -gain.max_micro_batch_size))
 
 
-def shown_size(facts: Facts) -> int:
+def shown_size(view: LogView) -> int:
     """Return the size that an estimate takes apart: the one asked about, or the largest."""
-    model = MemoryModel(facts)
-    asked = asked_size(facts)
+    model = view.model(MemoryModel)
+    asked = asked_size(view)
     if asked is not None and asked in model.traces:
         return asked
     fitting = [size for size in model.traces if size <= model.max_micro_batch_size]
     return max(fitting, default=min(model.traces))
 
 
-def asked_size(facts: Facts) -> int | None:
+def asked_size(view: LogView) -> int | None:
     """Return the micro-batch that an estimate was asked about; None for none."""
-    batch_size = facts.request.effective_batch_size
-    return None if batch_size is None else max(1, batch_size // facts.request.world_size)
+    batch_size = view.request.effective_batch_size
+    return None if batch_size is None else max(1, batch_size // view.request.world_size)
 
 
-def _lever_traces(facts: Facts, largest: int) -> Iterator[TraceMemory]:
-    for lever in _applicable(facts):
+def _lever_traces(view: LogView, largest: int) -> Iterator[TraceMemory]:
+    for lever in _applicable(view):
         # Runs may have lowered the largest since; what was traced before serves as well.
-        first = min(_points(facts, lever), default=largest)
+        first = min(_points(view, lever), default=largest)
         sizes = (first, _STRETCH * first) if lever in _OF_THE_MODEL else (first,)
         for size in sizes:
-            yield dataclasses.replace(trace_of(facts, size), lever=lever)
+            yield dataclasses.replace(trace_of(view, size), lever=lever)
 
 
-def _applicable(facts: Facts) -> Iterator[Lever]:
-    profile = facts.profile
+def _applicable(view: LogView) -> Iterator[Lever]:
+    profile = view.profile
     if profile.precision == "fp32":
         yield Lever.BF16
     if profile.repeated_block_count:
         yield Lever.CHECKPOINTING
     family = profile.optimizer.family
-    if family is not OptimizerFamily.OTHER and facts.device.kind is not DeviceKind.CPU:
+    if family is not OptimizerFamily.OTHER and view.device.kind is not DeviceKind.CPU:
         yield Lever.FUSED_OPTIMIZER
     if family is OptimizerFamily.ADAM:
         yield Lever.SGD
@@ -119,13 +119,13 @@ def _applicable(facts: Facts) -> Iterator[Lever]:
             yield Lever.EIGHT_BIT_OPTIMIZER
 
 
-def _gain(facts: Facts, lever: Lever) -> LeverGain | None:
-    model = MemoryModel(facts)
+def _gain(view: LogView, lever: Lever) -> LeverGain | None:
+    model = view.model(MemoryModel)
     largest = model.max_micro_batch_size
     budget_bytes = model.traced_budget_bytes
-    points = _points(facts, lever)
+    points = _points(view, lever)
     if lever is Lever.BUCKET_VIEW:
-        saved_bytes = bucket_bytes(facts.request, facts.profile)
+        saved_bytes = bucket_bytes(view.request, view.profile)
     elif not points or (lever in _OF_THE_MODEL and len(points) < 2):
         return None
     elif lever in _OF_THE_MODEL:
@@ -142,12 +142,12 @@ def _gain(facts: Facts, lever: Lever) -> LeverGain | None:
     )
 
 
-def _points(facts: Facts, lever: Lever) -> dict[int, int]:
+def _points(view: LogView, lever: Lever) -> dict[int, int]:
     """Return the traced peaks of a lever, by size."""
-    model = MemoryModel(facts)
+    model = view.model(MemoryModel)
     return {
         command.micro_batch_size: model.reserved_bytes_of(trace)
-        for command, trace in facts.figures(TraceMemory, MemoryTrace)
+        for command, trace in view.figures(TraceMemory, MemoryTrace)
         if command.lever is lever
     }
 

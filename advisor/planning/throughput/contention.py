@@ -8,16 +8,16 @@ from bsadvise.model.commands import TimeSteps
 from bsadvise.model.measurements import StepTimes
 
 from advisor.domain.units import format_seconds
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 
 _CONTENDED_SHARE = 0.1
 """Waiting over step time: 0.02 on two idle cores, 0.8 and more with one other process at work."""
 
 
-def about_contention(facts: Facts) -> Iterator[str]:
+def about_contention(view: LogView) -> Iterator[str]:
     """Yield a caveat where threads waited long for processors; nothing where that is not known."""
     wait_s = steps_s = 0.0
-    for _, times in facts.figures(TimeSteps, StepTimes):
+    for _, times in view.figures(TimeSteps, StepTimes):
         if times.processor_wait_s is not None:
             wait_s += times.processor_wait_s
             steps_s += sum(times.step_times_s)

@@ -19,44 +19,44 @@ from bsadvise.model.measurements import StepTimes
 from bsadvise.model.request import Objective
 
 from advisor.estimators.power import power_at
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
 
 _HOUR_S = 3600.0
 
 
-def step_power_w(facts: Facts, split: Split) -> float | None:
+def step_power_w(view: LogView, split: Split) -> float | None:
     """Return P: the watts of one device while a setting's steps are computed; None if unknown."""
-    powers_w = _powers_w(facts)
+    powers_w = _powers_w(view)
     return power_at(powers_w, split.micro_batch_size) if powers_w else None
 
 
-def energy_j(facts: Facts, split: Split, duration_s: float) -> float | None:
+def energy_j(view: LogView, split: Split, duration_s: float) -> float | None:
     """Return E: the joules of all devices in some time of training; None if unknown."""
-    power_w = step_power_w(facts, split)
+    power_w = step_power_w(view, split)
     return None if power_w is None else split.world_size * power_w * duration_s
 
 
-def training_cost(facts: Facts, split: Split, duration_s: float) -> float | None:
+def training_cost(view: LogView, split: Split, duration_s: float) -> float | None:
     """Return the price of all devices for some time of training; None where none was given."""
-    price = facts.request.device_hour_price
+    price = view.request.device_hour_price
     return None if price is None else split.world_size * price * duration_s / _HOUR_S
 
 
-def about_energy(facts: Facts, *, reached_count: int) -> Iterator[str]:
+def about_energy(view: LogView, *, reached_count: int) -> Iterator[str]:
     """Yield how far an answer to "the least energy" is one.
 
     Args:
-        facts: The log.
+        view: The log.
         reached_count: Trials that came to the target, so that their energy is known.
     """
-    if facts.request.objective is not Objective.ENERGY:
+    if view.request.objective is not Objective.ENERGY:
         return
-    power_count = len(_powers_w(facts))
+    power_count = len(_powers_w(view))
     if power_count < 2:
         where = "at more than one batch" if power_count else "at all"
         yield (
-            f"What {facts.device.name} draws could not be read {where}: energy was taken to be in "
+            f"What {view.device.name} draws could not be read {where}: energy was taken to be in "
             "proportion to time, and the least time was looked for."
         )
     elif reached_count == 0:
@@ -68,9 +68,9 @@ def about_energy(facts: Facts, *, reached_count: int) -> Iterator[str]:
         )
 
 
-def _powers_w(facts: Facts) -> dict[int, float]:
+def _powers_w(view: LogView) -> dict[int, float]:
     return {
         command.micro_batch_size: entry.mean_power_w
-        for command, entry in facts.entries(TimeSteps)
+        for command, entry in view.entries(TimeSteps)
         if isinstance(entry.outcome, StepTimes) and entry.mean_power_w is not None
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split, split_exactly
 from advisor.planning.memory.memory_model import MemoryModel
 
@@ -15,34 +15,34 @@ class StepCost:
     """What one optimizer step of an effective batch costs, by what was measured.
 
     Attributes:
-        facts: The log so far, with timed steps.
+        view: The log so far, with timed steps.
     """
 
-    facts: Facts
+    view: LogView
 
     @cached_property
     def _memory(self) -> MemoryModel:
-        return MemoryModel(self.facts)
+        return self.view.model(MemoryModel)
 
     def split(self, batch_size: int) -> Split | None:
         """Return the split of ``batch_size`` on this device; None when there is none."""
         return split_exactly(
             batch_size,
-            self.facts.request.world_size,
+            self.view.request.world_size,
             self._memory.max_micro_batch_size,
             self._memory.max_accumulating_size,
         )
 
     def compute_time_s(self, split: Split) -> float:
         """Return the seconds of a step, data loading left out."""
-        curve = self.facts.step_times
+        curve = self.view.step_times
         if curve is None:
             raise LookupError("no step was timed")
         return curve.accumulated_step_time_s(split.micro_batch_size, split.accumulation_steps)
 
     def loading_time_s(self, split: Split) -> float:
         """Return the seconds that the loader needs for a step's samples on one device."""
-        per_sample_s = self.facts.load_time_per_sample_s or 0.0
+        per_sample_s = self.view.load_time_per_sample_s or 0.0
         return per_sample_s * split.micro_batch_size * split.accumulation_steps
 
     def step_time_s(self, split: Split) -> float:
@@ -52,6 +52,6 @@ class StepCost:
         once and waits for the slower.
         """
         compute_s, loading_s = self.compute_time_s(split), self.loading_time_s(split)
-        if self.facts.profile.num_workers == 0:
+        if self.view.profile.num_workers == 0:
             return compute_s + loading_s
         return max(compute_s, loading_s)

@@ -19,7 +19,7 @@ from advisor.estimators.ridge_fit import fit_ridge_law
 from advisor.estimators.ridge_law import Array, RidgeLaw, Setting
 from advisor.planning.evidence.reference import reference_learning_rate
 from advisor.planning.trials.batch_sizes import BatchSizes
-from advisor.planning.trials.loss_levels import Levels, numbers_of_broken
+from advisor.planning.trials.loss_levels import LossLevels, numbers_of_broken
 from advisor.planning.trials.range_test import suggested_rate
 from advisor.planning.trials.trials import REFERENCE_TRIAL, Trials
 from advisor.ports.proposer import Point
@@ -50,7 +50,7 @@ class Prospect:
 
 
 @dataclass(frozen=True)
-class Prospects:
+class Acquisition:
     """Settings by what they promise.
 
     Attributes:
@@ -81,13 +81,13 @@ class Prospects:
     @cached_property
     def law(self) -> RidgeLaw:
         """What the law of batch and rate may be."""
-        levels = Levels(self.trials)
-        facts = self.trials.facts
+        levels = LossLevels(self.trials)
+        view = self.trials.view
         return fit_ridge_law(
             Setting(self.batches.reference, self._reference_rate),
             [Setting(t.split.effective_batch_size, t.learning_rate) for t in self.trials.all],
             levels.all,
-            is_adaptive=facts.profile.optimizer.family is not OptimizerFamily.SGD,
+            is_adaptive=view.profile.optimizer.family is not OptimizerFamily.SGD,
             exponent=levels.exponent,
             broken=self._broken,
             noise_scale=self._noise_scale,
@@ -102,7 +102,7 @@ class Prospects:
     @property
     def _lag(self) -> float:
         """Steps by which momentum is behind from rest."""
-        momentum = self.trials.facts.profile.optimizer.momentum or 0.0
+        momentum = self.trials.view.profile.optimizer.momentum or 0.0
         return momentum / (1 - momentum) if 0 < momentum < 1 else 0.0
 
     @cached_property
@@ -112,9 +112,9 @@ class Prospects:
     @property
     def _reference_rate(self) -> float:
         """The rate that the priors are about; the coolest tried where the recipe broke."""
-        facts = self.trials.facts
+        view = self.trials.view
         if REFERENCE_TRIAL not in self._broken:
-            return suggested_rate(facts) or reference_learning_rate(facts)
+            return suggested_rate(view) or reference_learning_rate(view)
         coolest = min(trial.point.lr_multiplier for trial in self.trials.all)
         return coolest * self.trials.scaled_rate(self.batches.reference)
 

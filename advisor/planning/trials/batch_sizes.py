@@ -12,10 +12,10 @@ from bsadvise.model.measurements import GradientNorms, TrainRun
 
 from advisor.estimators.efficiency import fastest_batch_size
 from advisor.estimators.noise_scale import NoiseScale, estimate_noise_scale
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import LEAST_BATCHES_PER_EPOCH, reference_batch_size
 from advisor.planning.throughput.step_cost import StepCost
-from advisor.planning.trials.rung_schedule import Schedule
+from advisor.planning.trials.rung_schedule import RungSchedule
 
 _LEAST_STEPS, _TRIAL_SHARE = 6, 0.8
 """A batch is tried only if so much of the longest trial holds this many of its steps."""
@@ -36,20 +36,20 @@ class BatchSizes:
     """The effective batches of a recommendation.
 
     Attributes:
-        facts: The log so far.
+        view: The log so far.
     """
 
-    facts: Facts
+    view: LogView
 
     @property
     def reference(self) -> int:
         """B₀, as near as W divides it."""
-        return self.divisible(reference_batch_size(self.facts))
+        return self.divisible(reference_batch_size(self.view))
 
     @cached_property
     def noise_scale(self) -> NoiseScale | None:
         """𝓑 as the trunk showed it; None when it was not measured."""
-        runs = (run for _, run in self.facts.figures(Train, TrainRun))
+        runs = (run for _, run in self.view.figures(Train, TrainRun))
         stretches = (run.gradient_norms for run in runs if run.gradient_norms is not None)
         return next(map(noise_scale_of, stretches), None)
 
@@ -58,7 +58,7 @@ class BatchSizes:
 
         None makes too few steps an epoch, or in a trial.
         """
-        request, profile = self.facts.request, self.facts.profile
+        request, profile = self.view.request, self.view.profile
         if request.effective_batch_size:
             return (request.effective_batch_size,)
         largest = (profile.dataset_size or 1 << 20) // LEAST_BATCHES_PER_EPOCH
@@ -86,24 +86,24 @@ class BatchSizes:
 
     @cached_property
     def _longest_s(self) -> float:
-        return _TRIAL_SHARE * Schedule(self.facts).horizon_s
+        return _TRIAL_SHARE * self.view.model(RungSchedule).horizon_s
 
     def predicted(self) -> int:
         """Return the batch with the least S(B)·t(B); B₀ where the noise is not known."""
-        if self.noise_scale is None and not self.facts.request.effective_batch_size:
+        if self.noise_scale is None and not self.view.request.effective_batch_size:
             return self.reference
         noise = 0.0 if self.noise_scale is None else self.noise_scale.value
         return fastest_batch_size(self.worth_trying(), noise, self.step_time_s)
 
     def divisible(self, batch_size: int) -> int:
         """Return the batch nearest to ``batch_size`` that W divides."""
-        request = self.facts.request
+        request = self.view.request
         if request.effective_batch_size == batch_size:
             return batch_size
         return max(1, round(batch_size / request.world_size)) * request.world_size
 
     def step_time_s(self, batch_size: int) -> float:
         """Return the seconds of an optimizer step; infinite for a batch that cannot be run."""
-        cost = StepCost(self.facts)
+        cost = self.view.model(StepCost)
         split = cost.split(batch_size)
         return float("inf") if split is None else cost.step_time_s(split)

@@ -29,7 +29,7 @@ from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.trials import Trial, Trials
 
 _ALONG = 10
-"""Levels along the curve of the trial that has come lowest."""
+"""LossLevels along the curve of the trial that has come lowest."""
 
 _EXPONENT = 0.5
 _LEAST_EXPONENT, _MOST_EXPONENT = 0.05, 1.5
@@ -46,7 +46,7 @@ _FLAT_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
-class Levels:
+class LossLevels:
     """What trials have come down to, by the losses that tell the most.
 
     Attributes:
@@ -78,13 +78,13 @@ class Levels:
     @cached_property
     def _step_times_s(self) -> dict[int, float]:
         """Seconds of a step by the trial's number."""
-        cost = StepCost(self.trials.facts)
+        cost = self.trials.view.model(StepCost)
         return {number: cost.step_time_s(trial.split) for number, trial, _ in self.shown}
 
     @cached_property
     def exponent(self) -> float:
         """The exponent α at the target."""
-        target = self.trials.facts.request.target_loss
+        target = self.trials.view.request.target_loss
         loss = self._lowest if target is None else target
         return _exponent(self.target_slope, loss)
 
@@ -105,7 +105,7 @@ class Levels:
 
     def _slope_left(self, trial: Trial, curve: LearningCurve) -> float:
         """Return what is left of a trial's slope at the target; 0 where it shows none."""
-        slope, target = curve.end_slope() or 0.0, self.trials.facts.request.target_loss
+        slope, target = curve.end_slope() or 0.0, self.trials.view.request.target_loss
         if slope <= 0 or target is None:
             return _UNKNOWN_SLOPE_LEFT * slope
         loss = trial.curve.losses[-1]

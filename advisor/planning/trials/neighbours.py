@@ -66,6 +66,6 @@ def next_beside(ranking: Ranking, bounds: Bounds) -> Point | None:
             effective_batch_size=bounds.round_batch_size(best.effective_batch_size * batch_factor),
             lr_multiplier=best.lr_multiplier * multiplier_factor,
         )
-        if not any(trial.point.is_near(point, **half_steps) for trial in trials):
+        if not any(begun.is_near(point, **half_steps) for begun in ranking.trials.begun):
             return point
     return None

@@ -17,7 +17,7 @@ from bsadvise.model.task import OptimizerFamily
 from advisor.estimators.range_test import RangeEstimate, estimate_range
 from advisor.estimators.scaling_rules import scale_learning_rate
 from advisor.planning.evidence.budget import hook_limit_s
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size, reference_learning_rate
 from advisor.planning.throughput.step_cost import StepCost
 
@@ -36,63 +36,63 @@ _ABOVE_OTHERS = 1e3
 most losses; that of adaptive optimizers is meant, and they are rarely stable at 1."""
 
 
-def next_range_test(facts: Facts) -> RangeTest | None:
+def next_range_test(view: LogView) -> RangeTest | None:
     """Return the range test; None when it is not needed, was made, or would take too long."""
-    if not _is_useful(facts) or any(facts.entries(RangeTest)):
+    if not _is_useful(view) or any(view.entries(RangeTest)):
         return None
-    cost = StepCost(facts)
-    split = cost.split(reference_batch_size(facts))
+    cost = view.model(StepCost)
+    split = cost.split(reference_batch_size(view))
     if split is None:
         return None
     step_time_s = cost.step_time_s(split)
-    affordable = _TIME_SHARE * facts.remaining_s / max(step_time_s, 1e-9)
+    affordable = _TIME_SHARE * view.remaining_s / max(step_time_s, 1e-9)
     step_count = int(min(_MOST_STEPS, affordable))
     if step_count < _LEAST_STEPS:
         return None
-    default = reference_learning_rate(facts)
+    default = reference_learning_rate(view)
     stop_after_s = _LATENESS * step_count * step_time_s
     return RangeTest(
         micro_batch_size=split.micro_batch_size,
         accumulation_steps=split.accumulation_steps * split.world_size,
         smallest_learning_rate=_BELOW * default,
-        largest_learning_rate=_ABOVE.get(facts.profile.optimizer.family, _ABOVE_OTHERS) * default,
+        largest_learning_rate=_ABOVE.get(view.profile.optimizer.family, _ABOVE_OTHERS) * default,
         step_count=step_count,
         stop_after_s=stop_after_s,
-        time_limit_s=hook_limit_s(facts.request) + stop_after_s,
+        time_limit_s=hook_limit_s(view.request) + stop_after_s,
     )
 
 
-def range_estimate(facts: Facts) -> RangeEstimate | None:
+def range_estimate(view: LogView) -> RangeEstimate | None:
     """Return what the range test says; None when there was none, or it says nothing."""
-    for _, run in facts.figures(RangeTest, RangeRun):
+    for _, run in view.figures(RangeTest, RangeRun):
         return estimate_range(run.learning_rates, run.train_losses)
     return None
 
 
-def suggested_rate(facts: Facts) -> float | None:
+def suggested_rate(view: LogView) -> float | None:
     """Return the learning rate to begin from at the reference batch; None without a test.
 
     In two digits: it is known within a factor of four at best.
     """
-    estimate = range_estimate(facts)
+    estimate = range_estimate(view)
     return None if estimate is None else float(f"{estimate.suggested_rate:.2g}")
 
 
-def is_suggested(facts: Facts, batch_size: int, learning_rate: float) -> bool:
+def is_suggested(view: LogView, batch_size: int, learning_rate: float) -> bool:
     """Return whether a rate is what the rule makes of the suggested one at a batch size."""
-    suggested = suggested_rate(facts)
+    suggested = suggested_rate(view)
     if suggested is None:
         return False
-    ratio = batch_size / reference_batch_size(facts)
-    scaled = scale_learning_rate(facts.profile.optimizer.family, suggested, ratio)
+    ratio = batch_size / reference_batch_size(view)
+    scaled = scale_learning_rate(view.profile.optimizer.family, suggested, ratio)
     return math.isclose(learning_rate, scaled, rel_tol=0.01)
 
 
-def _is_useful(facts: Facts) -> bool:
+def _is_useful(view: LogView) -> bool:
     return (
-        facts.device.present
-        and facts.step_times is not None
-        and not facts.profile.is_synthetic
-        and facts.profile.reference_learning_rate is None
-        and facts.request.max_trials != 0
+        view.device.present
+        and view.step_times is not None
+        and not view.profile.is_synthetic
+        and view.profile.reference_learning_rate is None
+        and view.request.max_trials != 0
     )

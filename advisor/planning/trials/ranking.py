@@ -18,12 +18,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
 
-from advisor.planning.trials.seed_variance import Luck, luck_of
+from advisor.planning.trials.seed_variance import SeedVariance, luck_of
 from advisor.planning.trials.trials import Trial, Trials
-
-_CREDIT = 0.15
-_MOST_CREDIT = 0.25
-"""Doublings granted for each that is still to go, and in all; for what is cooler by a factor 2."""
 
 _MOST_DOUBLINGS = 4.0
 _UNKNOWN_DOUBLINGS = 1.5
@@ -52,7 +48,7 @@ class Ranking:
     trials: Trials
 
     @cached_property
-    def luck(self) -> Luck:
+    def luck(self) -> SeedVariance:
         """How far luck goes on this task."""
         return luck_of(self.trials.all)
 
@@ -67,7 +63,7 @@ class Ranking:
 
     def doublings_to_go(self, trial: Trial) -> float:
         """Return r of a trial, from how fast its loss has been falling."""
-        target = self.trials.facts.request.target_loss
+        target = self.trials.view.request.target_loss
         if trial.arrival_s is not None:
             return 0.0
         if target is None:
@@ -110,7 +106,8 @@ class Ranking:
 
     def credit(self, trial: Trial, other: Trial) -> float:
         """Return the doublings that ``trial`` is granted for being the cooler; below 0 if not."""
-        a_factor_2 = min(_CREDIT * self.doublings_left, _MOST_CREDIT)
+        tuning = self.trials.view.tuning.ranking
+        a_factor_2 = min(tuning.noise_penalty * self.doublings_left, tuning.most_noise_penalty)
         return a_factor_2 * (_coolness(trial) - _coolness(other))
 
     def time_at(self, trial: Trial, loss: float, measure: Measure) -> float:

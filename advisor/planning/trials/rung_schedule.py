@@ -13,11 +13,11 @@ from functools import cached_property
 from bsadvise.model.commands import Train, TrialOrigin
 
 from advisor.planning.evidence.budget import VERIFY_SHARE, hook_limit_s
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost
-from advisor.planning.trials.wall_clock import Pace
+from advisor.planning.trials.wall_clock import WallClock
 
 _TRIALS_SHARE = 0.75
 _SEARCH_SHARE = 0.6
@@ -48,14 +48,14 @@ _EARLIEST_LOOK = 1 / 32
 
 
 @dataclass(frozen=True)
-class Schedule:
+class RungSchedule:
     """The stretches of a recommendation's trials.
 
     Attributes:
-        facts: The log so far, with timed steps.
+        view: The log so far, with timed steps.
     """
 
-    facts: Facts
+    view: LogView
 
     @property
     def horizon_s(self) -> float:
@@ -65,8 +65,8 @@ class Schedule:
     @cached_property
     def entry_s(self) -> float:
         """Modelled seconds of a trial's first stretch; it holds a few steps of the reference."""
-        cost = StepCost(self.facts)
-        split = cost.split(reference_batch_size(self.facts))
+        cost = self.view.model(StepCost)
+        split = cost.split(reference_batch_size(self.view))
         least_s = 0.0 if split is None else _LEAST_ENTRY_STEPS * cost.step_time_s(split)
         return max(self.horizon_s / _ENTRIES_PER_HORIZON, least_s)
 
@@ -87,20 +87,20 @@ class Schedule:
         same trials, and one that is much slower plans shorter ones.
         """
         before_s = 0.0
-        for entry in self.facts.log:
+        for entry in self.view.log:
             if isinstance(entry.command, Train):
                 break
             before_s += entry.wall_s
-        left_s = self.facts.request.budget_s - before_s - self.reserve_s
-        share_s = _TRIALS_SHARE * self.facts.request.budget_s
+        left_s = self.view.request.budget_s - before_s - self.reserve_s
+        share_s = _TRIALS_SHARE * self.view.request.budget_s
         while share_s > max(left_s, _LEAST_STRETCH_S):
             share_s /= 2
         return math.ldexp(share_s, -self.pace.trunk_halvings)
 
     @cached_property
-    def pace(self) -> Pace:
+    def pace(self) -> WallClock:
         """What trainings take."""
-        return Pace(self.facts)
+        return self.view.model(WallClock)
 
     @property
     def is_late(self) -> bool:
@@ -110,12 +110,18 @@ class Schedule:
     @cached_property
     def reserve_s(self) -> float:
         """Seconds of the budget to keep for verification."""
-        return VERIFY_SHARE * self.facts.request.budget_s + self.facts.loading_s()
+        return VERIFY_SHARE * self.view.request.budget_s + self.view.loading_s()
+
+    @cached_property
+    def _left_s(self) -> float:
+        """Seconds of the budget that are left once what is being trained now has ended."""
+        running = (command for command in self.view.running if isinstance(command, Train))
+        return self.view.remaining_s - sum(map(self.pace.expected_s, running))
 
     @property
     def evaluation_batch_size(self) -> int:
         """Samples a batch of the held-out measure: no more than was seen to run."""
-        curve = self.facts.step_times
+        curve = self.view.step_times
         return min(_EVALUATION_BATCH_SIZE, max(curve.step_times_s) if curve else 1)
 
     def stretch(
@@ -144,7 +150,7 @@ class Schedule:
             replicate: Which weights and data order.
             measure_noise: Whether to collect gradient norms, where there are two micro-batches.
         """
-        cost = StepCost(self.facts)
+        cost = self.view.model(StepCost)
         step_time_s = cost.step_time_s(cost.split(split.effective_batch_size) or split)
         step_count = max(1, round(end_s / step_time_s) - begun)
         accumulation_steps = split.accumulation_steps * split.world_size
@@ -164,14 +170,14 @@ class Schedule:
             rung=ordinal,
             origin=origin,
             stop_after_s=self._stop_after_s(is_first=trial is None),
-            target_loss=self.facts.request.target_loss,
+            target_loss=self.view.request.target_loss,
             replicate=replicate,
-            time_limit_s=hook_limit_s(self.facts.request) + self.facts.request.budget_s,
+            time_limit_s=hook_limit_s(self.view.request) + self.view.request.budget_s,
         )
 
     def _stop_after_s(self, *, is_first: bool) -> float:
         """Return the real seconds that a stretch may take, however slow its steps turn out."""
-        left_s = max(self.facts.remaining_s - self.reserve_s, _LEAST_STRETCH_S)
+        left_s = max(self._left_s - self.reserve_s, _LEAST_STRETCH_S)
         return (
             min(left_s, max(_TRUNK_SHARE * self.trials_s, _LEAST_STRETCH_S)) if is_first else left_s
         )
@@ -204,4 +210,4 @@ class Schedule:
 
         The first one always is: with it the answer begins, and it is short.
         """
-        return self.pace.expected_s(command) + self.reserve_s <= self.facts.remaining_s
+        return self.pace.expected_s(command) + self.reserve_s <= self._left_s

@@ -26,7 +26,7 @@ of the benchmark's recordings it is 0.12 to 0.2, over three seeds each."""
 
 
 @dataclass(frozen=True, slots=True)
-class Luck:
+class SeedVariance:
     """What is known of luck on one task.
 
     Attributes:
@@ -55,7 +55,7 @@ class Luck:
         return sorted(hopeful, key=lambda trial: (self.hopeful_s(trial), trial.number))
 
 
-def luck_of(trials: Iterable[Trial]) -> Luck:
+def luck_of(trials: Iterable[Trial]) -> SeedVariance:
     """Return what the trials that were trained more than once say of luck."""
     squares, freedom = _SPREAD_WEIGHT * _SPREAD**2, float(_SPREAD_WEIGHT)
     for trial in trials:
@@ -64,7 +64,7 @@ def luck_of(trials: Iterable[Trial]) -> Luck:
             mean = fmean(logs)
             squares += sum((log - mean) ** 2 for log in logs)
             freedom += len(logs) - 1
-    return Luck(math.sqrt(squares / freedom))
+    return SeedVariance(math.sqrt(squares / freedom))
 
 
 def _typical_s(trial: Trial) -> float:

@@ -8,12 +8,12 @@ from functools import cached_property
 
 from bsadvise.model.commands import TrialOrigin
 
-from advisor.planning.trials.acquisition import Prospects
+from advisor.planning.trials.acquisition import Acquisition
 from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.neighbours import Bounds, next_beside
 from advisor.planning.trials.range_test import suggested_rate
 from advisor.planning.trials.ranking import Ranking
-from advisor.planning.trials.rung_schedule import Schedule
+from advisor.planning.trials.rung_schedule import RungSchedule
 from advisor.planning.trials.trials import Trial
 from advisor.ports.proposer import Point, Proposer, Study, TrialRecord
 
@@ -36,7 +36,7 @@ _RUNGS = 12
 
 
 @dataclass(frozen=True)
-class Explorer:
+class Suggester:
     """Proposes settings.
 
     Attributes:
@@ -52,18 +52,18 @@ class Explorer:
 
         While much is unknown and there is time, it is the most hopeful one, then the surest.
         """
-        if self._suggested is not None and len(self.ranking.trials.all) == 1:
+        if self._suggested is not None and len(self.ranking.trials.begun) == 1:
             return self._suggested
-        prospects = Prospects(self.ranking.trials, self.batches)
-        if prospects.is_lost:
+        acquisition = self.acquisition
+        if acquisition.is_lost:
             return self._much_cooler()
-        prospect = prospects.surest
-        if prospect.behind > _SURE and not Schedule(self.batches.facts).is_late:
-            prospect = prospects.most_hopeful
+        prospect = acquisition.surest
+        if prospect.behind > _SURE and not self.batches.view.model(RungSchedule).is_late:
+            prospect = acquisition.most_hopeful
         point = prospect.point
         is_tried = any(
-            trial.point.is_near(point, batch_factor=_NEAR_BATCH, multiplier_factor=_NEAR_RATE)
-            for trial in self.ranking.trials.all
+            begun.is_near(point, batch_factor=_NEAR_BATCH, multiplier_factor=_NEAR_RATE)
+            for begun in self.ranking.trials.begun
         )
         return None if is_tried else point
 
@@ -78,7 +78,7 @@ class Explorer:
 
     def _much_cooler(self) -> Point | None:
         """Return a rate far below all that was tried, at the reference's batch or the nearest."""
-        coolest = min(trial.point.lr_multiplier for trial in self.ranking.trials.all)
+        coolest = min(point.lr_multiplier for point in self.ranking.trials.begun)
         multiplier = coolest / _MUCH_COOLER
         if multiplier < self.bounds.smallest_multiplier / _MULTIPLIER_RANGE:
             return None
@@ -87,16 +87,21 @@ class Explorer:
         return Point(effective_batch_size=size, lr_multiplier=multiplier)
 
     @cached_property
+    def acquisition(self) -> Acquisition:
+        """What the scaling model expects of settings that were not tried."""
+        return Acquisition(self.ranking.trials, self.batches)
+
+    @cached_property
     def bounds(self) -> Bounds:
         """Where settings may lie."""
-        facts, sizes = self.batches.facts, self.batches.worth_trying()
+        view, sizes = self.batches.view, self.batches.worth_trying()
         suggested = 1.0 if self._suggested is None else self._suggested.lr_multiplier
         return Bounds(
             smallest_batch_size=min(sizes),
             largest_batch_size=max(sizes),
             smallest_multiplier=min(suggested, 1.0) / _MULTIPLIER_RANGE,
             largest_multiplier=max(suggested, 1.0) * _MULTIPLIER_RANGE,
-            multiple=facts.request.world_size,
+            multiple=view.request.world_size,
         )
 
     def study(self, bounds: Bounds) -> Study:
@@ -106,14 +111,17 @@ class Explorer:
             largest_batch_size=bounds.largest_batch_size,
             smallest_multiplier=bounds.smallest_multiplier,
             largest_multiplier=bounds.largest_multiplier,
-            trials=tuple(map(self._record, self.ranking.trials.all)),
-            seed=self.batches.facts.request.seed,
+            trials=(
+                *map(self._record, self.ranking.trials.all),
+                *(TrialRecord(point=point) for point in self.ranking.trials.pending),
+            ),
+            seed=self.batches.view.request.seed,
         )
 
     @cached_property
     def _suggested(self) -> Point | None:
         """The setting that a range test points to; None without one."""
-        rate, size = suggested_rate(self.batches.facts), self.batches.reference
+        rate, size = suggested_rate(self.batches.view), self.batches.reference
         if rate is None:
             return None
         scaled_rate = self.ranking.trials.scaled_rate(size)
@@ -121,7 +129,7 @@ class Explorer:
 
     def _record(self, trial: Trial) -> TrialRecord:
         """Return what a proposer may know of a trial."""
-        horizon_s = Schedule(self.batches.facts).horizon_s
+        horizon_s = self.batches.view.model(RungSchedule).horizon_s
         losses = {}
         for rung in range(_RUNGS):
             time_s = horizon_s / 2 ** (_RUNGS - 1 - rung)
@@ -157,4 +165,6 @@ class Explorer:
     def _since_improvement(self) -> int:
         """Return how many trials have begun since the best one did."""
         best = self.ranking.best
-        return len(self.ranking.trials.all) - 1 - (0 if best is None else best.number)
+        since = 0 if best is None else best.number
+        after = sum(trial.number > since for trial in self.ranking.trials.all)
+        return after + len(self.ranking.trials.pending)

@@ -1,4 +1,4 @@
-"""The trunk and its branches: the reference recipe, then trials, judged at equal modelled time.
+"""The trunk and its search: the reference recipe, then trials, judged at equal modelled time.
 
 Every trial trains from the same fresh weights on the same order of samples, in stretches that
 end at modelled times, each twice the one before, or less where the budget leaves no more. The
@@ -19,19 +19,19 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bsadvise.model.advice import Refusal
-from bsadvise.model.commands import Evaluate, Train, TrialOrigin
+from bsadvise.model.commands import Command, Evaluate, Train, TrialOrigin
 from bsadvise.model.measurements import Evaluation
 
 from advisor.planning.evidence.budget import hook_limit_s
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_learning_rate
 from advisor.planning.evidence.refusals import refuse
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.ranking import Ranking
-from advisor.planning.trials.rung_schedule import Schedule
-from advisor.planning.trials.suggest import Explorer
+from advisor.planning.trials.rung_schedule import RungSchedule
+from advisor.planning.trials.suggest import Suggester
 from advisor.planning.trials.trials import REFERENCE_TRIAL, Trial, Trials
 from advisor.ports.proposer import Point, Proposer
 
@@ -58,19 +58,19 @@ _REPLICATE_SLACK = 2.0
 
 
 @dataclass(frozen=True)
-class Branches:
+class TrialSearch:
     """The trials of a log and what should be trained next.
 
     Attributes:
-        facts: The log so far, with timed steps.
+        view: The log so far, with timed steps.
     """
 
-    facts: Facts
+    view: LogView
 
     @cached_property
     def trials(self) -> Trials:
         """The trials so far."""
-        return Trials(self.facts)
+        return self.view.model(Trials)
 
     @cached_property
     def ranking(self) -> Ranking:
@@ -80,34 +80,34 @@ class Branches:
     @cached_property
     def cost(self) -> StepCost:
         """What steps cost."""
-        return StepCost(self.facts)
+        return self.view.model(StepCost)
 
     @cached_property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> RungSchedule:
         """How far trials are trained."""
-        return Schedule(self.facts)
+        return self.view.model(RungSchedule)
 
     @cached_property
     def batches(self) -> BatchSizes:
         """The batches worth a thought."""
-        return BatchSizes(self.facts)
+        return self.view.model(BatchSizes)
 
     def next_command(self, proposer: Proposer) -> Train | Evaluate | Refusal | None:
         """Return what to train next; None when another trial would not be worth its time."""
         if not self._can_train():
             return None
-        evaluations = list(self.facts.entries(Evaluate))
+        evaluations = list(self.view.entries(Evaluate))
         if not evaluations:
             return Evaluate(
                 evaluation_batch_size=self.schedule.evaluation_batch_size,
-                time_limit_s=hook_limit_s(self.facts.request),
+                time_limit_s=hook_limit_s(self.view.request),
             )
         command, entry = evaluations[0]
         if not isinstance(entry.outcome, Evaluation):
             return refuse(command, entry.outcome)
         if not self.trials.all:
-            return self._trunk()
-        return self._branch(proposer)
+            return self._reference_run()
+        return self._next_training(proposer)
 
     def is_short(self, trial: Trial) -> bool:
         """Return whether a trial was not trained as far as it might have been."""
@@ -118,12 +118,12 @@ class Branches:
         """Whether leaders would be trained on, were there time for it."""
         return next(self._deepened(), None) is not None
 
-    def _branch(self, proposer: Proposer) -> Train | Refusal | None:
+    def _next_training(self, proposer: Proposer) -> Train | Refusal | None:
         reference = self.trials.all[REFERENCE_TRIAL]
         if reference.fault is not None and not reference.runs:
-            command, entry = next(iter(self.facts.entries(Train)))
+            command, entry = next(iter(self.view.entries(Train)))
             return refuse(command, entry.outcome)
-        if self.facts.request.max_trials == 0:
+        if self.view.request.max_trials == 0:
             return None
         return (
             self._promising()
@@ -136,23 +136,34 @@ class Branches:
 
     def _promising(self) -> Train | None:
         """Return the first stretch of the trial that promises most; None when it was tried."""
-        point = self._explorer.promising_point()
+        point = self._suggester.promising_point()
         return None if point is None else self._begun(point, TrialOrigin.PREDICTION)
 
     def _spread(self, proposer: Proposer) -> Train | None:
         """Return the first stretch of a trial beside the best; None when there are enough."""
-        proposal = self._explorer.next_point(proposer)
+        proposal = self._suggester.next_point(proposer)
         return None if proposal is None else self._begun(*proposal)
 
     @cached_property
-    def _explorer(self) -> Explorer:
-        return Explorer(self.ranking, self.batches)
+    def _suggester(self) -> Suggester:
+        return Suggester(self.ranking, self.batches)
+
+    @cached_property
+    def _busy(self) -> frozenset[int]:
+        """Numbers of the trials that are being trained now."""
+        running = (command for command in self.view.running if isinstance(command, Train))
+        return frozenset(command.trial or REFERENCE_TRIAL for command in running)
+
+    @property
+    def _next_number(self) -> int:
+        """The number of the next new trial: above all that were ever given."""
+        return 1 + max((*self._busy, *(trial.number for trial in self.trials.all)))
 
     def _begun(self, point: Point, origin: TrialOrigin) -> Train | None:
         """Return the first stretch of another trial; None when it cannot be begun."""
-        trials, most = self.trials.all, self.facts.request.max_trials
+        number, most = self._next_number, self.view.request.max_trials
         split = self.cost.split(self.batches.divisible(point.effective_batch_size))
-        is_full = most is not None and len(trials) >= most
+        is_full = most is not None and number >= most
         if is_full or split is None or self._is_known(point):
             return None
         first_s = min(self.schedule.first_stretch_s(self.cost.step_time_s(split)), self._last_s)
@@ -160,7 +171,7 @@ class Branches:
             self.schedule.stretch(
                 split=split,
                 learning_rate=self.trials.learning_rate(point),
-                trial=len(trials),
+                trial=number,
                 origin=origin,
                 end_s=share * first_s,
             )
@@ -200,7 +211,7 @@ class Branches:
     def _further(self, trial: Trial, end_s: float) -> Train:
         """Return the stretch that takes a trial on to ``end_s``."""
         # Halves of a batch would be another model where it is normalised; the trunk is enough.
-        has_norm = self.facts.profile.batch_norm_layer_count > 0
+        has_norm = self.view.profile.batch_norm_layer_count > 0
         counts_noise = trial.number == REFERENCE_TRIAL and not has_norm
         return self.schedule.stretch(
             split=self._halved(trial.split) if counts_noise else trial.split,
@@ -217,6 +228,7 @@ class Branches:
         # The trunk may take a share of the time only: that it was cut is no want of time.
         return (
             trial.is_sound
+            and trial.number not in self._busy
             and (trial.number == REFERENCE_TRIAL or not trial.was_cut)
             and trial.arrival_s is None
             and not trial.reaches(self._last_s)
@@ -224,12 +236,13 @@ class Branches:
 
     def _is_kept(self, trial: Trial) -> bool:
         """Return whether a trial goes on however it does: where the reference is headed counts."""
-        return trial.number == REFERENCE_TRIAL and self.facts.request.target_loss is None
+        return trial.number == REFERENCE_TRIAL and self.view.request.target_loss is None
 
     def _reference_on(self) -> Iterator[Train]:
         """Yield the reference's way on to the target that another trial has come to."""
         reference = self.trials.all[REFERENCE_TRIAL]
         is_done = reference.arrival_s is not None or reference.reaches(self.schedule.horizon_s)
+        is_done |= REFERENCE_TRIAL in self._busy
         if self.trials.soonest_s is not None and reference.is_sound and not is_done:
             yield self._further(reference, min(2 * reference.end_s, self.schedule.horizon_s))
 
@@ -249,7 +262,7 @@ class Branches:
 
     def _replicates(self, trials: Sequence[Trial], most: int) -> Iterator[Train]:
         for trial in trials:
-            if 1 + len(trial.replicates_s) < most:
+            if 1 + len(trial.replicates_s) < most and trial.number not in self._busy:
                 yield self._replicate(trial)
 
     def _replicate(self, trial: Trial) -> Train:
@@ -268,27 +281,27 @@ class Branches:
 
     def _is_known(self, point: Point) -> bool:
         return any(
-            trial.point.effective_batch_size == point.effective_batch_size
-            and abs(trial.point.lr_multiplier / point.lr_multiplier - 1) < 0.02
-            for trial in self.trials.all
+            known.effective_batch_size == point.effective_batch_size
+            and abs(known.lr_multiplier / point.lr_multiplier - 1) < 0.02
+            for known in self.trials.begun
         )
 
     def _can_train(self) -> bool:
-        profile = self.facts.profile
+        profile = self.view.profile
         return (
-            self.facts.device.present
+            self.view.device.present
             and not profile.is_synthetic
             and profile.evaluation_size > 0
             and self.cost.split(self.batches.reference) is not None
         )
 
-    def _trunk(self) -> Train | None:
+    def _reference_run(self) -> Train | None:
         split = self.cost.split(self.batches.reference)
         if split is None:
             return None
         return self.schedule.stretch(
             split=self._halved(split),
-            learning_rate=reference_learning_rate(self.facts),
+            learning_rate=reference_learning_rate(self.view),
             trial=None,
             origin=None,
             end_s=self.schedule.entry_s,
@@ -297,8 +310,16 @@ class Branches:
 
     def _halved(self, split: Split) -> Split:
         """Return two micro-batches in place of one: they give gradient norms at two batch sizes."""
-        least = 2 if self.facts.profile.batch_norm_layer_count else 1
+        least = 2 if self.view.profile.batch_norm_layer_count else 1
         micro = split.micro_batch_size
         if split.accumulation_steps > 1 or micro % 2 or micro < 2 * least:
             return split
         return Split(micro // 2, 2, split.world_size)
+
+
+def is_of_trial(command: Command) -> bool:
+    """Return whether a command trains a trial, beside which those of others may be trained.
+
+    The reference's first training is none: noise scale, slowdown and all trials rest on it.
+    """
+    return isinstance(command, Train) and command.trial is not None

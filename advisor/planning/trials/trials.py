@@ -14,7 +14,7 @@ from bsadvise.model.measurements import Evaluation, Failed, Fault, Measurement, 
 from advisor.estimators.learning_curve import LearningCurve
 from advisor.estimators.scaling_rules import scale_learning_rate
 from advisor.estimators.training_curve import training_curve
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size, reference_learning_rate
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost
@@ -124,15 +124,15 @@ class Trials:
     """Every trial of a log.
 
     Attributes:
-        facts: The log so far.
+        view: The log so far.
     """
 
-    facts: Facts
+    view: LogView
 
     @cached_property
     def initial_loss(self) -> float | None:
         """Held-out loss of the untrained model; None when it was not measured or not finite."""
-        for _, evaluation in self.facts.figures(Evaluate, Evaluation):
+        for _, evaluation in self.view.figures(Evaluate, Evaluation):
             return evaluation.held_out_loss
         return None
 
@@ -141,7 +141,7 @@ class Trials:
         """All of them, the reference first."""
         stretches: dict[int, list[tuple[Train, object]]] = {}
         replicates_s: dict[int, list[float]] = {}
-        for command, entry in self.facts.entries(Train):
+        for command, entry in self.view.entries(Train):
             number = REFERENCE_TRIAL if command.trial is None else command.trial
             if command.replicate:
                 replicates_s.setdefault(number, []).append(self._replicate_s(command, entry))
@@ -154,6 +154,21 @@ class Trials:
             )
             for number in sorted(stretches)
         )
+
+    @cached_property
+    def pending(self) -> tuple[Point, ...]:
+        """The settings of new trials that are being trained for the first time now."""
+        known = {trial.number for trial in self.all}
+        return tuple(
+            self._point(command)
+            for command in self.view.running
+            if isinstance(command, Train) and command.trial not in (None, *known)
+        )
+
+    @property
+    def begun(self) -> tuple[Point, ...]:
+        """The settings of all trials that were begun."""
+        return (*(trial.point for trial in self.all), *self.pending)
 
     @property
     def reference(self) -> Trial | None:
@@ -195,9 +210,9 @@ class Trials:
     def scaled_rate(self, batch_size: int) -> float:
         """Return what the rule makes of the reference's learning rate at a batch size."""
         return scale_learning_rate(
-            self.facts.profile.optimizer.family,
-            reference_learning_rate(self.facts),
-            batch_size / reference_batch_size(self.facts),
+            self.view.profile.optimizer.family,
+            reference_learning_rate(self.view),
+            batch_size / reference_batch_size(self.view),
         )
 
     def _trial(self, number: int, stretches: Sequence[tuple[Train, object]]) -> Trial:
@@ -205,20 +220,18 @@ class Trials:
         first, (_, last_outcome) = commands[0], stretches[-1]
         # Not the command's own split: the trunk halves its micro-batches to see the noise, and
         # W replicas are run as W times the micro-batches on one device.
-        split = StepCost(self.facts).split(first.effective_batch_size) or Split(
+        split = self.view.model(StepCost).split(first.effective_batch_size) or Split(
             first.micro_batch_size, first.accumulation_steps, 1
         )
         runs = [(c, outcome) for c, outcome in stretches if isinstance(outcome, TrainRun)]
-        batch_size = first.effective_batch_size
-        multiplier = first.learning_rate / self.scaled_rate(batch_size)
         curve = self._curve(split, runs)
-        target = self.facts.request.target_loss
+        target = self.view.request.target_loss
         return Trial(
             number=number,
             origin=first.origin or TrialOrigin.REFERENCE,
             split=split,
             learning_rate=first.learning_rate,
-            point=Point(effective_batch_size=batch_size, lr_multiplier=multiplier),
+            point=self._point(first),
             curve=curve,
             arrival_s=None if target is None else curve.smooth().time_to(target),
             commands=commands,
@@ -228,6 +241,11 @@ class Trials:
             honest_s=self._honest_s(split),
         )
 
+    def _point(self, command: Train) -> Point:
+        batch_size = command.effective_batch_size
+        multiplier = command.learning_rate / self.scaled_rate(batch_size)
+        return Point(effective_batch_size=batch_size, lr_multiplier=multiplier)
+
     def _replicate_s(self, command: Train, entry: Measurement) -> float:
         """Return the modelled seconds of a replicate to the target."""
         trial = self._trial(0, [(command, entry.outcome)])
@@ -236,11 +254,11 @@ class Trials:
         return _MISSED * command.step_count * self._step_time_s(trial.split)
 
     def _step_time_s(self, split: Split) -> float:
-        return StepCost(self.facts).step_time_s(split)
+        return self.view.model(StepCost).step_time_s(split)
 
     def _honest_s(self, split: Split) -> float:
         """Return the modelled seconds of the first epochs."""
-        samples = (self.facts.profile.dataset_size or math.inf) * _HONEST_EPOCHS
+        samples = (self.view.profile.dataset_size or math.inf) * _HONEST_EPOCHS
         return samples / split.effective_batch_size * self._step_time_s(split)
 
     def _curve(self, split: Split, runs: Sequence[tuple[Train, TrainRun]]) -> LearningCurve:

@@ -10,7 +10,7 @@ from functools import cached_property
 from bsadvise.model.commands import Evaluate, Train
 from bsadvise.model.measurements import Evaluation, Measurement, TrainRun
 
-from advisor.planning.evidence.log_view import Facts
+from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost
 
@@ -26,14 +26,14 @@ class _Training:
 
 
 @dataclass(frozen=True)
-class Pace:
+class WallClock:
     """What the trainings of a log took, and what others would.
 
     Attributes:
-        facts: The log so far, with timed steps.
+        view: The log so far, with timed steps.
     """
 
-    facts: Facts
+    view: LogView
 
     @cached_property
     def spent_s(self) -> float:
@@ -51,7 +51,7 @@ class Pace:
         return min(
             (
                 entry.wall_s if entry.outcome.evaluation_s is None else entry.outcome.evaluation_s
-                for _, entry in self.facts.entries(Evaluate)
+                for _, entry in self.view.entries(Evaluate)
                 if isinstance(entry.outcome, Evaluation)
             ),
             default=0.0,
@@ -60,7 +60,7 @@ class Pace:
     @cached_property
     def trunk_halvings(self) -> int:
         """How many times the trunk would have to be halved not to be cut; 0 if it was not."""
-        match next(iter(self.facts.entries(Train)), None):
+        match next(iter(self.view.entries(Train)), None):
             case (command, Measurement(outcome=TrainRun(step_count=taken), wall_s=wall_s)) if (
                 wall_s >= (command.stop_after_s or math.inf)
             ):
@@ -87,14 +87,14 @@ class Pace:
                 modelled_s=self._modelled_s(command, entry.outcome.step_count),
                 looks_s=self.look_s * (1 + len(entry.outcome.earlier_losses)),
             )
-            for command, entry in self.facts.entries(Train)
+            for command, entry in self.view.entries(Train)
             if isinstance(entry.outcome, TrainRun)
         )
 
     def _modelled_s(self, command: Train, step_count: int | None = None) -> float:
         split = Split(command.micro_batch_size, command.accumulation_steps, 1)
         taken = command.step_count if step_count is None else step_count
-        return taken * StepCost(self.facts).step_time_s(split)
+        return taken * self.view.model(StepCost).step_time_s(split)
 
 
 def _slowdown(trainings: Sequence[_Training]) -> float:
