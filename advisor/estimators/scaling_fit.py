@@ -97,7 +97,7 @@ def fit_scaling_law(
         for level in comparing:
             logs += _log_likelihood(law, settings, level, weights, lag, tuning)
         for number in broken:
-            logs -= _log_odds_of_stability(law, settings[number], tuning)
+            logs -= _surprise_at_breaking(law, settings[number], tuning)
         return places, replace(law, probabilities=_normalised(np.exp(logs - logs.max())))
 
     axes = len(tuning.grid_points)
@@ -107,9 +107,9 @@ def fit_scaling_law(
     return _without_negligible(fitted(centres, spreads)[1], tuning.negligible_probability)
 
 
-def _log_odds_of_stability(law: ScalingLaw, setting: Setting, tuning: ScalingTuning) -> Array:
+def _surprise_at_breaking(law: ScalingLaw, setting: Setting, tuning: ScalingTuning) -> Array:
     """Return −ln of the probability that a setting breaks, by each law."""
-    slope = Slope(steepness=tuning.broken_steepness)
+    slope = Slope(steepness=tuning.broken_steepness, exponent=tuning.broken_exponent)
     slowdown = law.log_slowdown(setting.batch_size, setting.learning_rate, slope)
     result: Array = np.logaddexp(0.0, (tuning.broken_slowdown - slowdown) / tuning.broken_softness)
     return result

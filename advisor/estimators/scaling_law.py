@@ -56,8 +56,8 @@ class Slope:
         exponent: α(ℓ), above 0.
     """
 
-    steepness: float = 1.0
-    exponent: float = 0.5
+    steepness: float
+    exponent: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,7 @@ class ScalingTuning:
         broken_slowdown: The least log slowdown of a setting that diverged or only grew worse.
         broken_softness: Width of that threshold, in log slowdown; above 0.
         broken_steepness: D where settings break over D at the target, above 0: they break early.
+        broken_exponent: α where settings break, above 0. Rule of thumb, not tuned.
         max_noise_share: See ``ScalingLaw``; above 0 and below 1. Rule of thumb, not tuned.
         negligible_probability: Of a law over the most probable one's, from 0 to below 1: below it a
             law is left out to save time. Rule of thumb, not tuned.
@@ -66,6 +67,7 @@ class ScalingTuning:
     broken_slowdown: float = 3.0
     broken_softness: float = 0.5
     broken_steepness: float = 1 / 0.3
+    broken_exponent: float = 0.5
     max_noise_share: float = 0.9
     negligible_probability: float = 1e-4
 
@@ -80,7 +82,7 @@ class ScalingTuning:
             *(self.rate_median, self.batch_median, self.noise_median),
             *(self.measured_log_deviation, self.measured_freedom, self.slope_log_deviation),
             *(self.grid_half_width, self.misfit, self.independent_levels, self.max_square_misfit),
-            *(self.broken_softness, self.broken_steepness),
+            *(self.broken_softness, self.broken_steepness, self.broken_exponent),
         )
         if not all(value > 1 for value in spreads):
             raise ValueError("spreads must be above 1")

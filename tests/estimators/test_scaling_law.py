@@ -70,7 +70,8 @@ def test_the_steeper_the_curve_the_less_noise_costs(
 ) -> None:
     law = a_law()
     early, late = (
-        law.log_slowdown(size, rate, Slope(steepness=s)) for s in (factor * steepness, steepness)
+        law.log_slowdown(size, rate, Slope(steepness=s, exponent=0.5))
+        for s in (factor * steepness, steepness)
     )
     assert early[0] <= late[0]
 

@@ -223,9 +223,9 @@ def test_thresholds_of_the_range_test_can_be_out_of_reach(tuning: RangeTestTunin
 REFERENCE = Setting(32, 0.01)
 SETTINGS = [Setting(8, 0.01), Setting(32, 0.04), Setting(128, 0.16)]
 LEVELS = [
-    Level(steps={0: 300.0, 1: 100.0}, missed={2: 200.0}, slope=Slope(exponent=0.1)),
-    Level(steps={0: 900.0, 1: 400.0}, missed={2: 200.0}, slope=Slope(steepness=3.0)),
-    Level(steps={0: 1500.0, 1: 10.0}, missed={2: 200.0}, slope=Slope()),
+    Level(steps={0: 300.0, 1: 100.0}, missed={2: 200.0}, slope=Slope(steepness=1.0, exponent=0.1)),
+    Level(steps={0: 900.0, 1: 400.0}, missed={2: 200.0}, slope=Slope(steepness=3.0, exponent=0.5)),
+    Level(steps={0: 1500.0, 1: 10.0}, missed={2: 200.0}, slope=Slope(steepness=1.0, exponent=0.5)),
 ]
 
 
