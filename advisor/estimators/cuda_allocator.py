@@ -1,7 +1,7 @@
 """What CUDA's caching allocator reserves for a sequence of allocations and frees.
 
-What fills a card is not what tensors hold but what PyTorch's allocator has reserved for them:
-whole segments, of which only parts may be in use. Its rules, as of c10/cuda in PyTorch 2.4 to
+What fills a GPU's memory is not the live tensors but what PyTorch's allocator has reserved for
+them: whole segments, of which only parts may be in use. Its rules, as of c10/cuda in PyTorch 2.4 to
 2.13 with default settings:
 
 - A request is rounded up to 512 bytes. Up to 1 MiB it is served from segments of 2 MiB, below
@@ -11,7 +11,7 @@ whole segments, of which only parts may be in use. Its rules, as of c10/cuda in 
 - What is left of that block becomes a block of its own: from 512 bytes on in the pool of small
   requests, above 1 MiB in the other. Less than that stays with the request.
 - A freed block merges with free neighbours of its segment, never with another segment's.
-- A segment, once reserved, is kept. When a card is full the allocator gives whole free segments
+- A segment, once reserved, is kept. When the GPU is full the allocator gives whole free segments
   back and tries again; that stalls the device at every step, so a size that needs it is not
   taken to fit, and is not followed here.
 """
@@ -23,17 +23,25 @@ from dataclasses import dataclass, field
 
 _MIB = 1 << 20
 
+# The allocator's own numbers, by their names in c10/cuda/CUDACachingAllocator.
+
 BLOCK_BYTES = 512
+"""kMinBlockSize: requests are rounded up to a multiple of it."""
 _SMALL_REQUEST_BYTES = _MIB
+"""kSmallSize: the largest request of the small pool."""
 _SMALL_SEGMENT_BYTES = 2 * _MIB
+"""kSmallBuffer: a segment of the small pool."""
 _OWN_SEGMENT_FROM_BYTES = 10 * _MIB
+"""kMinLargeAlloc: requests from here on get a segment of their own."""
 _SHARED_SEGMENT_BYTES = 20 * _MIB
+"""kLargeBuffer: a segment of the other requests."""
 _SEGMENT_STEP_BYTES = 2 * _MIB
+"""kRoundLarge: a segment of one request is rounded up to a multiple of it."""
 
 
 @dataclass(slots=True, eq=False)
 class Block:
-    """A stretch of a segment: in use, or free and in its pool."""
+    """A contiguous part of a segment: in use, or free and in its pool."""
 
     address: int
     size_bytes: int
@@ -44,7 +52,7 @@ class Block:
 
 
 class CachingAllocator:
-    """Follows the allocator of one device and stream. Takes no memory itself.
+    """Models the allocator of one device and stream. Allocates nothing itself.
 
     Attributes:
         reserved_bytes: Bytes of all segments. They are never given back, so this is the peak.

@@ -1,11 +1,13 @@
 """What a batch size costs in steps, samples and time to a fixed loss.
 
-    S(B)    optimizer steps to the loss, S_min the least that any batch needs
-    E(B)    samples to the loss, E_min the least
-    B_crit  critical batch E_min/S_min, about the noise scale 𝓑
+    symbol        meaning                                                     unit
+    S(B), S_min   optimizer steps to the loss; the least that any batch needs steps
+    E(B), E_min   samples to the loss; the least                              samples
+    B_crit        critical batch E_min/S_min, about the noise scale 𝓑         samples
+    t(B)          time of an optimizer step                                   s
 
 (S/S_min − 1)(E/E_min − 1) = 1, hence S = S_min(1 + B_crit/B) and E = E_min(1 + B/B_crit);
-McCandlish et al., arXiv 1812.06162, section 2. The efficiency of B beside that of B₀ is
+McCandlish et al., arXiv 1812.06162, section 2. The efficiency of B over that of B₀ is
 E(B₀)/E(B) = (𝓑 + B₀)/(𝓑 + B); Qiao et al. (Pollux), arXiv 2008.12260.
 """
 

@@ -1,7 +1,12 @@
 """Where to clip gradients, from the norms that they had.
 
-    ‖G_B‖   norm of the gradient of a step of batch B; its mean square is ‖G‖² + tr(Σ)/B, so that it
-            falls with B like √(1 + 𝓑/B) (McCandlish et al., arXiv 1812.06162, appendix A)
+    symbol  meaning                                        unit
+    B       effective batch size                           samples
+    ‖G_B‖   norm of the gradient of a step of batch B      –
+    𝓑       gradient noise scale tr(Σ)/‖G‖²                samples
+
+The mean square of ‖G_B‖ is ‖G‖² + tr(Σ)/B, so that it falls with B like √(1 + 𝓑/B) (McCandlish et
+al., arXiv 1812.06162, appendix A).
 
 A threshold taken from the norms of many steps serves, and training is not sensitive to it
 (Pascanu et al., arXiv 1211.5063). At the 90th percentile one step in ten is shortened: the outliers
@@ -17,13 +22,31 @@ from dataclasses import dataclass
 
 from advisor.estimators.efficiency import relative_steps
 
-_LEAST_STEPS = 10
-"""A 90th percentile of fewer norms would be their maximum."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientClippingTuning:
+    """Tuned numbers of ``norm_statistics``.
+
+    Attributes:
+        min_norms: Steps, at least 1, below which nothing is returned. Not tuned: the 90th
+            percentile of fewer than ten norms is their maximum.
+    """
+
+    min_norms: int = 10
+
+    def __post_init__(self) -> None:
+        """Refuse a percentile of nothing.
+
+        Raises:
+            ValueError: ``min_norms`` is below 1.
+        """
+        if self.min_norms < 1:
+            raise ValueError("min_norms must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
 class NormStatistics:
-    """What the norms of many steps were like.
+    """Percentiles of the gradient norms of many steps.
 
     Attributes:
         median: Half of them were smaller.
@@ -34,14 +57,17 @@ class NormStatistics:
     percentile_90: float
 
 
-def norm_statistics(norms: Sequence[float]) -> NormStatistics | None:
+def norm_statistics(
+    norms: Sequence[float], *, tuning: GradientClippingTuning = GradientClippingTuning()
+) -> NormStatistics | None:
     """Return the statistics of ‖G_B‖ over steps; None where they are too few.
 
     Args:
         norms: One for each step; what is not finite is left out.
+        tuning: How many are enough.
     """
     ordered = sorted(filter(math.isfinite, norms))
-    if len(ordered) < _LEAST_STEPS:
+    if len(ordered) < tuning.min_norms:
         return None
     # Norms that were seen, none between them: then no more than one in ten is above the 90th.
     return NormStatistics(_percentile(ordered, 50), _percentile(ordered, 90))

@@ -1,10 +1,13 @@
 """The gradient noise scale, from gradient norms at two batch sizes.
 
-    G       true gradient
-    Σ       covariance of the per-sample gradient
-    𝓑       simple noise scale tr(Σ)/‖G‖², samples
-    B_s     samples of one micro-batch, B_b samples of one step
-    |G_s|²  mean squared norm of a micro-batch's gradient, |G_b|² that of the step's
+    symbol  meaning                                          unit
+    G       true gradient                                    –
+    Σ       covariance of the per-sample gradient            –
+    𝓑       simple noise scale tr(Σ)/‖G‖²                    samples
+    B_s     batch size of one micro-batch                    samples
+    B_b     batch size of one step                           samples
+    |G_s|²  mean squared norm of a micro-batch's gradient    –
+    |G_b|²  mean squared norm of a step's gradient           –
 
 McCandlish et al., arXiv 1812.06162, appendix A:
 
@@ -20,11 +23,28 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_Z_80 = 1.2816
-"""Half-width of a normal 80 % interval, in standard deviations."""
+from advisor.estimators.quantiles import Z_80
 
-_WIDEST = math.log(100)
-"""An interval wider than this factor either way says nothing."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseScaleTuning:
+    """Tuned numbers of ``estimate_noise_scale``.
+
+    Attributes:
+        max_interval_factor: Factor, above 1, from 𝓑 to the end of its interval beyond which the
+            interval is not informative and is left out. Rule of thumb, not tuned.
+    """
+
+    max_interval_factor: float = 100.0
+
+    def __post_init__(self) -> None:
+        """Refuse a factor that no interval keeps to.
+
+        Raises:
+            ValueError: ``max_interval_factor`` is not above 1.
+        """
+        if not self.max_interval_factor > 1:
+            raise ValueError("max_interval_factor must be above 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +62,7 @@ class NoiseScale:
     @property
     def log_deviation(self) -> float | None:
         """The standard deviation of ln 𝓑; None when it is not bounded."""
-        return None if self.interval is None else math.log(self.interval[1] / self.value) / _Z_80
+        return None if self.interval is None else math.log(self.interval[1] / self.value) / Z_80
 
 
 def estimate_noise_scale(
@@ -50,14 +70,17 @@ def estimate_noise_scale(
     big_batch_size: int,
     small_squared_norms: Sequence[float],
     big_squared_norms: Sequence[float],
+    *,
+    tuning: NoiseScaleTuning = NoiseScaleTuning(),
 ) -> NoiseScale | None:
-    """Return 𝓑 with a jackknife interval over steps; None when it cannot be told.
+    """Return 𝓑 with a jackknife interval over steps; None when the norms do not determine it.
 
     Args:
         small_batch_size: B_s, at least 1.
         big_batch_size: B_b, above B_s.
         small_squared_norms: |G_s|² of each step.
         big_squared_norms: |G_b|² of each step, as many.
+        tuning: How wide an interval may be.
 
     Raises:
         ValueError: The batch sizes are not in order, or the lengths differ.
@@ -84,10 +107,10 @@ def estimate_noise_scale(
     if not math.isfinite(value):
         return None
     left_out = [ratio(small_sum - small, big_sum - big) for small, big in pairs]
-    return _with_interval(value, left_out)
+    return _with_interval(value, left_out, tuning.max_interval_factor)
 
 
-def _with_interval(value: float, left_out: Sequence[float]) -> NoiseScale:
+def _with_interval(value: float, left_out: Sequence[float], max_factor: float) -> NoiseScale:
     """Return ``value`` with the interval that leaving out each step in turn gives.
 
     On the logarithm: 𝓑 is positive and its error is a factor, not a difference.
@@ -98,8 +121,8 @@ def _with_interval(value: float, left_out: Sequence[float]) -> NoiseScale:
     count = len(logs)
     mean = sum(logs) / count
     variance = (count - 1) / count * sum((x - mean) ** 2 for x in logs)
-    half_width = _Z_80 * math.sqrt(variance)
-    if half_width > _WIDEST:
+    half_width = Z_80 * math.sqrt(variance)
+    if half_width > math.log(max_factor):
         return NoiseScale(value, None)
     factor = math.exp(half_width)
     return NoiseScale(value, (value / factor, value * factor))

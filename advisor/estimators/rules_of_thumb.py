@@ -1,9 +1,18 @@
-"""The field's rules of thumb for the batch size, to be printed beside advice and never as it."""
+"""Published rules of thumb for the batch size, printed for comparison and never as advice.
+
+Their numbers are quoted, not tuned.
+"""
 
 from __future__ import annotations
 
 _GOOD_DEFAULT = 32
-_TRAINING_SET_SHARE, _MOST_BY_SHARE = 0.002, 256
+"""Samples: "B = 32 is a good default value", Bengio, arXiv 1206.5533, section 3.1.1."""
+
+_TRAINING_SET_SHARE = 0.002
+"""Share of the training set, by OpenAI's guide to fine-tuning GPT-3."""
+
+_MAX_BY_SHARE = 256
+"""Samples: the cap of the same rule."""
 
 
 def default_batch_size() -> tuple[str, int]:
@@ -26,5 +35,5 @@ def share_of_training_set(dataset_size: int) -> tuple[str, int]:
     Args:
         dataset_size: N, at least 1.
     """
-    size = min(max(round(_TRAINING_SET_SHARE * dataset_size), 1), _MOST_BY_SHARE)
+    size = min(max(round(_TRAINING_SET_SHARE * dataset_size), 1), _MAX_BY_SHARE)
     return "0.2 % of the training set, at most 256 (OpenAI's fine-tuning)", size

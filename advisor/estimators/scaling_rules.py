@@ -1,10 +1,12 @@
 """How the learning rate changes when the batch does.
 
-    κ        batch ratio B/B₀
-    η, η₀    learning rate at B and at B₀
-    𝓑        gradient noise scale, samples
+    symbol  meaning                        unit
+    B, B₀   batch size; the reference's    samples
+    κ       batch ratio B/B₀               –
+    η, η₀   learning rate at B and at B₀   –
+    𝓑       gradient noise scale           samples
 
-While B is far below 𝓑, SGD: η = κη₀ (Goyal et al., arXiv 1706.02677); Adam and its kin: η = √κ·η₀
+While B is far below 𝓑, SGD: η = κη₀ (Goyal et al., arXiv 1706.02677); Adam and the like: η = √κ·η₀
 (Malladi et al., arXiv 2205.10287).
 
 Past it, SGD saturates: η(B) = η_max/(1 + 𝓑/B) (McCandlish et al., arXiv 1812.06162). Adam's

@@ -1,11 +1,14 @@
 """Step times: medians with their intervals, the curve over b, and its knee.
 
-    t(b)   seconds of one step with one micro-batch of b samples
-    t_opt  seconds of the optimizer's share of it
+    symbol  meaning                                    unit
+    b       micro-batch size                           samples
+    t(b)    time of one step with one micro-batch      s
+    t_opt   the optimizer's part of it                 s
 
 Between measured sizes t is interpolated, not fitted: on real devices it has steps at tile and
 cache sizes that no two-parameter line follows, and the ladder of sizes is dense enough. It is
-first made non-decreasing, since a larger batch that took less time did so by chance.
+first made non-decreasing, since a larger batch that took less time did so by chance (isotonic
+regression by pooling adjacent violators).
 """
 
 from __future__ import annotations
@@ -15,8 +18,26 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-KNEE_SHARE = 0.05
-"""A size is at the knee when its samples/s are within this share of the best."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTimeTuning:
+    """Tuned numbers of ``StepTimeCurve``.
+
+    Attributes:
+        knee_share: Share of the best samples/s, from 0 to below 1, that the smallest size at the
+            knee may be short of. Rule of thumb, not tuned.
+    """
+
+    knee_share: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Refuse a share that every size, or none, keeps to.
+
+        Raises:
+            ValueError: ``knee_share`` is out of range.
+        """
+        if not 0 <= self.knee_share < 1:
+            raise ValueError("knee_share must be from 0 to below 1")
 
 
 def median_interval(values: Sequence[float], level: float = 0.8) -> tuple[float, float]:
@@ -48,17 +69,19 @@ class StepTimeCurve:
     Attributes:
         step_times_s: Typical step time by micro-batch size; at least one.
         optimizer_time_s: t_opt.
+        tuning: What the knee is.
     """
 
     step_times_s: Mapping[int, float]
     optimizer_time_s: float
+    tuning: StepTimeTuning = StepTimeTuning()
 
     def step_time_s(self, size: int) -> float:
-        """Return t at ``size``: interpolated, or drawn on along the last segment."""
+        """Return t at ``size``: interpolated, or extrapolated along the last segment."""
         sizes, times = self._monotone()
         if size <= sizes[0] or len(sizes) == 1:
-            # Below the ladder a step costs what its lowest rung does; on a single rung,
-            # anything larger costs in proportion.
+            # Below the smallest measured size a step costs what it does there; beyond a single
+            # measured size, in proportion.
             return times[0] * max(1.0, size / sizes[0])
         index = min(bisect_left(sizes, size), len(sizes) - 1)
         left, right = sizes[index - 1], sizes[index]
@@ -72,10 +95,11 @@ class StepTimeCurve:
         return accumulation_steps * (whole_s - optimizer_s) + optimizer_s
 
     def knee(self) -> int:
-        """Return the smallest measured size within KNEE_SHARE of the best samples/s."""
+        """Return the smallest measured size within ``knee_share`` of the best samples/s."""
         rates = {size: size / self.step_time_s(size) for size in sorted(self.step_times_s)}
         best = max(rates.values())
-        return next(size for size, rate in rates.items() if rate >= (1 - KNEE_SHARE) * best)
+        enough = (1 - self.tuning.knee_share) * best
+        return next(size for size, rate in rates.items() if rate >= enough)
 
     def _monotone(self) -> tuple[list[int], list[float]]:
         sizes = sorted(self.step_times_s)
@@ -94,9 +118,9 @@ class StepTimeCurve:
 def typical_time_s(times_s: Sequence[float]) -> float:
     """Return the lower quartile of at least one time.
 
-    What disturbs a step can only add to its time, and on a machine that is busy it disturbs
-    more than half of them; the quartile still shows the step itself, where a minimum would show
-    luck.
+    Other processes can only add to the time of a step, and on a busy machine they add to more than
+    half of the steps. The quartile is still that of undisturbed ones, and varies less from one
+    measurement to the next than the minimum would.
     """
     ordered = sorted(times_s)
     return ordered[(len(ordered) - 1) // 4]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from advisor.estimators.data_order import (
-    FALSE_ALARM_RATE,
+    DataOrderTuning,
     Norms,
     OrderEffect,
     estimate_order_effect,
@@ -56,7 +56,7 @@ def test_shuffled_samples_raise_no_more_alarms_than_stated(draw: Draw, batch_siz
     effects = [effect_of(draw(dice, BATCHES * batch_size), batch_size, dice) for _ in range(trials)]
     alarms = sum(effect is not None and effect.is_unrepresentative for effect in effects)
     # Two are stated; were it so many, more than eight would come in one of four thousand runs.
-    assert trials * FALSE_ALARM_RATE == 2
+    assert trials * DataOrderTuning().false_alarm_rate == 2
     assert alarms <= 8
 
 

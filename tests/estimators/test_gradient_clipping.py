@@ -28,7 +28,7 @@ def test_what_is_not_finite_is_left_out(norms: list[float]) -> None:
     assert norm_statistics([*norms, math.inf, math.nan]) == norm_statistics(norms)
 
 
-def test_few_steps_tell_nothing() -> None:
+def test_few_steps_give_no_statistics() -> None:
     assert norm_statistics([1.0] * 9) is None
     assert norm_statistics([1.0] * 9 + [math.inf]) is None
 

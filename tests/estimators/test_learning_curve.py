@@ -1,4 +1,4 @@
-"""When a learning curve comes to a target, and what it shows on the way."""
+"""When a learning curve reaches a target, and its losses between evaluations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _curve(losses: list[float], pace: float = 1.0) -> LearningCurve:
 
 
 @given(losses=_losses, target=st.floats(-10, 10))
-def test_it_comes_to_what_it_has_seen_and_to_nothing_below(
+def test_it_reaches_the_losses_it_has_had_and_none_below(
     losses: list[float], target: float
 ) -> None:
     time_s = _curve(losses).time_to(target)
@@ -48,14 +48,14 @@ def test_the_best_so_far_only_falls(losses: list[float], time_s: float) -> None:
     assert curve.best_until(time_s) >= curve.best_until(time_s + 1) >= curve.best_loss
 
 
-def test_what_follows_a_loss_that_is_not_finite_counts_from_its_own_look() -> None:
+def test_a_loss_after_one_that_is_not_finite_counts_from_its_own_evaluation() -> None:
     assert _curve([math.inf, 0.5]).time_to(0.6) == 2
     assert _curve([math.inf, math.inf, 0.5]).time_to(0.6) == 4
     assert _curve([math.inf, 1.0]).loss_at(1.5) == 1.0
 
 
 @given(losses=_losses, share=st.floats(0, 1), data=st.data())
-def test_between_looks_the_loss_lies_between_theirs(
+def test_between_evaluations_the_loss_lies_between_theirs(
     losses: list[float], share: float, data: st.DataObject
 ) -> None:
     left = data.draw(st.integers(0, len(losses) - 2))
@@ -64,7 +64,9 @@ def test_between_looks_the_loss_lies_between_theirs(
 
 
 @given(losses=_losses, data=st.data())
-def test_at_a_look_the_loss_is_what_was_seen(losses: list[float], data: st.DataObject) -> None:
+def test_at_an_evaluation_the_loss_is_the_evaluated_one(
+    losses: list[float], data: st.DataObject
+) -> None:
     index = data.draw(st.integers(0, len(losses) - 1))
     assert _curve(losses).loss_at(2.0**index) == pytest.approx(losses[index], abs=_ROUNDING)
 
@@ -103,7 +105,7 @@ def test_means_lie_among_what_was_seen(losses: list[float], time_s: float) -> No
 
 
 @given(losses=_falling, target=st.floats(-10, 10))
-def test_smoothing_delays_an_arrival_by_at_most_two_looks(
+def test_smoothing_delays_the_target_by_at_most_two_evaluations(
     losses: list[float], target: float
 ) -> None:
     curve = _curve([*losses, losses[-1], losses[-1]])
@@ -119,7 +121,7 @@ def test_smoothing_delays_an_arrival_by_at_most_two_looks(
 
 
 @given(low=st.floats(0, 1), high=st.floats(1.6, 10), count=st.integers(5, 9), data=st.data())
-def test_one_low_look_is_no_arrival(
+def test_one_low_evaluation_does_not_reach_the_target(
     low: float, high: float, count: int, data: st.DataObject
 ) -> None:
     losses = [high] * count

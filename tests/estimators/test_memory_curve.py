@@ -26,14 +26,14 @@ def _true_largest(memory: Callable[[int], int], budget: int) -> int:
     return low
 
 
-def _walk(memory: Callable[[int], int], budget: int) -> tuple[MemoryCurve, int]:
+def _search(memory: Callable[[int], int], budget: int) -> tuple[MemoryCurve, int]:
     points = {size: memory(size) for size in FIRST_SIZES}
     asked = 0
     while (size := MemoryCurve(points).next_size(budget)) is not None:
         assert size not in points, "a size was asked for twice"
         points[size] = memory(size)
         asked += 1
-        assert asked < 60, "the walk does not arrive"
+        assert asked < 60, "the search does not end"
     return MemoryCurve(points), asked
 
 
@@ -42,7 +42,7 @@ def test_the_walk_finds_the_largest_size_that_fits(
     lines: list[tuple[int, int]], budget: int
 ) -> None:
     memory = _memory(lines)
-    curve, _ = _walk(memory, budget)
+    curve, _ = _search(memory, budget)
     found, true = curve.largest_fit(budget), _true_largest(memory, budget)
     assert found <= true
     assert found >= int(0.995 * true)
@@ -60,7 +60,7 @@ def test_what_is_found_fits_though_storages_take_whole_blocks(
     def memory(size: int) -> int:
         return sum(-(-(fixed + each * size) // 512) * 512 for fixed, each in storages)
 
-    curve, _ = _walk(memory, budget)
+    curve, _ = _search(memory, budget)
     found, true = curve.largest_fit(budget), _true_largest(memory, budget)
     assert found <= true
     block_samples = 512 * len(storages) / max(1, sum(each for _, each in storages))
@@ -76,7 +76,7 @@ def test_a_straight_line_is_found_exactly_in_a_few_traces(
     fixed: int, each: int, largest: int
 ) -> None:
     memory = _memory([(fixed, each)])
-    curve, asked = _walk(memory, memory(largest))
+    curve, asked = _search(memory, memory(largest))
     assert curve.largest_fit(memory(largest)) == largest
     assert asked <= 3
 
@@ -98,12 +98,12 @@ def test_known_sizes_are_given_back() -> None:
 
 
 def test_nothing_fits_when_not_even_one_sample_does() -> None:
-    curve, _ = _walk(_memory([(1000, 10)]), 900)
+    curve, _ = _search(_memory([(1000, 10)]), 900)
     assert curve.largest_fit(900) == 0
 
 
 def test_memory_that_does_not_grow_ends_the_walk() -> None:
-    curve, _ = _walk(_memory([(1000, 0)]), 2000)
+    curve, _ = _search(_memory([(1000, 0)]), 2000)
     assert curve.largest_fit(2000) == LARGEST_SIZE
 
 

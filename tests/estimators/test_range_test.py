@@ -1,4 +1,4 @@
-"""A range test finds the edge of stability where it was planted, and is silent about noise."""
+"""A range test finds the edge of stability where it was planted, and none in noise."""
 
 from __future__ import annotations
 
@@ -146,18 +146,18 @@ def test_the_same_edge_is_found_at_another_pace() -> None:
     assert max(found) / min(found) <= 3
 
 
-def test_noise_alone_says_nothing() -> None:
-    silent = 0
+def test_noise_alone_gives_no_estimate() -> None:
+    without = 0
     for seed in range(100):
         rng = random.Random(seed)
-        silent += estimate_range(rates(), [rng.gauss(2, 0.1) for _ in range(STEPS)]) is None
-    assert silent >= 90
+        without += estimate_range(rates(), [rng.gauss(2, 0.1) for _ in range(STEPS)]) is None
+    assert without >= 90
 
 
 @pytest.mark.parametrize(
     "losses", [[2.0] * STEPS, [math.nan] * STEPS, [2.0, 1.0, 0.5], [], [1.1**i for i in range(60)]]
 )
-def test_flat_undefined_short_and_rising_losses_say_nothing(losses: list[float]) -> None:
+def test_flat_undefined_short_and_rising_losses_give_no_estimate(losses: list[float]) -> None:
     assert estimate_range(rates()[: len(losses)], losses) is None
 
 

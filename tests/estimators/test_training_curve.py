@@ -1,4 +1,4 @@
-"""Learning curves from training losses, and what is read off curves."""
+"""Learning curves from training losses, and the slopes of curves."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_each_point_is_the_mean_of_the_second_half_so_far(losses: list[float]) -
 
 
 @given(_losses, st.integers(1, 5))
-def test_stretches_count_by_their_length(losses: list[float], length: int) -> None:
+def test_segments_count_by_their_length(losses: list[float], length: int) -> None:
     single = a_curve([loss for loss in losses for _ in range(length)])
     joined = a_curve(losses, [length * k for k in range(1, len(losses) + 1)])
     assert joined.losses == pytest.approx(single.losses[length - 1 :: length])

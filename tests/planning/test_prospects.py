@@ -80,7 +80,9 @@ def test_what_was_as_quick_as_the_flow_was_not_hot(begin: Begin) -> None:
     flowing = prospects_of(view, tried(0, 1.0, 4.0), tried(1, 4.0, 1.0)).law
     hindered = prospects_of(view, tried(0, 1.0, 4.0), tried(1, 4.0, 4.0)).law
     hot = (32, 4 * RATE)
-    assert flowing.mean(flowing.heat(*hot)) < 0.5 < hindered.mean(hindered.heat(*hot))
+    assert (
+        flowing.mean(flowing.log_slowdown(*hot)) < 0.5 < hindered.mean(hindered.log_slowdown(*hot))
+    )
 
 
 def test_the_dearer_a_sample_is_the_smaller_the_batch(begin: Begin) -> None:

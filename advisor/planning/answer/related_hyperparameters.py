@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bsadvise.model.advice import Companion, Evidence, RuleOfThumb
 from bsadvise.model.task import OptimizerFamily
 
-from advisor.estimators.companion_rules import (
+from advisor.estimators.hyperparameter_rules import (
     adam_warmup_steps,
     scale_beta,
     scale_epsilon,

@@ -15,8 +15,8 @@ import numpy as np
 from bsadvise.model.task import OptimizerFamily
 
 from advisor.estimators.noise_scale import NoiseScale
-from advisor.estimators.ridge_fit import fit_ridge_law
-from advisor.estimators.ridge_law import Array, RidgeLaw, Setting
+from advisor.estimators.scaling_fit import fit_scaling_law
+from advisor.estimators.scaling_law import Array, ScalingLaw, Setting
 from advisor.planning.evidence.reference import reference_learning_rate
 from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.loss_levels import LossLevels, numbers_of_broken
@@ -79,11 +79,11 @@ class Acquisition:
         return self._prospect(np.where(self._multipliers <= self._hottest, speeds, -np.inf))
 
     @cached_property
-    def law(self) -> RidgeLaw:
+    def law(self) -> ScalingLaw:
         """What the law of batch and rate may be."""
         levels = LossLevels(self.trials)
         view = self.trials.view
-        return fit_ridge_law(
+        return fit_scaling_law(
             Setting(self.batches.reference, self._reference_rate),
             [Setting(t.split.effective_batch_size, t.learning_rate) for t in self.trials.all],
             levels.all,

@@ -23,8 +23,8 @@ from functools import cached_property
 import numpy as np
 
 from advisor.estimators.learning_curve import LearningCurve
-from advisor.estimators.ridge_fit import Level
-from advisor.estimators.ridge_law import Slope
+from advisor.estimators.scaling_fit import Level
+from advisor.estimators.scaling_law import Slope
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.trials import Trial, Trials
 

@@ -1,4 +1,4 @@
-"""The law of batch and rate: its limits, its best setting, and planted parameters found again."""
+"""The scaling law: its limits, its best setting, and planted parameters found again."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from advisor.estimators.noise_scale import NoiseScale
-from advisor.estimators.ridge_fit import Level, fit_ridge_law
-from advisor.estimators.ridge_law import RidgeLaw, Setting, Slope
+from advisor.estimators.scaling_fit import Level, fit_scaling_law
+from advisor.estimators.scaling_law import ScalingLaw, Setting, Slope
 
 _sizes = st.floats(1, 4096)
 _rates = st.floats(1e-5, 10)
@@ -26,9 +26,10 @@ def a_law(
     critical_batch_size: float = 100.0,
     noise_scale: float = 0.0,
     exponent: float = 0.05,
-) -> RidgeLaw:
-    return RidgeLaw(
+) -> ScalingLaw:
+    return ScalingLaw(
         probabilities=np.ones(1),
+        max_noise_share=0.9,
         largest_rate=np.array([largest_rate]),
         critical_batch_size=np.array([critical_batch_size]),
         noise_scale=np.array([noise_scale]),
@@ -37,27 +38,30 @@ def a_law(
     )
 
 
-def log_steps(law: RidgeLaw, size: float, rate: float, slope: Slope | None = None) -> float:
+def log_steps(law: ScalingLaw, size: float, rate: float, slope: Slope | None = None) -> float:
     (value,) = law.log_steps(size, rate, slope)
     return float(value)
 
 
 @given(_sizes, _rates)
-def test_the_coolest_settings_follow_the_flow(size: float, rate: float) -> None:
+def test_settings_of_low_rate_follow_the_flow(size: float, rate: float) -> None:
     law = a_law(largest_rate=1e12)
     assert log_steps(law, size, rate) == pytest.approx(-math.log(rate), abs=1e-6)
 
 
 @given(_sizes, _rates, _slopes, st.floats(1.01, 8))
-def test_heat_grows_with_the_rate_and_falls_with_the_batch(
+def test_slowdown_grows_with_the_rate_and_falls_with_the_batch(
     size: float, rate: float, slope: Slope, factor: float
 ) -> None:
     law = a_law()
-    (heat,), (hotter,) = law.heat(size, rate, slope), law.heat(size, factor * rate, slope)
-    (cooler,) = law.heat(factor * size, rate, slope)
-    assert hotter > heat
-    assert cooler <= heat
-    assert heat >= rate / 0.5
+    (slowdown,), (at_more_rate,) = (
+        law.log_slowdown(size, rate, slope),
+        law.log_slowdown(size, factor * rate, slope),
+    )
+    (at_more_batch,) = law.log_slowdown(factor * size, rate, slope)
+    assert at_more_rate > slowdown
+    assert at_more_batch <= slowdown
+    assert slowdown >= rate / 0.5
 
 
 @given(_sizes, _rates, st.floats(1, 10), st.floats(1, 10))
@@ -66,7 +70,8 @@ def test_the_steeper_the_curve_the_less_noise_costs(
 ) -> None:
     law = a_law()
     early, late = (
-        law.heat(size, rate, Slope(steepness=s)) for s in (factor * steepness, steepness)
+        law.log_slowdown(size, rate, Slope(steepness=s, exponent=0.5))
+        for s in (factor * steepness, steepness)
     )
     assert early[0] <= late[0]
 
@@ -100,10 +105,12 @@ def test_noise_shortens_the_steps_of_an_adaptive_optimizer(size: float, noise: f
 
 
 @given(_sizes, st.floats(0.3, 1.5))
-def test_beyond_the_wall_hotter_is_still_worse(size: float, exponent: float) -> None:
+def test_beyond_the_largest_noise_share_a_higher_rate_is_still_worse(
+    size: float, exponent: float
+) -> None:
     law = a_law(critical_batch_size=1e5, exponent=exponent)
-    walled = [law.log_steps(size, rate)[0] for rate in (10.0, 100.0, 1000.0)]
-    assert all(left < right for left, right in itertools.pairwise(walled))
+    beyond = [law.log_steps(size, rate)[0] for rate in (10.0, 100.0, 1000.0)]
+    assert all(left < right for left, right in itertools.pairwise(beyond))
 
 
 REFERENCE = Setting(32, 0.01)
@@ -113,7 +120,7 @@ SETTINGS = [
 SLOPE = Slope(steepness=1.0, exponent=0.05)
 
 
-def levels_by(law: RidgeLaw, flows: tuple[float, ...] = (2.0, 5.0, 12.0)) -> list[Level]:
+def levels_by(law: ScalingLaw, flows: tuple[float, ...] = (2.0, 5.0, 12.0)) -> list[Level]:
     return [
         Level(
             steps={
@@ -133,9 +140,9 @@ def fit(
     is_adaptive: bool = False,
     broken: tuple[int, ...] = (),
     lag: float = 0.0,
-) -> RidgeLaw:
+) -> ScalingLaw:
     """Return the geometric means of the laws that fit."""
-    law = fit_ridge_law(
+    law = fit_scaling_law(
         REFERENCE, SETTINGS, levels, is_adaptive=is_adaptive, exponent=0.05, broken=broken, lag=lag
     )
     return replace(
@@ -148,24 +155,24 @@ def fit(
     )
 
 
-def is_bearable(law: RidgeLaw, setting: Setting) -> bool:
-    return float(law.heat(setting.batch_size, setting.learning_rate, SLOPE)[0]) < 2.5
+def is_moderate(law: ScalingLaw, setting: Setting) -> bool:
+    return float(law.log_slowdown(setting.batch_size, setting.learning_rate, SLOPE)[0]) < 2.5
 
 
 @pytest.mark.parametrize("largest_rate", [0.05, 0.2, 0.8])
 @pytest.mark.parametrize("critical_batch_size", [15.0, 80.0, 400.0])
 def test_a_planted_law_is_found(largest_rate: float, critical_batch_size: float) -> None:
     planted = a_law(largest_rate=largest_rate, critical_batch_size=critical_batch_size)
-    bearable = [n for n, setting in enumerate(SETTINGS) if is_bearable(planted, setting)]
+    moderate = [n for n, setting in enumerate(SETTINGS) if is_moderate(planted, setting)]
     levels = [
-        replace(level, steps={n: level.steps[n] for n in bearable}) for level in levels_by(planted)
+        replace(level, steps={n: level.steps[n] for n in moderate}) for level in levels_by(planted)
     ]
-    law = fit_ridge_law(REFERENCE, SETTINGS, levels, is_adaptive=False, exponent=0.05)
+    law = fit_scaling_law(REFERENCE, SETTINGS, levels, is_adaptive=False, exponent=0.05)
 
-    def relative_steps(law: RidgeLaw) -> list[float]:
+    def relative_steps(law: ScalingLaw) -> list[float]:
         steps = [
             law.mean(law.log_steps(SETTINGS[n].batch_size, SETTINGS[n].learning_rate, SLOPE))
-            for n in bearable
+            for n in moderate
         ]
         return [float(one - steps[0]) for one in steps]
 
@@ -196,7 +203,9 @@ def test_with_nothing_seen_the_law_is_about_the_reference() -> None:
 
 def critical_batch(noise_scale: NoiseScale | None) -> tuple[float, float]:
     """Mean and variance of ln B_c with nothing trained."""
-    law = fit_ridge_law(REFERENCE, [], [], is_adaptive=False, exponent=0.5, noise_scale=noise_scale)
+    law = fit_scaling_law(
+        REFERENCE, [], [], is_adaptive=False, exponent=0.5, noise_scale=noise_scale
+    )
     logs = np.log(law.critical_batch_size)
     centre = float(law.mean(logs))
     return centre, float(law.mean((logs - centre) ** 2))
@@ -231,11 +240,11 @@ def test_a_noise_scale_without_bounds_says_nothing_of_the_critical_batch() -> No
 
 
 @given(st.floats(1, 99), st.floats(8, 40))
-def test_what_momentum_delays_says_little_of_heat_until_it_is_over(
+def test_steps_within_the_lag_of_momentum_say_little_of_the_largest_rate(
     lag: float, steps: float
 ) -> None:
     def largest_rate(steps: float, lag: float) -> float:
-        # Four times the rate would take a fourth of the steps, were it not hot.
+        # Four times the rate would take a fourth of the steps, were there no slowdown.
         level = Level(steps={3: steps, 4: steps}, missed={}, slope=SLOPE)
         return float(fit([level], lag=lag).largest_rate[0])
 
@@ -243,20 +252,20 @@ def test_what_momentum_delays_says_little_of_heat_until_it_is_over(
     assert largest_rate(1e4 * lag, lag) == pytest.approx(largest_rate(1e4 * lag, 0.0), rel=0.01)
 
 
-def test_what_broke_was_too_hot() -> None:
-    hottest = len(SETTINGS) - 1
-    assert fit([], broken=(hottest,)).largest_rate[0] < 0.7 * fit([]).largest_rate[0]
+def test_a_setting_that_broke_lowers_the_largest_rate() -> None:
+    largest = len(SETTINGS) - 1
+    assert fit([], broken=(largest,)).largest_rate[0] < 0.7 * fit([]).largest_rate[0]
 
 
-def test_steps_taken_in_vain_say_that_a_setting_was_too_hot() -> None:
+def test_steps_that_miss_a_level_say_that_a_setting_is_slowed_down() -> None:
     reached = {0: 200.0}
     quiet = fit([Level(steps=reached, missed={2: 2.0}, slope=SLOPE)])
     stuck = fit([Level(steps=reached, missed={2: 2000.0}, slope=SLOPE)])
-    assert stuck.heat(8, 0.16)[0] > quiet.heat(8, 0.16)[0] + 1
+    assert stuck.log_slowdown(8, 0.16)[0] > quiet.log_slowdown(8, 0.16)[0] + 1
 
 
 def test_probabilities_are_probabilities() -> None:
-    law = fit_ridge_law(REFERENCE, SETTINGS, levels_by(a_law()), is_adaptive=True, exponent=0.5)
+    law = fit_scaling_law(REFERENCE, SETTINGS, levels_by(a_law()), is_adaptive=True, exponent=0.5)
     assert law.probabilities.sum() == pytest.approx(1)
     assert (law.probabilities > 0).all()
     for values in (law.largest_rate, law.critical_batch_size, law.noise_scale, law.steepness):

@@ -1,4 +1,4 @@
-"""What each companion rule keeps, and what the forms past the noise scale come to."""
+"""What each rule for a related hyperparameter keeps, and the forms past the noise scale."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from bsadvise.model.task import OptimizerFamily
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.estimators.companion_rules import (
+from advisor.estimators.efficiency import relative_efficiency, relative_steps
+from advisor.estimators.hyperparameter_rules import (
     adam_warmup_steps,
     scale_beta,
     scale_epsilon,
@@ -17,7 +18,6 @@ from advisor.estimators.companion_rules import (
     scale_weight_decay,
     sgd_warmup_steps,
 )
-from advisor.estimators.efficiency import relative_efficiency, relative_steps
 from advisor.estimators.scaling_rules import (
     scale_learning_rate,
     scale_learning_rate_past_noise,
