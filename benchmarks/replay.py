@@ -1,8 +1,8 @@
-"""Searches on the recorded grids, with nothing trained: ``python -m benchmarks.replay``.
+"""Searches on the recorded grids, without training: ``python -m benchmarks.replay``.
 
-The real planner asks, and the recordings of ``benchmarks.regret`` answer, between settings along
-lines. A search takes a second and no luck is in it but the sampler's, so that one way to search
-can be compared with another.
+The real planner runs on the recordings of ``benchmarks.regret``, interpolated between settings. A
+search takes a second and is random only by the sampler, so that variants of the search can be
+compared.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SEEDS = (0, 1, 2)
 
 
 def main() -> int:
-    """Search, print what came of it, write it down, and return the exit code."""
+    """Search, print the results, save them, and return the exit code."""
     arguments = _parse(sys.argv[1:])
     variants = ALL if arguments.all_variants else [Variant(arguments.sampler, arguments.has_credit)]
     surfaces = [Surface(read_recording(path_of(name))) for name in arguments.workloads]
@@ -45,9 +45,9 @@ def main() -> int:
 
 
 def table(replays: Sequence[Replay]) -> Table:
-    """Return one row a variant, one column a cost: mean and worst."""
+    """Return one row per variant, one column per cost: mean and worst."""
     result = Table(
-        title="Time to the target over the oracle's, by what a search may cost over the same: "
+        title="Time to the target over the oracle's, by search cost over the same: "
         "geometric mean / worst of the workloads"
     )
     result.add_column("search")
@@ -61,7 +61,7 @@ def table(replays: Sequence[Replay]) -> Table:
 
 
 def document(replays: Sequence[Replay], seeds: Sequence[int]) -> dict[str, object]:
-    """Return what the JSON file holds."""
+    """Return the content of the JSON file."""
     return {
         "command": "python -m benchmarks.replay --all-variants",
         "seeds": list(seeds),
@@ -112,7 +112,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         type=lambda text: {"on": True, "off": False}[text],
         default=True,
         metavar="on|off",
-        help="whether what is cooler is granted a lead over what is hotter",
+        help="whether the noise penalty is applied to settings of higher rate or smaller batch",
     )
     parser.add_argument(
         "--all-variants", action="store_true", help="all of the search's parts left out, in turn"

@@ -1,6 +1,6 @@
 """A small character-level GPT, trained with AdamW on the text of Python's language reference.
 
-The text, about 465,000 characters, is part of Python (for ``help()``), so nothing is downloaded. Try
+The text, about 465,000 characters, is part of Python, for ``help()``. Nothing is downloaded. Try
 
     bsadvise recommend examples/char_gpt.py --memory-limit 512MiB
 

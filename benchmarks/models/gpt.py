@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name that everyone uses
+from torch.nn import functional as F  # noqa: N812 - the customary name
 
 VOCABULARY = 512
 CONTEXT = 64
 
 
 class Block(nn.Module):
-    """Attention, then a perceptron, each beside a residual path."""
+    """Attention, then an MLP, each with a residual connection."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """Tells the next token of each."""
+    """Predicts the next token."""
 
     def __init__(self, width: int, heads: int, layers: int) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ CONTEXT = 48
 
 
 class LanguageModel(nn.Module):
-    """Tells the next character of each."""
+    """Predicts the next character."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

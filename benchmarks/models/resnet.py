@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name that everyone uses
+from torch.nn import functional as F  # noqa: N812 - the customary name
 
 SIDE = 32
 CLASSES = 10

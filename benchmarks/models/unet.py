@@ -1,4 +1,4 @@
-"""A U-Net that tells two kinds of pixels apart; what it sees on the way down, it keeps."""
+"""A U-Net for binary segmentation, with skip connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workloads: small, real, and different in kind."""
+"""The workloads: small training tasks of different kinds."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Workload:
 
     Attributes:
         name: The file's, without ``.py``.
-        kind: What sort of training it is.
+        kind: Model and optimizer.
         recorded_s: Modelled seconds that each setting of the grid is trained for.
-        is_held_out: Whether it was left aside while the advisor was tuned.
+        is_held_out: Whether it was not used to tune the advisor.
     """
 
     name: str
@@ -46,4 +46,4 @@ DEVELOPMENT = (
     ),
     Workload("row_lstm", "recurrent classifier, Adam", 4.0, is_held_out=False),
 )
-"""Further workloads that constants were chosen on; no contest is held on them."""
+"""Further workloads that constants were tuned on; methods are not compared on them."""
