@@ -50,7 +50,7 @@ class GPT(nn.Module):
         self.head.weight = self.tokens.weight
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return scores of the token after each of ``tokens``."""
+        """Return the logits of the token after each of ``tokens``."""
         positions = torch.arange(tokens.shape[1], device=tokens.device)
         x = self.tokens(tokens) + self.positions(positions)
         scores: Tensor = self.head(self.norm(self.blocks(x)))
@@ -63,7 +63,7 @@ def build_model(width: int = 64, heads: int = 4, layers: int = 2) -> nn.Module:
 
 
 def make_batch(batch_size: int) -> tuple[Tensor, Tensor]:
-    """Return made-up tokens, and those that follow."""
+    """Return random tokens, and the targets one token later."""
     tokens = torch.randint(VOCABULARY, (batch_size, CONTEXT + 1))
     return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 

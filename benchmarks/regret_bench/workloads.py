@@ -26,13 +26,13 @@ class Workload:
 
 
 WORKLOADS = (
-    Workload("digits_mlp", "perceptron, SGD with momentum", 3.0, is_held_out=False),
+    Workload("digits_mlp", "MLP, SGD with momentum", 3.0, is_held_out=False),
     Workload("char_gpt", "transformer language model, AdamW", 6.0, is_held_out=False),
     Workload("photograph_mlp", "regression, Adam", 4.0, is_held_out=False),
     Workload("digits_finetune", "head on a frozen backbone, AdamW", 4.0, is_held_out=False),
     Workload("digits_cnn", "CNN with batch norm, SGD with momentum", 4.0, is_held_out=True),
     Workload("char_gru", "recurrent language model, Adam", 5.0, is_held_out=True),
-    Workload("ngram_sgd", "embeddings and a perceptron, plain SGD", 4.0, is_held_out=True),
+    Workload("ngram_sgd", "embeddings and an MLP, plain SGD", 4.0, is_held_out=True),
     Workload("denoising_cnn", "denoising CNN, RMSprop", 4.0, is_held_out=True),
 )
 
@@ -41,9 +41,7 @@ DEVELOPMENT = (
     Workload("digits_resnet", "residual network with batch norm, AdamW", 4.0, is_held_out=False),
     Workload("patch_autoencoder", "autoencoder, SGD with momentum", 3.0, is_held_out=False),
     Workload("char_middle", "transformer encoder, SGD with momentum", 4.0, is_held_out=False),
-    Workload(
-        "digits_norm", "perceptron with batch norm, SGD with momentum", 1.0, is_held_out=False
-    ),
+    Workload("digits_norm", "MLP with batch norm, SGD with momentum", 1.0, is_held_out=False),
     Workload("row_lstm", "recurrent classifier, Adam", 4.0, is_held_out=False),
 )
 """Further workloads that constants were tuned on; methods are not compared on them."""
