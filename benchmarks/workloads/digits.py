@@ -1,4 +1,4 @@
-"""Handwritten digits, shifted randomly: the data of several workloads.
+"""Handwritten digits with shifted copies: the data of several workloads.
 
 The 1,797 images come with scikit-learn. Each is taken as it is and shifted by a pixel in four
 directions. The last 397 images, unshifted, are held out.
