@@ -66,7 +66,7 @@ class Token:
     Attributes:
         token_id: The part of it that is no secret.
         digest: Lower-case hex SHA-256 of the whole token.
-        principal: Who comes with it.
+        principal: Whose requests it authenticates.
         scope: What they may do.
         created_at_s: Unix time.
         expires_at_s: Unix time from which it opens nothing.
