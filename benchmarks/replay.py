@@ -28,7 +28,7 @@ SEEDS = (0, 1, 2)
 
 
 def main() -> int:
-    """Search, print the results, save them, and return the exit code."""
+    """Search, print what came of it, write it down, and return the exit code."""
     arguments = _parse(sys.argv[1:])
     variants = ALL if arguments.all_variants else [Variant(arguments.sampler, arguments.has_credit)]
     surfaces = [Surface(read_recording(path_of(name))) for name in arguments.workloads]
@@ -112,7 +112,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         type=lambda text: {"on": True, "off": False}[text],
         default=True,
         metavar="on|off",
-        help="whether the noise penalty is applied to settings of higher rate or smaller batch",
+        help="whether a high ratio of learning rate to batch size counts against a trial",
     )
     parser.add_argument(
         "--all-variants", action="store_true", help="all of the search's parts left out, in turn"
