@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 .DEFAULT_GOAL := help
 .PHONY: help recommend test nightly check fmt proto bench-memory bench-regret clean
 
-help: ## Say what there is
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 recommend: $(VENV)/.installed ## Recommend a setting for a real model on real data
@@ -19,7 +19,7 @@ recommend: $(VENV)/.installed ## Recommend a setting for a real model on real da
 test: $(VENV)/.dev ## Run every test
 	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
-nightly: $(VENV)/.dev ## Kill the daemon a hundred times, send it ten thousand malformed calls, walk the whole zoo twice, replay every prefix of the recorded logs
+nightly: $(VENV)/.dev ## Kill the daemon a hundred times, send it ten thousand malformed calls, run the whole model zoo twice, replay every prefix of the recorded logs
 	BSADVISE_CHAOS_KILLS=100 BSADVISE_FUZZ_CALLS=10000 $(BIN)/pytest -n auto tests/chaos tests/fuzz
 	BSADVISE_ZOO=whole $(BIN)/pytest tests/zoo
 	BSADVISE_REPLAY=whole $(BIN)/pytest -n auto tests/replay
@@ -34,7 +34,7 @@ check: $(VENV)/.dev ## Format, lint, types, import contracts, protobuf contract
 	$(BIN)/buf format --diff --exit-code
 	PATH="$(CURDIR)/$(BIN):$$PATH" ./protos/generate.sh --check
 
-fmt: $(VENV)/.dev ## Format the code and mend what the linter can
+fmt: $(VENV)/.dev ## Format the code and apply automatic fixes
 	$(BIN)/ruff check --fix --exit-zero $(CODE)
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/buf format --write
@@ -42,10 +42,10 @@ fmt: $(VENV)/.dev ## Format the code and mend what the linter can
 proto: $(VENV)/.dev ## Generate the protobuf code
 	PATH="$(CURDIR)/$(BIN):$$PATH" ./protos/generate.sh
 
-bench-memory: $(VENV)/.benchmarks ## Compare our search for the largest batch with others
+bench-memory: $(VENV)/.benchmarks ## Compare searches for the largest batch
 	$(BIN)/python -m benchmarks.memory $(ARGS)
 
-bench-regret: $(VENV)/.benchmarks ## Compare the advice, and other ways to one, with the best of a grid
+bench-regret: $(VENV)/.benchmarks ## Compare the advice and other methods with the best setting of a grid
 	$(BIN)/python -m benchmarks.regret record
 	$(BIN)/python -m benchmarks.regret compare $(ARGS)
 	$(BIN)/python -m benchmarks.regret report

@@ -1,8 +1,8 @@
-"""The answers to the eight workloads, with nothing trained: ``python -m benchmarks.answers``.
+"""The planner's answers for eight workloads, without training: ``python -m benchmarks.answers``.
 
-The real planner asks, and the recordings of ``benchmarks.regret`` answer, so that a change of the
-planner that is to change no answer can be held to that in a minute. ``--check`` says which answers
-are no longer those that are written down, and fails.
+The real planner runs on the recordings of ``benchmarks.regret``, so that a change of the planner
+that should not change answers can be checked in a minute. ``--check`` lists the answers that differ
+from the saved ones, and fails if there are any.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ RESULTS = Path(__file__).parent / "results" / "answers.json"
 
 _SEED = 0
 _SIGNIFICANT_DIGITS = 9
-"""Of the figures that are written down and compared; the last few of a double's 16 differ between
-processors, by the order in which numpy and BLAS add."""
+"""Of the figures that are saved and compared; the last few of a double's 16 differ between
+processors, which add in different orders in numpy and BLAS."""
 
 Answer = dict[str, Any]
 
 
 def main() -> int:
-    """Ask, print the answers, write down or check them, and return the exit code."""
+    """Search, print the answers, save or check them, and return the exit code."""
     arguments = _parse(sys.argv[1:])
     answers = [
         answer(surface, cost)
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def answer(surface: Surface, cost: float | None) -> Answer:
-    """Return what a search on a workload comes to, as it is written down.
+    """Return the answer of a search on a workload, as it is saved.
 
     Args:
         surface: The workload.
@@ -86,7 +86,7 @@ def answer(surface: Surface, cost: float | None) -> Answer:
 
 
 def read_answers() -> list[Answer]:
-    """Return the answers that are written down."""
+    """Return the saved answers."""
     if not RESULTS.exists():
         return []
     answers: list[Answer] = json.loads(RESULTS.read_text(encoding="utf-8"))["answers"]
@@ -94,7 +94,7 @@ def read_answers() -> list[Answer]:
 
 
 def changed(old: Sequence[Answer], new: Sequence[Answer]) -> list[str]:
-    """Return a line for each field of a new answer that is not as it was."""
+    """Return a line for each field of a new answer that differs from the old one."""
     known = {_order(one): one for one in old}
     changes = []
     for one in new:

@@ -1,8 +1,8 @@
-"""What one call of the planner takes, by its log: ``python -m benchmarks.planner_cost``.
+"""Time of one call of the planner by length of the log: ``python -m benchmarks.planner_cost``.
 
-The logs are those of a search on a simulated device, which goes on with trials all over the space
-of settings, each trained in two parts. The median is over calls with a new planner each; then one
-more call counts how many of the values that the log is turned into are built.
+The logs are of a search on a simulated device, extended by trials spread over the space of
+settings, each of two rungs. The median is over calls with a new planner each; one further call
+counts how many of the values derived from the log are built.
 """
 
 from __future__ import annotations
@@ -51,20 +51,20 @@ COUNTED: tuple[type, ...] = (MemoryModel, StepCost, RungSchedule, Trial)
 
 _BUDGET_S = 1200.0
 _TRIALS_SHARE = 0.5
-"""Of the budget, for the longest log: there is time left, and the planner thinks of more trials."""
+"""Of the budget, for the longest log: time is left, so the planner considers further trials."""
 _SMALLEST_BATCH_SIZE, _BATCH_DOUBLINGS = 16, 5.0
 _SMALLEST_RATE, _RATE_DOUBLINGS = 2.5e-4, 6.0
 _STRIDES = (0.7548776662466927, 0.5698402909980532)
-"""Of a Kronecker sequence: settings are spread evenly over the square, however many there are."""
+"""Of a Kronecker sequence: settings are spread evenly over the square, for any number of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a call takes.
+    """The cost of a call.
 
     Attributes:
         measurement_count: Length of the log.
-        step: What the planner said: the class of a command, or Advice.
+        step: What the planner returned: the class of a command, or Advice.
         median_ms: Milliseconds of a call.
         built_counts: How many values of each of COUNTED one call builds.
     """
@@ -76,7 +76,7 @@ class Cost:
 
 
 def main() -> int:
-    """Measure, print, write down, and return the exit code."""
+    """Measure, print, save, and return the exit code."""
     arguments = _parse(sys.argv[1:])
     request, device = a_request(memory_limit_bytes=1 << 30, budget_s=_BUDGET_S), a_device()
     log = long_log(request, device, max(arguments.lengths))
@@ -96,7 +96,7 @@ def ask(request: AdviceRequest, device: Device, log: Log) -> Plan:
 
 
 def measure(request: AdviceRequest, device: Device, log: Log, repeats: int) -> Cost:
-    """Return what a call with this log takes."""
+    """Return the cost of a call with this log."""
     plan = ask(request, device, log)
     times_s = []
     for _ in range(repeats):
@@ -134,7 +134,7 @@ def _counted(cls: type, counts: Counter[str]) -> Any:  # noqa: ANN401 - a constr
 
 
 def long_log(request: AdviceRequest, device: Device, length: int) -> Log:
-    """Return the log of a search that tries more settings than a planner would."""
+    """Return the log of a search with more settings than a planner would try."""
     simulated, planner = SimulatedDevice(), RecommendationPlanner(OptunaProposer())
     log, first = _begun(request, device, simulated, planner)
     duration_s = _TRIALS_SHARE * request.budget_s / length
@@ -177,8 +177,8 @@ def _trainings(
             step_count=steps,
             evaluation_steps=tuple(sorted({steps // 8, steps // 4, steps // 2} - {0})),
             first_sample=rung * steps * size,
-            start_checkpoint=f"trial-{number}-stretch-0" if rung else None,
-            save_checkpoint=f"trial-{number}-stretch-{rung}",
+            start_checkpoint=f"trial-{number}-rung-0" if rung else None,
+            save_checkpoint=f"trial-{number}-rung-{rung}",
             trial=number,
             rung=rung,
             origin=TrialOrigin.SAMPLER,
@@ -190,7 +190,7 @@ def table(costs: Sequence[Cost]) -> Table:
     result = Table(title="One call of the planner")
     for heading in ("log", "milliseconds, median", *(cls.__name__ for cls in COUNTED)):
         result.add_column(heading, justify="right")
-    result.add_column("what it said")
+    result.add_column("returned")
     for cost in costs:
         built = (str(cost.built_counts[cls.__name__]) for cls in COUNTED)
         result.add_row(str(cost.measurement_count), f"{cost.median_ms:.1f}", *built, cost.step)
@@ -198,7 +198,7 @@ def table(costs: Sequence[Cost]) -> Table:
 
 
 def document(costs: Sequence[Cost]) -> dict[str, object]:
-    """Return what the JSON file holds."""
+    """Return the content of the JSON file."""
     lengths, times = zip(*((one.measurement_count, one.median_ms) for one in costs), strict=True)
     return {
         "command": "python -m benchmarks.planner_cost",

@@ -1,9 +1,9 @@
 """Whether trials should start from the reference run's weights.
 
-Run as ``python -m benchmarks.reference_start``. All candidates are trained for a small part of the
-oracle's time, from fresh weights and from the weights of the reference recipe after as long, and
-the one with the lowest loss is chosen. The
-recordings of ``benchmarks.regret`` tell how long the choice takes to the target.
+Run as ``python -m benchmarks.reference_start``. All candidates are trained for a small fraction of
+the oracle's time, from fresh weights and from the weights of the reference recipe after the same
+time, and the one with the lowest loss is selected. The recordings of ``benchmarks.regret`` give its
+time to target.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SEED = 0
 
 
 def main() -> int:
-    """Train, print what came of it, write it down, and return the exit code."""
+    """Train, print the results, save them, and return the exit code."""
     arguments = _parse(sys.argv[1:])
     screenings: list[Screening] = []
     for workload in arguments.workloads:
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def table(screenings: Sequence[Screening]) -> Table:
-    """Return one row a start and g: the choice's ratios, and the rank correlations."""
+    """Return one row per start and g: ratios of the selected settings, and rank correlations."""
     workloads = list(dict.fromkeys(one.workload for one in screenings))
     result = Table(
         title="Time to the target of the lowest loss over the oracle's (rank correlation of "
@@ -69,7 +69,7 @@ def table(screenings: Sequence[Screening]) -> Table:
 
 
 def document(screenings: Sequence[Screening]) -> dict[str, object]:
-    """Return what the JSON file holds."""
+    """Return the content of the JSON file."""
     return {
         "command": "python -m benchmarks.reference_start",
         "machine": describe_machine(("bsadvise", "torch")),

@@ -1,7 +1,7 @@
-"""Compares advice with the best of a brute-force grid: ``python -m benchmarks.regret``.
+"""Compares the advice with the best setting of a grid: ``python -m benchmarks.regret``.
 
-``record`` trains the grid, ``compare`` asks every method and trains what it answers, ``report``
-prints tables and writes the same as JSON and as a plot. Each goes on where it was stopped.
+``record`` trains the grid, ``compare`` asks every method and trains its answers, ``report``
+prints tables and writes them as JSON and as a plot. Each resumes after an interruption.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from benchmarks.regret_bench.workloads import DEVELOPMENT, WORKLOADS
 
 RESULTS = Path(__file__).parent / "results" / "regret.json"
 RECORDED_SEEDS = (0, 1, 2)
-"""Those by whose medians the oracle is chosen."""
+"""Seeds by whose medians the oracle is selected."""
 SEEDS = (*RECORDED_SEEDS, 3, 4, 5)
-"""As many again, by which it was not: there its setting has no luck of its own."""
+"""All seeds of the comparison; the oracle's time is not biased by selection for the added ones."""
 
 
 def main() -> int:
-    """Run what was asked for, and return the exit code."""
+    """Run the task, and return the exit code."""
     arguments = _parse(sys.argv[1:])
     match arguments.task:
         case "record":
@@ -105,7 +105,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
             metavar="N,…",
         )
     tasks.choices["report"].add_argument(
-        "--output", type=Path, default=RESULTS, help="where the JSON goes, and the plot beside it"
+        "--output",
+        type=Path,
+        default=RESULTS,
+        help="path of the JSON file; the plot gets the same name with .png",
     )
     _add_methods(tasks.choices["compare"], "--methods", list(METHODS), "methods to ask")
     _add_methods(tasks.choices["compare"], "--again", [], "methods to ask anew at these costs")

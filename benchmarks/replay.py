@@ -1,8 +1,8 @@
-"""Searches on the recorded grids, with nothing trained: ``python -m benchmarks.replay``.
+"""Searches on the recorded grids, without training: ``python -m benchmarks.replay``.
 
-The real planner asks, and the recordings of ``benchmarks.regret`` answer, between settings along
-lines. A search takes a second and no luck is in it but the sampler's, so that one way to search
-can be compared with another.
+The real planner runs on the recordings of ``benchmarks.regret``, interpolated between settings. A
+search takes a second and is random only by the sampler, so that variants of the search can be
+compared.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def main() -> int:
 
 
 def table(replays: Sequence[Replay]) -> Table:
-    """Return one row a variant, one column a cost: mean and worst."""
+    """Return one row per variant, one column per cost: mean and worst."""
     result = Table(
-        title="Time to the target over the oracle's, by what a search may cost over the same: "
+        title="Time to the target over the oracle's, by search cost over the same: "
         "geometric mean / worst of the workloads"
     )
     result.add_column("search")
@@ -62,7 +62,7 @@ def table(replays: Sequence[Replay]) -> Table:
 
 
 def document(replays: Sequence[Replay], seeds: Sequence[int]) -> dict[str, object]:
-    """Return what the JSON file holds."""
+    """Return the content of the JSON file."""
     return {
         "command": "python -m benchmarks.replay --all-variants",
         "seeds": list(seeds),

@@ -1,7 +1,7 @@
-"""What isolation costs: starting a worker, and a training step, with it and without.
+"""Overhead of isolation: worker start and training step, with and without limits and sandbox.
 
-Both kinds are measured in turn, in one run, so that what else the machine does hits both alike:
-the ratios count, not the times.
+Both are measured alternately in one run, so that other load affects both equally: the ratios are
+meaningful, the times less so.
 
     python -m benchmarks.sandbox
 """
@@ -45,7 +45,7 @@ def make_batch(batch_size):
 
 
 def _pools(state_dir: Path) -> dict[str, LocalPool]:
-    """Return pools without limits and sandbox, and with all that there are here."""
+    """Return pools without limits and sandbox, and with all that this machine supports."""
     reach = shared_reach(state_dir, state_dir, data_paths=(), allow_network=False)
     limits = Limits(memory_bytes=4 << 30, scratch_bytes=1 << 30)
     isolated = Isolation(limits=limits, sandbox=choose_sandbox("auto"), reach=reach)
@@ -53,7 +53,7 @@ def _pools(state_dir: Path) -> dict[str, LocalPool]:
 
 
 async def _start_s(pool: LocalPool, job: WorkerJob) -> float:
-    """Return the seconds from the wish for a worker until it has confined itself and answered."""
+    """Return the seconds from the request for a worker until it is sandboxed and has answered."""
     fork_server = await pool._live_fork_server(None)  # noqa: SLF001 - below the sessions' command
     began_s = time.perf_counter()
     worker = await WorkerProcess.start(fork_server, job, pool._isolation)  # noqa: SLF001
@@ -117,7 +117,7 @@ async def _measure(state_dir: Path) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure, print, and keep the result."""
+    """Measure, print, and save the result."""
     with tempfile.TemporaryDirectory() as directory:
         measured = asyncio.run(_measure(Path(directory)))
     text = json.dumps(measured, indent=2)

@@ -1,9 +1,9 @@
-"""How quick the daemon is, and how much of it fits: latency, watchers, a long queue, memory.
+"""Performance of the daemon: latency, watchers, a long queue, memory.
 
     python benchmarks/service.py [--watchers 1000] [--queued 10000] [--output FILE.json]
 
-A real daemon with its real SQLite file; only its workers are simulated. Beside it Optuna's gRPC
-storage proxy on SQLite, for the calls that do comparable work: a read of one row, a write of one.
+A real daemon with its real SQLite file; only its workers are simulated. Optuna's gRPC storage proxy
+on SQLite is measured for comparison, in calls that do similar work: reading one row, writing one.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ async def timed(call: Callable[[], Awaitable[Any]], count: int) -> list[float]:
 
 
 async def measure_unary(stub: RecommendationServiceAsyncStub, recommendation_id: str) -> Results:
-    """Read one recommendation again and again, alone and by sixteen at a time."""
+    """Read one recommendation repeatedly, sequentially and with sixteen concurrent calls."""
 
     async def get() -> None:
         await stub.GetRecommendation(
@@ -85,7 +85,7 @@ async def measure_unary(stub: RecommendationServiceAsyncStub, recommendation_id:
 
 
 async def measure_cached(stub: RecommendationServiceAsyncStub, metadata: Metadata = ()) -> Results:
-    """Ask for what has been answered: each time a new resource, written before it is told."""
+    """Request a cached answer: each creates a resource, written before the response."""
     numbers = iter(range(10**6))
 
     async def create() -> None:
@@ -103,7 +103,7 @@ async def measure_cached(stub: RecommendationServiceAsyncStub, metadata: Metadat
 
 
 async def measure_cached_over_tls(daemon: Daemon, authority: Authority) -> Results:
-    """Ask the same over TLS on loopback, as somebody who shows a token."""
+    """The same over TLS on loopback, with a token."""
     token = TokenServiceStub(daemon.channel).CreateToken(
         token_service_pb2.CreateTokenRequest(
             principal="alice", scope=token_service_pb2.SCOPE_RUN, life_s=3600.0
@@ -127,7 +127,7 @@ async def measure_cached_over_tls(daemon: Daemon, authority: Authority) -> Resul
 
 
 async def measure_watchers(address: str, daemon: Daemon, count: int) -> Results:
-    """Have many follow one job from before its beginning to its end."""
+    """Watch one recommendation with many clients, from its creation to its end."""
     channels = [grpc.aio.insecure_channel(address) for _ in range(max(1, count // 100))]
     recommendation_id = await asyncio.to_thread(daemon.create, "watched")
     begun_s = time.perf_counter()
@@ -138,15 +138,15 @@ async def measure_watchers(address: str, daemon: Daemon, count: int) -> Results:
         )
         return [response.event.sequence async for response in stream]
 
-    told = await asyncio.gather(*(watch(channels[n % len(channels)]) for n in range(count)))
+    received = await asyncio.gather(*(watch(channels[n % len(channels)]) for n in range(count)))
     wall_s = time.perf_counter() - begun_s
     for channel in channels:
         await channel.close()
-    expected = list(range(1, len(told[0]) + 1))
+    expected = list(range(1, len(received[0]) + 1))
     return {
         "watchers": count,
         "events": len(expected),
-        "complete_and_in_order": sum(sequences == expected for sequences in told),
+        "complete_and_in_order": sum(sequences == expected for sequences in received),
         "wall_s": round(wall_s, 2),
         "events_per_s": round(count * len(expected) / wall_s),
     }
@@ -165,7 +165,7 @@ async def measure_list(stub: RecommendationServiceAsyncStub, queued: int) -> Res
 
 
 async def fill(path: Path, count: int) -> None:
-    """Queue many for the devices of a machine that is not here, so that they stay queued."""
+    """Queue recommendations for another host, so that they stay queued."""
     store = open_store(path, clock=SystemClock(), is_owner_dead=lambda _: False, host="elsewhere")
     base = a_recommendation()
 

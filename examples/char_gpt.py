@@ -1,11 +1,10 @@
-"""Writes like Python's manual: a small GPT, character by character, trained by AdamW.
+"""A small character-level GPT, trained with AdamW on the text of Python's language reference.
 
-The text is the language reference that ships with Python for its ``help()``, about 465,000
-characters, so nothing is downloaded. Try
+The text, about 465,000 characters, is part of Python, for ``help()``. Nothing is downloaded. Try
 
     bsadvise recommend examples/char_gpt.py --memory-limit 512MiB
 
-The memory limit makes the machine behave like a small card.
+The memory limit simulates a device with little memory.
 """
 
 from __future__ import annotations
@@ -16,19 +15,19 @@ from pydoc_data.topics import topics
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name that everyone uses
+from torch.nn import functional as F  # noqa: N812 - the customary name
 from torch.utils.data import Dataset
 
-# The recipe that one would begin with.
+# The reference recipe.
 REFERENCE_BATCH_SIZE = 32
 REFERENCE_LR = 1e-3
 
-CONTEXT = 64  # Characters that the model sees at once.
+CONTEXT = 64  # Context length, characters.
 STRIDE = 16  # Characters from the start of one training sample to the next.
 
 
 class Block(nn.Module):
-    """One transformer block: attention to the characters before, then a small network."""
+    """A transformer block: causal self-attention, then an MLP."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -44,7 +43,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` (batch, time, width) with what attention and the network add to it."""
+        """Return ``x`` (batch, time, width) plus the outputs of attention and MLP."""
         batch, time, width = x.shape
         mixed = self.query_key_value(self.attention_norm(x))
         # (batch, time, 3 * width) -> query, key and value of (batch, head, time, width of head)
@@ -70,7 +69,7 @@ class CharGPT(nn.Module):
         nn.init.normal_(self.positions.weight, std=0.02)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return scores (batch, time, vocabulary) of what follows each of ``tokens``."""
+        """Return the logits (batch, time, vocabulary) of the character after each of ``tokens``."""
         positions = torch.arange(tokens.shape[1], device=tokens.device)
         x = self.characters(tokens) + self.positions(positions)
         scores: Tensor = self.head(self.norm(self.blocks(x)))
@@ -78,7 +77,7 @@ class CharGPT(nn.Module):
 
 
 class Windows(Dataset[tuple[Tensor, Tensor]]):
-    """Stretches of text, each with the same stretch one character later as its target."""
+    """Windows of text; the target is the window one character later."""
 
     def __init__(self, tokens: Tensor, stride: int) -> None:
         self.tokens = tokens
@@ -102,13 +101,13 @@ def build_model(width: int = 128, heads: int = 4, layers: int = 3) -> nn.Module:
 
 
 def build_dataset() -> Dataset[tuple[Tensor, Tensor]]:
-    """Return what to train on: the first nine tenths of the text."""
+    """Return the training data: the first nine tenths of the text."""
     _, tokens = _load()
     return Windows(tokens[: len(tokens) * 9 // 10], STRIDE)
 
 
 def build_eval_dataset() -> Dataset[tuple[Tensor, Tensor]]:
-    """Return what to measure the held-out loss on: the last tenth."""
+    """Return the held-out data: the last tenth of the text."""
     _, tokens = _load()
     return Windows(tokens[len(tokens) * 9 // 10 :], CONTEXT)
 
@@ -127,7 +126,7 @@ def loss_fn(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
 
 @cache
 def _load() -> tuple[str, Tensor]:
-    """Return the vocabulary, and the text as places in it."""
+    """Return the vocabulary, and the text as indices into it."""
     text = "\n".join(topics[name] for name in sorted(topics))
     vocabulary = "".join(sorted(set(text)))
     place = {character: index for index, character in enumerate(vocabulary)}

@@ -1,11 +1,11 @@
-"""Reads handwritten digits with a small multilayer perceptron, trained by SGD with momentum.
+"""A multilayer perceptron on handwritten digits, trained by SGD with momentum.
 
 The 1,797 images of 8 x 8 pixels come with scikit-learn, so nothing is downloaded. Try
 
     bsadvise recommend examples/digits_mlp.py
 
 This is an ordinary Python file. The advisor looks for the names below; it needs
-``build_model`` and ``build_dataset``, and the others tell it more.
+``build_model`` and ``build_dataset``; the others are optional.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-# The recipe that one would begin with. The advisor says how much faster another one is.
+# The reference recipe; the advisor's expected speedup is relative to it.
 REFERENCE_BATCH_SIZE = 32
 REFERENCE_LR = 0.01
 
@@ -36,13 +36,13 @@ def build_model(width: int = 256) -> nn.Module:
 
 
 def build_dataset() -> TensorDataset:
-    """Return what to train on: pairs of an image and its digit."""
+    """Return the training data: pairs of an image and its digit."""
     images, digits = _load()
     return TensorDataset(images[EVAL_COUNT:], digits[EVAL_COUNT:])
 
 
 def build_eval_dataset() -> TensorDataset:
-    """Return what to measure the held-out loss on. Never trained on."""
+    """Return the held-out data, which is not trained on."""
     images, digits = _load()
     return TensorDataset(images[:EVAL_COUNT], digits[:EVAL_COUNT])
 
@@ -59,6 +59,6 @@ def _load() -> tuple[Tensor, Tensor]:
     data = load_digits()
     images = torch.tensor(data.data, dtype=torch.float32) / 16  # Pixels are from 0 to 16.
     digits = torch.tensor(data.target, dtype=torch.int64)
-    # One fixed shuffle: the images are sorted by who wrote them.
+    # One fixed shuffle: the images are sorted by writer.
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     return images[order], digits[order]

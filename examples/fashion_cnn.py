@@ -1,4 +1,4 @@
-"""Tells shirts from shoes: a convolutional network with batch normalisation on Fashion-MNIST.
+"""A convolutional network with batch normalisation on Fashion-MNIST.
 
 The 70,000 images of 28 x 28 pixels come from Debian's and Ubuntu's package
 dataset-fashion-mnist. Try
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-# The recipe that one would begin with.
+# The reference recipe.
 REFERENCE_BATCH_SIZE = 64
 REFERENCE_LR = 1e-3
 
@@ -29,7 +29,7 @@ class Fashion(Dataset[tuple[Tensor, Tensor]]):
     """Pairs of an image, with pixels from 0 to 1, and the number of its class."""
 
     def __init__(self, part: str) -> None:
-        # Kept as bytes, a quarter of what floats would take.
+        # Stored as bytes, a quarter of the size of floats.
         self.images = _read(f"{part}-images-idx3-ubyte.gz", header_bytes=16).view(-1, 1, 28, 28)
         self.classes = _read(f"{part}-labels-idx1-ubyte.gz", header_bytes=8).long()
 
@@ -53,12 +53,12 @@ def build_model(width: int = 16) -> nn.Module:
 
 
 def build_dataset() -> Dataset[tuple[Tensor, Tensor]]:
-    """Return what to train on: 60,000 images."""
+    """Return the training data: 60,000 images."""
     return Fashion("train")
 
 
 def build_eval_dataset() -> Dataset[tuple[Tensor, Tensor]]:
-    """Return what to measure the held-out loss on: 10,000 others."""
+    """Return the held-out data: 10,000 other images."""
     return Fashion("t10k")
 
 

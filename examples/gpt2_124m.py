@@ -1,6 +1,6 @@
-"""GPT-2 with 124 million parameters, on made-up tokens: which card does it need?
+"""GPT-2 with 124 million parameters on synthetic tokens, to estimate the memory that it needs.
 
-There is nothing to learn here and nothing is downloaded. Ask what fits, with or without a GPU:
+Nothing is downloaded. Estimate the largest batch, with or without a GPU:
 
     bsadvise estimate examples/gpt2_124m.py --device a100-80gb
     bsadvise estimate examples/gpt2_124m.py --device rtx-4090 --device l4 --batch 8
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name that everyone uses
+from torch.nn import functional as F  # noqa: N812 - the customary name
 
 VOCABULARY_SIZE = 50257
 CONTEXT = 1024
@@ -20,7 +20,7 @@ WIDTH, HEADS, LAYERS = 768, 12, 12
 
 
 class Block(nn.Module):
-    """Attention to the tokens before, then a small network."""
+    """Causal self-attention, then an MLP."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` (batch, time, width) with what attention and the network add to it."""
+        """Return ``x`` (batch, time, width) plus the outputs of attention and MLP."""
         batch, time, _ = x.shape
         mixed = self.query_key_value(self.attention_norm(x))
         query, key, value = mixed.view(batch, time, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
@@ -58,7 +58,7 @@ class GPT2(nn.Module):
         self.head.weight = self.tokens.weight
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return scores (batch, time, vocabulary) of what follows each of ``tokens``."""
+        """Return the logits (batch, time, vocabulary) of the token after each of ``tokens``."""
         positions = torch.arange(tokens.shape[1], device=tokens.device)
         x = self.dropout(self.tokens(tokens) + self.positions(positions))
         for block in self.blocks:
@@ -73,7 +73,7 @@ def build_model() -> nn.Module:
 
 
 def make_batch(batch_size: int) -> tuple[Tensor, Tensor]:
-    """Return made-up tokens, and those that follow them."""
+    """Return random tokens, and the targets one token later."""
     tokens = torch.zeros(batch_size, CONTEXT + 1, dtype=torch.long)
     return tokens[:, :-1], tokens[:, 1:]
 

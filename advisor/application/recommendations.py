@@ -46,7 +46,7 @@ class Recommendations:
         inventory: Where their devices are found.
         workspace: Where their sources are laid out.
         queue: What works on them.
-        event_bus: What tells of their events.
+        event_bus: Publishes their events.
         clock: The time.
         policy: How the daemon is shared.
         fingerprints: Makes the keys of answers.

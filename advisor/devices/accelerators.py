@@ -1,7 +1,7 @@
-"""AMD's GPUs, as a small child process with torch in it tells of them.
+"""AMD GPUs, as reported by a child process that imports torch.
 
-NVML does not know them and the daemon does not import torch. The child takes seconds, so it is
-asked once; what is free on a card is read from its driver at each look.
+NVML does not support them, and the daemon does not import torch. The child takes seconds, so it
+runs once; free memory is read from the driver each time.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _POWER_FILES = ("power1_average", "power1_input")
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A card as it was found, and where its driver tells of it."""
+    """A GPU, and its PCI address, by which the driver's files are found."""
 
     device: Device
     pci_address: str | None

@@ -1,8 +1,8 @@
-"""What this machine's processors take, by the counters in their packages (RAPL).
+"""Energy of this machine's processors, from the counters in their packages (RAPL).
 
-Linux calls them Intel's on AMD's processors as well. Below a package's zone stand its parts,
-whose energy is in the package's already; beside it may stand the whole board's. Most systems let
-root alone read them, since energy tells of what others compute (CVE-2020-8694).
+Linux names them after Intel on AMD processors as well. The zone of a package has subzones, whose
+energy is included in the package's; another top-level zone may be the whole board's. On most
+systems only root may read them, since energy is a side channel to computations (CVE-2020-8694).
 """
 
 from __future__ import annotations

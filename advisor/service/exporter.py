@@ -29,7 +29,7 @@ def is_free(listen: str) -> bool:
 
 
 class Exporter:
-    """Serves the metrics; in plain text, since they tell of counts and times alone."""
+    """Serves the metrics; in plain text, since they contain only counts and times."""
 
     def __init__(self, metrics: Metrics, listen: str | None) -> None:
         """Make an exporter that does not listen yet.

@@ -50,7 +50,7 @@ _SENTENCES = {
 def translated(place: str) -> Iterator[None]:
     """Raise StoreUnavailable in place of the errors that say the database cannot be used.
 
-    Errors that tell of a defect of ours, such as a wrong statement, go on as they are.
+    Errors that indicate a bug, such as a wrong statement, are not translated.
 
     Args:
         place: The database's file, or its URL without the password.

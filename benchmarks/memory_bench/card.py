@@ -1,4 +1,4 @@
-"""A CPU with a small memory, which stands in for a graphics card."""
+"""A CPU with a memory limit, which simulates a GPU."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEPS = 3
 
 @dataclass(slots=True)
 class Tally:
-    """What a search has done so far.
+    """Counts of a search so far.
 
     Attributes:
         sizes: Sizes run, in order, each once in a row.
@@ -36,8 +36,8 @@ class Tally:
 class Card:
     """A model in training on a device that raises when live tensors pass its limit.
 
-    It counts while it is entered. What a data loader does between steps is the host's business
-    and does not count; a batch does from the moment that a step has it.
+    It counts while it is entered. Memory of data loading between steps is the host's and is not
+    counted; a batch is counted from when a step receives it.
     """
 
     def __init__(self, task: Task, limit_bytes: int, tally: Tally) -> None:
@@ -79,7 +79,7 @@ class Card:
             self._accountant.entering(Phase.LOADING)
 
     def receive(self, batch: Batch, batch_size: int) -> None:
-        """Put a batch onto the card."""
+        """Move a batch to the device."""
         if self.tally.sizes[-1:] != [batch_size]:
             self.tally.sizes.append(batch_size)
         self.tally.samples += batch_size
@@ -99,4 +99,4 @@ class Card:
                 self.receive(batch, batch_size)
                 torch.autograd.backward(self.task.loss_fn(self.model, batch))
                 self.optimizer.step()
-            del batch  # Or it would count beside the next.
+            del batch  # It would be counted together with the next.

@@ -1,4 +1,4 @@
-"""Which models are searched, and how small a card each gets."""
+"""The models, and the memory limit of each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _case(name: str, limit_mib: int) -> Case:
 
 
 # Chosen so that some hundreds to a few thousand samples fit, and that the whole run takes about
-# ten minutes on an idle machine. On a real card a step of that many takes longer.
+# ten minutes on an idle machine. On a GPU a step of that many takes longer.
 CASES = (
     _case("mlp", 128),
     _case("cnn", 320),

@@ -16,13 +16,13 @@ STARTING_BATCH_SIZE = 8192
 
 
 def search(case: Case) -> Found:
-    """Return what the decorator makes of a case."""
+    """Return the decorator's result for a case."""
     search_from(64, WARM_UP)
     return search_from(STARTING_BATCH_SIZE, case)
 
 
 def search_from(starting_batch_size: int, case: Case) -> Found:
-    """Return what the decorator makes of a case when it begins at a size."""
+    """Return the decorator's result for a case from a starting size."""
     tally = Tally()
     begun_s = time.perf_counter()
     task = load_task(case.path)

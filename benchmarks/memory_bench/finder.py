@@ -21,11 +21,11 @@ from benchmarks.memory_bench.found import Found
 from benchmarks.memory_bench.task import Batch, load_task
 
 _BATCHES = 1 << 20
-"""More than any search takes: no epoch ends on the way."""
+"""More than any search takes, so that no epoch ends during it."""
 
 
 class _Batches(Dataset[Batch]):
-    """Batches that are made up whole, so that no time goes into loading samples."""
+    """Synthetic batches, so that no time is spent loading samples."""
 
     def __init__(self, make_batch: Callable[[int], Batch], batch_size: int) -> None:
         self._make_batch = make_batch
@@ -41,7 +41,7 @@ class _Batches(Dataset[Batch]):
 
 
 class _Module(LightningModule):
-    """Trains what is on a card."""
+    """Trains the model of a card."""
 
     def __init__(self, card: Card) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class _Module(LightningModule):
         self._card = card
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return the optimizer that the card knows."""
+        """Return the card's optimizer."""
         return self._card.optimizer
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -69,7 +69,7 @@ class _Module(LightningModule):
 
 
 def search(case: Case, mode: str) -> Found:
-    """Return what the finder makes of a case.
+    """Return the finder's result for a case.
 
     Args:
         case: The case.

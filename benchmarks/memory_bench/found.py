@@ -1,4 +1,4 @@
-"""What one search came to."""
+"""Results of a search."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Peak:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a tool returned for a model, and what finding it took.
+    """A tool's result for a model, and the cost of its search.
 
     Attributes:
         batch_size: The size returned; None where the tool gave none.
@@ -24,7 +24,7 @@ class Found:
         samples: Samples that real steps took in, those that failed included.
         out_of_memory_count: Out-of-memory errors raised.
         search_s: Seconds from the model file to the size.
-        predicted_peak: Where the tool predicts memory, at the largest size that it looked at
+        predicted_peak: Where the tool predicts memory, at the largest size that it evaluated
             and that fits.
         note: What else should be known of it.
     """
@@ -45,7 +45,7 @@ class ModelResult:
 
     Attributes:
         model: The model's name.
-        limit_bytes: The card's memory.
+        limit_bytes: Memory limit of the card.
         true_max: The largest size that fits, to the sample.
         found: By tool.
         real_peak: What real steps take at the size of our predicted peak.

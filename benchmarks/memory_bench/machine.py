@@ -1,4 +1,4 @@
-"""What the benchmark ran on, without a name that would tell whose machine it was."""
+"""Describes the machine of a benchmark, without host or user names."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ Cost = Callable[[Found], float]
 class Lead:
     """How much cheaper a tool is than the peers: geometric means over the models.
 
-    On each model, only peers whose size fits there are looked at.
+    On each model, only peers whose size fits are considered.
 
     Attributes:
         over_best: Over the peer that returned the largest size.

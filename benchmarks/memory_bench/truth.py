@@ -1,4 +1,4 @@
-"""The right answer: the largest batch that trains on a card, by bisection with real steps."""
+"""The true largest batch that trains on a card, by bisection with real steps."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def true_max(case: Case) -> int:
     task = load_task(case.path)
 
     def fits(batch_size: int) -> bool:
-        gc.collect()  # What a failed step left in cycles must not count against this one.
+        gc.collect()  # Memory of a failed step in reference cycles must not be counted here.
         with Card(task, case.limit_bytes, Tally()) as card:
             try:
                 card.train(batch_size)

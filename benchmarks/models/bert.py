@@ -27,7 +27,7 @@ def build_model(width: int = 64, layers: int = 2) -> BertForSequenceClassificati
 
 
 def make_batch(batch_size: int) -> dict[str, Tensor]:
-    """Return made-up sentences, none of them padded, and their classes."""
+    """Return synthetic sentences without padding, and their classes."""
     return {
         "input_ids": torch.randint(VOCABULARY, (batch_size, CONTEXT)),
         "attention_mask": torch.ones(batch_size, CONTEXT, dtype=torch.long),

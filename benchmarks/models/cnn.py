@@ -32,7 +32,7 @@ def build_model(width: int = 24) -> nn.Module:
 
 
 def make_batch(batch_size: int) -> tuple[Tensor, Tensor]:
-    """Return made-up images and their classes."""
+    """Return synthetic images and their classes."""
     return torch.randn(batch_size, 3, SIDE, SIDE), torch.randint(CLASSES, (batch_size,))
 
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name that everyone uses
+from torch.nn import functional as F  # noqa: N812 - the customary name
 
 VOCABULARY = 512
 CONTEXT = 64
 
 
 class Block(nn.Module):
-    """Attention, then a perceptron, each beside a residual path."""
+    """Attention, then an MLP, each with a residual connection."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """Tells the next token of each."""
+    """Predicts the next token."""
 
     def __init__(self, width: int, heads: int, layers: int) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class GPT(nn.Module):
         self.head.weight = self.tokens.weight
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return scores of the token after each of ``tokens``."""
+        """Return the logits of the token after each of ``tokens``."""
         positions = torch.arange(tokens.shape[1], device=tokens.device)
         x = self.tokens(tokens) + self.positions(positions)
         scores: Tensor = self.head(self.norm(self.blocks(x)))
@@ -63,7 +63,7 @@ def build_model(width: int = 64, heads: int = 4, layers: int = 2) -> nn.Module:
 
 
 def make_batch(batch_size: int) -> tuple[Tensor, Tensor]:
-    """Return made-up tokens, and those that follow."""
+    """Return random tokens, and the targets one token later."""
     tokens = torch.randint(VOCABULARY, (batch_size, CONTEXT + 1))
     return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 

@@ -10,7 +10,7 @@ CONTEXT = 48
 
 
 class LanguageModel(nn.Module):
-    """Tells the next character of each."""
+    """Predicts the next character."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class LanguageModel(nn.Module):
         self.head = nn.Linear(width, VOCABULARY)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return scores of the character after each of ``tokens``."""
+        """Return the logits of the character after each of ``tokens``."""
         hidden, _ = self.lstm(self.embedding(tokens))
         scores: Tensor = self.head(hidden)
         return scores
@@ -31,6 +31,6 @@ def build_model(width: int = 96) -> nn.Module:
 
 
 def make_batch(batch_size: int) -> tuple[Tensor, Tensor]:
-    """Return made-up characters, and those that follow."""
+    """Return random characters, and the targets one character later."""
     tokens = torch.randint(VOCABULARY, (batch_size, CONTEXT + 1))
     return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()

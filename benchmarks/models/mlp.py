@@ -23,5 +23,5 @@ def build_model(width: int = 1024) -> nn.Module:
 
 
 def make_batch(batch_size: int) -> tuple[Tensor, Tensor]:
-    """Return made-up images and their classes."""
+    """Return synthetic images and their classes."""
     return torch.randn(batch_size, PIXELS), torch.randint(CLASSES, (batch_size,))

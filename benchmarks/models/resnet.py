@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name that everyone uses
+from torch.nn import functional as F  # noqa: N812 - the customary name
 
 SIDE = 32
 CLASSES = 10
 
 
 class BasicBlock(nn.Module):
-    """Two convolutions and a way around them."""
+    """Two convolutions with a residual connection."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ def build_model(width: int = 8, blocks: int = 2) -> nn.Module:
 
 
 def make_batch(batch_size: int) -> tuple[Tensor, Tensor]:
-    """Return made-up images and their classes."""
+    """Return synthetic images and their classes."""
     return torch.randn(batch_size, 3, SIDE, SIDE), torch.randint(CLASSES, (batch_size,))
 
 

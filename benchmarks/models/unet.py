@@ -1,4 +1,4 @@
-"""A U-Net that tells two kinds of pixels apart; what it sees on the way down, it keeps."""
+"""A U-Net for binary segmentation, with skip connections."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class UNet(nn.Module):
         self.pool = nn.MaxPool2d(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return scores of every kind for each pixel."""
+        """Return the logits of all classes for each pixel."""
         bridges: list[Tensor] = []
         for block in self.down:
             x = block(x)
@@ -57,6 +57,6 @@ def build_model(width: int = 8) -> nn.Module:
 
 
 def make_batch(batch_size: int) -> tuple[Tensor, Tensor]:
-    """Return made-up images and the kind of each pixel."""
+    """Return synthetic images and the class of each pixel."""
     images = torch.randn(batch_size, 1, SIDE, SIDE)
     return images, torch.randint(KINDS, (batch_size, SIDE, SIDE))

@@ -26,7 +26,7 @@ def build_model(width: int = 64, layers: int = 2) -> ViTForImageClassification:
 
 
 def make_batch(batch_size: int) -> dict[str, Tensor]:
-    """Return made-up images and their classes."""
+    """Return synthetic images and their classes."""
     return {
         "pixel_values": torch.randn(batch_size, 3, SIDE, SIDE),
         "labels": torch.randint(CLASSES, (batch_size,)),

@@ -1,10 +1,10 @@
-"""How near advice comes to the best of a brute-force grid, and what the advice costs.
+"""Time to target of the advice against the best setting of a grid, and the cost of the search.
 
-workloads ──> oracle ──> recording: a grid's curves, and the clock of everything below
+workloads ──> oracle ──> recording: the grid's curves and step times, from which time is modelled
                            │
-                         target: the loss to come to, and the grid's best
+                         target: the target loss, and the best settings of the grid
                            │
-methods: ours (on a modelled worker), rules, finder, sampling
-                           │  compare asks each, and trains what it answers
-                         answers, arrivals ──> results ──> summary ──> table, plot, report
+methods: ours (on a modelled worker), rules, lightning_tuner, sampling
+                           │  compare asks each method, and trains its answers
+                         answers, times_to_target ──> results ──> summary ──> table, plot, report
 """

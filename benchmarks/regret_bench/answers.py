@@ -1,4 +1,4 @@
-"""The methods' answers for a workload, remembered one a line."""
+"""The methods' answers for a workload, stored one a line."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.regret_bench.found import Found, Setting
-from benchmarks.regret_bench.lines import append_line, keep_lines, read_lines
+from benchmarks.regret_bench.json_lines import append_line, keep_lines, read_lines
 from benchmarks.regret_bench.recording import DIRECTORY
 
 SHARES = (0.25, 0.5, 1.0, 2.0)
-"""Costs of the frontier, over the oracle's best time."""
+"""Search costs of the frontier, over the oracle's time."""
 
 COSTS = (None, *SHARES)
-"""All costs; None is the default budget, whatever the oracle takes."""
+"""All costs; None is the default budget, independent of the oracle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,10 @@ class Case:
 
     Attributes:
         method: Name of the method.
-        seed: With which.
-        share: Seconds allowed, over the oracle's best time; None for the default budget.
+        seed: Seed.
+        share: Seconds allowed, over the oracle's time; None for the default budget.
         allowed_s: The same in modelled seconds; None for the default budget.
-        target_loss: The target that the method was told; None where it heeds none.
+        target_loss: The target loss given to the method; None if it uses none.
     """
 
     method: str
@@ -38,7 +38,7 @@ class Case:
 
 
 def answers_path(workload: str) -> Path:
-    """Return where a workload's answers lie."""
+    """Return the path of a workload's answers."""
     return DIRECTORY / "answers" / f"{workload}.jsonl"
 
 
@@ -48,12 +48,12 @@ def read_answers(path: Path) -> dict[Case, Found]:
 
 
 def add_answer(path: Path, case: Case, found: Found) -> None:
-    """Remember an answer."""
+    """Append an answer."""
     append_line(path, {"case": asdict(case), "found": asdict(found)})
 
 
 def forget_answers(path: Path, methods: Collection[str], shares: Collection[float | None]) -> None:
-    """Forget what some methods answered at some costs."""
+    """Remove the answers of some methods at some costs."""
 
     def is_kept(line: dict[str, Any]) -> bool:
         case = line["case"]

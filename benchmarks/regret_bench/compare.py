@@ -1,4 +1,4 @@
-"""Asks every method about a workload, and trains what they answer until it comes to the target."""
+"""Asks every method about a workload, and trains the answers until they reach the target."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from benchmarks.regret_bench.answers import (
     answers_path,
     read_answers,
 )
-from benchmarks.regret_bench.arrivals import Arrivals, arrivals_path
 from benchmarks.regret_bench.found import Found, Question, Setting
 from benchmarks.regret_bench.methods import METHODS
 from benchmarks.regret_bench.recording import Recording
 from benchmarks.regret_bench.target import Oracle, find_leaders, reference_setting, target_loss
+from benchmarks.regret_bench.times_to_target import TimesToTarget, curves_path
 from benchmarks.regret_bench.trainer import Trainer
 
 
 @dataclass(frozen=True)
 class Contest:
-    """One workload's contest.
+    """The comparison on one workload.
 
     Attributes:
         recording: Its grid.
@@ -37,12 +37,12 @@ class Contest:
 
     @cached_property
     def target_loss(self) -> float:
-        """What to come to."""
+        """The target loss."""
         return target_loss(self.recording)
 
     @cached_property
     def leaders(self) -> list[Oracle]:
-        """The best few of the grid, the oracle first."""
+        """The best settings of the grid, the oracle first."""
         return find_leaders(self.recording, self.target_loss)
 
     @property
@@ -51,15 +51,15 @@ class Contest:
         return self.leaders[0]
 
     @cached_property
-    def arrivals(self) -> Arrivals:
-        """When settings came to the target."""
-        path = arrivals_path(self.recording.workload)
-        return Arrivals(path, self.recording, self.target_loss)
+    def times_to_target(self) -> TimesToTarget:
+        """Times to target of settings."""
+        path = curves_path(self.recording.workload)
+        return TimesToTarget(path, self.recording, self.target_loss)
 
     def within_s(self, setting: Setting) -> float:
-        """Return for how long a setting is trained at most.
+        """Return the time for which a setting is trained at most.
 
-        The reference goes on to the end of its recording: what is said of it needs its true time.
+        The reference is trained up to its recorded time, since the true speedup needs its time.
         """
         is_reference = setting == reference_setting(self.recording)
         cap_s = self.oracle.cap_s
@@ -71,7 +71,7 @@ class Contest:
         seeds: Sequence[int],
         shares: Sequence[float | None] = COSTS,
     ) -> Iterator[Case]:
-        """Yield every search that some methods are asked for, at some costs."""
+        """Yield the searches of some methods at some costs."""
         for seed in seeds:
             for name in methods:
                 entry = METHODS[name]
@@ -89,13 +89,13 @@ def compare(
     seeds: Sequence[int],
     shares: Sequence[float | None] = COSTS,
 ) -> None:
-    """Ask and train whatever is missing of a contest.
+    """Run the searches and trainings of a comparison that are missing.
 
     Args:
         recording: The workload's grid.
-        methods: Names of the methods to ask.
-        seeds: With which.
-        shares: At which costs, over the oracle's time; None is the default budget.
+        methods: Names of the methods.
+        seeds: Seeds.
+        shares: Search costs, over the oracle's time; None is the default budget.
     """
     torch.set_num_threads(1)
     contest = Contest(recording)
@@ -106,12 +106,12 @@ def compare(
             trainer = Trainer(recording.workload, Path(scratch), seed)
             leaders = (leader.setting for leader in contest.leaders)
             for setting in (*leaders, reference_setting(recording)):
-                contest.arrivals.ensure(setting, seed, contest.within_s(setting), trainer)
+                contest.times_to_target.ensure(setting, seed, contest.within_s(setting), trainer)
             for case in contest.cases(methods, [seed], shares):
-                _settle(contest, case, trainer)
+                _search_and_train(contest, case, trainer)
 
 
-def _settle(contest: Contest, case: Case, trainer: Trainer) -> None:
+def _search_and_train(contest: Contest, case: Case, trainer: Trainer) -> None:
     path = answers_path(contest.recording.workload)
     found = read_answers(path).get(case)
     if found is None:
@@ -119,10 +119,10 @@ def _settle(contest: Contest, case: Case, trainer: Trainer) -> None:
         if found is None:
             return
         add_answer(path, case, found)
-        _tell(contest, case, found)
+        _print_answer(contest, case, found)
     if found.setting is not None:
         within_s = contest.within_s(found.setting)
-        contest.arrivals.ensure(found.setting, case.seed, within_s, trainer)
+        contest.times_to_target.ensure(found.setting, case.seed, within_s, trainer)
 
 
 def _ask(contest: Contest, case: Case, trainer: Trainer) -> Found | None:
@@ -140,7 +140,7 @@ def _ask(contest: Contest, case: Case, trainer: Trainer) -> Found | None:
         return None
 
 
-def _tell(contest: Contest, case: Case, found: Found) -> None:
+def _print_answer(contest: Contest, case: Case, found: Found) -> None:
     share = "default" if case.share is None else f"{case.share}x"
     print(
         f"{contest.recording.workload} {case.seed}: {case.method} {share}: {found.setting} "

@@ -1,4 +1,4 @@
-"""What a method is asked for a workload, and what it answers."""
+"""The question that methods are asked about a workload, and their answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.regret_bench.recording import Recording
 from benchmarks.regret_bench.trainer import Trainer
 
 NO_BUNDLE = "0" * 64
-"""The digest of a source that is read where it lies."""
+"""Digest of a source that is read in place."""
 
 DEFAULT_BUDGET_S = AdviceRequest(source=Source(digest=NO_BUNDLE, entry_path="model.py")).budget_s
 
@@ -26,15 +26,14 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked.
+    """A request for a setting.
 
     Attributes:
-        recording: The workload's clock; its curves are not for methods to look at.
-        trainer: Trains the workload with the seed.
-        seed: Of the weights, of the order of the samples and of the search.
+        recording: Gives the modelled time; methods must not use its curves.
+        trainer: Trains the workload, with this seed.
+        seed: Of weights, sample order and search.
         target_loss: The held-out loss to reach.
-        cost_s: Modelled seconds of training that the search may take; None for the budget that
-            a user gets who asks for none.
+        cost_s: Modelled seconds of training that the search may take; None for the default budget.
     """
 
     recording: Recording
@@ -46,15 +45,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a method answers.
+    """A method's answer.
 
     Attributes:
-        setting: The setting; None where it came to none.
-        cost_s: Modelled seconds of training, looks at the held-out loss included.
+        setting: The setting; None if it found none.
+        cost_s: Modelled seconds of training, including evaluations.
         trial_count: Settings that were trained.
-        speedup: How many times as fast as the reference it says that its setting is.
-        speedup_interval: Where it says that this lies with 80 %.
-        note: What else should be known.
+        speedup: Expected speedup of its setting over the reference.
+        speedup_interval: 80 % interval of the speedup.
+        note: Further remarks.
     """
 
     setting: Setting | None

@@ -17,10 +17,10 @@ class Entry:
     """A method.
 
     Attributes:
-        title: As people read it.
-        find: What is called.
-        knows_target: Whether it heeds the target.
-        has_frontier: Whether it can be told how long to search.
+        title: Name in tables.
+        find: The search.
+        knows_target: Whether it uses the target loss.
+        has_frontier: Whether the time that it may search can be limited.
     """
 
     title: str
@@ -30,14 +30,14 @@ class Entry:
 
 
 def _lightning(question: Question) -> Found:
-    from benchmarks.regret_bench import finder  # noqa: PLC0415 - Lightning may not be installed
+    from benchmarks.regret_bench import lightning_tuner  # noqa: PLC0415 - optional
 
     recording = question.recording
-    tuned = in_fresh_process(finder.tune, recording.workload, question.seed)
+    tuned = in_fresh_process(lightning_tuner.tune, recording.workload, question.seed)
     cost_s = sum(count * recording.step_time_s(size) for size, count in tuned.step_counts.items())
     if tuned.learning_rate is None:
         return Found(setting=None, cost_s=cost_s, note="no suggestion")
-    # A batch of more than there is holds what there is.
+    # A batch cannot be larger than the data set.
     batch_size = min(tuned.batch_size, recording.dataset_size)
     return Found(setting=Setting(batch_size, tuned.learning_rate), cost_s=cost_s)
 
@@ -49,6 +49,6 @@ METHODS: dict[str, Entry] = {
     "share": Entry(title="0.2 % of the data", find=rules.share_of_data),
     "lightning": Entry(title="Lightning's Tuner", find=_lightning),
     "optuna": Entry(title="plain Optuna", find=sampling.plain_optuna, has_frontier=True),
-    "random": Entry(title="random search", find=sampling.chance, has_frontier=True),
+    "random": Entry(title="random search", find=sampling.random_search, has_frontier=True),
 }
 PEERS = tuple(name for name in METHODS if name != OURS)

@@ -1,4 +1,4 @@
-"""A workload's worker on the oracle's clock: what it measures is real, its seconds are modelled."""
+"""A worker for a workload that trains for real and reports modelled times."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from benchmarks.regret_bench.recording import Recording
 from benchmarks.regret_bench.trainer import Trainer
 
 _TIMES = 5
-"""Times a measurement gives; they are all alike."""
+"""Number of times in a measurement; all are equal."""
 
 _OVERHEADS_S: dict[type, float] = {InspectTask: 1.0, TraceMemory: 0.1}
 _OVERHEAD_S = 0.5
-"""Seconds of whatever is neither trained nor timed, about those of an idle machine."""
+"""Seconds of commands that neither train nor time, about as on an idle machine."""
 
 
 class ModelledWorker:
-    """Carries out a recommendation's commands, and says how long they would have taken."""
+    """Carries out commands, and reports the modelled time that they take."""
 
     def __init__(self, recording: Recording, trainer: Trainer, *, counts_overheads: bool) -> None:
         """Take a workload.
 
         Args:
-            recording: Its clock.
-            trainer: Carries out what is trained.
-            counts_overheads: Whether what is not training takes any seconds.
+            recording: Gives the modelled times.
+            trainer: Executes the commands.
+            counts_overheads: Whether commands other than training take time.
         """
         self._recording = recording
         self._trainer = trainer
@@ -89,7 +89,7 @@ class ModelledWorker:
         return outcome
 
     def _cut(self, command: Train) -> Train:
-        """Return a training that ends by its steps where it would end by its seconds."""
+        """Return a training whose time limit is replaced by the number of steps within it."""
         step_count = min(command.step_count, self._steps_within(command))
         return replace(
             command,
@@ -110,7 +110,7 @@ class ModelledWorker:
         )
 
     def _steps_within(self, command: Train | RangeTest) -> int:
-        """Return the steps that begin before a command's seconds are over."""
+        """Return the number of steps that begin within a command's time limit."""
         if command.stop_after_s is None:
             return command.step_count
         return int(command.stop_after_s / self._step_time_s(command)) + 1
@@ -121,8 +121,8 @@ class ModelledWorker:
     def _wall_s(self, command: Command, outcome: Outcome) -> float:
         match command, outcome:
             case Train(), TrainRun():
-                looks = len(outcome.earlier_losses) + (outcome.held_out_loss is not None)
-                evaluation_s = looks * self._recording.evaluation_s
+                evaluations = len(outcome.earlier_losses) + (outcome.held_out_loss is not None)
+                evaluation_s = evaluations * self._recording.evaluation_s
                 return outcome.step_count * self._step_time_s(command) + evaluation_s
             case RangeTest(), RangeRun():
                 return len(outcome.train_losses) * self._step_time_s(command)
@@ -136,7 +136,7 @@ class ModelledWorker:
 
 
 def training_s(log: Log) -> float:
-    """Return the seconds of a log that went into training and looks at the held-out loss."""
+    """Return the seconds of a log that were spent in training and evaluation."""
     return sum(
         entry.wall_s for entry in log if isinstance(entry.command, Train | RangeTest | Evaluate)
     )

@@ -1,8 +1,8 @@
-"""Records what every setting of a grid does on a workload: the oracle of the benchmark.
+"""Trains and records every setting of a grid on a workload; the oracle is the best of them.
 
-Seconds are modelled: steps times the step time of that batch, so a busy machine changes nothing
-but how long the recording takes. What is recorded already is not trained again, so that a
-recording can be stopped and gone on with.
+Times are modelled, as steps times the step time of the batch, so CPU contention affects only the
+duration of the recording. Recorded settings are not trained again, so a recording can be
+interrupted and resumed.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ from benchmarks.regret_bench.target import reference_setting, target_loss
 from benchmarks.regret_bench.trainer import EVALUATION_BATCH_SIZE, LIMIT_S, Trainer
 from benchmarks.regret_bench.workloads import Workload
 
-_LOOKS = 32
-_EARLIEST_LOOK = 1 / 128
+_EVALUATIONS = 32
+_FIRST_EVALUATION = 1 / 128
 _LOADED_BATCH = 64
 _LEAST_STEPS = 24
-"""A batch is in the grid if a run holds this many of its steps."""
+"""A batch is in the grid if a run has at least this many steps of it."""
 
 FIRST_SEED = 0
 _WITHIN = 2.5
-"""Settings that take so many times as long as the best are not trained with other seeds."""
+"""Settings that take longer than the best by this factor are not trained with other seeds."""
 
 _POWERS = range(-1, 7)
-"""Learning rates are the optimizer's rule times two to these powers."""
+"""Learning rates are those of the scaling rule times two to these powers."""
 
 
 def record(workload: Workload, seeds: Sequence[int]) -> Recording:
-    """Record what is missing of a workload's grid, and return all of it."""
+    """Record the missing runs of a workload's grid, and return the whole recording."""
     torch.set_num_threads(1)
     path = path_of(workload.name)
     with tempfile.TemporaryDirectory() as scratch:
@@ -69,7 +69,7 @@ def record(workload: Workload, seeds: Sequence[int]) -> Recording:
 
 
 def grid(recording: Recording) -> Iterator[tuple[int, float]]:
-    """Yield the settings of a grid: batches by 2, rates by 2 about the optimizer's rule."""
+    """Yield the settings of a grid: powers of two in batch, and in rate about the scaling rule."""
     sizes = [
         size
         for size in recording.step_times_s
@@ -84,19 +84,20 @@ def grid(recording: Recording) -> Iterator[tuple[int, float]]:
         yield size, float(f"{centre * 2.0**power:.4g}")
 
 
-def look_steps(step_count: int) -> tuple[int, ...]:
-    """Return the steps of a run at which to look at the loss, at times that grow by a factor."""
-    looks = (
-        round(step_count * _EARLIEST_LOOK ** (1 - look / _LOOKS)) for look in range(_LOOKS + 1)
+def evaluation_steps(step_count: int) -> tuple[int, ...]:
+    """Return the steps of a run after which to evaluate, spaced geometrically."""
+    steps = (
+        round(step_count * _FIRST_EVALUATION ** (1 - index / _EVALUATIONS))
+        for index in range(_EVALUATIONS + 1)
     )
-    return tuple(sorted({look for look in looks if look > 0}))
+    return tuple(sorted({step for step in steps if step > 0}))
 
 
 def missing_settings(recording: Recording, seed: int) -> list[tuple[int, float]]:
-    """Return what is still to be trained with ``seed``: all of the grid with the first one.
+    """Return the settings that are still to be trained with a seed: the whole grid for the first.
 
-    With the others, what came to the target with the first in a few times the least seconds:
-    whatever else could be the best of all seeds' medians would have to be lucky twice.
+    For other seeds, those whose time to target with the first seed is within a factor of the
+    least: any other would be the best by the median only if two seeds deviated that far.
     """
     settings = list(grid(recording))
     if seed != FIRST_SEED:
@@ -127,14 +128,14 @@ def _is_reference(recording: Recording, batch_size: int, rate: float) -> bool:
 
 def _run(trainer: Trainer, recording: Recording, batch_size: int, rate: float, seed: int) -> Run:
     step_count = round(recording.recorded_s / recording.step_time_s(batch_size))
-    steps, losses = trainer.train(batch_size, rate, step_count, look_steps(step_count))
+    steps, losses = trainer.train(batch_size, rate, step_count, evaluation_steps(step_count))
     return Run(batch_size, rate, seed, steps, losses)
 
 
 def _describe(workload: Workload, trainer: Trainer) -> Recording:
     profile = trainer.ask(InspectTask(time_limit_s=LIMIT_S), TaskProfile)
-    look = Evaluate(time_limit_s=LIMIT_S, evaluation_batch_size=EVALUATION_BATCH_SIZE)
-    evaluation = trainer.ask(look, Evaluation)
+    evaluate = Evaluate(time_limit_s=LIMIT_S, evaluation_batch_size=EVALUATION_BATCH_SIZE)
+    evaluation = trainer.ask(evaluate, Evaluation)
     loader = trainer.ask(
         TimeLoader(time_limit_s=LIMIT_S, batch_size=_LOADED_BATCH, measure_s=0.5), LoaderTimes
     )
@@ -167,8 +168,8 @@ def _describe(workload: Workload, trainer: Trainer) -> Recording:
 
 
 def _evaluation_s(trainer: Trainer, rate: float) -> float:
-    """Return the seconds of one look at the held-out loss: twenty, less what none take."""
-    looks = tuple(range(1, 21))
+    """Return the seconds of an evaluation: the difference between twenty and none, over twenty."""
+    steps = tuple(range(1, 21))
 
     def wall_s(marks: tuple[int, ...]) -> float:
         begun_s = time.perf_counter()
@@ -176,5 +177,5 @@ def _evaluation_s(trainer: Trainer, rate: float) -> float:
         return time.perf_counter() - begun_s
 
     wall_s(())
-    # Not the least of them: the machine may have been busy while there was nothing to look at.
-    return max(statistics.median(wall_s(looks) - wall_s(()) for _ in range(5)), 0.0) / len(looks)
+    # The median, since contention in a run without evaluations would make the least too small.
+    return max(statistics.median(wall_s(steps) - wall_s(()) for _ in range(5)), 0.0) / len(steps)

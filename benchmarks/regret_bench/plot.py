@@ -1,4 +1,4 @@
-"""The frontier and the workloads as a picture."""
+"""A plot of the frontier and of the workloads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RATIOS = (1, 1.2, 1.5, 2, 3, 5, CAP)
 
 
 def draw(results: Sequence[Result], summary: Summary, path: Path) -> None:
-    """Write the picture."""
+    """Write the plot as PNG."""
     mpl.use("agg")
     style = {"axes.spines.top": False, "axes.spines.right": False, "font.size": 10}
     with plt.rc_context(style):
@@ -64,7 +64,7 @@ def _draw_frontier(axes: Axes, summary: Summary) -> None:
     _mark(axes.yaxis, _RATIOS)
     axes.set_xlabel("modelled seconds of search, over the oracle's best training")
     axes.set_ylabel("time to target over the oracle's, geometric mean")
-    axes.set_title("What a search costs and what it comes to", loc="left", fontsize=11)
+    axes.set_title("Time to target by search cost", loc="left", fontsize=11)
     axes.legend(frameon=False)
 
 
@@ -96,7 +96,7 @@ def _draw_workloads(axes: Axes, results: Sequence[Result]) -> None:
 
 
 def _mark(axis: Axis, values: Iterable[float]) -> None:
-    """Write these values on a logarithmic axis, and no others."""
+    """Label only these values on a logarithmic axis."""
     axis.set_major_locator(FixedLocator(list(values)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())

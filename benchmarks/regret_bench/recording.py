@@ -1,4 +1,4 @@
-"""What was recorded of a workload: step times, and curves of held-out loss by step."""
+"""A workload's recording: step times, and held-out loss by step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Run:
         batch_size: B, samples.
         learning_rate: η.
         seed: Of the weights and of the order of the samples.
-        steps: Optimizer steps at which the loss was looked at.
+        steps: Optimizer steps after which the held-out loss was evaluated.
         losses: Held-out loss at each; fewer than ``steps`` where it diverged.
     """
 
@@ -35,12 +35,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Recording:
-    """A workload as the machine that recorded it saw it.
+    """Times and learning curves of a workload, as measured on one machine.
 
     Attributes:
         workload: Its name.
-        command: What recorded it.
-        machine: On what.
+        command: Command that made the recording.
+        machine: The machine.
         recorded_s: Modelled seconds of every run.
         family: Kind of optimizer.
         dataset_size: Training samples.
@@ -48,11 +48,11 @@ class Recording:
         reference_batch_size: B₀ of the file.
         reference_learning_rate: η₀ of the file.
         initial_loss: Held-out loss of the untrained model, seed 0.
-        load_time_per_sample_s: Seconds that the loader needs for a sample.
-        evaluation_s: Seconds of one look at the held-out loss.
+        load_time_per_sample_s: Seconds of data loading per sample.
+        evaluation_s: Seconds of one evaluation of the held-out loss.
         optimizer_s: Seconds of the optimizer's own step.
         step_times_s: Seconds of a step by batch size, loading left out.
-        runs: What was trained.
+        runs: The runs.
     """
 
     workload: str
@@ -77,19 +77,19 @@ class Recording:
         return OptimizerFamily(self.family)
 
     def with_run(self, run: Run) -> Recording:
-        """Return a recording that holds one run more."""
+        """Return a recording with one more run."""
         return replace(self, runs=(*self.runs, run))
 
     def step_time_s(self, batch_size: int) -> float:
-        """Return the seconds of a step with its loading, between timed sizes by a line."""
+        """Return the seconds of a step with data loading, interpolated between timed sizes."""
         sizes = sorted(self.step_times_s)
         size = min(max(batch_size, sizes[0]), sizes[-1])
         above = next(s for s in sizes if s >= size)
         below = max(s for s in sizes if s <= size)
         low_s, high_s = self.step_times_s[below], self.step_times_s[above]
         share = 0.0 if above == below else (size - below) / (above - below)
-        stretch = batch_size / size if batch_size > size else 1.0
-        return (low_s + share * (high_s - low_s)) * stretch + (
+        beyond = batch_size / size if batch_size > size else 1.0
+        return (low_s + share * (high_s - low_s)) * beyond + (
             batch_size * self.load_time_per_sample_s
         )
 
@@ -99,14 +99,14 @@ class Recording:
         return {(run.batch_size, run.learning_rate, run.seed): run for run in self.runs}
 
     def time_to(self, run: Run, target: float) -> float | None:
-        """Return the modelled seconds in which a run came to ``target``; None if never."""
+        """Return a run's modelled time to ``target``; None if it was not reached."""
         return self.curve(run).time_to(target)
 
     def curve(self, run: Run) -> LearningCurve:
-        """Return a run's held-out loss by modelled seconds, each the mean of three looks."""
+        """Return a run's held-out loss by modelled seconds, each the mean of three evaluations."""
         step_time_s = self.step_time_s(run.batch_size)
         count = len(run.losses)
-        # The untrained model stands at the first step, or just before a look at that.
+        # The untrained model's loss is at step 1, or just before if that was evaluated.
         start = 1 if run.steps[:1] != (1,) else 0.999
         curve = LearningCurve(
             tuple(step * step_time_s for step in (start, *run.steps[:count])),
@@ -116,7 +116,7 @@ class Recording:
 
 
 def path_of(workload: str) -> Path:
-    """Return where the recording of a workload lies."""
+    """Return the path of a workload's recording."""
     return DIRECTORY / f"{workload}.json"
 
 

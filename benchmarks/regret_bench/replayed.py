@@ -1,4 +1,4 @@
-"""A workload's trainer that trains nothing: it answers from the recorded grid."""
+"""A trainer that returns the losses of a recorded grid and trains nothing."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from benchmarks.regret_bench.surface import Surface
 from benchmarks.regret_bench.trainer import Trainer
 
 _PEAK_BYTES = 1 << 20
-"""Of any batch: no workload is short of memory."""
+"""Of any batch: memory limits no workload."""
 
-_ARRIVAL_LOOKS = 3
+_EVALUATIONS_AT_TARGET = 3
 
 
 class ReplayedTrainer(Trainer):
-    """Carries out commands on a recording.
+    """Executes commands on a recording.
 
-    A trial's losses depend on its setting and its time alone. A recording holds no gradients, so
-    that the noise scale stays unknown. Replicates are the first seed's curves once more: those of
-    the others are what answers are judged by.
+    Losses depend only on setting and time. A recording has no gradients, so the noise scale stays
+    unknown. Seed repeats get the curves of the first seed again; those of other seeds are used to
+    judge the answers.
     """
 
     def __init__(self, surface: Surface) -> None:
@@ -73,7 +73,7 @@ class ReplayedTrainer(Trainer):
             case Verify(step_count=count):
                 return Verification(step_count=count, peak_bytes=_PEAK_BYTES, step_times_s=())
             case _:
-                raise LookupError(f"no recording tells what comes of {command}")
+                raise LookupError(f"a recording has no outcome for {command}")
 
     def _profile(self) -> TaskProfile:
         recording = self._surface.recording
@@ -100,11 +100,11 @@ class ReplayedTrainer(Trainer):
         count = command.step_count
         for step in (*command.evaluation_steps, command.step_count):
             losses.append(self._loss(command, begun + step))
-            if math.isinf(losses[-1]) or _has_arrived(losses, command):
+            if math.isinf(losses[-1]) or _has_reached_target(losses, command):
                 count = step
                 break
         diverged = math.isinf(losses[-1])
-        # At the end the loss is looked at whether or not it was looked at there already.
+        # A worker evaluates at the end of a run, even if it has just done so.
         is_cut = count < command.step_count and not diverged
         if command.save_checkpoint is not None and not diverged:
             self._steps[command.save_checkpoint] = begun + count
@@ -123,8 +123,8 @@ class ReplayedTrainer(Trainer):
         return self._surface.loss(Setting(size, command.learning_rate), time_s)
 
 
-def _has_arrived(losses: list[float], command: Train) -> bool:
-    """Return whether a worker would stop here: the mean of the last looks is at the target."""
-    if command.target_loss is None or len(losses) < _ARRIVAL_LOOKS:
+def _has_reached_target(losses: list[float], command: Train) -> bool:
+    """Return whether a worker would stop: the mean of the last evaluations is at the target."""
+    if command.target_loss is None or len(losses) < _EVALUATIONS_AT_TARGET:
         return False
-    return fmean(losses[-_ARRIVAL_LOOKS:]) <= command.target_loss
+    return fmean(losses[-_EVALUATIONS_AT_TARGET:]) <= command.target_loss

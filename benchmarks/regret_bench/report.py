@@ -1,4 +1,4 @@
-"""The results as a document: everything that a figure rests on."""
+"""The results as a JSON document."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PACKAGES = ("bsadvise", "torch", "optuna", "lightning")
 
 
 def document(results: Sequence[Result], summary: Summary) -> dict[str, object]:
-    """Return what the JSON file holds."""
+    """Return the content of the JSON file."""
     return {
         "command": "make bench-regret",
         "machine": describe_machine(_PACKAGES),

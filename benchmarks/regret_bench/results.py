@@ -1,4 +1,4 @@
-"""What a workload's contest came to: for every search, how soon its answer came to the target."""
+"""Results of a workload's comparison: the time to target of each search's answer."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from benchmarks.regret_bench.workloads import Workload
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One search, judged.
+    """The time to target of one search's answer.
 
     Attributes:
-        method: Who searched.
-        seed: With which.
+        method: The method.
+        seed: Seed.
         share: Seconds allowed over the oracle's; None for the default budget.
-        found: What was answered.
-        time_s: Modelled seconds in which the answer came to the target; None for never.
+        found: The answer.
+        time_s: Modelled seconds to the target; None if not reached.
     """
 
     method: str
@@ -39,14 +39,15 @@ class Result:
 
     Attributes:
         workload: Its name.
-        is_held_out: Whether it was left aside while the advisor was tuned.
+        is_held_out: Whether it was not used to tune the advisor.
         grid_size: Settings of the grid.
         grid_seeds: Seeds with which all of them were trained.
-        target_loss: What to come to.
+        target_loss: The target loss.
         oracle: The best setting of the grid.
-        oracle_times_s: Its seconds by seed, trained like everyone's answer.
-        hindsight: The best of the grid's leaders by the same seeds; None where most did not arrive.
-        reference_times_s: Seconds of the file's recipe by seed.
+        oracle_times_s: Its times to target by seed, trained as the answers are.
+        hindsight: The best of the grid's leaders by the same seeds; None if most runs did not
+            reach the target.
+        reference_times_s: Times to target of the file's recipe by seed.
         judged: Every search.
     """
 
@@ -68,7 +69,7 @@ class Result:
     def ratio(self, method: str, share: float | None = None) -> float | None:
         """Return the median time over the oracle's on the same seeds, at most the cap.
 
-        None where nobody was asked, or the oracle's own best did not come to the target.
+        None if the method was not asked, or the oracle did not reach the target.
         """
         judged = self.of(method, share)
         if not judged:
@@ -95,16 +96,16 @@ class Result:
             return None
         return statistics.median(one.found.cost_s for one in judged) / oracle_s
 
-    def arrived(self, method: str, share: float | None = None) -> tuple[int, int]:
-        """Return how many answers came to the target, and how many there are."""
+    def reached(self, method: str, share: float | None = None) -> tuple[int, int]:
+        """Return how many answers reached the target, and how many there are."""
         judged = self.of(method, share)
         return sum(one.time_s is not None for one in judged), len(judged)
 
 
 def read_result(workload: Workload, methods: Sequence[str], seeds: Sequence[int]) -> Result | None:
-    """Return what was compared so far; None where nothing was recorded or compared.
+    """Return the results so far; None if there are none.
 
-    Answers to another target, or for other seconds, are passed over.
+    Answers for another target or another time allowed are ignored.
     """
     path = path_of(workload.name)
     if not path.exists():
@@ -149,9 +150,9 @@ def _hindsight(contest: Contest, seeds: Sequence[int]) -> Oracle | None:
 
 
 def _is_trained(contest: Contest, case: Case, found: Found) -> bool:
-    """Return whether an answer was trained; the contest may have been stopped before."""
+    """Return whether an answer was trained; the comparison may have been interrupted."""
     setting = found.setting
-    return setting is None or contest.arrivals.is_known(
+    return setting is None or contest.times_to_target.is_known(
         setting, case.seed, contest.within_s(setting)
     )
 
@@ -164,4 +165,4 @@ def _judge(contest: Contest, case: Case, found: Found) -> Judged:
 
 
 def _time_s(contest: Contest, setting: Setting, seed: int) -> float | None:
-    return contest.arrivals.time_s(setting, seed, contest.within_s(setting))
+    return contest.times_to_target.time_s(setting, seed, contest.within_s(setting))

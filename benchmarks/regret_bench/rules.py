@@ -1,4 +1,4 @@
-"""What people take without a search: a habit, the recipe at hand, a rule of thumb."""
+"""Settings without a search: a common default, the file's recipe, a rule of thumb."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searches over the raw space: Optuna as it comes, and chance."""
+"""Searches over a wide space: Optuna with its default options, and random search."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import Trial, TrialState
 
 from benchmarks.regret_bench.found import DEFAULT_BUDGET_S, Found, Question, Setting
-from benchmarks.regret_bench.stretches import train_in_stretches
+from benchmarks.regret_bench.rungs import train_in_rungs
 
 _BATCH_SIZES = (4, 1024)
 _LEARNING_RATES = (1e-5, 10.0)
 
 _TRIALS = 10
-"""Trials that the seconds allowed suffice for, if none is pruned."""
+"""Trials that fit in the time allowed, if none is pruned."""
 _RUNGS = 4
 
 
 def plain_optuna(question: Question) -> Found:
-    """Return what Optuna's default sampler and the median rule come to."""
+    """Return the answer of Optuna's default sampler with its median pruner."""
     return _Search(question, TPESampler(seed=question.seed), MedianPruner()).run()
 
 
-def chance(question: Question) -> Found:
-    """Return the best of settings drawn at random."""
+def random_search(question: Question) -> Found:
+    """Return the best of random settings."""
     return _Search(question, RandomSampler(seed=question.seed), NopPruner()).run()
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Seen:
-    """How far a trial came: the deepest first, then the lowest loss."""
+    """Result of a trial, ordered by rungs reached, most first, then by loss."""
 
     rungs_left: int
     loss: float
@@ -53,7 +53,7 @@ class _Search:
         self._study = optuna.create_study(sampler=sampler, pruner=pruner)
 
     def run(self) -> Found:
-        """Return the best setting; none where nothing was affordable or all diverged."""
+        """Return the best setting; none if no trial fitted in the time or all diverged."""
         while self._try(self._study.ask()):
             pass
         best = min((seen for seen in self._seen if math.isfinite(seen.loss)), default=None)
@@ -64,7 +64,7 @@ class _Search:
         )
 
     def _try(self, trial: Trial) -> bool:
-        """Run a trial; return whether there were seconds left for its first rung."""
+        """Run a trial; return whether the remaining time sufficed for its first rung."""
         setting = Setting(
             trial.suggest_int("batch_size", *_BATCH_SIZES, log=True),
             trial.suggest_float("learning_rate", *_LEARNING_RATES, log=True),
@@ -74,8 +74,8 @@ class _Search:
             return False
         trainer = self._question.trainer
         losses = (
-            math.inf if stretch.diverged else stretch.losses[-1]
-            for stretch in train_in_stretches(trainer, setting, tuple(rungs.values()))
+            math.inf if rung.diverged else rung.losses[-1]
+            for rung in train_in_rungs(trainer, setting, tuple(rungs.values()))
         )
         self._climb(trial, setting, rungs, losses)
         return True
@@ -83,10 +83,12 @@ class _Search:
     def _climb(
         self, trial: Trial, setting: Setting, rungs: dict[int, int], losses: Iterable[float]
     ) -> None:
-        """Go through a trial's rungs, as far as the pruner lets it."""
+        """Train the rungs of a trial until the pruner stops it."""
         rung, loss, spent_s = 0, math.inf, 0.0
-        for looks, ((rung, steps), loss) in enumerate(zip(rungs.items(), losses, strict=False), 1):
-            spent_s = self._cost_s(setting, steps, looks)
+        for evaluations, ((rung, steps), loss) in enumerate(
+            zip(rungs.items(), losses, strict=False), 1
+        ):
+            spent_s = self._cost_s(setting, steps, evaluations)
             trial.report(loss, rung)
             if math.isinf(loss) or trial.should_prune():
                 break
@@ -102,23 +104,25 @@ class _Search:
         return self._allowed_s / _TRIALS / step_time_s
 
     def _affordable(self, rungs: dict[int, int], setting: Setting) -> dict[int, int]:
-        """Return the rungs that the seconds left suffice for."""
+        """Return the rungs that fit in the remaining time."""
         left_s = self._allowed_s - self._spent_s
         return {
             rung: steps
-            for looks, (rung, steps) in enumerate(rungs.items(), 1)
-            if self._cost_s(setting, steps, looks) <= left_s
+            for evaluations, (rung, steps) in enumerate(rungs.items(), 1)
+            if self._cost_s(setting, steps, evaluations) <= left_s
         }
 
-    def _cost_s(self, setting: Setting, steps: int, looks: int) -> float:
+    def _cost_s(self, setting: Setting, steps: int, evaluations: int) -> float:
         recording = self._question.recording
-        return steps * recording.step_time_s(setting.batch_size) + looks * recording.evaluation_s
+        return (
+            steps * recording.step_time_s(setting.batch_size) + evaluations * recording.evaluation_s
+        )
 
 
 def rung_steps(horizon_steps: float) -> dict[int, int]:
     """Return the steps at which rungs end, each at twice the time of the one before.
 
-    Of rungs that end at the same step only the deepest is kept; every trial takes a step.
+    Of rungs that end at the same step only the last is kept; every trial takes at least one step.
     """
     last = _RUNGS - 1
     ends = {max(1, round(horizon_steps / 2 ** (last - rung))): rung for rung in range(_RUNGS)}

@@ -1,4 +1,4 @@
-"""What all workloads amount to: regrets, the frontier, and whether intervals hold."""
+"""Summary over all workloads: regrets, the frontier, and the coverage of intervals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.regret_bench.methods import METHODS, OURS, PEERS
 from benchmarks.regret_bench.results import Judged, Result
 
 MERIT = 1.2
-"""The figure of merit is the least cost from which on the regret is at most this."""
+"""The figure of merit is the least cost from which on the mean regret is at most this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +22,10 @@ class Regret:
         workload_count: Workloads that it was asked for.
         mean: Geometric mean of its times to the target over the oracle's.
         worst: The largest of them.
-        worst_workload: Where.
-        mean_cost: Geometric mean of what its searches cost, over the oracle's time; None for
-            those that search nothing.
-        arrived_count: Answers that came to the target before the cap.
+        worst_workload: Its workload.
+        mean_cost: Geometric mean of its search costs, over the oracle's time; None for methods
+            without a search.
+        reached_count: Answers that reached the target before the cap.
         answer_count: Answers.
     """
 
@@ -34,20 +34,20 @@ class Regret:
     worst: float
     worst_workload: str
     mean_cost: float | None
-    arrived_count: int
+    reached_count: int
     answer_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """How often the 80 % intervals of the speedup over the reference held the true ratio.
+    """How often the 80 % intervals of the speedup over the reference contained the true ratio.
 
     Attributes:
-        held_count: Answers whose interval held it.
-        counted_count: Answers that gave an interval, and whose truth is known.
-        same_count: Of those, answers that were the reference itself, and so could not fail.
-        silent_count: Answers that gave none.
-        unknown_count: Answers that gave one, where the target was not come to in time.
+        held_count: Answers whose interval contained it.
+        counted_count: Answers with an interval whose true ratio is known.
+        same_count: Of those, answers that are the reference itself, whose ratio is 1 by definition.
+        silent_count: Answers without an interval.
+        unknown_count: Answers with one, where the target was not reached in time.
     """
 
     held_count: int
@@ -58,24 +58,25 @@ class Coverage:
 
     @property
     def share(self) -> float | None:
-        """Held over counted; None of none."""
+        """Held over counted; None if none was counted."""
         return self.held_count / self.counted_count if self.counted_count else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """All of it.
+    """Summary over all workloads.
 
     Attributes:
         regrets: By method, over all workloads, at the default budget.
         tuned: The same over the workloads that the advisor was tuned on.
         held_out: The same over the others.
         frontier: By method, then by seconds allowed over the oracle's.
-        merits: By method, the least of those costs from which on the regret is small.
+        merits: By method, the least of those costs from which on the regret is at most MERIT.
         coverage: Of our intervals.
         hindsight: Geometric mean, over the oracle's, of the times of the best in hindsight; None
-            where it is not known.
-        behind: Workloads and peers that came to the target sooner than we, at the default budget.
+            if not known.
+        behind: Workloads and other methods whose answers reached the target earlier than ours, at
+            the default budget.
     """
 
     regrets: dict[str, Regret]
@@ -89,7 +90,7 @@ class Summary:
 
 
 def summarise(results: Sequence[Result]) -> Summary:
-    """Return what the workloads amount to."""
+    """Return the summary of some workloads."""
     frontier = {
         name: _by_share(results, name) for name, entry in METHODS.items() if entry.has_frontier
     }
@@ -113,7 +114,7 @@ def summarise(results: Sequence[Result]) -> Summary:
 
 
 def regret(results: Sequence[Result], method: str, share: float | None = None) -> Regret | None:
-    """Return a method's regret at a cost; None where it was asked for no workload."""
+    """Return a method's regret at a cost; None if it was not asked."""
     ratios = {
         result.workload: ratio
         for result in results
@@ -125,20 +126,20 @@ def regret(results: Sequence[Result], method: str, share: float | None = None) -
     worst = max(ratios, key=lambda name: ratios[name])
     asked = [result for result in results if result.workload in ratios]
     costs = [cost for result in asked if (cost := result.cost(method, share))]
-    counts = [result.arrived(method, share) for result in asked]
+    counts = [result.reached(method, share) for result in asked]
     return Regret(
         workload_count=len(ratios),
         mean=mean,
         worst=ratios[worst],
         worst_workload=worst,
         mean_cost=geometric_mean(costs),
-        arrived_count=sum(arrived for arrived, _ in counts),
+        reached_count=sum(reached for reached, _ in counts),
         answer_count=sum(count for _, count in counts),
     )
 
 
 def merit(regrets: dict[float, Regret]) -> float | None:
-    """Return the least cost from which on the mean is at most MERIT; None where none is."""
+    """Return the least cost from which on the mean is at most MERIT; None if there is none."""
     least = None
     for share in sorted(regrets, reverse=True):
         if regrets[share].mean > MERIT:
@@ -148,7 +149,7 @@ def merit(regrets: dict[float, Regret]) -> float | None:
 
 
 def cover(results: Sequence[Result]) -> Coverage:
-    """Return how often our intervals held."""
+    """Return the coverage of our intervals."""
     silent = unknown = same = 0
     held: list[bool] = []
     for result in results:

@@ -1,10 +1,10 @@
-"""A recorded grid between its settings and its looks: what any setting does, untrained.
+"""Interpolation of a recorded grid: losses and times to target of any setting, without training.
 
 j        doublings of the batch, log₂ B
-k        doublings of the rate above the optimizer's rule
+k        doublings of the rate above the scaling rule
 
-Between settings, losses and the logarithms of times lie along lines in j and in k; between looks,
-losses lie along lines in the logarithm of time.
+Between settings, losses and logarithms of times are interpolated linearly in j and k; between
+evaluations, losses are interpolated linearly in the logarithm of time.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from benchmarks.regret_bench.recording import Recording, Run
 from benchmarks.regret_bench.target import CAP, find_leaders, median_s, target_loss
 
 _MAJORITY = 0.5
-"""A setting diverges, or never arrives, if more than this weight of its neighbours does."""
+"""A setting diverges, or misses the target, if more than this weight of its neighbours does."""
 
 _NEARLY = 0.9
-"""A run whose last look came before this share of its seconds ended because it diverged."""
+"""A run whose last evaluation is before this share of its time ended because it diverged."""
 
 _UNTRAINED = 0.999
-"""The step at which the untrained model stands, just before the first look there can be."""
+"""Step number of the untrained model's loss, just before the first possible evaluation."""
 
 Corner = tuple[int, int]
 """j and k of a setting of the grid."""
@@ -39,9 +39,9 @@ Corner = tuple[int, int]
 
 @dataclass(frozen=True)
 class Surface:
-    """What settings do on a workload, by its recording.
+    """Losses and times to target of a workload's settings, from its recording.
 
-    Losses are those of the first seed alone; times to the target are medians over the seeds.
+    Losses are those of the first seed; times to the target are medians over the seeds.
 
     Attributes:
         recording: The workload's grid.
@@ -60,14 +60,14 @@ class Surface:
         return find_leaders(self.recording, self.target_loss)[0].time_s
 
     def loss(self, setting: Setting, time_s: float) -> float:
-        """Return the held-out loss after some modelled seconds; infinite once it has diverged."""
+        """Return the held-out loss after some modelled seconds; infinite after divergence."""
         within_s = time_s / self._slowness(setting)
         total = lost = 0.0
         for corner, weight in self._corners(setting):
             loss = self._curves[corner].loss_at(within_s)
             lost += weight * math.isinf(loss)
             total += weight * (self.recording.initial_loss if math.isinf(loss) else loss)
-        return math.inf if lost > _MAJORITY or self._is_too_hot(setting) else total
+        return math.inf if lost > _MAJORITY or self._diverges_outside(setting) else total
 
     def ratio(self, setting: Setting) -> float:
         """Return a setting's time to the target over the oracle's; CAP where it is above that."""
@@ -77,30 +77,30 @@ class Surface:
             time_s = self._times_s[corner]
             lost += weight * (time_s is None)
             total += weight * math.log(cap_s if time_s is None else time_s)
-        if lost > _MAJORITY or self._is_too_hot(setting):
+        if lost > _MAJORITY or self._diverges_outside(setting):
             return CAP
         return min(math.exp(total) * self._slowness(setting) / self.oracle_s, CAP)
 
     def _corners(self, setting: Setting) -> Iterator[tuple[Corner, float]]:
-        """Yield the settings of the grid about one, and their weights."""
+        """Yield the grid's settings around one, with their interpolation weights."""
         batch = _neighbours(self._batches, math.log2(setting.batch_size))
         rate = _neighbours(self._powers, self._power(setting))
         for (j, along), (k, across) in itertools.product(batch, rate):
             yield (j, k), along * across
 
     def _slowness(self, setting: Setting) -> float:
-        """Return how many times as long as at the grid's edge a setting beyond it takes.
+        """Return the time of a setting outside the grid, relative to the edge of the grid.
 
-        A rate below all others moves the weights so much less a step. A batch above all others
-        is taken to do no better a step.
+        Below the lowest rate, progress per step is proportional to the rate. Above the largest
+        batch, progress per step is that of the largest batch.
         """
         edge = 2 ** self._batches[-1]
         step_time_s = self.recording.step_time_s
         larger = step_time_s(max(setting.batch_size, edge)) / step_time_s(edge)
-        cooler: float = 2 ** max(0.0, self._powers[0] - self._power(setting))
-        return larger * cooler
+        lower: float = 2 ** max(0.0, self._powers[0] - self._power(setting))
+        return larger * lower
 
-    def _is_too_hot(self, setting: Setting) -> bool:
+    def _diverges_outside(self, setting: Setting) -> bool:
         return self._power(setting) > self._powers[-1] + _MAJORITY
 
     def _power(self, setting: Setting) -> float:
@@ -136,7 +136,7 @@ class Surface:
         }
 
     def _curve(self, run: Run) -> LearningCurve:
-        """Return the losses of a run as they were seen; infinite from where it diverged."""
+        """Return the recorded losses of a run; infinite after divergence."""
         step_time_s = self.recording.step_time_s(run.batch_size)
         times_s = [step * step_time_s for step in (_UNTRAINED, *run.steps)]
         losses = [self.recording.initial_loss, *run.losses]
@@ -155,7 +155,7 @@ class Surface:
 
 
 def _neighbours(axis: list[int], value: float) -> list[tuple[int, float]]:
-    """Return the values of a rising axis about one, and their weights; the end beyond it."""
+    """Return the values of an ascending axis around one, with their weights; the end if outside."""
     value = min(max(value, axis[0]), axis[-1])
     above = bisect.bisect_left(axis, value)
     if axis[above] == value:

@@ -1,4 +1,4 @@
-"""The results as tables."""
+"""Tables of the results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def workloads_table(results: Sequence[Result]) -> Table:
     """Return one row a workload, one column a method."""
     table = Table(
         title="Time to the target over the oracle's, medians over the seeds, default budget; "
-        f"{CAP:g}+ where it was not reached in {CAP:g} times the oracle's"
+        f"{CAP:g}+ where it was not reached within {CAP:g} times the oracle's"
     )
     for title in ("workload", "target", "oracle"):
         table.add_column(title)
@@ -37,7 +37,7 @@ def regrets_table(summary: Summary) -> Table:
     """Return one row a method: means over all workloads, those tuned on and those held out."""
     table = Table(title="All workloads: time to the target over the oracle's, default budget")
     table.add_column("method")
-    for title in ("mean", "worst", "where", "tuned on", "held out", "arrived", "cost"):
+    for title in ("mean", "worst", "where", "tuned on", "held out", "reached", "cost"):
         table.add_column(title, justify="right")
     for name, one in summary.regrets.items():
         table.add_row(
@@ -47,7 +47,7 @@ def regrets_table(summary: Summary) -> Table:
             one.worst_workload,
             _mean(summary.tuned, name),
             _mean(summary.held_out, name),
-            f"{one.arrived_count} of {one.answer_count}",
+            f"{one.reached_count} of {one.answer_count}",
             "none" if one.mean_cost is None else f"{one.mean_cost:.3g}x",
         )
     return table
@@ -74,13 +74,14 @@ def frontier_table(summary: Summary) -> Table:
 
 
 def closing_lines(summary: Summary) -> list[str]:
-    """Return what no table says."""
+    """Return results that are in no table."""
     cover = summary.coverage
     covered = "none" if cover.share is None else f"{cover.share:.0%}"
     held = (
-        f"80 % intervals that held: {cover.held_count} of {cover.counted_count} ({covered}); "
+        f"80 % intervals that contained the true speedup: {cover.held_count} of "
+        f"{cover.counted_count} ({covered}); "
         f"{cover.same_count} of them for the reference itself; {cover.silent_count} answers gave "
-        f"none, for {cover.unknown_count} the truth is not known."
+        f"none, for {cover.unknown_count} the true speedup is not known."
     )
     lines = [held]
     if (share := summary.hindsight) is not None:

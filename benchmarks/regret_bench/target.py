@@ -1,6 +1,6 @@
-"""The target of a workload, and the oracle: the setting of the grid that comes to it soonest.
+"""The target loss of a workload, and the oracle: the setting of the grid that reaches it first.
 
-L*     the target: what the reference recipe has come to in the first half of its run
+L*     target loss: the lowest loss of the reference recipe in the first half of its run
 T(s)   median over the seeds of a setting's modelled seconds to L*
 """
 
@@ -16,20 +16,20 @@ from benchmarks.regret_bench.found import Setting
 from benchmarks.regret_bench.recording import Recording
 
 CAP = 8.0
-"""A setting is trained for this many times the oracle's seconds, and counts as them if it has
-not arrived by then."""
+"""A setting is trained for at most this many times the oracle's time, which is its time to target
+if it has not reached the target by then."""
 
 LEADERS = 6
-"""So many of the grid are trained with every seed that anyone is: one may be the best by these."""
+"""Number of the grid's best settings that are trained with every seed of the comparison."""
 
 _TARGET_SHARE = 0.5
 _ROUNDING = 1e-3
-"""Rates of the grid are rounded to four digits."""
+"""Relative; rates of the grid are rounded to four digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Oracle:
-    """One of the best of the grid, and when it comes to the target.
+    """One of the best settings of the grid, with its time to target.
 
     Attributes:
         setting: The setting.
@@ -41,7 +41,7 @@ class Oracle:
 
     @property
     def cap_s(self) -> float:
-        """Seconds for which others are trained."""
+        """Seconds for which other settings are trained at most."""
         return CAP * self.time_s
 
 
@@ -72,13 +72,13 @@ def target_loss(recording: Recording) -> float:
 
 
 def median_s(times_s: Iterable[float | None]) -> float | None:
-    """Return the median of times, those that were not reached the longest; None if that is one."""
+    """Return the median of times, None counting as infinite; None if the median is infinite."""
     median = statistics.median(math.inf if time_s is None else time_s for time_s in times_s)
     return None if math.isinf(median) else median
 
 
 def grid_times_s(recording: Recording, target: float) -> dict[Setting, float | None]:
-    """Return T of every setting that was recorded with all seeds."""
+    """Return T of each setting that was recorded with all seeds."""
     seeds = recorded_seeds(recording)
     times_s: dict[Setting, list[float | None]] = defaultdict(list)
     for run in recording.runs:
@@ -92,10 +92,10 @@ def grid_times_s(recording: Recording, target: float) -> dict[Setting, float | N
 
 
 def find_leaders(recording: Recording, target: float) -> list[Oracle]:
-    """Return the best of the grid, the soonest first, at most LEADERS.
+    """Return the best settings of the grid, shortest T first, at most LEADERS.
 
     Raises:
-        LookupError: None came to the target.
+        LookupError: None reached the target.
     """
     reached = {
         setting: time_s
@@ -103,6 +103,6 @@ def find_leaders(recording: Recording, target: float) -> list[Oracle]:
         if time_s is not None
     }
     if not reached:
-        raise LookupError(f"{recording.workload}: no setting came to {target}")
-    soonest = sorted(reached, key=lambda setting: reached[setting])[:LEADERS]
-    return [Oracle(setting, reached[setting]) for setting in soonest]
+        raise LookupError(f"{recording.workload}: no setting reached {target}")
+    fastest = sorted(reached, key=lambda setting: reached[setting])[:LEADERS]
+    return [Oracle(setting, reached[setting]) for setting in fastest]

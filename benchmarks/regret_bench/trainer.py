@@ -1,4 +1,4 @@
-"""A workload in this process: the worker's own commands, asked one by one."""
+"""Executes a worker's commands for a workload in this process."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ CPU = Device(
 
 
 class Trainer:
-    """Carries out commands on one workload with one seed."""
+    """Executes commands for one workload with one seed."""
 
     def __init__(self, workload: str, scratch_dir: Path, seed: int) -> None:
         """Take a workload.
 
         Args:
             workload: Its name.
-            scratch_dir: Where checkpoints go.
+            scratch_dir: Directory of checkpoints.
             seed: Of the weights and of the order of the samples.
         """
         job = pipe_pb2.Job(
@@ -52,7 +52,7 @@ class Trainer:
         self.execute = self._worker.execute
 
     def ask(self, command: Command, cls: type[F]) -> F:
-        """Return what came of a command that must not fail."""
+        """Return the outcome of a command that must not fail."""
         outcome = self.execute(command)
         if not isinstance(outcome, cls):
             raise SystemExit(f"{command}: {outcome}")
@@ -61,7 +61,7 @@ class Trainer:
     def train(
         self, batch_size: int, learning_rate: float, step_count: int, marks: tuple[int, ...]
     ) -> tuple[tuple[int, ...], tuple[float, ...]]:
-        """Train from fresh weights; return the steps looked at and the losses seen there."""
+        """Train from fresh weights; return the evaluated steps and their held-out losses."""
         command = Train(
             time_limit_s=LIMIT_S,
             micro_batch_size=batch_size,

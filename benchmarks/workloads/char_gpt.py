@@ -1,4 +1,4 @@
-"""The next letter, a very small transformer, AdamW."""
+"""Next-letter prediction, a very small transformer, AdamW."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The next letter, a recurrent network, Adam."""
+"""Next-letter prediction, a recurrent network, Adam."""
 
 from __future__ import annotations
 

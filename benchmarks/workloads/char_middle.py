@@ -1,4 +1,4 @@
-"""A missing letter from the sixteen around it: a transformer encoder, SGD with momentum."""
+"""A masked letter from the sixteen around it: a transformer encoder, SGD with momentum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Patches of photographs without their noise: a convolutional network, RMSprop."""
+"""Denoising of photograph patches: a convolutional network, RMSprop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handwritten digits, moved about a little: the data of several workloads.
+"""Handwritten digits with shifted copies: the data of several workloads.
 
 The 1,797 images come with scikit-learn. Each is taken as it is and shifted by a pixel in four
 directions. The last 397 images, unshifted, are held out.
@@ -34,12 +34,12 @@ def held_out_images() -> tuple[Tensor, Tensor]:
 
 
 def build_dataset() -> TensorDataset:
-    """Return what to train on."""
+    """Return the training data."""
     return TensorDataset(*training_images())
 
 
 def build_eval_dataset() -> TensorDataset:
-    """Return what to measure the held-out loss on."""
+    """Return the held-out data."""
     return TensorDataset(*held_out_images())
 
 

@@ -1,4 +1,4 @@
-"""A head on a frozen backbone: learnt on the digits 0 to 4, tuned on all ten, AdamW."""
+"""A head on a frozen backbone: trained on digits 0 to 4, fine-tuned on all ten, AdamW."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def build_model() -> nn.Module:
 
 @cache
 def _backbone_weights() -> dict[str, Tensor]:
-    """Return the weights of a backbone that has learnt the digits 0 to 4."""
+    """Return the weights of a backbone trained on the digits 0 to 4."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         backbone = _untrained_backbone()

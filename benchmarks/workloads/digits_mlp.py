@@ -1,4 +1,4 @@
-"""Handwritten digits, a multilayer perceptron, SGD with momentum."""
+"""Handwritten digits, an MLP, SGD with momentum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handwritten digits, a perceptron with batch normalisation, SGD with momentum."""
+"""Handwritten digits, an MLP with batch normalisation, SGD with momentum."""
 
 from __future__ import annotations
 

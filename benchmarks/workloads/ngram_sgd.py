@@ -1,4 +1,4 @@
-"""The next letter from the eight before it, embeddings and a perceptron, plain SGD."""
+"""Next-letter prediction from eight letters, embeddings and an MLP, plain SGD."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Patches of photographs through a narrow middle: an autoencoder, SGD with momentum."""
+"""Photograph patches: an autoencoder, SGD with momentum."""
 
 from __future__ import annotations
 

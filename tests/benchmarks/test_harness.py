@@ -72,7 +72,7 @@ def test_a_full_card_raises_as_cuda_does_and_is_usable_again() -> None:
     with Card(load_task(WARM_UP.path), WARM_UP.limit_bytes, tally) as card:
         with pytest.raises(torch.OutOfMemoryError, match=r"CUDA out of memory\. ") as caught:
             card.train(1 << 16)
-        assert len(caught.value.args) == 1, "Lightning and Accelerate look at that"
+        assert len(caught.value.args) == 1, "Lightning and Accelerate check that"
         del caught
         card.train(4)
     assert (tally.sizes, tally.out_of_memory_count) == ([1 << 16, 4], 1)

@@ -1,4 +1,4 @@
-"""The regret benchmark's pure parts: target, oracle, what is remembered, summary and report."""
+"""The regret benchmark's pure parts: target, oracle, stored results, summary and report."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ from benchmarks.regret_bench.answers import (
     forget_answers,
     read_answers,
 )
-from benchmarks.regret_bench.arrivals import Arrivals
 from benchmarks.regret_bench.compare import Contest
 from benchmarks.regret_bench.found import Found, Setting
-from benchmarks.regret_bench.lines import append_line
+from benchmarks.regret_bench.json_lines import append_line
 from benchmarks.regret_bench.methods import METHODS, OURS
 from benchmarks.regret_bench.recording import Recording, Run
 from benchmarks.regret_bench.report import document
@@ -47,18 +46,19 @@ from benchmarks.regret_bench.target import (
     reference_setting,
     target_loss,
 )
+from benchmarks.regret_bench.times_to_target import TimesToTarget
 
 REFERENCE, BETTER, DIVERGED = Setting(8, 0.01), Setting(16, 0.04), Setting(16, 4.0)
 
 
 def a_run(setting: Setting, losses: Sequence[float], seed: int = 0) -> Run:
-    """Return a run that was looked at after 10, 20, 30, … steps."""
+    """Return a run that was evaluated after 10, 20, 30, … steps."""
     steps = tuple(10 * (index + 1) for index in range(len(losses)))
     return Run(*setting, seed, steps, tuple(losses))
 
 
 def a_recording(runs: Iterable[Run] = (), **changes: Any) -> Recording:
-    """Return a recording of 80 steps of 0.1 s, unless told otherwise."""
+    """Return a recording of 80 steps of 0.1 s by default."""
     fields: dict[str, Any] = {
         "workload": "made_up",
         "command": "none",
@@ -115,7 +115,7 @@ def a_result(workload: str = "made_up", *, is_held_out: bool = False, **times_s:
     )
 
 
-def test_the_target_is_what_the_reference_has_come_to_by_half_its_time() -> None:
+def test_the_target_is_the_loss_of_the_reference_at_half_its_time() -> None:
     assert target_loss(a_grid()) == 2.0
     rounded = replace(a_grid(), reference_learning_rate=0.0100049)
     assert target_loss(rounded) == 2.0, "the grid's rates are rounded"
@@ -129,7 +129,7 @@ def test_a_setting_that_was_not_trained_with_every_seed_is_no_oracle() -> None:
     assert list(grid_times_s(grid, 2.0)) == [REFERENCE]
 
 
-def test_the_oracle_is_the_setting_that_comes_to_the_target_soonest() -> None:
+def test_the_oracle_is_the_setting_that_reaches_the_target_first() -> None:
     oracle, *_ = find_leaders(a_grid(), 2.0)
     assert oracle.setting == BETTER
     assert oracle.time_s == pytest.approx(1.0)
@@ -138,11 +138,11 @@ def test_the_oracle_is_the_setting_that_comes_to_the_target_soonest() -> None:
     assert times_s[REFERENCE] == pytest.approx(4.0)
     assert times_s[DIVERGED] is None
     assert [leader.setting for leader in find_leaders(a_grid(), 2.0)] == [BETTER, REFERENCE]
-    with pytest.raises(LookupError, match="no setting came"):
+    with pytest.raises(LookupError, match="no setting reached"):
         find_leaders(a_grid(), 0.1)
 
 
-def test_a_look_at_the_first_step_is_no_trouble() -> None:
+def test_the_first_step_can_be_evaluated() -> None:
     run = Run(8, 0.01, 0, (1, 2), (3.0, 1.0))
     assert a_recording().time_to(run, 2.0) == pytest.approx(0.2)
     assert a_recording().time_to(run, 3.5) == pytest.approx(0.1, rel=0.01)
@@ -166,7 +166,7 @@ def test_rungs_rise_and_end_at_the_horizon(steps: float) -> None:
     assert min(rungs.values()) >= 1
 
 
-def _remember(path: Path, run: Run, *, diverged: bool = False) -> Arrivals:
+def _remember(path: Path, run: Run, *, diverged: bool = False) -> TimesToTarget:
     fields = {
         "batch_size": run.batch_size,
         "learning_rate": run.learning_rate,
@@ -175,23 +175,23 @@ def _remember(path: Path, run: Run, *, diverged: bool = False) -> Arrivals:
         "losses": run.losses,
     }
     append_line(path, fields | {"diverged": diverged})
-    return Arrivals(path, a_recording(), target_loss=2.0)
+    return TimesToTarget(path, a_recording(), target_loss=2.0)
 
 
 def test_what_was_trained_is_remembered_as_a_curve(tmp_path: Path) -> None:
-    arrivals = _remember(tmp_path / "lines", a_run(BETTER, [3.0, 1.0]))
-    assert arrivals.time_s(BETTER, 0, within_s=8.0) == pytest.approx(2.0)
-    assert arrivals.time_s(BETTER, 0, within_s=1.5) is None, "it took longer than that"
+    times_to_target = _remember(tmp_path / "lines", a_run(BETTER, [3.0, 1.0]))
+    assert times_to_target.time_s(BETTER, 0, within_s=8.0) == pytest.approx(2.0)
+    assert times_to_target.time_s(BETTER, 0, within_s=1.5) is None, "it took longer than that"
     with pytest.raises(LookupError):
-        arrivals.time_s(BETTER, 1, within_s=8.0)
-    lower = Arrivals(tmp_path / "lines", a_recording(), target_loss=1.0)
+        times_to_target.time_s(BETTER, 1, within_s=8.0)
+    lower = TimesToTarget(tmp_path / "lines", a_recording(), target_loss=1.0)
     assert lower.time_s(BETTER, 0, within_s=2.0) is None
     assert not lower.is_known(BETTER, 0, within_s=8.0), "another target asks for more"
 
 
 def test_what_diverged_needs_no_more_training(tmp_path: Path) -> None:
-    arrivals = _remember(tmp_path / "lines", a_run(DIVERGED, []), diverged=True)
-    assert arrivals.time_s(DIVERGED, 0, within_s=1e9) is None
+    times_to_target = _remember(tmp_path / "lines", a_run(DIVERGED, []), diverged=True)
+    assert times_to_target.time_s(DIVERGED, 0, within_s=1e9) is None
 
 
 def test_answers_are_remembered_by_what_was_asked(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_ratio_is_of_medians_and_ends_at_the_cap() -> None:
     assert result.ratio("share") == pytest.approx(2.0)
     assert result.ratio("random") is None
     assert result.cost(OURS) == pytest.approx(10.0)
-    assert result.arrived("habit") == (1, 3)
+    assert result.reached("habit") == (1, 3)
     assert a_result(reference=[99.0] * 3).ratio("reference") == CAP
 
 
@@ -239,11 +239,11 @@ def test_regret_is_a_geometric_mean_and_names_the_worst() -> None:
     assert one is not None
     assert one.mean == pytest.approx(2)
     assert (one.worst, one.worst_workload) == (4.0, "b")
-    assert (one.workload_count, one.arrived_count, one.answer_count) == (2, 6, 6)
+    assert (one.workload_count, one.reached_count, one.answer_count) == (2, 6, 6)
     assert regret([a_result()], OURS) is None
 
 
-def test_tuned_and_held_out_workloads_are_told_apart() -> None:
+def test_tuned_and_held_out_workloads_are_separate() -> None:
     tuned = a_result("a", bsadvise=[1.0] * 3, habit=[0.9] * 3)
     held_out = a_result("b", is_held_out=True, bsadvise=[2.0] * 3, habit=[3.0] * 3)
     summary = summarise([tuned, held_out])
@@ -255,13 +255,13 @@ def test_tuned_and_held_out_workloads_are_told_apart() -> None:
 def a_regret(mean: float) -> Regret:
     return Regret(
         workload_count=1, mean=mean, worst=mean, worst_workload="a", mean_cost=None,
-        arrived_count=1, answer_count=1,
+        reached_count=1, answer_count=1,
     )  # fmt: skip
 
 
 def test_the_merit_is_the_cost_from_which_on_regret_stays_small() -> None:
     by_cost = {0.25: a_regret(1.1), 0.5: a_regret(1.3), 1.0: a_regret(1.2), 2.0: a_regret(1.0)}
-    assert merit(by_cost) == 1.0, "being lucky once at a lower cost does not count"
+    assert merit(by_cost) == 1.0, "a single low mean at a lower cost does not count"
     assert merit(by_cost | {2.0: a_regret(1.21)}) is None
     assert merit({}) is None
 
@@ -281,7 +281,7 @@ def test_coverage_counts_intervals_whose_truth_is_known() -> None:
 
 @pytest.fixture
 def results() -> list[Result]:
-    """Two workloads; ours and chance at every cost."""
+    """Two workloads; ours and random search at every cost."""
     found = []
     for name, is_held_out in (("made_up", False), ("other", True)):
         result = a_result(
@@ -298,7 +298,7 @@ def results() -> list[Result]:
     return found
 
 
-def test_the_report_tells_every_method_and_what_did_not_arrive(
+def test_the_report_lists_every_method_and_targets_that_were_not_reached(
     results: list[Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -311,7 +311,7 @@ def test_the_report_tells_every_method_and_what_did_not_arrive(
     assert text.getvalue().count("8+") >= 4
     assert all(METHODS[name].title in text.getvalue() for name in METHODS)
     held, hindsight, *_ = closing_lines(summary)
-    assert "held: 6 of 6 (100%)" in held
+    assert "contained the true speedup: 6 of 6 (100%)" in held
     assert "takes 0.80 of the oracle's time" in hindsight
     assert "1.25 times as large" in hindsight
     read = json.loads(json.dumps(document(results, summary)))

@@ -10,12 +10,12 @@ from bsadvise.model.commands import Evaluate, TimeSteps, Train
 from bsadvise.model.measurements import Evaluation, StepTimes, TrainRun
 
 from benchmarks.regret_bench.answers import SHARES
-from benchmarks.regret_bench.arrivals import Arrivals
 from benchmarks.regret_bench.found import Question, Setting
 from benchmarks.regret_bench.methods import METHODS, OURS
 from benchmarks.regret_bench.modelled import ModelledWorker, training_s
 from benchmarks.regret_bench.recording import Recording
-from benchmarks.regret_bench.stretches import train_in_stretches
+from benchmarks.regret_bench.rungs import train_in_rungs
+from benchmarks.regret_bench.times_to_target import TimesToTarget
 from benchmarks.regret_bench.trainer import Trainer
 from tests.support.builders import a_measurement, a_profile
 from tests.support.simulated_device import SimulatedDevice, fresh_errors
@@ -133,30 +133,34 @@ def test_a_training_ends_by_its_steps_where_it_would_end_by_its_seconds(scene: S
     assert len(measured.outcome.earlier_losses) == 1
 
 
-def test_stretches_make_one_training(scene: Scene) -> None:
+def test_rungs_make_one_training(scene: Scene) -> None:
     setting = Setting(32, 0.05)
-    stretches = list(train_in_stretches(scene.trainer, setting, [10, 40], [5, 10, 20]))
-    assert [stretch.steps for stretch in stretches] == [(5, 10), (20, 40)]
+    rungs = list(train_in_rungs(scene.trainer, setting, [10, 40], [5, 10, 20]))
+    assert [rung.steps for rung in rungs] == [(5, 10), (20, 40)]
     errors = DEVICE.train(fresh_errors(), batch_size=32, learning_rate=0.05, steps=40)
-    assert stretches[-1].losses[-1] == pytest.approx(DEVICE.loss(errors), rel=1e-4)
+    assert rungs[-1].losses[-1] == pytest.approx(DEVICE.loss(errors), rel=1e-4)
     first = scene.trainer.device.commands[-1]
     assert isinstance(first, Train)
     assert first.first_sample == 10 * 32
 
 
-def test_a_setting_is_trained_until_it_arrives_and_once(scene: Scene, tmp_path: Path) -> None:
+def test_a_setting_is_trained_once_and_until_it_reaches_the_target(
+    scene: Scene, tmp_path: Path
+) -> None:
     setting, target = Setting(32, 0.05), 0.1
     path = tmp_path / "lines"
-    arrivals = Arrivals(path, scene.recording, target)
-    arrivals.ensure(setting, 0, 20.0, scene.trainer)
-    time_s = arrivals.time_s(setting, 0, 20.0)
+    times_to_target = TimesToTarget(path, scene.recording, target)
+    times_to_target.ensure(setting, 0, 20.0, scene.trainer)
+    time_s = times_to_target.time_s(setting, 0, 20.0)
     true_s = DEVICE.time_to_loss_s(32, 0.05, target)
     assert time_s is not None
-    assert true_s <= time_s <= 1.25 * true_s, "a mean of three looks comes a little later"
+    assert true_s <= time_s <= 1.25 * true_s, (
+        "a mean of three evaluations reaches it a little later"
+    )
     trained = sum(c.step_count for c in scene.trainer.device.commands if isinstance(c, Train))
-    assert trained * scene.recording.step_time_s(32) < 20, "it stops when it has arrived"
+    assert trained * scene.recording.step_time_s(32) < 20, "it stops at the target"
     before = len(scene.trainer.device.commands)
-    Arrivals(path, scene.recording, target).ensure(setting, 0, 20.0, scene.trainer)
+    TimesToTarget(path, scene.recording, target).ensure(setting, 0, 20.0, scene.trainer)
     assert len(scene.trainer.device.commands) == before
 
 
@@ -164,13 +168,13 @@ def test_what_takes_a_few_steps_is_trained_once_too(scene: Scene, tmp_path: Path
     path, setting = tmp_path / "lines", Setting(32, 1e-6)
     within_s = 3.4 * scene.recording.step_time_s(setting.batch_size)
     for _ in range(2):
-        arrivals = Arrivals(path, scene.recording, 1e-9)
-        arrivals.ensure(setting, 0, within_s, scene.trainer)
-        assert arrivals.time_s(setting, 0, within_s) is None
+        times_to_target = TimesToTarget(path, scene.recording, 1e-9)
+        times_to_target.ensure(setting, 0, within_s, scene.trainer)
+        assert times_to_target.time_s(setting, 0, within_s) is None
     assert len(path.read_text(encoding="utf-8").splitlines()) == 1
 
 
 def test_a_setting_that_diverges_is_not_trained_on(scene: Scene, tmp_path: Path) -> None:
-    arrivals = Arrivals(tmp_path / "lines", scene.recording, 0.1)
-    arrivals.ensure(Setting(32, 50.0), 0, 2.0, scene.trainer)
-    assert arrivals.time_s(Setting(32, 50.0), 0, 200.0) is None
+    times_to_target = TimesToTarget(tmp_path / "lines", scene.recording, 0.1)
+    times_to_target.ensure(Setting(32, 50.0), 0, 2.0, scene.trainer)
+    assert times_to_target.time_s(Setting(32, 50.0), 0, 200.0) is None

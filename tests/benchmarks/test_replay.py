@@ -117,10 +117,10 @@ class TestSurface:
         assert min(ratios.values()) == ratios[BEST] == pytest.approx(1.0)
 
     def test_what_diverged_counts_as_lost(self) -> None:
-        hot = a_setting(32, POWERS[-1])
-        assert SURFACE.loss(hot, STEP_S) < math.inf
-        assert SURFACE.loss(hot, RECORDED_S) == math.inf
-        assert SURFACE.ratio(hot) == CAP
+        largest_rate = a_setting(32, POWERS[-1])
+        assert SURFACE.loss(largest_rate, STEP_S) < math.inf
+        assert SURFACE.loss(largest_rate, RECORDED_S) == math.inf
+        assert SURFACE.ratio(largest_rate) == CAP
 
     def test_what_is_hotter_than_all_of_the_grid_diverges_at_once(self) -> None:
         assert SURFACE.loss(a_setting(32, POWERS[-1] + 1), STEP_S) == math.inf
@@ -165,14 +165,14 @@ def a_run_of(trainer: Trainer, command: Train) -> TrainRun:
 
 
 class TestReplayedTrainer:
-    def test_two_stretches_come_to_what_one_does(self) -> None:
+    def test_two_rungs_equal_one(self) -> None:
         trainer = ReplayedTrainer(SURFACE)
         whole = a_run_of(trainer, a_training(BEST, 96))
         a_run_of(trainer, a_training(BEST, 32, save_checkpoint="half"))
         rest = a_run_of(trainer, a_training(BEST, 64, start_checkpoint="half"))
         assert rest.held_out_loss == whole.held_out_loss
 
-    def test_it_stops_where_the_mean_of_three_looks_is_at_the_target(self) -> None:
+    def test_it_stops_where_the_mean_of_three_evaluations_is_at_the_target(self) -> None:
         marks = tuple(range(10, 200, 10))
         whole = a_run_of(ReplayedTrainer(SURFACE), a_training(BEST, 200, evaluation_steps=marks))
         target = sum(whole.earlier_losses[5:8]) / 3
@@ -186,10 +186,10 @@ class TestReplayedTrainer:
 
     def test_divergence_ends_a_training_and_keeps_no_checkpoint(self) -> None:
         trainer = ReplayedTrainer(SURFACE)
-        hot = a_training(
+        diverging = a_training(
             a_setting(32, POWERS[-1]), 100, evaluation_steps=(2, 50), save_checkpoint="end"
         )
-        run = a_run_of(trainer, hot)
+        run = a_run_of(trainer, diverging)
         assert (run.diverged, run.step_count, run.held_out_loss) == (True, 50, None)
         assert len(run.earlier_losses) == 1
         with pytest.raises(KeyError):
@@ -255,9 +255,9 @@ class TestReplaying:
         console = Console(width=120, record=True)
         console.print(replay_command.table(replays))
         assert "2.00 / 4.00" in console.export_text()
-        told = replay_command.document(replays, [0])["replays"]
-        assert isinstance(told, list)
-        assert (told[0]["mean"], told[0]["worst"], told[0]["worst_workload"]) == (2.0, 4.0, "b")
+        saved = replay_command.document(replays, [0])["replays"]
+        assert isinstance(saved, list)
+        assert (saved[0]["mean"], saved[0]["worst"], saved[0]["worst_workload"]) == (2.0, 4.0, "b")
 
 
 class TestRankCorrelation:
@@ -322,6 +322,6 @@ class TestTrunks:
     def test_table_has_a_row_for_each_start_and_share(self) -> None:
         screenings = list(screen(SURFACE, ReplayedTrainer(SURFACE)))
         assert reference_start.table(screenings).row_count == 2 * len(SHARES)
-        told = reference_start.document(screenings)["screenings"]
-        assert isinstance(told, list)
-        assert len(told) == len(screenings)
+        saved = reference_start.document(screenings)["screenings"]
+        assert isinstance(saved, list)
+        assert len(saved) == len(screenings)

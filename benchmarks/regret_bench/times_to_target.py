@@ -1,4 +1,4 @@
-"""When a setting comes to the target: trained for real, once a seed, and remembered."""
+"""Times to target of settings, each trained once per seed and stored."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from benchmarks.regret_bench.found import Setting
-from benchmarks.regret_bench.lines import append_line, read_lines
-from benchmarks.regret_bench.oracle import look_steps
+from benchmarks.regret_bench.json_lines import append_line, read_lines
+from benchmarks.regret_bench.oracle import evaluation_steps
 from benchmarks.regret_bench.recording import DIRECTORY, Recording, Run
-from benchmarks.regret_bench.stretches import Stretch, train_in_stretches
+from benchmarks.regret_bench.rungs import Rung, train_in_rungs
 from benchmarks.regret_bench.trainer import Trainer
 
 _PARTS = (8, 4, 2, 1)
-"""A setting is trained to these parts of its time, until it has come to the target."""
+"""A setting is trained to these fractions (1/n) of its time until it reaches the target."""
 
 _NEARLY = 0.99
-"""Seconds become whole steps: a run this near to the end was trained to it."""
+"""Times are rounded to whole steps: a run up to this share of the time is complete."""
 
 
-def arrivals_path(workload: str) -> Path:
-    """Return where a workload's runs off the grid lie."""
-    return DIRECTORY / "arrivals" / f"{workload}.jsonl"
+def curves_path(workload: str) -> Path:
+    """Return the path of the learning curves of a workload's answers."""
+    return DIRECTORY / "answer_curves" / f"{workload}.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +32,26 @@ class _Trained:
     run: Run
     diverged: bool
 
-    def then(self, stretch: Stretch) -> _Trained:
-        """Return the run with a stretch more."""
+    def then(self, rung: Rung) -> _Trained:
+        """Return the run with one more rung."""
         run = self.run
-        steps, losses = (*run.steps, *stretch.steps), (*run.losses, *stretch.losses)
-        return _Trained(replace(run, steps=steps, losses=losses), stretch.diverged)
+        steps, losses = (*run.steps, *rung.steps), (*run.losses, *rung.losses)
+        return _Trained(replace(run, steps=steps, losses=losses), rung.diverged)
 
 
-class Arrivals:
-    """The seconds of settings to a workload's target.
+class TimesToTarget:
+    """Times to target of a workload's settings.
 
-    What is kept is curves, so that another target asks for no other training.
+    Learning curves are stored, so that another target needs no training.
     """
 
     def __init__(self, path: Path, recording: Recording, target_loss: float) -> None:
-        """Read what is remembered.
+        """Read the stored curves.
 
         Args:
-            path: Where.
-            recording: The workload's clock.
-            target_loss: What to come to.
+            path: The file.
+            recording: Gives the modelled time.
+            target_loss: The target loss.
         """
         self._path = path
         self._recording = recording
@@ -63,7 +63,7 @@ class Arrivals:
             self._keep(_Trained(run, diverged))
 
     def is_known(self, setting: Setting, seed: int, within_s: float) -> bool:
-        """Return whether a setting arrived, diverged, or was trained that far."""
+        """Return whether a setting reached the target, diverged, or was trained that long."""
         trained = self._runs.get((setting, seed))
         if trained is None:
             return False
@@ -72,10 +72,10 @@ class Arrivals:
         return trained.run.steps[-1] >= math.floor(_NEARLY * self._step_count(setting, within_s))
 
     def time_s(self, setting: Setting, seed: int, within_s: float) -> float | None:
-        """Return the modelled seconds to the target; None when it took more than ``within_s``.
+        """Return the modelled seconds to the target; None if more than ``within_s``.
 
         Raises:
-            LookupError: The setting was not trained that far.
+            LookupError: The setting was not trained that long.
         """
         if not self.is_known(setting, seed, within_s):
             raise LookupError(f"{self._recording.workload}: {setting} was not trained with {seed}")
@@ -83,15 +83,15 @@ class Arrivals:
         return None if time_s is None or time_s > within_s else time_s
 
     def ensure(self, setting: Setting, seed: int, within_s: float, trainer: Trainer) -> None:
-        """Train a setting until it comes to the target, unless it was trained far enough."""
+        """Train a setting until it reaches the target, unless it was trained long enough."""
         if self.is_known(setting, seed, within_s):
             return
         step_count = self._step_count(setting, within_s)
-        looks = look_steps(step_count)
-        ends = sorted({min(look for look in looks if look >= step_count / part) for part in _PARTS})
+        steps = evaluation_steps(step_count)
+        ends = sorted({min(step for step in steps if step >= step_count / part) for part in _PARTS})
         trained = _Trained(Run(*setting, seed, (), ()), diverged=False)
-        for stretch in train_in_stretches(trainer, setting, ends, looks):
-            trained = trained.then(stretch)
+        for rung in train_in_rungs(trainer, setting, ends, steps):
+            trained = trained.then(rung)
             if self._time_s(trained) is not None:
                 break
         append_line(self._path, asdict(trained.run) | {"diverged": trained.diverged})

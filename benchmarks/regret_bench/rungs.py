@@ -1,4 +1,4 @@
-"""Trains a setting stretch by stretch, so that whoever has seen enough can stop."""
+"""Trains a setting rung by rung, so that the caller can stop early."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from bsadvise.model.measurements import TrainRun
 from benchmarks.regret_bench.found import Setting
 from benchmarks.regret_bench.trainer import EVALUATION_BATCH_SIZE, LIMIT_S, Trainer
 
-_CHECKPOINT = "stretch"
+_CHECKPOINT = "rung"
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A part of a training.
+class Rung:
+    """A part of a training, from one checkpoint to the next.
 
     Attributes:
-        steps: Optimizer steps, from the training's first, at which the loss was looked at.
+        steps: Optimizer steps, counted from the start of training, after which was evaluated.
         losses: Held-out loss at each.
-        diverged: Whether a loss was not finite; it is then the last stretch.
+        diverged: Whether a loss was not finite; it is then the last rung.
     """
 
     steps: tuple[int, ...]
@@ -29,20 +29,20 @@ class Stretch:
     diverged: bool
 
 
-def train_in_stretches(
-    trainer: Trainer, setting: Setting, ends: Sequence[int], looks: Sequence[int] = ()
-) -> Iterator[Stretch]:
-    """Train from fresh weights, and yield each stretch when it has been trained.
+def train_in_rungs(
+    trainer: Trainer, setting: Setting, ends: Sequence[int], evaluation_steps: Sequence[int] = ()
+) -> Iterator[Rung]:
+    """Train from fresh weights, and yield each rung when it has been trained.
 
     Args:
         trainer: Trains the workload.
         setting: The batch and the rate.
-        ends: Steps at which stretches end, rising; the loss is looked at there.
-        looks: Further steps at which to look at it, rising.
+        ends: Steps at which rungs end, ascending; the loss is evaluated there.
+        evaluation_steps: Further steps after which to evaluate, ascending.
     """
     begun = 0
     for end in ends:
-        marks = tuple(look for look in looks if begun < look < end)
+        marks = tuple(step for step in evaluation_steps if begun < step < end)
         command = Train(
             time_limit_s=LIMIT_S,
             micro_batch_size=setting.batch_size,
@@ -58,7 +58,7 @@ def train_in_stretches(
         run = trainer.ask(command, TrainRun)
         last = () if run.held_out_loss is None else (run.held_out_loss,)
         losses = tuple(float(f"{loss:.5g}") for loss in (*run.earlier_losses, *last))
-        yield Stretch((*marks, end)[: len(losses)], losses, run.diverged)
+        yield Rung((*marks, end)[: len(losses)], losses, run.diverged)
         if run.diverged:
             return
         begun = end

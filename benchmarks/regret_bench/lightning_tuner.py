@@ -27,8 +27,8 @@ class Tuned:
     """What the tuner returned.
 
     Attributes:
-        batch_size: What it left in the module.
-        learning_rate: What the range test suggests; None where it suggests nothing.
+        batch_size: The batch size that it set.
+        learning_rate: Suggestion of the range test; None if there is none.
         step_counts: Steps taken at each batch size.
     """
 
@@ -57,7 +57,7 @@ class _Module(LightningModule):
         return optimizer
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Return the training data in batches of the size that is tried."""
+        """Return the training data in batches of the size on trial."""
         return DataLoader(self._dataset, batch_size=self.batch_size, shuffle=True)
 
     def training_step(self, batch: list[Tensor]) -> Tensor:
@@ -68,10 +68,10 @@ class _Module(LightningModule):
 
 
 def tune(workload_name: str, seed: int) -> Tuned:
-    """Return what the tuner makes of a workload, all options but the epochs as they come.
+    """Return the tuner's result for a workload; all options except the epochs are defaults.
 
-    Called in a process of its own. A CPU's memory does not run out here, so that the finder ends
-    at its largest size, or at the size of the training set.
+    Called in a process of its own. The CPU does not run out of memory, so the batch-size finder
+    ends at its largest size, or at the size of the training set.
     """
     warnings.filterwarnings("ignore")
     for name in ("lightning.pytorch", "lightning.fabric"):
