@@ -13,10 +13,10 @@ from bsadvise.model.advice import Advice
 from bsadvise.model.device import Device
 from bsadvise.model.recommendation import Recommendation
 from bsadvise.model.request import AdviceRequest
+from bsadvise.wire.plain import to_plain
 
 from advisor.planning.evidence.budget import memory_budget
 from advisor.ports.store import Store
-from advisor.serialization import to_dict
 
 _BUDGET_GROWTH = 1.1
 """A larger batch is worth a new search once the budget has grown by more than a tenth; free
@@ -35,7 +35,7 @@ def fingerprint(request: AdviceRequest, device: Device, *, shared_by: str | None
         device: Its device.
         shared_by: The principal whose requests alone share the answer; None where all do.
     """
-    asked = to_dict(request)
+    asked = to_plain(request)
     del asked["device"], asked["use_cache"], asked["priority"]
     content = {
         "shared_by": shared_by,

@@ -17,6 +17,7 @@ from bsadvise.model.recommendation import (
     Waiting,
 )
 from bsadvise.model.request import AdviceRequest
+from bsadvise.version import __version__
 
 from advisor.application.cache import find_cached_advice, fingerprint
 from advisor.application.event_bus import Hub, wait_for
@@ -102,6 +103,7 @@ class Recommendations:
                 updated_at_s=now_s,
                 advice=cached,
                 principal=caller.principal,
+                planner_version=__version__,
             ),
             limits=self.policy.limits_of(caller),
         )

@@ -11,10 +11,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from bsadvise.model.recommendation import Measured, State, StateChanged
+from bsadvise.wire.plain import to_plain, union_to_plain
 from sqlalchemy import URL, Connection, create_engine, text
 
 from advisor.domain.access import LOCAL
-from advisor.serialization import to_dict, union_to_dict
 from advisor.store import schema
 from advisor.store.database import make_engine, writing
 from advisor.store.opening import open_store
@@ -50,8 +50,8 @@ def _fill(connection: Connection, revision: str) -> None:
     """Write what a daemon of that time would have: one answered, one interrupted by its death."""
     key, prefix = ("request_id", "") if revision == "0001" else ("request_key", f"{LOCAL} ")
     common = {
-        "request": json.dumps(to_dict(REQUEST)),
-        "device": json.dumps(to_dict(a_device())),
+        "request": json.dumps(to_plain(REQUEST)),
+        "device": json.dumps(to_plain(a_device())),
         "device_id": "cpu",
         "fingerprint": "a-fingerprint",
         "created_at_s": NOW_S,
@@ -60,7 +60,7 @@ def _fill(connection: Connection, revision: str) -> None:
     }
     if revision >= "0003":
         common["source_digest"] = DIGEST
-    advice = json.dumps(to_dict(an_advice()))
+    advice = json.dumps(to_plain(an_advice()))
     done = {"recommendation_id": "done", key: f"{prefix}1", "state": "succeeded", "advice": advice}
     held = {"recommendation_id": "held", key: f"{prefix}2", "state": "running"}
     lease = {"lease_owner": "dead", "lease_expires_at_s": NOW_S}
@@ -77,7 +77,7 @@ def _fill(connection: Connection, revision: str) -> None:
             "sequence": sequence,
             "at_s": NOW_S,
             "kind": kind,
-            "body": json.dumps(union_to_dict(happening)),
+            "body": json.dumps(union_to_plain(happening)),
         }
         _insert(connection, "events", values)
     source = {"digest": DIGEST, "bundle": b"bundle", "size_bytes": 6, "created_at_s": NOW_S}

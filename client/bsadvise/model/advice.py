@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from bsadvise.model.caveats import Caveat
 from bsadvise.model.commands import Lever
 from bsadvise.model.measurements import Fault, MemoryParts
-from bsadvise.model.values import Value
+from bsadvise.model.values import OpenEnum, Value
 
 
-class Evidence(StrEnum):
+class Evidence(OpenEnum):
     """What a figure rests on."""
 
     MEASURED = "measured"
     RULE = "rule"
 
 
-class Confidence(StrEnum):
+class Confidence(OpenEnum):
     """How far the advice may be relied on.
 
     HIGH: trials separated the setting from its neighbours and it was verified.
@@ -259,7 +259,7 @@ class Advice(Value):
     critical_batch_size: float | None = None
     expected_speedup_over_reference: float | None = None
     expected_speedup_interval: Interval | None = None
-    caveats: tuple[str, ...] = ()
+    caveats: tuple[Caveat, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
     search: Search = field(default_factory=Search)
     fingerprint: str = ""
@@ -316,7 +316,7 @@ class MemoryEstimate(Value):
     parts_micro_batch_size: int
     overhead_bytes: int = 0
     precision: str = "fp32"
-    caveats: tuple[str, ...] = ()
+    caveats: tuple[Caveat, ...] = ()
     levers: tuple[LeverGain, ...] = ()
     typical_peak_bytes: int | None = None
     search: Search = field(default_factory=Search)
@@ -329,7 +329,7 @@ class MemoryEstimate(Value):
         return micro_batch_size <= self.max_micro_batch_size
 
 
-class RefusalCode(StrEnum):
+class RefusalCode(OpenEnum):
     """Why there is no advice."""
 
     MODEL_FILE = "model_file"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from bsadvise.model.values import Value
+from bsadvise.model.values import OpenEnum, Value
 
 
-class DeviceKind(StrEnum):
+class DeviceKind(OpenEnum):
     """What sort of machine a device is."""
 
     CPU = "cpu"

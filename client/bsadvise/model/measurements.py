@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from bsadvise.model.caveats import Caveat
 from bsadvise.model.commands import Command
 from bsadvise.model.task import TaskProfile
-from bsadvise.model.values import Tagged, Value
+from bsadvise.model.values import OpenEnum, Tagged, Unknown, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class MemoryTrace(Tagged):
     evaluation_peak_bytes: int
     parts: MemoryParts
     was_run: bool = False
-    caveats: tuple[str, ...] = ()
+    caveats: tuple[Caveat, ...] = ()
     reserved_bytes: int | None = None
 
 
@@ -219,7 +219,7 @@ class OutOfMemory(Tagged):
     is_host: bool = False
 
 
-class FaultCode(StrEnum):
+class FaultCode(OpenEnum):
     """What went wrong in user code, or in the worker that ran it."""
 
     MODEL_FILE = "model_file"
@@ -285,7 +285,7 @@ class TimedOut(Tagged):
     hook: str | None = None
 
 
-Outcome = Figures | OutOfMemory | Failed | TimedOut
+Outcome = Figures | OutOfMemory | Failed | TimedOut | Unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,7 +302,7 @@ class Measurement(Value):
             steps were timed. None where it does not say.
     """
 
-    command: Command
+    command: Command | Unknown
     outcome: Outcome
     wall_s: float
     drift_bytes: int = 0

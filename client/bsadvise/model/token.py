@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from bsadvise.model.values import Value
+from bsadvise.model.values import OpenEnum, Value
 
 
-class Scope(StrEnum):
+class Scope(OpenEnum):
     """What a caller may do; each one allows what those before it allow."""
 
     READ = "read"

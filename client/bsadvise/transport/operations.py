@@ -30,7 +30,6 @@ from bsadvise.model.request import AdviceOptions, Source
 from bsadvise.model.token import Scope, Token
 from bsadvise.source.bundle import Bundle, collect
 from bsadvise.transport import rpcs
-from bsadvise.transport.decoding import from_message
 from bsadvise.transport.effects import (
     Emit,
     Flow,
@@ -51,6 +50,7 @@ from bsadvise.v1 import (
     source_service_pb2,
     token_service_pb2,
 )
+from bsadvise.wire.messages import from_message
 
 R = TypeVar("R", bound=Message)
 
