@@ -27,7 +27,7 @@ COMMANDS: list[Command] = [
         learning_rate=0.1,
         step_count=3,
         evaluation_batch_size=8,
-        start_checkpoint="trunk",
+        start_checkpoint="reference",
         trial=0,
         origin=TrialOrigin.NEIGHBOUR,
     ),

@@ -268,7 +268,7 @@ def test_timings_of_processors_that_others_had_are_said_to_be(
     recommend: Recommend, wait_share: float
 ) -> None:
     advice = _advice(recommend(_simulated(wait_share=wait_share))[0])
-    told = any("Other work had the processors" in caveat.text for caveat in advice.caveats)
+    told = any("CPU contention" in caveat.text for caveat in advice.caveats)
     assert told is (wait_share > 0.5)
 
 

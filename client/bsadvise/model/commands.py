@@ -36,7 +36,7 @@ class TrialOrigin(OpenEnum):
 
 
 class Lever(OpenEnum):
-    """What would leave room for a larger micro-batch."""
+    """A memory saving: a change to the training that leaves room for a larger micro-batch."""
 
     BF16 = "bf16"
     """Autocast to bfloat16."""
@@ -68,7 +68,7 @@ class TraceMemory(Tagged):
         micro_batch_size: b, samples.
         accumulation_steps: a; 2 stands for any greater number, since the gradients of the
             first micro-batch are what the later ones find.
-        lever: What to change about the training first; None to follow it as it is.
+        lever: The memory saving to apply first; None to follow it as it is.
         is_typical: Whether to draw samples as they come, not the longest in every place.
     """
 
@@ -147,9 +147,9 @@ class Train(Tagged):
         save_checkpoint: Name under which to keep the end; None to keep nothing.
         measure_noise: Whether to collect the gradient norms of the noise scale. Needs at
             least two micro-batches a step.
-        trial: Number of the trial; None for the trunk.
-        rung: Which stretch of the trial this is, from 0.
-        origin: Why the trial is run; None for the trunk.
+        trial: Number of the trial; None for the reference run.
+        rung: Which rung of the trial this is, from 0.
+        origin: Why the trial is run; None for the reference run.
         target_loss: Held-out loss at which to stop, once the mean of three measures on the way
             is at or below it; None to take all steps.
         replicate: Which weights and data order: 0 for the job's own, other numbers for others

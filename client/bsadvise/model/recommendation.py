@@ -1,4 +1,4 @@
-"""A recommendation as a resource: its states, its life and the events that tell of it."""
+"""A recommendation as a resource: its states and the events of its life."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class State(OpenEnum):
 _FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
 LOCAL = "local"
-"""The principal of who comes through the daemon's own unix socket."""
+"""The principal of callers through the daemon's own unix socket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

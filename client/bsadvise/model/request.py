@@ -78,7 +78,7 @@ class AdviceRequest(Value):
         python: Absolute path of the interpreter whose packages the model file needs; None for
             the daemon's own.
         device_hour_price: What an hour of one device costs, at least 0, in whatever currency;
-            None where nobody said.
+            None where it was not given.
     """
 
     source: Source
@@ -100,7 +100,7 @@ class AdviceRequest(Value):
 
 
 class AdviceOptions(TypedDict, total=False):
-    """What may be asked for beside the source; the fields of ``AdviceRequest`` say what each is.
+    """What may be asked for, the source aside; the fields of ``AdviceRequest`` say what each is.
 
     What is left out, or is None, is for the daemon to choose.
     """

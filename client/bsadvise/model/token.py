@@ -24,7 +24,7 @@ class Token(Value):
 
     Attributes:
         token_id: The part of it that is no secret.
-        principal: Who comes with it.
+        principal: Whom it authenticates.
         scope: What they may do.
         created_at_s: Unix time.
         expires_at_s: Unix time from which it opens nothing.

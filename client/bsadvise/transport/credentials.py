@@ -1,7 +1,7 @@
 """What a client shows to a daemon elsewhere, and what it wants to see of it.
 
-Through a unix socket nothing is shown: the system says who comes. To any machine but this one a
-client speaks TLS alone, so that neither its token nor its code is there for all to read.
+Through a unix socket nothing is shown: the system authenticates the caller. To any machine but this
+one a client speaks TLS alone, so that neither its token nor its code is there for all to read.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Connection:
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What a call carries: who comes, and which trace the call belongs to."""
+        """What a call carries: the caller's credentials, and which trace the call belongs to."""
         return (*self.target.metadata, *trace_metadata())
 
     def error_of(self, error: grpc.RpcError) -> BsadviseError:

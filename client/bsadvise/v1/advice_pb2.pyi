@@ -807,7 +807,7 @@ class MemoryEstimate(_message.Message):
     parts_micro_batch_size: _builtins.int
     """That size."""
     overhead_bytes: _builtins.int
-    """What the device's libraries take beside the tensors; 0 on a CPU."""
+    """What the device's libraries take in addition to the tensors; 0 on a CPU."""
     precision: _builtins.str
     """"fp32", "bf16" or "fp16"."""
     typical_peak_bytes: _builtins.int
