@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePosixPath
 
-from advisor.domain.errors import SourceRejected
-from advisor.domain.units import format_bytes
+from bsadvise.model.request import MAX_BUNDLE_BYTES
+from bsadvise.model.units import format_bytes
 
-MAX_BUNDLE_BYTES = 64 << 20
-"""Code and small data; data sets are read from where the worker runs."""
+from advisor.domain.errors import SourceRejected
 
 MAX_FILE_COUNT = 10_000
 MAX_NAME_BYTES = 255

@@ -10,12 +10,12 @@ from bsadvise.model.advice import Advice
 from bsadvise.model.device import Device
 from bsadvise.model.recommendation import Recommendation
 from bsadvise.model.request import AdviceRequest
+from bsadvise.wire.plain import to_plain
 
 from advisor.application.sharing import SharingPolicy
 from advisor.application.versions import Versions
 from advisor.planning.evidence.budget import memory_budget
 from advisor.ports.store import Store
-from advisor.serialization import to_dict
 
 _BUDGET_GROWTH = 1.1
 """A larger batch is worth a new search once the budget has grown by more than a tenth; free
@@ -47,7 +47,7 @@ class Fingerprints:
             request: The request.
             device: Its device.
         """
-        asked = to_dict(request)
+        asked = to_plain(request)
         del asked["device"], asked["use_cache"], asked["priority"]
         content = {
             "shared_by": self.policy.cache_partition(principal),

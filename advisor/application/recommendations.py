@@ -17,6 +17,7 @@ from bsadvise.model.recommendation import (
     Waiting,
 )
 from bsadvise.model.request import AdviceRequest
+from bsadvise.version import __version__
 
 from advisor.application.cache import Fingerprints, find_cached_advice
 from advisor.application.event_bus import EventBus
@@ -103,6 +104,7 @@ class Recommendations:
                 updated_at_s=now_s,
                 advice=cached,
                 principal=caller.principal,
+                planner_version=__version__,
             ),
             limits=self.policy.limits_of(caller),
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 from bsadvise.model.advice import Advice, Refusal, RefusalCode
+from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.commands import Command, Train
 from bsadvise.model.device import Device
 from bsadvise.model.measurements import Log, Measurement
@@ -44,8 +45,9 @@ _OVERTIME = 4.0
 _LEAST_WALL_LIMIT_S = 300.0
 """Planners keep to the budget, but for a command or two; past this something is wrong."""
 
-_NO_SANDBOX = (
-    "The model file ran without a sandbox: it could read and change all that the daemon can."
+_NO_SANDBOX = Caveat(
+    code=CaveatCode.NO_SANDBOX,
+    text="The model file ran without a sandbox: it could read and change all that the daemon can.",
 )
 
 

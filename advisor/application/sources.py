@@ -7,9 +7,9 @@ import hashlib
 import re
 from collections.abc import AsyncIterator
 
-from bsadvise.model.request import Source
+from bsadvise.model.request import MAX_BUNDLE_BYTES, Source
 
-from advisor.application.bundles import MAX_BUNDLE_BYTES, Unpack, check_size, checked_files
+from advisor.application.bundles import Unpack, check_size, checked_files
 from advisor.application.sharing import Hold, InFlight, SharingPolicy
 from advisor.domain.access import Caller
 from advisor.domain.errors import (

@@ -10,8 +10,7 @@ from bsadvise.model.device import Device
 from bsadvise.model.measurements import MemoryTrace, Outcome
 from bsadvise.model.request import AdviceRequest
 from bsadvise.model.task import TaskProfile
-
-from advisor.serialization import to_dict
+from bsadvise.wire.plain import to_plain
 
 _MOST_TASKS = 16
 _WITHOUT_BEARING = (
@@ -35,7 +34,7 @@ class TraceCache:
         """Return what is known of a request's task, to be read and added to."""
         if device.present:
             return {}
-        asked = {k: v for k, v in to_dict(request).items() if k not in _WITHOUT_BEARING}
+        asked = {k: v for k, v in to_plain(request).items() if k not in _WITHOUT_BEARING}
         key = json.dumps([device.kind.value, asked], sort_keys=True)
         known = self._tasks.setdefault(key, {})
         self._tasks.move_to_end(key)

@@ -1,5 +1,4 @@
-"""The advisor's values: requests, devices, commands, measurements, advice, errors and states.
+"""What the daemon knows besides the values of ``bsadvise.model``: callers, errors and transitions.
 
-Standard library only. Everything here is frozen, checks itself when it is built, and ends
-each physical quantity with its unit.
+Standard library and ``bsadvise.model`` only. ``validation`` checks the values that come in.
 """

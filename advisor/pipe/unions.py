@@ -6,9 +6,10 @@ from typing import Any, cast
 
 from bsadvise.model.commands import Command
 from bsadvise.model.measurements import Outcome
+from bsadvise.wire.messages import union_to_message
 from google.protobuf.json_format import ParseError
 
-from advisor.messages import from_message, union_to_message
+from advisor.messages import from_message
 from advisor.pipe.v1 import pipe_pb2
 
 # A union is not a type[T] to mypy.

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from bsadvise.model.commands import Command, needs_fresh_process
+from bsadvise.model.commands import Command
 from bsadvise.model.measurements import (
     Failed,
     Fault,
@@ -21,6 +21,7 @@ from bsadvise.model.measurements import (
     TimedOut,
 )
 
+from advisor.domain.fresh_process import needs_fresh_process
 from advisor.pools.fork_server import ForkServer, ForkServerLost
 from advisor.pools.interpreters import command_under, environment_under, lay_out_modules
 from advisor.pools.observation import DeviceObserver, HostObserver

@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 
 from bsadvise.model.measurements import Failed, Fault, FaultCode, OutOfMemory
+from bsadvise.model.units import format_bytes
 
-from advisor.domain.units import format_bytes
 from advisor.pools.output import Output
 from advisor.pools.processes import children_of, descendants_of, kill_all, resident_bytes
 from advisor.pools.resource_limits import Limits

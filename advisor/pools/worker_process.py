@@ -8,8 +8,8 @@ import socket
 
 from bsadvise.model.commands import Command
 from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome, OutOfMemory
+from bsadvise.wire.messages import to_message
 
-from advisor.messages import to_message
 from advisor.pipe.framing import BadFrame, PipeClosed, frame, read
 from advisor.pipe.unions import command_message, outcome_of
 from advisor.pipe.v1 import pipe_pb2

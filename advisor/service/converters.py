@@ -9,12 +9,11 @@ from typing import Any
 from bsadvise.model.recommendation import Recommendation, Waiting
 from bsadvise.model.request import AdviceRequest, Source
 from bsadvise.v1 import recommendation_pb2, source_service_pb2, token_service_pb2
-from google.protobuf.json_format import MessageToDict
+from bsadvise.wire.messages import message_to_plain, to_message
 from google.protobuf.message import DecodeError
 
 from advisor.domain.access import Scope, Token
 from advisor.domain.errors import FieldViolation, InvalidRequest, SourceRejected
-from advisor.messages import to_message
 from advisor.serialization import from_dict
 
 _SCOPES = {
@@ -32,7 +31,7 @@ def advice_request(message: recommendation_pb2.AdviceRequest) -> AdviceRequest:
     Raises:
         InvalidRequest: Fields do not say what they must; it names each of them.
     """
-    data: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+    data = message_to_plain(message)
     violations = tuple(_violations(data))
     if violations:
         raise InvalidRequest(*violations)
@@ -99,5 +98,5 @@ def _try(path: str, data: dict[str, Any], cls: type) -> Iterator[FieldViolation]
     try:
         from_dict(data, cls)
     except ValueError as error:
-        reason = str(error).removeprefix(f"not a {cls.__name__}: ").rpartition(" @ $")[0]
-        yield FieldViolation(f"request.{path}", reason or str(error))
+        reason = str(error).removeprefix(f"not a {cls.__name__}: ")
+        yield FieldViolation(f"request.{path}", reason.removeprefix(f"{path.rpartition('.')[2]}: "))

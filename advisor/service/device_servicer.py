@@ -7,8 +7,8 @@ import asyncio
 from bsadvise.v1 import device_pb2
 from bsadvise.v1 import device_service_pb2 as pb
 from bsadvise.v1.device_service_pb2_grpc import DeviceServiceServicer
+from bsadvise.wire.messages import to_message
 
-from advisor.messages import to_message
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.service.context import Context
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bsadvise.v1 import advice_pb2
 from bsadvise.v1 import memory_service_pb2 as pb
 from bsadvise.v1.memory_service_pb2_grpc import MemoryServiceServicer
+from bsadvise.wire.messages import to_message
 
 from advisor.application.estimates import Estimates
-from advisor.messages import to_message
 from advisor.service.access import current_caller
 from advisor.service.context import Context
 from advisor.service.converters import advice_request

@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from bsadvise.model.commands import Command, stage_of
 from bsadvise.model.measurements import Measurement, OutOfMemory
 from bsadvise.model.recommendation import State
+from bsadvise.model.values import snake_case
 from bsadvise.version import __version__
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from advisor.ports.telemetry import NoteOutcome, Telemetry
-from advisor.serialization import snake_case
 from advisor.service.tracing import Carrier, Tracing
 
 _COMMAND_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)

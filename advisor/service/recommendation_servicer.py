@@ -8,9 +8,9 @@ from bsadvise.model.recommendation import Waiting
 from bsadvise.v1 import measurement_pb2, recommendation_pb2
 from bsadvise.v1 import recommendation_service_pb2 as pb
 from bsadvise.v1.recommendation_service_pb2_grpc import RecommendationServiceServicer
+from bsadvise.wire.messages import to_message
 
 from advisor.application.recommendations import Recommendations
-from advisor.messages import to_message
 from advisor.service.access import current_caller
 from advisor.service.context import Context
 from advisor.service.converters import advice_request, recommendation_message, waiting_message

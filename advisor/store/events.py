@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bsadvise.model.measurements import Log
 from bsadvise.model.recommendation import Event, Measured
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import Connection, Row, Select, insert, select
 
 from advisor.domain.errors import NotFound
-from advisor.store.rows import event_values, kind_of, to_event
+from advisor.store.rows import event_values, kind_of, to_event, to_measurement
 from advisor.store.tables import events, recommendations
 
 
@@ -23,7 +24,7 @@ def read_events(
 ) -> tuple[Event, ...]:
     """Return events after a sequence number, oldest first. Raises NotFound."""
     query = _events_of(recommendation_id).where(events.c.sequence > after_sequence).limit(limit)
-    return _fetch(connection, recommendation_id, query)
+    return tuple(to_event(row) for row in _fetch(connection, recommendation_id, query))
 
 
 def read_log(connection: Connection, recommendation_id: str) -> Log:
@@ -36,8 +37,9 @@ def read_log(connection: Connection, recommendation_id: str) -> Log:
     query = _events_of(recommendation_id).where(
         events.c.kind == kind_of(Measured), events.c.sequence > begins_after
     )
-    happenings = (event.happening for event in _fetch(connection, recommendation_id, query))
-    return tuple(h.measurement for h in happenings if isinstance(h, Measured))
+    # Not whole events: the advice so far that each one carries is of no use here.
+    found = (to_measurement(row.body) for row in _fetch(connection, recommendation_id, query))
+    return tuple(measurement for measurement in found if measurement is not None)
 
 
 def _events_of(recommendation_id: str) -> Select[Any]:
@@ -48,11 +50,13 @@ def _events_of(recommendation_id: str) -> Select[Any]:
     )
 
 
-def _fetch(connection: Connection, recommendation_id: str, query: Select[Any]) -> tuple[Event, ...]:
+def _fetch(
+    connection: Connection, recommendation_id: str, query: Select[Any]
+) -> Sequence[Row[Any]]:
     rows = connection.execute(query).all()
     if not rows:
         _check_exists(connection, recommendation_id)
-    return tuple(to_event(row) for row in rows)
+    return rows
 
 
 def _check_exists(connection: Connection, recommendation_id: str) -> None:

@@ -1,4 +1,7 @@
-"""Domain values to and from rows."""
+"""Domain values to and from rows.
+
+Each value is one column of JSON text, which carries the release that wrote it.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,24 @@ from typing import Any, TypeVar, cast
 
 from bsadvise.model.advice import Advice, Refusal
 from bsadvise.model.device import Device
-from bsadvise.model.recommendation import Event, Happening, Recommendation, State, StateChanged
+from bsadvise.model.measurements import Measurement
+from bsadvise.model.recommendation import (
+    Event,
+    Happening,
+    Measured,
+    Recommendation,
+    State,
+    StateChanged,
+)
 from bsadvise.model.request import AdviceRequest, Priority
+from bsadvise.model.values import snake_case
+from bsadvise.version import __version__
+from bsadvise.wire.plain import to_plain, union_to_plain
 from sqlalchemy import Row
 
 from advisor.domain.errors import StoreUnavailable
-from advisor.serialization import from_dict, snake_case, to_dict, union_to_dict
+from advisor.serialization import from_row
+from advisor.store.upcasts import FIRST_RELEASE, WRITER_VERSION, upcast
 
 T = TypeVar("T")
 
@@ -27,8 +42,8 @@ def recommendation_values(recommendation: Recommendation, host: str) -> dict[str
         "source_digest": recommendation.request.source.digest,
         "recommendation_id": recommendation.recommendation_id,
         "request_key": request_key(recommendation),
-        "request": _to_json(to_dict(recommendation.request)),
-        "device": _to_json(to_dict(recommendation.device)),
+        "request": _to_json(to_plain(recommendation.request)),
+        "device": _to_json(to_plain(recommendation.device)),
         "fingerprint": recommendation.fingerprint,
         "created_at_s": recommendation.created_at_s,
         "updated_at_s": recommendation.updated_at_s,
@@ -55,27 +70,29 @@ def change_values(change: StateChanged) -> dict[str, Any]:
     """Return the columns that a change of state sets."""
     return {
         "state": change.state.value,
-        "advice": _to_json(to_dict(change.advice)) if change.advice else None,
-        "refusal": _to_json(to_dict(change.refusal)) if change.refusal else None,
+        "advice": _to_json(to_plain(change.advice)) if change.advice else None,
+        "refusal": _to_json(to_plain(change.refusal)) if change.refusal else None,
         "refusal_code": change.refusal.code.value if change.refusal else None,
     }
 
 
 def to_recommendation(row: Row[Any]) -> Recommendation:
     """Return the recommendation of a whole row. Raises StoreUnavailable."""
+    answered_by = _parse(row.advice or row.refusal or row.request).get(WRITER_VERSION)
     return Recommendation(
         recommendation_id=row.recommendation_id,
         request_id=row.request_key.partition(" ")[2],
         request=_from_json(row.request, AdviceRequest),
         device=_from_json(row.device, Device),
         fingerprint=row.fingerprint,
-        state=State(row.state),
+        state=State.of(row.state),
         created_at_s=row.created_at_s,
         updated_at_s=row.updated_at_s,
         cancel_requested=row.cancel_requested,
         advice=_from_json(row.advice, Advice) if row.advice else None,
         refusal=_from_json(row.refusal, Refusal) if row.refusal else None,
         principal=row.principal,
+        planner_version=answered_by or FIRST_RELEASE,
     )
 
 
@@ -86,7 +103,7 @@ def event_values(recommendation_id: str, event: Event) -> dict[str, Any]:
         "sequence": event.sequence,
         "at_s": event.at_s,
         "kind": kind_of(type(event.happening)),
-        "body": _to_json(union_to_dict(event.happening)),
+        "body": _to_json(union_to_plain(event.happening)),
     }
 
 
@@ -104,16 +121,39 @@ def kind_of(happening_class: type[Happening]) -> str:
     return snake_case(happening_class.__name__)
 
 
+def to_measurement(body: str) -> Measurement | None:
+    """Return the measurement in the body of an event's row. Raises StoreUnavailable."""
+    data = _parse(body).get(kind_of(Measured), {}).get("measurement")
+    return None if data is None else _read(data, Measurement)
+
+
 def _to_json(data: Mapping[str, Any]) -> str:
     # Escapes all but ASCII: a user's output may hold what no encoding of text can.
-    return json.dumps(data, separators=(",", ":"))
+    return json.dumps({WRITER_VERSION: __version__, **data}, separators=(",", ":"))
 
 
 def _from_json(text: str, cls: type[T]) -> T:
+    data = _parse(text)
+    data.pop(WRITER_VERSION, None)
+    return _read(data, cls)
+
+
+def _parse(text: str) -> dict[str, Any]:
     try:
-        return from_dict(json.loads(text), cls)
+        return upcast(json.loads(text))
     except ValueError as error:
-        raise StoreUnavailable(
-            f"the database holds a row that cannot be understood: {error}; restore a backup, "
-            "or use another state directory"
-        ) from error
+        raise _not_understood(error) from error
+
+
+def _read(data: Mapping[str, Any], cls: type[T]) -> T:
+    try:
+        return from_row(data, cls)
+    except ValueError as error:
+        raise _not_understood(error) from error
+
+
+def _not_understood(error: ValueError) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"the database holds a row that cannot be understood: {error}; restore a backup, "
+        "or use another state directory"
+    )

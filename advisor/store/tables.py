@@ -1,6 +1,6 @@
 """The database's tables.
 
-A value of the domain is one column of JSON text; beside it stand, as columns, only the parts
+A value of the domain is one column of JSON text; columns of their own have only the parts
 that a query asks for. JSON is kept as text because a diverged loss may hold NaN, which the
 JSON types of databases refuse.
 """

@@ -6,7 +6,6 @@ import importlib.util
 import sys
 
 _NEEDED = {
-    "cattrs": "cattrs",
     "google.protobuf": "protobuf>=6.31.1",
     "numpy": "numpy",
     "psutil": "psutil",

@@ -29,7 +29,7 @@ def estimate(case: Case) -> Found:
         out_of_memory_count=answer.search.out_of_memory_count,
         search_s=search_s,
         predicted_peak=Peak(batch_size=largest.micro_batch_size, peak_bytes=largest.peak_bytes),
-        note=" ".join(answer.caveats),
+        note=" ".join(caveat.text for caveat in answer.caveats),
     )
 
 

@@ -9,8 +9,8 @@ from typing import TypeVar
 from bsadvise.model.commands import Command, Train
 from bsadvise.model.device import Device, DeviceKind
 from bsadvise.model.measurements import Outcome, TrainRun
+from bsadvise.wire.messages import to_message
 
-from advisor.messages import to_message
 from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.commands.execution import Worker
 from benchmarks.regret_bench.workloads import DIRECTORY

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         RuleOfThumb,
         Search,
     )
+    from bsadvise.model.caveats import Caveat, CaveatCode
     from bsadvise.model.commands import (
         CompareOrders,
         Evaluate,
@@ -118,6 +119,7 @@ if TYPE_CHECKING:
     )
     from bsadvise.model.task import OptimizerFamily, OptimizerProfile, TaskProfile
     from bsadvise.model.token import Scope, Token
+    from bsadvise.model.values import Unknown
     from bsadvise.transport.credentials import Credentials
 
 _MODULES = {
@@ -128,6 +130,7 @@ _MODULES = {
         "GradientNormStatistics", "Interval", "LeverGain", "MemoryEstimate", "MemoryPoint",
         "Refusal", "RefusalCode", "RuleOfThumb", "Search",
     ),
+    "model.caveats": ("Caveat", "CaveatCode"),
     "model.commands": (
         "CompareOrders", "Evaluate", "InspectTask", "Lever", "RangeTest", "RunStep",
         "TimeLoader", "TimeSteps", "TraceMemory", "Train", "TrialOrigin", "Verify",
@@ -152,6 +155,7 @@ _MODULES = {
     "model.request": ("AdviceOptions", "AdviceRequest", "Objective", "Priority", "Source"),
     "model.task": ("OptimizerFamily", "OptimizerProfile", "TaskProfile"),
     "model.token": ("Scope", "Token"),
+    "model.values": ("Unknown",),
     "transport.credentials": ("Credentials",),
 }  # fmt: skip
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
@@ -167,6 +171,8 @@ __all__ = [
     "BatchStage",
     "BsadviseError",
     "Cancelled",
+    "Caveat",
+    "CaveatCode",
     "Client",
     "CommandStarted",
     "Companion",
@@ -245,6 +251,7 @@ __all__ = [
     "TrainRun",
     "TrialOrigin",
     "UnexpectedReply",
+    "Unknown",
     "Verification",
     "Verify",
     "Waiting",

@@ -24,9 +24,9 @@ from bsadvise.transport.credentials import Credentials
 from bsadvise.transport.effects import (
     Effect,
     Emit,
-    Flow,
     OnWaiting,
     Open,
+    Operation,
     Pause,
     Progress,
     Read,
@@ -140,7 +140,7 @@ class AsyncClient:
         """Make a token, and return it with its text, which is shown this once.
 
         Args:
-            principal: Who comes with it.
+            principal: Whom it authenticates.
             scope: What they may do.
             life_s: Seconds until it expires; None for 90 days.
         """
@@ -182,14 +182,16 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def _run(self, flow: Flow[T], on_event: Callable[[Event], object] | None = None) -> T:
-        progress = Progress(flow)
+    async def _run(
+        self, operation: Operation[T], on_event: Callable[[Event], object] | None = None
+    ) -> T:
+        progress = Progress(operation)
         async with aclosing(self._events(progress)) as events:
             async for event in events:
                 try:
                     if on_event is not None:
                         on_event(event)
-                except BaseException as error:  # noqa: BLE001 - the flow raises it again
+                except BaseException as error:  # noqa: BLE001 - the operation raises it again
                     await events.athrow(error)
         return progress.result
 
@@ -204,7 +206,7 @@ class AsyncClient:
                         outcome = await self._carry_out(effect)
                 except GeneratorExit:
                     raise
-                except BaseException as error:  # noqa: BLE001 - the flow raises it again
+                except BaseException as error:  # noqa: BLE001 - the operation raises it again
                     progress.fail(error)
                 else:
                     progress.succeed(outcome)

@@ -1,4 +1,4 @@
-"""The client that blocks. ``aio`` has its twin; what both do is in ``calls``."""
+"""The client that blocks. ``aio`` has its twin; what both do is in ``transport.operations``."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from bsadvise.transport.credentials import Credentials
 from bsadvise.transport.effects import (
     Effect,
     Emit,
-    Flow,
     OnWaiting,
     Open,
+    Operation,
     Pause,
     Progress,
     Read,
@@ -86,7 +86,7 @@ class Client:
 
         Args:
             model_path: The file that builds the task.
-            include: Files and folders to send with it, beside the modules that it imports.
+            include: Files and folders to send with it, in addition to the modules that it imports.
             request_id: Asking twice with it asks once; None for a new one.
             on_event: Called with everything that happens meanwhile.
             **options: What is asked for; see ``AdviceRequest``.
@@ -174,7 +174,7 @@ class Client:
         """Make a token, and return it with its text, which is shown this once.
 
         Args:
-            principal: Who comes with it.
+            principal: Whom it authenticates.
             scope: What they may do.
             life_s: Seconds until it expires; None for 90 days.
         """
@@ -221,14 +221,14 @@ class Client:
                 self._connection.close(wait=wait)
             self._channel = self._connection = None
 
-    def _run(self, flow: Flow[T], on_event: Callable[[Event], object] | None = None) -> T:
-        progress = Progress(flow)
+    def _run(self, operation: Operation[T], on_event: Callable[[Event], object] | None = None) -> T:
+        progress = Progress(operation)
         events = self._events(progress)
         for event in events:
             try:
                 if on_event is not None:
                     on_event(event)
-            except BaseException as error:  # noqa: BLE001 - the flow raises it again
+            except BaseException as error:  # noqa: BLE001 - the operation raises it again
                 events.throw(error)
         return progress.result
 
@@ -243,7 +243,7 @@ class Client:
                         outcome = self._carry_out(effect)
                 except GeneratorExit:
                     raise
-                except BaseException as error:  # noqa: BLE001 - the flow raises it again
+                except BaseException as error:  # noqa: BLE001 - the operation raises it again
                     progress.fail(error)
                 else:
                     progress.succeed(outcome)

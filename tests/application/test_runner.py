@@ -53,7 +53,7 @@ async def test_measures_what_the_planner_asks_and_gives_its_advice(bench: Bench)
     assert ending.advice.fingerprint == created.fingerprint
     assert not ending.advice.search.cache_hit
     assert ending.advice.sandbox == "off"
-    assert "without a sandbox" in ending.advice.caveats[-1]
+    assert "without a sandbox" in ending.advice.caveats[-1].text
 
 
 async def test_measuring_that_never_ends_is_ended(bench: Bench) -> None:

@@ -190,5 +190,5 @@ def test_too_large_a_bundle_names_the_largest_files(
 
     with pytest.raises(SourceUnusable) as caught:
         collect(tmp_path / "model.py", [tmp_path / "small.txt", tmp_path / "large.bin"])
-    assert "large.bin (4.88 KiB)" in str(caught.value)
+    assert "large.bin (4.883 KiB)" in str(caught.value)
     assert caught.value.exit_code == 2

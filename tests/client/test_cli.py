@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from bsadvise.cli.main import cli
+from bsadvise.model.advice import Advice
 from bsadvise.transport import launcher, operations
 from bsadvise.v1 import (
     advice_pb2,
@@ -67,21 +69,21 @@ def test_recommend_prints_one_json_document(run: Run, model_file: Path) -> None:
 
     document = json.loads(result.stdout)
     assert result.exit_code == 0
-    assert set(document) == set(advice_pb2.Advice.DESCRIPTOR.fields_by_name)
+    assert set(document) == {field.name for field in dataclasses.fields(Advice)}
     assert document["effective_batch_size"] == 64
 
 
 def test_recommend_prints_yaml(run: Run, model_file: Path) -> None:
     document = yaml.safe_load(run("recommend", model_file, "--output", "yaml").stdout)
 
-    assert document["learning_rate"] == 3e-3
+    assert document["learning_rate"] == 0.003
     assert document["samples_per_s_interval"] == {"low": 1200.0, "high": 1260.0}
 
 
 def test_recommend_prints_text_without_colours(run: Run, model_file: Path) -> None:
     result = run("recommend", model_file)
 
-    assert "batch 64 (32 x 2), lr 3e-3" in result.stdout
+    assert "batch 64 (32 x 2), lr 0.003" in result.stdout
     assert "\x1b" not in result.stdout + result.stderr
     assert max(map(len, result.stdout.splitlines())) <= 100
     assert all(line == line.rstrip() for line in result.stdout.splitlines())
@@ -112,9 +114,9 @@ def test_progress_goes_to_stderr_a_line_a_measurement(
 
     assert (first[-6:], second[-7:], last[-9:]) == ("queued", "running", "succeeded")
     assert "memory: running real steps at batch 64 (32 x 2): 12 GiB measured" in step
-    assert "best so far batch 32, lr 3e-3" in step
-    assert "branches: trial 1 (sampler)" in trial
-    assert "held-out loss 1.25; best so far batch 64 (32 x 2), lr 3e-3" in trial
+    assert "best so far batch 32, lr 0.003" in step
+    assert "trial 1 (sampler)" in trial
+    assert "held-out loss 1.25; best so far batch 64 (32 x 2), lr 0.003" in trial
     assert run("recommend", model_file, "--quiet").stderr == ""
 
 

@@ -64,7 +64,7 @@ def test_a_rate_in_words_reads_back_to_half_a_percent(rate: float) -> None:
 
 
 def test_figures_as_people_read_them() -> None:
-    assert format_rate(3e-3) == "3e-3"
+    assert format_rate(4e-3) == "0.004"
     assert format_rate(2.8284e-4) == "2.83e-4"
     assert format_rate(0.05) == "0.05"
     assert format_number(12_400.4) == "12,400"

@@ -6,14 +6,15 @@ import io
 
 import pytest
 from bsadvise.cli.render.output import WIDTH, make_console
-from bsadvise.cli.render.phrases import describe_command, describe_outcome, stage_of
+from bsadvise.cli.render.phrases import describe_command, describe_outcome
 from bsadvise.cli.render.progress import Board, Standing
 from bsadvise.cli.render.views import advice_view
 from bsadvise.model.advice import Advice
+from bsadvise.model.commands import stage_of
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Event
-from bsadvise.transport.decoding import from_message
 from bsadvise.v1 import advice_pb2, measurement_pb2, recommendation_pb2
+from bsadvise.wire.messages import from_message
 from rich.console import RenderableType
 
 from tests.support.wire_samples import (
@@ -45,7 +46,7 @@ def text_of(message: advice_pb2.Advice) -> str:
 @pytest.mark.parametrize(
     "fact",
     [
-        "batch 64 (32 x 2), lr 3e-3 for model.py on A GPU",
+        "batch 64 (32 x 2), lr 0.003 for model.py on A GPU",
         "micro_batch_size 32",
         "accumulation_steps 2",
         "effective_batch_size 64",
@@ -56,7 +57,7 @@ def text_of(message: advice_pb2.Advice) -> str:
         "num_workers 4",
         "drop_last True",
         "data order as stored, gradients vary 12.3 x as much between batches as shuffled",
-        "verified this very setting was run, in a fresh process",
+        "verification verified in a fresh process",
         "confidence high",
         "measured in trials: square root of the batch ratio",
         "peak 12 GiB measured of 16 GiB budget (75%); 11 GiB had been predicted",
@@ -67,7 +68,7 @@ def text_of(message: advice_pb2.Advice) -> str:
         "energy 412 W a device while steps are computed, 4.75 Wh an epoch",
         "cost 0.0288 an epoch, at the price given for a device-hour",
         "Batch norm [3 layers] sees 32 samples, not 64.",
-        "leanest memory 8 8 64 3e-3 4 GiB - 1.4 x -",
+        "leanest memory 8 8 64 0.003 4 GiB - 1.4 x -",
         "By published rules, not run",
         "weight_decay 0.02 (trained with 0.01): keeps the time scale (AdamW, arXiv 2405.13698)",
         "norm 1.25 (median), 2 (90th percentile) at batch 32; if you clip, at 1.8",
@@ -193,21 +194,21 @@ def test_an_answer_from_the_cache_says_so() -> None:
                 ),
                 train_run=measurement_pb2.TrainRun(step_count=5, diverged=True),
             ),
-            "trunk",
-            "training the trunk, batch 16 (4 x 4), lr 0.1",
+            "reference",
+            "training the reference recipe, batch 16 (4 x 4), lr 0.1",
             "diverged after 5 steps",
         ),
         (
             trial_measurement(),
-            "branches",
-            "trial 1 (sampler), stretch 1, batch 64 (32 x 2), lr 3e-3",
+            "trials",
+            "trial 1 (sampler), rung 1, batch 64 (32 x 2), lr 0.003",
             "held-out loss 1.25",
         ),
         (
             wire_measurement(
                 evaluate=measurement_pb2.Evaluate(), evaluation=measurement_pb2.Evaluation()
             ),
-            "trunk",
+            "reference",
             "measuring the held-out loss",
             "no finite loss",
         ),
@@ -220,7 +221,7 @@ def test_an_answer_from_the_cache_says_so() -> None:
                     learning_rates=[0.25, 0.5], train_losses=[2.0, 9.0], diverged=True
                 ),
             ),
-            "trunk",
+            "reference",
             "testing learning rates from 1e-6 to 1",
             "diverged by lr 0.5",
         ),
@@ -233,7 +234,7 @@ def test_an_answer_from_the_cache_says_so() -> None:
                     learning_rates=[0.25, 0.5], train_losses=[2.0, 9.0]
                 ),
             ),
-            "trunk",
+            "reference",
             "testing learning rates from 1e-6 to 1",
             "stable up to lr 0.5",
         ),
@@ -245,7 +246,7 @@ def test_an_answer_from_the_cache_says_so() -> None:
                     shuffled=measurement_pb2.GradientNorms(small_batch_size=8, big_batch_size=128),
                 ),
             ),
-            "trunk",
+            "reference",
             "comparing stored and shuffled batches of 8",
             "gradients of both compared",
         ),
@@ -254,7 +255,7 @@ def test_an_answer_from_the_cache_says_so() -> None:
                 compare_orders=measurement_pb2.CompareOrders(batch_size=8, batch_count=16),
                 order_comparison=measurement_pb2.OrderComparison(),
             ),
-            "trunk",
+            "reference",
             "comparing stored and shuffled batches of 8",
             "no gradients to compare",
         ),
@@ -331,8 +332,8 @@ def test_where_a_recommendation_stands() -> None:
     standing.take(event(3, measured(trial_measurement(), best=wire_advice())))
     standing.take(event(4, measured(step_run_measurement())))
 
-    assert standing.doing.startswith("branches: trial 1")
-    assert standing.best_words() == "batch 64 (32 x 2), lr 3e-3"
+    assert standing.doing.startswith("trial 1 (sampler), rung 1, batch 64")
+    assert standing.best_words() == "batch 64 (32 x 2), lr 0.003"
     assert standing.count_words() == "2 measured, trials: 12 (7 stopped early)"
 
 
@@ -347,7 +348,7 @@ def test_the_live_board_counts_down() -> None:
     now_s += 50
 
     assert "memory: running real steps at batch 64 (32 x 2)" in first
-    assert "best so far  batch 64 (32 x 2), lr 3e-3" in first
+    assert "best so far  batch 64 (32 x 2), lr 0.003" in first
     assert "at most 21 s left" in first
     assert "at most 16 s left" in second
     assert "finishing" in printed(board)

@@ -22,7 +22,7 @@ from tests.support.fake_inventory import GIB
 _PROGRAM = """
 import ctypes, dataclasses, json, logging, sys
 from advisor.devices.nvml import read_gpus
-from advisor.serialization import to_dict
+from bsadvise.wire.plain import to_plain
 
 logging.basicConfig(format="%(message)s")
 gpus = read_gpus()
@@ -31,7 +31,7 @@ try:
     users = ctypes.CDLL("libnvidia-ml.so.1").fake_nvml_users()
 except OSError:
     users = 0
-json.dump({"gpus": [to_dict(g) for g in gpus], "same": gpus == again, "users": users}, sys.stdout)
+json.dump({"gpus": [to_plain(g) for g in gpus], "same": gpus == again, "users": users}, sys.stdout)
 """
 
 

@@ -27,9 +27,9 @@ COMMANDS: list[Command] = [
         learning_rate=0.1,
         step_count=3,
         evaluation_batch_size=8,
-        start_checkpoint="trunk",
+        start_checkpoint="reference",
         trial=0,
-        origin=TrialOrigin.RIDGE,
+        origin=TrialOrigin.NEIGHBOUR,
     ),
     Verify(time_limit_s=1, micro_batch_size=1, accumulation_steps=1, learning_rate=1, step_count=1),
 ]

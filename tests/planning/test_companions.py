@@ -267,9 +267,9 @@ def _with_noise(log: Log, noises: list[float]) -> Log:
 def test_batch_norm_over_many_samples_is_told_of(tell: Tell, micro: int, words: int) -> None:
     told = tell(SGD, batch_norm_layer_count=3)
     said = [
-        text
-        for text in about_batch(told.view, a_choice(micro, 0.01), told.chooser)
-        if "1705.08741" in text
+        caveat
+        for caveat in about_batch(told.view, a_choice(micro, 0.01), told.chooser)
+        if "1705.08741" in caveat.text
     ]
     assert len(said) == words
 
@@ -288,9 +288,9 @@ def test_a_batch_asked_for_that_must_accumulate_is_judged(
     told = tell(SGD, request, device)
     choice = a_choice(2048, 0.01, micro=512)
     (said,) = about_batch(told.view, choice, told.chooser)
-    assert "2,048" in said
-    assert "4 parts" in said
-    assert words in said
+    assert "2,048" in said.text
+    assert "4 parts" in said.text
+    assert words in said.text
     free = replace(told.view, request=replace(request, effective_batch_size=None))
     assert list(about_batch(free, choice, Chooser(free))) == []
 

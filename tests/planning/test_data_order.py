@@ -60,23 +60,23 @@ def test_orders_are_compared_once_before_anything_is_trained(recommend: Recommen
 def test_a_stored_order_that_misleads_is_told(recommend: Recommend) -> None:
     advice = advice_of(recommend, SimulatedDevice(order_effect=20.0))
     assert advice.order_variance_ratio == pytest.approx(20, rel=1e-6)
-    told = [caveat for caveat in advice.caveats if FINDING in caveat]
+    told = [caveat for caveat in advice.caveats if FINDING in caveat.text]
     assert len(told) == 1
-    assert "shuffle=True" in told[0]
+    assert "shuffle=True" in told[0].text
 
 
 def test_a_stream_that_misleads_is_said_to_have_misled_the_trials(recommend: Recommend) -> None:
     stream = a_profile(dataset_size=None)
     advice = advice_of(recommend, SimulatedDevice(profile=stream, order_effect=20.0))
-    told = [caveat for caveat in advice.caveats if FINDING in caveat]
+    told = [caveat for caveat in advice.caveats if FINDING in caveat.text]
     assert len(told) == 1
-    assert "trials saw them so" in told[0]
+    assert "trials saw them so" in told[0].text
 
 
 def test_a_stored_order_that_will_do_is_not_told(recommend: Recommend) -> None:
     advice = advice_of(recommend, SimulatedDevice(order_effect=1.3))
     assert advice.order_variance_ratio == pytest.approx(1.3, rel=1e-6)
-    assert not any(FINDING in caveat for caveat in advice.caveats)
+    assert not any(FINDING in caveat.text for caveat in advice.caveats)
 
 
 @pytest.mark.parametrize(

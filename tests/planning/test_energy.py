@@ -59,7 +59,7 @@ def test_a_hungry_device_is_given_a_smaller_batch_for_energy(recommend: Recommen
         return _hungry(size) * simulated.time_to_loss_s(size, rate, _TARGET)
 
     assert spent_j(thriftiest) < 0.9 * spent_j(soonest)
-    assert not any("energy" in caveat for caveat in thriftiest.caveats)
+    assert not any("energy" in caveat.text for caveat in thriftiest.caveats)
 
 
 def test_the_trial_of_the_least_energy_is_chosen(recommend: Recommend) -> None:
@@ -95,7 +95,7 @@ def test_a_trial_without_rivals_is_said_to_have_none(recommend: Recommend) -> No
     chooser = Chooser(LogView(request, (a_device(),), log))
     reached = [t for t in chooser.sound if chooser.time_to_target_s(t) is not None]
     assert isinstance(answer, Advice)
-    told = any("none to compare its energy" in caveat for caveat in answer.caveats)
+    told = any("none to compare its energy" in caveat.text for caveat in answer.caveats)
     assert told == (len(reached) == 1)
 
 
@@ -119,7 +119,7 @@ def test_caveats_say_how_far_it_is_the_least_energy(
         caveats = list(about_energy(view, reached_count=reached_count))
         if words and objective is Objective.ENERGY:
             (caveat,) = caveats
-            assert words in caveat
+            assert words in caveat.text
         else:
             assert not caveats
 
@@ -128,14 +128,14 @@ def test_where_no_power_can_be_read_energy_is_time_and_that_is_said(recommend: R
     soonest = _ask(recommend, None)
     thriftiest = _ask(recommend, None, objective=Objective.ENERGY)
     assert _setting(thriftiest) == _setting(soonest)
-    assert any("could not be read" in caveat for caveat in thriftiest.caveats)
-    assert not any("could not be read" in caveat for caveat in soonest.caveats)
+    assert any("could not be read" in caveat.text for caveat in thriftiest.caveats)
+    assert not any("could not be read" in caveat.text for caveat in soonest.caveats)
     assert (soonest.mean_power_w, soonest.energy_per_epoch_j) == (None, None)
 
 
 def test_without_trials_the_batch_is_said_to_be_for_time(recommend: Recommend) -> None:
     advice = _ask(recommend, _hungry, objective=Objective.ENERGY, max_trials=0)
-    assert any("chosen for time, not for energy" in caveat for caveat in advice.caveats)
+    assert any("chosen for time, not for energy" in caveat.text for caveat in advice.caveats)
 
 
 def test_cost_ranks_as_time_does(recommend: Recommend) -> None:

@@ -53,9 +53,9 @@ def test_only_a_small_last_batch_is_dropped(
 
 def test_the_reason_is_given() -> None:
     (lone,) = about_drop_last(view_of(10_001, batch_norm_layers=3), plain(100))
-    assert "1 sample(s), on which batch normalisation cannot train" in lone
+    assert "1 sample(s), on which batch normalisation cannot train" in lone.text
     (light,) = about_drop_last(view_of(1010), plain(100))
-    assert "10 sample(s), which would weigh as much as one of 100" in light
+    assert "10 sample(s), which would weigh as much as one of 100" in light.text
 
 
 def test_a_stream_has_no_end_to_speak_of() -> None:

@@ -97,7 +97,7 @@ class Search:
             point = self.explorer.promising_point()
             if point is None:
                 return
-            self.origins.append(TrialOrigin.PREDICTION)
+            self.origins.append(TrialOrigin.SUGGESTED)
             self.add(point)
         raise AssertionError("it promises without end")
 
@@ -217,7 +217,7 @@ def test_what_the_sampler_finds_is_followed_up(view: LogView) -> None:
     search = Search(view, lambda point: min(valley(point), 0.25 * hidden(point)))
     search.look_about()
     first = search.origins.index(TrialOrigin.SAMPLER)
-    assert TrialOrigin.RIDGE in search.origins[first:]
+    assert TrialOrigin.NEIGHBOUR in search.origins[first:]
     best = ranking_of(*search.trials, view=view).best
     assert best is not None
     assert best.number > first
@@ -245,7 +245,7 @@ def test_what_a_range_test_suggests_is_tried_first(view_without_rate: LogView) -
     search.run()
     assert search.points[1] == Point(effective_batch_size=32, lr_multiplier=rate / 1e-3)
     assert search.trials[1].learning_rate == pytest.approx(rate)
-    assert search.origins[0] is TrialOrigin.PREDICTION
+    assert search.origins[0] is TrialOrigin.SUGGESTED
     assert search.points[1] not in search.points[2:]
 
 

@@ -74,7 +74,7 @@ def test_there_are_no_more_than_processors() -> None:
     assert found is not None
     assert found.workers == 3
     assert not found.is_mended
-    assert "as many as there are processors for" in about_loader(found)
+    assert "as many as there are processors for" in about_loader(found).text
 
 
 def test_replicas_share_the_processors() -> None:
@@ -85,7 +85,7 @@ def test_one_processor_has_none_to_spare() -> None:
     found = bottleneck_of(1.0, cpu_count=1)
     assert found is not None
     assert found.workers is None
-    assert "would not help" in about_loader(found)
+    assert "would not help" in about_loader(found).text
 
 
 def test_more_of_what_there_are_already_is_not_advised() -> None:

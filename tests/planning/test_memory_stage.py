@@ -139,7 +139,7 @@ def test_samples_as_they_come_are_told_of_where_sizes_differ() -> None:
 def test_an_answer_says_what_usual_samples_take(recommend: Recommend) -> None:
     ragged = SimulatedDevice(profile=a_profile(longest_sample=17))
     advice = _advice(recommend(ragged)[0])
-    assert any("a usual batch of" in caveat for caveat in advice.caveats)
+    assert any("a usual batch of" in caveat.text for caveat in advice.caveats)
 
 
 def test_levers_are_looked_into_only_where_memory_bounds_the_batch(recommend: Recommend) -> None:
@@ -199,7 +199,7 @@ def test_what_other_processes_spoil_is_measured_again(recommend: Recommend) -> N
     runs = [e.command for e in log if isinstance(e.command, RunStep)]
     assert runs[0] == runs[1]
     assert advice.max_micro_batch_size == simulated.true_largest()
-    assert any("Other processes took" in caveat for caveat in advice.caveats)
+    assert any("Other processes took" in caveat.text for caveat in advice.caveats)
 
 
 def _run(size: int, drift_bytes: int) -> Measurement:

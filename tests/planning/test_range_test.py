@@ -166,7 +166,7 @@ def test_a_rate_that_rests_on_it_alone_is_said_to(log: Log) -> None:
         caveats(view, Choice(Split(b, 1, 1), eta, Evidence.RULE), Chooser(view))
         for b, eta in ((32, rate), (64, 2 * rate), (64, 7 * rate))
     ]
-    assert [any("range test alone" in text for text in texts) for texts in told] == [
+    assert [any("range test alone" in one.text for one in texts) for texts in told] == [
         True,
         True,
         False,

@@ -75,4 +75,4 @@ async def test_what_it_lacks_is_named_with_the_line_that_installs_it(
     await pool.close()
     assert isinstance(outcome, Failed)
     assert outcome.fault.code is FaultCode.MODEL_FILE
-    assert f"{python} -m pip install 'cattrs' 'protobuf" in outcome.fault.message
+    assert f"{python} -m pip install 'protobuf" in outcome.fault.message

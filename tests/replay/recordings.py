@@ -1,7 +1,7 @@
 """Recorded searches: a file each, written and read here and nowhere else.
 
-A file holds what a planner was given and what it said. Every value goes through
-``advisor.serialization``, so that whatever reads the rows of older versions reads these too.
+A file holds what a planner was given and what it answered. Every value is read as a row of the
+database is, whichever release wrote it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from bsadvise.model.advice import Advice, Refusal
 from bsadvise.model.device import Device
 from bsadvise.model.measurements import Log, Measurement
 from bsadvise.model.request import AdviceRequest
+from bsadvise.wire.plain import to_plain, union_to_plain
 
-from advisor.serialization import from_dict, to_dict, union_to_dict
+from advisor.serialization import from_row
+from advisor.store.upcasts import WRITER_VERSION, upcast
 
 LOGS = Path(__file__).parent / "logs"
 
@@ -79,18 +81,19 @@ def recorded_names() -> list[str]:
 def read_recording(path: Path) -> Recording:
     """Return the recording at ``path``. Raises ValueError where it is none of ours."""
     document = json.loads(path.read_text(encoding="utf-8"))
+    document = upcast({**document, WRITER_VERSION: document["package_version"]})
     if document["format"] != FORMAT:
         raise ValueError(f"{path}: format {document['format']} is not {FORMAT}")
     return Recording(
         description=document["description"],
         package_version=document["package_version"],
-        request=from_dict(document["request"], AdviceRequest),
-        device=from_dict(document["device"], Device),
-        log=tuple(from_dict(entry, Measurement) for entry in document["log"]),
+        request=from_row(document["request"], AdviceRequest),
+        device=from_row(document["device"], Device),
+        log=tuple(from_row(entry, Measurement) for entry in document["log"]),
         answered_by=AnsweredBy(document["answered_by"]),
         answer=_answer(document["answer"]),
         best_so_far={
-            one["measurement_count"]: from_dict(one["advice"], Advice) if one["advice"] else None
+            one["measurement_count"]: from_row(one["advice"], Advice) if one["advice"] else None
             for one in document["best_so_far"]
         },
     )
@@ -102,18 +105,18 @@ def write_recording(recording: Recording, path: Path) -> None:
         "format": FORMAT,
         "description": recording.description,
         "package_version": recording.package_version,
-        "request": to_dict(recording.request),
-        "device": to_dict(recording.device),
+        "request": to_plain(recording.request),
+        "device": to_plain(recording.device),
         "answered_by": recording.answered_by.value,
         "answer": answer_to_dict(recording.answer),
         "best_so_far": [
-            {"measurement_count": count, "advice": None if best is None else to_dict(best)}
+            {"measurement_count": count, "advice": None if best is None else to_plain(best)}
             for count, best in recording.best_so_far.items()
         ],
         "log": [],
     }
     head = json.dumps(document, indent=1, ensure_ascii=False).removesuffix("[]\n}")
-    entries = ",\n  ".join(json.dumps(to_dict(one), ensure_ascii=False) for one in recording.log)
+    entries = ",\n  ".join(json.dumps(to_plain(one), ensure_ascii=False) for one in recording.log)
     partial = path.with_suffix(".partial")
     partial.write_text(f"{head}[\n  {entries}\n ]\n}}\n", encoding="utf-8")
     partial.replace(path)
@@ -121,11 +124,11 @@ def write_recording(recording: Recording, path: Path) -> None:
 
 def answer_to_dict(answer: Answer) -> dict[str, Any] | None:
     """Return an answer as it stands in a file."""
-    return None if answer is None else union_to_dict(answer)
+    return None if answer is None else union_to_plain(answer)
 
 
 def _answer(data: Mapping[str, Any] | None) -> Answer:
     if data is None:
         return None
     ((key, value),) = data.items()
-    return from_dict(value, _ANSWERS[key])
+    return from_row(value, _ANSWERS[key])

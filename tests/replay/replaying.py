@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from bsadvise.model.advice import Advice, Refusal
 from bsadvise.model.commands import Command
+from bsadvise.wire.plain import to_plain, union_to_plain
 
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.step import Commands, Planner
 from advisor.planning.planner import RecommendationPlanner
 from advisor.search.optuna_proposer import OptunaProposer
-from advisor.serialization import to_dict, union_to_dict
 from tests.replay.comparing import differences
 from tests.replay.recordings import Answer, AnsweredBy, Recording
 
@@ -54,9 +54,9 @@ def changed_commands(
     """
     found = []
     for count in measurement_counts:
-        asked = union_to_dict(recording.log[count].command)
+        asked = union_to_plain(recording.log[count].command)
         step = _next(recording, planner, count)
-        found += differences(asked, union_to_dict(step), f"log[{count}].command")
+        found += differences(asked, union_to_plain(step), f"log[{count}].command")
     return found
 
 
@@ -66,7 +66,7 @@ def changed_answer(recording: Recording, planner: Planner) -> list[str]:
     Where the planner would now go on, the command that it asks for is the difference.
     """
     old, new = recording.answer, _last_step(recording, planner)
-    return differences(old and union_to_dict(old), new and union_to_dict(new), "answer")
+    return differences(old and union_to_plain(old), new and union_to_plain(new), "answer")
 
 
 def changed_best_so_far(recording: Recording, planner: Planner) -> list[str]:
@@ -75,7 +75,7 @@ def changed_best_so_far(recording: Recording, planner: Planner) -> list[str]:
     for count, best in recording.best_so_far.items():
         now = _best_so_far(recording, planner, count)
         path = f"best_so_far[{count} measurements]"
-        found += differences(best and to_dict(best), now and to_dict(now), path)
+        found += differences(best and to_plain(best), now and to_plain(now), path)
     return found
 
 

@@ -17,8 +17,9 @@ from bsadvise.model.advice import Advice, Refusal
 from bsadvise.model.measurements import Log, Measurement
 from bsadvise.model.recommendation import Event, Measured, Recommendation, State
 from bsadvise.model.request import AdviceOptions
+from bsadvise.wire.plain import to_plain
 
-from advisor.serialization import from_dict, to_dict
+from advisor.serialization import from_dict
 from advisor.store.opening import open_store
 from advisor.store.owners import is_owner_dead
 from advisor.wiring import SystemClock
@@ -130,7 +131,7 @@ async def _read(directory: Path, recommendation_id: str) -> tuple[Recommendation
 
 def _without_paths(value: T, cls: type[T]) -> T:
     """Return a value whose texts name no path of this machine's Python."""
-    text = json.dumps(to_dict(value)).replace(sys.executable, "python")
+    text = json.dumps(to_plain(value)).replace(sys.executable, "python")
     return from_dict(json.loads(text.replace(sys.prefix, "VENV")), cls)
 
 

@@ -50,7 +50,7 @@ async def test_a_run_is_counted(bench: Bench) -> None:
         await end_of(application, created)
     assert value(bench, "runs_total", state="succeeded") == 1
     assert value(bench, "measurements_total", command="train", outcome="train_run") == 1
-    assert value(bench, "command_duration_seconds_count", stage="trunk") == 1
+    assert value(bench, "command_duration_seconds_count", stage="reference") == 1
     assert value(bench, "queue_wait_seconds_count") == 1
     assert value(bench, "device_busy", device="cpu") == 0
     assert len(bench.pool.commands) == len(SCRIPT)

@@ -91,7 +91,7 @@ async def test_a_recommendation_is_one_trace_from_the_caller_to_the_worker(
         assert command.attributes["bsadvise.recommendation_id"] == created.recommendation_id
     train = spans["train"].attributes
     assert train is not None
-    assert (train["bsadvise.stage"], train["bsadvise.outcome"]) == ("trunk", "train_run")
+    assert (train["bsadvise.stage"], train["bsadvise.outcome"]) == ("reference", "train_run")
     # What is asked for outside of the caller's span is a trace of its own.
     assert spans["bsadvise.v1.RecommendationService/WatchRecommendation"].parent is None
 

@@ -68,7 +68,7 @@ async def test_a_row_that_cannot_be_understood(path: Path) -> None:
         connection.commit()
     store = open_at(path)
 
-    with pytest.raises(StoreUnavailable, match="surprise"):
+    with pytest.raises(StoreUnavailable, match="source is missing"):
         await store.list_page(page_size=1)
 
     await store.close()

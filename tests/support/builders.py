@@ -15,6 +15,7 @@ from bsadvise.model.measurements import Fault, FaultCode, Measurement, Outcome, 
 from bsadvise.model.recommendation import Recommendation, State
 from bsadvise.model.request import AdviceRequest, Source
 from bsadvise.model.task import OptimizerFamily, OptimizerProfile, TaskProfile
+from bsadvise.version import __version__
 
 NOW_S = 1_700_000_000.0
 GIB = 1 << 30
@@ -74,6 +75,7 @@ def a_recommendation(**changes: Any) -> Recommendation:
         "state": State.QUEUED,
         "created_at_s": NOW_S,
         "updated_at_s": NOW_S,
+        "planner_version": __version__,
     }
     return Recommendation(**defaults | changes)
 

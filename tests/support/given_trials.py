@@ -73,7 +73,7 @@ def a_trial(
     curve = a_curve(loss, end_s)
     return Trial(
         number=number,
-        origin=TrialOrigin.RIDGE,
+        origin=TrialOrigin.NEIGHBOUR,
         split=Split(batch_size, 1, 1),
         learning_rate=rate,
         point=Point(effective_batch_size=batch_size, lr_multiplier=lr_multiplier),

@@ -19,6 +19,7 @@ from bsadvise.model.recommendation import (
     StateChanged,
 )
 from bsadvise.model.request import Priority
+from bsadvise.version import __version__
 
 from advisor.domain.access import NO_LIMITS, Limits, Token
 from advisor.domain.errors import (
@@ -444,6 +445,7 @@ class MemoryStore(Store):
             updated_at_s=self._clock.now_s(),
             advice=change.advice,
             refusal=change.refusal,
+            planner_version=__version__,
         )
         return self._add_event(entry, change)
 

@@ -79,7 +79,7 @@ class EventContract(StoreFixtures):
             learning_rate=1e9,
             step_count=3,
             evaluation_batch_size=1,
-            origin=TrialOrigin.RIDGE,
+            origin=TrialOrigin.NEIGHBOUR,
         )
         run = TrainRun(
             step_count=2, sample_count=2, train_losses=(math.nan, math.inf), diverged=True

@@ -41,6 +41,12 @@ def wire_advice(**changes: Any) -> advice_pb2.Advice:
         "expected_speedup_over_reference": 1.83,
         "expected_speedup_interval": advice_pb2.Interval(low=1.5, high=2.1),
         "caveats": ["Batch norm [3 layers] sees 32 samples, not 64."],
+        "coded_caveats": [
+            measurement_pb2.Caveat(
+                code="batch_norm_per_micro_batch",
+                text="Batch norm [3 layers] sees 32 samples, not 64.",
+            )
+        ],
         "alternatives": [
             advice_pb2.Alternative(
                 title="leanest memory",

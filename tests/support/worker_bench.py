@@ -9,8 +9,8 @@ from typing import TypeVar
 from bsadvise.model.commands import Command
 from bsadvise.model.device import Device, DeviceKind
 from bsadvise.model.measurements import Failed, Fault
+from bsadvise.wire.messages import to_message
 
-from advisor.messages import to_message
 from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.commands.execution import Worker
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
 
+from bsadvise.model.caveats import Caveat
 from bsadvise.model.commands import Command, TraceMemory
 from bsadvise.model.measurements import (
     Failed,
@@ -39,7 +40,7 @@ ANSWER_TRACE = MemoryTrace(
     peak_bytes=12345678901,
     evaluation_peak_bytes=5,
     parts=MemoryParts(parameter_bytes=7),
-    caveats=("né",),
+    caveats=(Caveat(text="né"),),
 )
 
 RAISED = Failed(fault=Fault(code=FaultCode.USER_EXCEPTION, message="boom", output="words"))

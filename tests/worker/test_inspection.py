@@ -106,7 +106,7 @@ def test_oddities_are_pointed_out(bench: Bench) -> None:
         def build_optimizer(params, lr):
             return torch.optim.SGD(params, lr=0.5)
     """)
-    caveats = " ".join(inspect(bench).caveats)
+    caveats = " ".join(caveat.text for caveat in inspect(bench).caveats)
     assert "does not use its `lr`" in caveats
     assert "too few samples" in caveats
     assert "loss of fresh weights" in caveats

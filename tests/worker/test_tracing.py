@@ -244,7 +244,7 @@ def test_what_fakes_cannot_follow_is_run_instead(bench: Bench, changes: dict[str
     worker = bench.worker()
     predicted = outcome_of(worker, trace(40), MemoryTrace)
     assert predicted.was_run
-    assert "real steps" in predicted.caveats[0]
+    assert "real steps" in predicted.caveats[0].text
     real = outcome_of(worker, run(40), StepRun)
     assert peaks(predicted) == real.peak_bytes
 
@@ -259,7 +259,7 @@ def test_a_compiled_model_is_followed_as_it_was_written(bench: Bench) -> None:
     assert compiled.peak_bytes == eager.peak_bytes
     assert peaks(compiled) == real.peak_bytes
     assert not eager.caveats
-    assert "torch.compile" in compiled.caveats[0]
+    assert "torch.compile" in compiled.caveats[0].text
 
 
 def test_a_card_that_is_not_here_is_followed_as_cuda_would_run(bench: Bench) -> None:

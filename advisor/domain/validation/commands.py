@@ -1,4 +1,4 @@
-"""What must hold of commands that crosses into the daemon."""
+"""What must hold of commands that cross into the daemon."""
 
 from __future__ import annotations
 

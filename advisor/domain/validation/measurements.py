@@ -1,4 +1,4 @@
-"""What must hold of measurements that crosses into the daemon."""
+"""What must hold of measurements that cross into the daemon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks that the domain's values make of themselves when they are built."""
+"""Checks of single quantities, of which the checks of whole values are made."""
 
 from __future__ import annotations
 

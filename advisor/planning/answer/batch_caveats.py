@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.task import OptimizerFamily
 
 from advisor.estimators.efficiency import relative_steps
@@ -16,7 +17,7 @@ _GHOST_BATCH_SIZE = 128
 _LARGE_FOR_BATCH_NORM = 4 * _GHOST_BATCH_SIZE
 
 
-def about_batch(view: LogView, choice: Choice, chooser: Chooser) -> Iterator[str]:
+def about_batch(view: LogView, choice: Choice, chooser: Chooser) -> Iterator[Caveat]:
     """Yield what batch normalisation makes of the batch, and what accumulating it is worth."""
     split = choice.split
     if view.profile.batch_norm_layer_count:
@@ -25,31 +26,37 @@ def about_batch(view: LogView, choice: Choice, chooser: Chooser) -> Iterator[str
         yield from _about_accumulation(view, split, chooser)
 
 
-def about_schedule(view: LogView) -> str:
+def about_schedule(view: LogView) -> Caveat:
     """Return what to know of a batch schedule that is given."""
     is_sgd = view.profile.optimizer.family is OptimizerFamily.SGD
     rule = "in proportion to the batch" if is_sgd else "with the root of the batch"
-    return (
-        "The batch schedule is predicted from the growth of the gradients' noise, not run; the "
-        f"learning rate would follow {rule}. The fixed batch was run."
+    return Caveat(
+        code=CaveatCode.BATCH_SCHEDULE_NOT_RUN,
+        text="The batch schedule is predicted from the growth of the gradients' noise, not run; "
+        "the "
+        f"learning rate would follow {rule}. The fixed batch was run.",
     )
 
 
-def _about_batch_norm(split: Split) -> Iterator[str]:
+def _about_batch_norm(split: Split) -> Iterator[Caveat]:
     micro = split.micro_batch_size
     if split.accumulation_steps > 1:
-        yield (
-            f"Batch normalisation sees {micro} samples at a time, not {split.effective_batch_size}."
+        yield Caveat(
+            code=CaveatCode.BATCH_NORM_PER_MICRO_BATCH,
+            text=f"Batch normalisation sees {micro} samples at a time, not "
+            f"{split.effective_batch_size}.",
         )
     if micro >= _LARGE_FOR_BATCH_NORM:
-        yield (
-            f"Batch normalisation over {micro:,} samples at a time loses the noise that helps to "
+        yield Caveat(
+            code=CaveatCode.BATCH_NORM_LARGE_BATCH,
+            text=f"Batch normalisation over {micro:,} samples at a time loses the noise that "
+            "helps to "
             f"generalise: where the final loss suffers, let it see groups of {_GHOST_BATCH_SIZE} "
-            "(ghost batch normalisation, arXiv 1705.08741)."
+            "(ghost batch normalisation, arXiv 1705.08741).",
         )
 
 
-def _about_accumulation(view: LogView, split: Split, chooser: Chooser) -> Iterator[str]:
+def _about_accumulation(view: LogView, split: Split, chooser: Chooser) -> Iterator[Caveat]:
     """Yield whether stepping after each micro-batch would come to the target sooner."""
     noise = chooser.batches.noise_scale
     if view.step_times is None or noise is None or split.world_size > 1:
@@ -65,14 +72,16 @@ def _about_accumulation(view: LogView, split: Split, chooser: Chooser) -> Iterat
         f"accumulated in {split.accumulation_steps} parts"
     )
     if times_s[0] < times_s[1]:
-        yield (
-            f"{asked}. By the noise scale, a step after each {single.effective_batch_size:,} "
+        yield Caveat(
+            code=CaveatCode.ACCUMULATION_COSTS_TIME,
+            text=f"{asked}. By the noise scale, a step after each {single.effective_batch_size:,} "
             f"would take {times_s[0] / times_s[1]:.0%} of the time to the target: accumulation "
-            "makes steps rarer and not cheaper (arXiv 2507.07101)."
+            "makes steps rarer and not cheaper (arXiv 2507.07101).",
         )
     else:
-        yield (
-            f"{asked}. By the noise scale that is worth it: a step after each "
+        yield Caveat(
+            code=CaveatCode.ACCUMULATION_SAVES_TIME,
+            text=f"{asked}. By the noise scale that is worth it: a step after each "
             f"{single.effective_batch_size:,} would take {times_s[0] / times_s[1]:.2g} times as "
-            "long to the target."
+            "long to the target.",
         )

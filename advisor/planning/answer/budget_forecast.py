@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from advisor.domain.units import format_seconds
+from bsadvise.model.units import format_seconds
+
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.trials.trials import Trial

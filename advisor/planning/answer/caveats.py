@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bsadvise.model.advice import Evidence
+from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.commands import RunStep, TimeSteps, TraceMemory, Verify
 from bsadvise.model.measurements import (
     Failed,
@@ -15,8 +16,8 @@ from bsadvise.model.measurements import (
     TimedOut,
 )
 from bsadvise.model.task import OptimizerFamily
+from bsadvise.model.units import format_bytes, format_seconds
 
-from advisor.domain.units import format_bytes, format_seconds
 from advisor.estimators.memory_curve import LARGEST_SIZE
 from advisor.planning.answer.batch_caveats import about_batch
 from advisor.planning.answer.choice import Choice, Chooser
@@ -37,9 +38,9 @@ _BUSY_SLOWDOWN = 3.0
 """Trainings this many times slower than timed steps tell of a busy machine."""
 
 
-def caveats(view: LogView, choice: Choice, chooser: Chooser) -> tuple[str, ...]:
+def caveats(view: LogView, choice: Choice, chooser: Chooser) -> tuple[Caveat, ...]:
     """Return the caveats of ``choice``, most important first, each once."""
-    found: dict[str, None] = {}
+    found: dict[Caveat, None] = {}
     for source in (
         _about_verification(view, choice),
         _about_training(view, choice, chooser),
@@ -54,144 +55,210 @@ def caveats(view: LogView, choice: Choice, chooser: Chooser) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _about_verification(view: LogView, choice: Choice) -> Iterator[str]:
+def _about_verification(view: LogView, choice: Choice) -> Iterator[Caveat]:
     if not view.device.present:
-        yield f"Predicted, not run: {view.device.name} is not on this machine."
+        yield Caveat(
+            code=CaveatCode.DEVICE_NOT_PRESENT,
+            text=f"Predicted, not run: {view.device.name} is not on this machine.",
+        )
         return
     verification = verification_of(view, choice)
     if verification is not None:
         if verification.final_loss is None:
-            yield "The loss was not finite when this setting was verified."
+            yield Caveat(
+                code=CaveatCode.VERIFICATION_LOSS_NOT_FINITE,
+                text="The loss was not finite when this setting was verified.",
+            )
         return
     for _, entry in view.entries(Verify):
         match entry.outcome:
             case Failed(fault=fault):
-                yield f"Not verified: the setting failed when it was run: {fault}"
+                yield Caveat(
+                    code=CaveatCode.VERIFICATION_FAILED,
+                    text=f"Not verified: the setting failed when it was run: {fault}",
+                )
             case TimedOut(limit_s=limit_s):
-                yield f"Not verified: its run did not end within {format_seconds(limit_s)}."
+                yield Caveat(
+                    code=CaveatCode.VERIFICATION_TIMED_OUT,
+                    text=f"Not verified: its run did not end within {format_seconds(limit_s)}.",
+                )
             case OutOfMemory():
-                yield "A setting that was to be verified ran out of memory; this one is smaller."
+                yield Caveat(
+                    code=CaveatCode.VERIFICATION_OUT_OF_MEMORY,
+                    text="A setting that was to be verified ran out of memory; this one is "
+                    "smaller.",
+                )
     if not list(view.entries(Verify)):
-        yield "Not verified: the search was stopped before this setting was run by itself."
+        yield Caveat(
+            code=CaveatCode.NOT_VERIFIED,
+            text="Not verified: the search was stopped before this setting was run by itself.",
+        )
 
 
-def _about_training(view: LogView, choice: Choice, chooser: Chooser) -> Iterator[str]:
+def _about_training(view: LogView, choice: Choice, chooser: Chooser) -> Iterator[Caveat]:
     profile = view.profile
     if profile.is_synthetic:
-        yield "The model file has make_batch and no data set: the learning rate follows the rule."
+        yield Caveat(
+            code=CaveatCode.NO_DATA_SET,
+            text="The model file has make_batch and no data set: the learning rate follows the "
+            "rule.",
+        )
         return
     if not view.device.present:
         return
     trials = chooser.trials.all if view.step_times is not None else ()
     if profile.evaluation_size == 0:
-        yield "There is too little data to hold any out, so that no trial could be judged."
+        yield Caveat(
+            code=CaveatCode.NOTHING_HELD_OUT,
+            text="There is too little data to hold any out, so that no trial could be judged.",
+        )
     yield from _about_trials(view, choice, trials)
     # By others than the reference: measuring noise slows its steps on the quietest of machines.
     others = trials[REFERENCE_TRIAL + 1 :] or trials
     was_cut = any(trial.was_cut and trial.is_sound for trial in others)
     if was_cut or (trials and chooser.search.schedule.pace.slowdown > _BUSY_SLOWDOWN):
-        yield (
-            "Training was slower than the steps that were timed, as on a busy machine: trials are "
-            "fewer or shorter for it, to keep the budget."
+        yield Caveat(
+            code=CaveatCode.TRAINING_SLOWER_THAN_TIMED,
+            text="Training was slower than the steps that were timed, as on a busy machine: "
+            "trials are "
+            "fewer or shorter for it, to keep the budget.",
         )
     if choice.trial is not None and chooser.search.is_short(choice.trial):
-        yield (
-            "The trials were short: the recommended one was not trained to the end. "
-            "A larger --budget makes it surer."
+        yield Caveat(
+            code=CaveatCode.SHORT_TRIALS,
+            text="The trials were short: the recommended one was not trained to the end. "
+            "A larger --budget makes it surer.",
         )
     yield from _about_target(view, chooser)
     if profile.optimizer.family is OptimizerFamily.OTHER:
-        yield f"{profile.optimizer.optimizer_name} is not an optimizer we know a rule for."
+        yield Caveat(
+            code=CaveatCode.OPTIMIZER_UNKNOWN,
+            text=f"{profile.optimizer.optimizer_name} is not an optimizer we know a rule for.",
+        )
     yield from about_batch(view, choice, chooser)
 
 
-def _about_trials(view: LogView, choice: Choice, trials: tuple[Trial, ...]) -> Iterator[str]:
+def _about_trials(view: LogView, choice: Choice, trials: tuple[Trial, ...]) -> Iterator[Caveat]:
     diverged = [trial for trial in trials if trial.diverged]
     if trials and len(diverged) == len(trials):
-        yield (
-            "The loss was not finite in any trial (NaN or infinity): check loss_fn and the data "
-            "before trusting this learning rate."
+        yield Caveat(
+            code=CaveatCode.ALL_TRIALS_DIVERGED,
+            text="The loss was not finite in any trial (NaN or infinity): check loss_fn and the "
+            "data "
+            "before trusting this learning rate.",
         )
     elif trials and trials[0].diverged:
-        yield "The reference recipe diverged: its learning rate is too large for this model."
+        yield Caveat(
+            code=CaveatCode.REFERENCE_DIVERGED,
+            text="The reference recipe diverged: its learning rate is too large for this model.",
+        )
     for trial in trials:
         if trial.fault is not None:
-            yield f"A trial failed: {trial.fault}"
+            yield Caveat(code=CaveatCode.TRIAL_FAILED, text=f"A trial failed: {trial.fault}")
     is_as_asked = view.request.max_trials in (0, 1)
     if len(trials) == 1 and trials[0].is_sound and not is_as_asked:
-        yield (
-            "Only the reference recipe was trained, which says nothing of other settings. "
-            "A larger --budget tries some."
+        yield Caveat(
+            code=CaveatCode.ONLY_REFERENCE_TRAINED,
+            text="Only the reference recipe was trained, which says nothing of other settings. "
+            "A larger --budget tries some.",
         )
     if choice.evidence is Evidence.RULE and view.request.max_trials == 0:
-        yield "No trials were run, as asked: the learning rate follows the rule alone."
+        yield Caveat(
+            code=CaveatCode.NO_TRIALS,
+            text="No trials were run, as asked: the learning rate follows the rule alone.",
+        )
     elif choice.evidence is Evidence.RULE and is_suggested(
         view, choice.split.effective_batch_size, choice.learning_rate
     ):
-        yield (
-            "The learning rate comes from a range test alone, which can be off by a factor of "
-            "four and more: no trial confirmed it."
+        yield Caveat(
+            code=CaveatCode.RANGE_TEST_ONLY,
+            text="The learning rate comes from a range test alone, which can be off by a factor of "
+            "four and more: no trial confirmed it.",
         )
     elif choice.evidence is Evidence.RULE and trials and not diverged:
-        yield "The learning rate follows the rule: this very batch was not tried."
+        yield Caveat(
+            code=CaveatCode.BATCH_NOT_TRIED,
+            text="The learning rate follows the rule: this very batch was not tried.",
+        )
 
 
-def _about_target(view: LogView, chooser: Chooser) -> Iterator[str]:
+def _about_target(view: LogView, chooser: Chooser) -> Iterator[Caveat]:
     asked = view.request.target_loss
     if asked is None or not chooser.sound or chooser.target_loss == asked:
         return
     best = min(trial.curve.best_loss for trial in chooser.sound)
     what = (
-        f"came to the target loss {asked:g} within the budget (best {best:.4g})"
+        f"reached the target loss {asked:g} within the budget (best {best:.4g})"
         if best > asked
-        else f"was at the target loss {asked:g} for three looks in a row (lowest look {best:.4g})"
+        else f"stayed at the target loss {asked:g} for three evaluations (lowest {best:.4g})"
     )
-    yield f"No trial {what}: settings were compared by what they promise."
+    yield Caveat(
+        code=CaveatCode.TARGET_NOT_REACHED,
+        text=f"No trial {what}: settings were compared by their predicted time to it.",
+    )
 
 
-def _about_memory(view: LogView) -> Iterator[str]:
+def _about_memory(view: LogView) -> Iterator[Caveat]:
     for _, trace in view.figures(TraceMemory, MemoryTrace):
         yield from trace.caveats
     model = view.model(MemoryModel)
     largest = model.max_micro_batch_size
     ran = any(command.micro_batch_size == largest for command, _ in view.figures(RunStep, StepRun))
     if model.curve.next_size(model.traced_budget_bytes) is not None and largest < LARGEST_SIZE:
-        yield f"The search for the largest micro-batch ended early: more than {largest:,} may fit."
+        yield Caveat(
+            code=CaveatCode.MEMORY_SEARCH_CUT_SHORT,
+            text=f"The search for the largest micro-batch ended early: more than {largest:,} may "
+            "fit.",
+        )
     if largest >= LARGEST_SIZE:
-        yield f"Memory was not followed beyond {LARGEST_SIZE:,} samples a micro-batch."
+        yield Caveat(
+            code=CaveatCode.MEMORY_SEARCH_LIMIT,
+            text=f"Memory was not followed beyond {LARGEST_SIZE:,} samples a micro-batch.",
+        )
     elif view.device.present and not ran:
-        yield (
-            f"max_micro_batch_size is predicted, not run: a step of {largest:,} samples takes "
-            f"{format_bytes(model.predicted_peak_bytes(largest))}."
+        yield Caveat(
+            code=CaveatCode.LARGEST_BATCH_NOT_RUN,
+            text=f"max_micro_batch_size is predicted, not run: a step of {largest:,} samples takes "
+            f"{format_bytes(model.predicted_peak_bytes(largest))}.",
         )
     typical = typical_peak(view)
     if typical is not None:
-        yield (
-            "Samples are of unlike sizes, and the longest decides what fits: a usual batch of "
-            f"{typical.micro_batch_size:,} takes {format_bytes(typical.peak_bytes)}."
+        yield Caveat(
+            code=CaveatCode.SAMPLE_SIZES_DIFFER,
+            text="Samples are of unlike sizes, and the longest decides what fits: a usual batch of "
+            f"{typical.micro_batch_size:,} takes {format_bytes(typical.peak_bytes)}.",
         )
     if any(map(is_spoilt, view.log)):
-        yield (
-            "Other processes took or gave back memory of the device while it was measured; "
-            "what they spoilt was measured again."
+        yield Caveat(
+            code=CaveatCode.MEMORY_CHANGED_MEANWHILE,
+            text="Other processes took or gave back memory of the device while it was measured; "
+            "what they spoilt was measured again.",
         )
     others = [process for process in view.device.processes if not process.is_own]
     if others:
         names = ", ".join(f"{p.process_name or 'process'} ({p.pid})" for p in others)
-        yield f"Other processes held memory on the device: {names}."
+        yield Caveat(
+            code=CaveatCode.DEVICE_SHARED,
+            text=f"Other processes held memory on the device: {names}.",
+        )
 
 
-def _about_speed(view: LogView, choice: Choice) -> Iterator[str]:
+def _about_speed(view: LogView, choice: Choice) -> Iterator[Caveat]:
     if choice.split.world_size > 1:
-        yield (
-            f"Measured on one device and reckoned for {choice.split.world_size}: the time that "
-            "they take to exchange gradients was not measured."
+        yield Caveat(
+            code=CaveatCode.COMMUNICATION_NOT_MEASURED,
+            text=f"Measured on one device and reckoned for {choice.split.world_size}: the time "
+            "that "
+            "they take to exchange gradients was not measured.",
         )
     if view.step_times is None:
         return
     for command, entry in view.entries(TimeSteps):
         if not isinstance(entry.outcome, StepTimes):
-            yield f"Steps of {command.micro_batch_size} samples could not be timed."
+            yield Caveat(
+                code=CaveatCode.STEPS_NOT_TIMED,
+                text=f"Steps of {command.micro_batch_size} samples could not be timed.",
+            )
     yield from about_contention(view)
     bottleneck = loader_bottleneck(view, choice.split)
     if bottleneck is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from bsadvise.model.caveats import Caveat, CaveatCode
+
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
 
@@ -38,7 +40,7 @@ def is_lone_sample(view: LogView, split: Split) -> bool:
     return share % split.micro_batch_size == 1
 
 
-def about_drop_last(view: LogView, split: Split) -> Iterator[str]:
+def about_drop_last(view: LogView, split: Split) -> Iterator[Caveat]:
     """Yield why an epoch's last micro-batch should be left out, where it should."""
     share = _samples_of_a_device(view, split)
     if share is None or not drop_last(view, split):
@@ -48,7 +50,11 @@ def about_drop_last(view: LogView, split: Split) -> Iterator[str]:
         why = "on which batch normalisation cannot train"
     else:
         why = f"which would weigh as much as one of {_samples_a_step(split):,}"
-    yield f"The last batch of an epoch would hold {rest:,} sample(s), {why}: set drop_last=True."
+    yield Caveat(
+        code=CaveatCode.LAST_BATCH_SMALL,
+        text=f"The last batch of an epoch would hold {rest:,} sample(s), {why}: set "
+        "drop_last=True.",
+    )
 
 
 def steps_per_epoch(view: LogView, split: Split) -> int | None:

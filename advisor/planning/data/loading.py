@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.device import DeviceKind
+from bsadvise.model.units import format_seconds
 
-from advisor.domain.units import format_seconds
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost
@@ -67,8 +68,12 @@ def loader_bottleneck(view: LogView, split: Split) -> LoaderBottleneck | None:
     )
 
 
-def about_loader(bottleneck: LoaderBottleneck) -> str:
+def about_loader(bottleneck: LoaderBottleneck) -> Caveat:
     """Return what to know of a loader that training waits for."""
+    return Caveat(code=CaveatCode.DATA_LOADER_BOTTLENECK, text=_loader_finding(bottleneck))
+
+
+def _loader_finding(bottleneck: LoaderBottleneck) -> str:
     finding = (
         f"Training waits for its data loader: {format_seconds(bottleneck.loading_s)} for a step's "
         f"samples, beside {format_seconds(bottleneck.compute_s)} of computing."

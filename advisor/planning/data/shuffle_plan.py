@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.commands import CompareOrders, TimeSteps
 from bsadvise.model.measurements import GradientNorms, OrderComparison, StepTimes
 
@@ -66,7 +67,7 @@ def order_effect(view: LogView) -> OrderEffect | None:
     return None
 
 
-def about_order(view: LogView, batch_size: int) -> Iterator[str]:
+def about_order(view: LogView, batch_size: int) -> Iterator[Caveat]:
     """Yield what to know of the stored order, for a batch of ``batch_size``."""
     effect = order_effect(view)
     if effect is None or not effect.is_unrepresentative:
@@ -77,15 +78,19 @@ def about_order(view: LogView, batch_size: int) -> Iterator[str]:
         "random."
     )
     if view.profile.dataset_size is None:
-        yield (
-            f"The stream's samples do not come in random order: {finding} The trials saw them so: "
+        yield Caveat(
+            code=CaveatCode.STORED_ORDER_NOT_RANDOM,
+            text=f"The stream's samples do not come in random order: {finding} The trials saw "
+            "them so: "
             "shuffle the stream (its shards, or through a large buffer) and ask again before "
-            "trusting the noise scale."
+            "trusting the noise scale.",
         )
     else:
-        yield (
-            f"The samples are not stored in random order: {finding} The trials shuffled them, and "
-            "so must your training (shuffle=True)."
+        yield Caveat(
+            code=CaveatCode.STORED_ORDER_NOT_RANDOM,
+            text=f"The samples are not stored in random order: {finding} The trials shuffled "
+            "them, and "
+            "so must your training (shuffle=True).",
         )
 
 

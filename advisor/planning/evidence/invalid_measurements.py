@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from bsadvise.model.commands import Command, RunStep, Verify
 from bsadvise.model.measurements import Log, Measurement, OutOfMemory
+from bsadvise.model.values import Unknown
 
 _TOLERATED_BYTES = 32 << 20
 """Less than this comes and goes on any card, and is below what a prediction is good to."""
@@ -20,7 +21,7 @@ def sound_measurements(log: Log) -> Iterator[Measurement]:
 
     One that is left out is as one that was never made, so that the plan asks for it again.
     """
-    spoilt: Counter[Command] = Counter()
+    spoilt: Counter[Command | Unknown] = Counter()
     for entry in log:
         if is_spoilt(entry) and spoilt[entry.command] < _MOST_REPEATS:
             spoilt[entry.command] += 1

@@ -6,8 +6,7 @@ from bsadvise.model.advice import Refusal, RefusalCode
 from bsadvise.model.commands import Command, InspectTask, TraceMemory
 from bsadvise.model.measurements import Failed, FaultCode, Outcome, OutOfMemory, TimedOut
 from bsadvise.model.request import AdviceRequest
-
-from advisor.domain.units import format_bytes, format_seconds
+from bsadvise.model.units import format_bytes, format_seconds
 
 _DOING: dict[type[Command], str] = {
     InspectTask: "while the model file was loaded",

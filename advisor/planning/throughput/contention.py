@@ -1,20 +1,21 @@
-"""Whether other work had the processors while steps were timed."""
+"""CPU contention: whether other work had the processors while steps were timed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.commands import TimeSteps
 from bsadvise.model.measurements import StepTimes
+from bsadvise.model.units import format_seconds
 
-from advisor.domain.units import format_seconds
 from advisor.planning.evidence.log_view import LogView
 
 _CONTENDED_SHARE = 0.1
 """Waiting over step time: 0.02 on two idle cores, 0.8 and more with one other process at work."""
 
 
-def about_contention(view: LogView) -> Iterator[str]:
+def about_contention(view: LogView) -> Iterator[Caveat]:
     """Yield a caveat where threads waited long for processors; nothing where that is not known."""
     wait_s = steps_s = 0.0
     for _, times in view.figures(TimeSteps, StepTimes):
@@ -22,8 +23,9 @@ def about_contention(view: LogView) -> Iterator[str]:
             wait_s += times.processor_wait_s
             steps_s += sum(times.step_times_s)
     if wait_s > _CONTENDED_SHARE * steps_s:
-        yield (
-            f"Other work had the processors: in {format_seconds(steps_s)} of timed steps, threads "
-            f"waited {format_seconds(wait_s)} for one. Seconds and samples/s are those of a busy "
-            "machine, and which batch looks fastest may be too."
+        yield Caveat(
+            code=CaveatCode.CPU_CONTENTION,
+            text=f"CPU contention: in {format_seconds(steps_s)} of timed steps, threads waited "
+            f"{format_seconds(wait_s)} for a core. Seconds and samples/s are those of a busy "
+            "machine, and which batch looks fastest may be too.",
         )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.commands import TimeSteps
 from bsadvise.model.measurements import StepTimes
 from bsadvise.model.request import Objective
@@ -43,7 +44,7 @@ def training_cost(view: LogView, split: Split, duration_s: float) -> float | Non
     return None if price is None else split.world_size * price * duration_s / _HOUR_S
 
 
-def about_energy(view: LogView, *, reached_count: int) -> Iterator[str]:
+def about_energy(view: LogView, *, reached_count: int) -> Iterator[Caveat]:
     """Yield how far an answer to "the least energy" is one.
 
     Args:
@@ -55,16 +56,22 @@ def about_energy(view: LogView, *, reached_count: int) -> Iterator[str]:
     power_count = len(_powers_w(view))
     if power_count < 2:
         where = "at more than one batch" if power_count else "at all"
-        yield (
-            f"What {view.device.name} draws could not be read {where}: energy was taken to be in "
-            "proportion to time, and the least time was looked for."
+        yield Caveat(
+            code=CaveatCode.POWER_NOT_READ,
+            text=f"What {view.device.name} draws could not be read {where}: energy was taken to "
+            "be in "
+            "proportion to time, and the least time was looked for.",
         )
     elif reached_count == 0:
-        yield "No trial came to the target: the batch was chosen for time, not for energy."
+        yield Caveat(
+            code=CaveatCode.ENERGY_NOT_COMPARED,
+            text="No trial came to the target: the batch was chosen for time, not for energy.",
+        )
     elif reached_count == 1:
-        yield (
-            "Only one trial came to the target, so that there was none to compare its energy "
-            "with: a --target-loss that more come to, or a larger --budget, lets more compete."
+        yield Caveat(
+            code=CaveatCode.ENERGY_NOT_COMPARED,
+            text="Only one trial came to the target, so that there was none to compare its energy "
+            "with: a --target-loss that more come to, or a larger --budget, lets more compete.",
         )
 
 

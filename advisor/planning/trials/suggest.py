@@ -73,7 +73,7 @@ class Suggester:
             return None
         point = next_beside(self.ranking, self.bounds)
         if point is not None:
-            return point, TrialOrigin.RIDGE
+            return point, TrialOrigin.NEIGHBOUR
         return proposer.propose(self.study(self._neighbourhood())), TrialOrigin.SAMPLER
 
     def _much_cooler(self) -> Point | None:

@@ -137,7 +137,7 @@ class TrialSearch:
     def _promising(self) -> Train | None:
         """Return the first stretch of the trial that promises most; None when it was tried."""
         point = self._suggester.promising_point()
-        return None if point is None else self._begun(point, TrialOrigin.PREDICTION)
+        return None if point is None else self._begun(point, TrialOrigin.SUGGESTED)
 
     def _spread(self, proposer: Proposer) -> Train | None:
         """Return the first stretch of a trial beside the best; None when there are enough."""

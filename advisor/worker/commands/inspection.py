@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import torch
+from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.task import TaskProfile
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -37,7 +38,12 @@ def inspect_task(workshop: Workshop) -> TaskProfile:
         *_data_caveats(workshop),
     ]
     if is_compiled(model):
-        caveats.append("Memory is predicted for the model without torch.compile.")
+        caveats.append(
+            Caveat(
+                code=CaveatCode.COMPILATION_NOT_TRACED,
+                text="Memory is predicted for the model without torch.compile.",
+            )
+        )
     caveats += _try_out(workshop, model, optimizer)
     return TaskProfile(
         model_name=_name_of(model),
@@ -76,34 +82,48 @@ def _bytes_of(tensors: Iterator[torch.Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def _placement_caveats(model: nn.Module, device: torch.device) -> list[str]:
+def _placement_caveats(model: nn.Module, device: torch.device) -> list[Caveat]:
     elsewhere = {p.device for p in model.parameters()} - {torch.device("cpu"), device}
     return [
-        f"build_model puts the model on {place} itself; it was moved to {device}. Leave the "
-        "device out of the file."
+        Caveat(
+            code=CaveatCode.MODEL_MOVED,
+            text=f"build_model puts the model on {place} itself; it was moved to {device}. Leave "
+            "the "
+            "device out of the file.",
+        )
         for place in sorted(map(str, elsewhere))
     ]
 
 
-def _optimizer_caveats(optimizer: torch.optim.Optimizer) -> list[str]:
+def _optimizer_caveats(optimizer: torch.optim.Optimizer) -> list[Caveat]:
     rates = {float(group["lr"]) for group in optimizer.param_groups if "lr" in group}
     if any(math.isclose(rate, ANY_LEARNING_RATE) for rate in rates):
         return []
     return [
-        "build_optimizer does not use its `lr`: no learning rate that is tried here has any effect."
+        Caveat(
+            code=CaveatCode.LEARNING_RATE_UNUSED,
+            text="build_optimizer does not use its `lr`: no learning rate that is tried here has "
+            "any effect.",
+        )
     ]
 
 
-def _data_caveats(workshop: Workshop) -> list[str]:
+def _data_caveats(workshop: Workshop) -> list[Caveat]:
     data = workshop.task.data
     if data.is_synthetic or data.evaluation_size > 0:
         return []
-    return ["There are too few samples to hold any out: settings are not judged by their loss."]
+    return [
+        Caveat(
+            code=CaveatCode.NOTHING_HELD_OUT,
+            text="There are too few samples to hold any out: settings are not judged by their "
+            "loss.",
+        )
+    ]
 
 
 def _try_out(
     workshop: Workshop, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> list[str]:  # fmt: skip
+) -> list[Caveat]:  # fmt: skip
     """Take one step with two samples, so that a fault shows now and is well explained."""
     data = workshop.task.data
     with closing(data.training_batches(_COLLATED_SAMPLES)) as batches:
@@ -121,4 +141,9 @@ def _try_out(
         return []  # Whether one sample fits is for the memory stage to find out.
     if math.isfinite(loss):
         return []
-    return [f"The loss of fresh weights on two samples is {loss}."]
+    return [
+        Caveat(
+            code=CaveatCode.FIRST_LOSS_NOT_FINITE,
+            text=f"The loss of fresh weights on two samples is {loss}.",
+        )
+    ]

@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import torch
+from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.commands import Lever, TraceMemory
 from bsadvise.model.measurements import MemoryTrace
 from torch import nn
@@ -28,7 +29,10 @@ from advisor.worker.user.oom import out_of_memory
 
 _STEPS = 2
 
-_COMPILED_CAVEAT = "Memory is predicted for the model without torch.compile."
+_COMPILED_CAVEAT = Caveat(
+    code=CaveatCode.COMPILATION_NOT_TRACED,
+    text="Memory is predicted for the model without torch.compile.",
+)
 
 
 class _NotFollowed(Exception):
@@ -41,7 +45,7 @@ def trace_memory(workshop: Workshop, command: TraceMemory) -> MemoryTrace:
     Where fake tensors cannot follow the model, real steps are run and counted; but none of a
     training that the user did not ask for.
     """
-    caveats: list[str] = []
+    caveats: list[Caveat] = []
     for device in _devices(workshop):
         try:
             return _follow(workshop, command, device)
@@ -112,7 +116,7 @@ def _update_as_on_cuda(optimizer: torch.optim.Optimizer) -> None:
             group["foreach"] = True
 
 
-def _run(workshop: Workshop, command: TraceMemory, caveats: tuple[str, ...]) -> MemoryTrace:
+def _run(workshop: Workshop, command: TraceMemory, caveats: tuple[Caveat, ...]) -> MemoryTrace:
     workshop.placement.limit_allocator()
     data = workshop.task.data
     make_batch = data.typical_batch if command.is_typical else data.longest_batch
@@ -143,7 +147,7 @@ def _count(
     limit_bytes: int | None = None,
     *,
     was_run: bool = False,
-    caveats: tuple[str, ...] = (),
+    caveats: tuple[Caveat, ...] = (),
 ) -> MemoryTrace:
     """Take the steps under an accountant, and return what it counted."""
     accountant = Accountant(step.model, step.optimizer, step.device, limit_bytes, allocator)
@@ -169,8 +173,11 @@ def _count(
     )
 
 
-def _why_run(error: Exception) -> str:
+def _why_run(error: Exception) -> Caveat:
     reason = error.fault.message if isinstance(error, UserCodeFailed) else str(error)
     lines = reason.strip().splitlines()
     first = lines[0][:200] if lines else type(error).__name__
-    return f"Fake tensors could not follow the model ({first}), so real steps were measured."
+    return Caveat(
+        code=CaveatCode.NOT_TRACED,
+        text=f"Fake tensors could not follow the model ({first}), so real steps were measured.",
+    )

@@ -15,11 +15,11 @@ from typing import Any, Self
 
 import torch
 from bsadvise.model.measurements import MemoryParts
+from bsadvise.model.units import format_bytes
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from advisor.domain.units import format_bytes
 from advisor.estimators.cuda_allocator import BLOCK_BYTES, Block, CachingAllocator
 from advisor.worker.loop.step import Phase, StepObserver
 from advisor.worker.user.batch_tree import tensors_in

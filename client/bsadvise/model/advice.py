@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from bsadvise.model.caveats import Caveat
 from bsadvise.model.commands import Lever
 from bsadvise.model.measurements import Fault, MemoryParts
-from bsadvise.model.values import Value
+from bsadvise.model.values import OpenEnum, Value
 
 
-class Evidence(StrEnum):
+class Evidence(OpenEnum):
     """What a figure rests on."""
 
     MEASURED = "measured"
     RULE = "rule"
 
 
-class Confidence(StrEnum):
+class Confidence(OpenEnum):
     """How far the advice may be relied on.
 
     HIGH: trials separated the setting from its neighbours and it was verified.
@@ -101,10 +101,10 @@ class Search(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeverGain(Value):
-    """What one change would do for memory, by a trace of the changed training.
+    """What one memory saving would do, by a trace of the changed training.
 
     Attributes:
-        lever: The change.
+        lever: The memory saving.
         max_micro_batch_size: Largest b that would then fit.
         saved_bytes: How much less the largest b that fits now would take.
     """
@@ -116,7 +116,7 @@ class LeverGain(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Companion(Value):
-    """What a rule says should go with the batch, beside what was trained with.
+    """A related hyperparameter: what a rule gives for the batch, and what was trained with.
 
     Attributes:
         name: "learning_rate", "weight_decay", "beta1", "beta2", "epsilon", "momentum" or
@@ -138,7 +138,7 @@ class GradientNormStatistics(Value):
 
     Attributes:
         effective_batch_size: Samples whose gradients made one step's.
-        step_count: Steps that were looked at.
+        step_count: Steps whose norms were measured.
         median: Half of the norms were smaller.
         percentile_90: Nine in ten were no larger.
     """
@@ -203,14 +203,14 @@ class Advice(Value):
         alternatives: Other settings worth a thought.
         search: What finding it took.
         fingerprint: Key under which the answer is remembered.
-        levers: What would let a larger micro-batch fit, the most helpful first; looked into
-            only where memory is what bounds the batch.
+        levers: Memory savings that would let a larger micro-batch fit, the most helpful first;
+            traced only where memory is what bounds the batch.
         max_micro_batch_size_interval: Where runs disagreed with the prediction, what is sure
             to fit and what may.
         sandbox: What confined the model file while it was run: "off", "landlock" or "bwrap";
             empty for answers from before there was one.
-        companions: What published rules say should go with this batch, where that differs
-            notably from weight_decay, betas and momentum, which are as they were trained.
+        companions: Related hyperparameters that published rules give for this batch, where that
+            differs notably from weight_decay, betas and momentum, which are as they were trained.
         clip_gradient_norm: Norm to clip gradients at, from the norms that were measured; the
             trials were not clipped.
         gradient_norm: What those norms were like.
@@ -259,7 +259,7 @@ class Advice(Value):
     critical_batch_size: float | None = None
     expected_speedup_over_reference: float | None = None
     expected_speedup_interval: Interval | None = None
-    caveats: tuple[str, ...] = ()
+    caveats: tuple[Caveat, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
     search: Search = field(default_factory=Search)
     fingerprint: str = ""
@@ -299,10 +299,10 @@ class MemoryEstimate(Value):
         parts: What the peak holds at the size that was asked about, else at the largest
             traced one that fits.
         parts_micro_batch_size: That size.
-        overhead_bytes: What the device's libraries take beside the tensors; 0 on a CPU.
+        overhead_bytes: What the device's libraries take in addition to the tensors; 0 on a CPU.
         precision: "fp32", "bf16" or "fp16".
         caveats: What the user should know.
-        levers: What would let a larger micro-batch fit, the most helpful first.
+        levers: Memory savings that would let a larger micro-batch fit, the most helpful first.
         typical_peak_bytes: Peak at parts_micro_batch_size of samples as they come; None when
             all samples are alike.
         search: What finding it took.
@@ -316,7 +316,7 @@ class MemoryEstimate(Value):
     parts_micro_batch_size: int
     overhead_bytes: int = 0
     precision: str = "fp32"
-    caveats: tuple[str, ...] = ()
+    caveats: tuple[Caveat, ...] = ()
     levers: tuple[LeverGain, ...] = ()
     typical_peak_bytes: int | None = None
     search: Search = field(default_factory=Search)
@@ -329,7 +329,7 @@ class MemoryEstimate(Value):
         return micro_batch_size <= self.max_micro_batch_size
 
 
-class RefusalCode(StrEnum):
+class RefusalCode(OpenEnum):
     """Why there is no advice."""
 
     MODEL_FILE = "model_file"

@@ -7,37 +7,36 @@ nothing but the user's code and the job's checkpoints.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from bsadvise.model.values import Tagged
+from bsadvise.model.values import OpenEnum, Tagged, Unknown
 
 
-class Stage(StrEnum):
+class Stage(OpenEnum):
     """The stages of one recommendation, in order."""
 
     INSPECT = "inspect"
     MEMORY = "memory"
     THROUGHPUT = "throughput"
-    TRUNK = "trunk"
-    BRANCHES = "branches"
+    REFERENCE = "reference"
+    TRIALS = "trials"
     VERIFY = "verify"
 
 
-class TrialOrigin(StrEnum):
+class TrialOrigin(OpenEnum):
     """Why a trial was run."""
 
     REFERENCE = "reference"
     """It is the user's own recipe."""
-    PREDICTION = "prediction"
-    """What is known of batch and rate points to it."""
-    RIDGE = "ridge"
-    """It lies beside the best trial so far."""
+    SUGGESTED = "suggested"
+    """The model of batch size and learning rate suggests it."""
+    NEIGHBOUR = "neighbour"
+    """It is a neighbour of the best trial so far: local search."""
     SAMPLER = "sampler"
-    """Optuna proposed it."""
+    """Optuna's sampler proposed it."""
 
 
-class Lever(StrEnum):
-    """What would leave room for a larger micro-batch."""
+class Lever(OpenEnum):
+    """A memory saving: a change to the training that leaves room for a larger micro-batch."""
 
     BF16 = "bf16"
     """Autocast to bfloat16."""
@@ -69,7 +68,7 @@ class TraceMemory(Tagged):
         micro_batch_size: b, samples.
         accumulation_steps: a; 2 stands for any greater number, since the gradients of the
             first micro-batch are what the later ones find.
-        lever: What to change about the training first; None to follow it as it is.
+        lever: The memory saving to apply first; None to follow it as it is.
         is_typical: Whether to draw samples as they come, not the longest in every place.
     """
 
@@ -148,9 +147,9 @@ class Train(Tagged):
         save_checkpoint: Name under which to keep the end; None to keep nothing.
         measure_noise: Whether to collect the gradient norms of the noise scale. Needs at
             least two micro-batches a step.
-        trial: Number of the trial; None for the trunk.
-        rung: Which stretch of the trial this is, from 0.
-        origin: Why the trial is run; None for the trunk.
+        trial: Number of the trial; None for the reference run.
+        rung: Which rung of the trial this is, from 0.
+        origin: Why the trial is run; None for the reference run.
         target_loss: Held-out loss at which to stop, once the mean of three measures on the way
             is at or below it; None to take all steps.
         replicate: Which weights and data order: 0 for the job's own, other numbers for others
@@ -291,24 +290,19 @@ _STAGES: dict[type, Stage] = {
     RunStep: Stage.MEMORY,
     TimeSteps: Stage.THROUGHPUT,
     TimeLoader: Stage.THROUGHPUT,
-    Evaluate: Stage.TRUNK,
+    Evaluate: Stage.REFERENCE,
     Verify: Stage.VERIFY,
-    RangeTest: Stage.TRUNK,
-    CompareOrders: Stage.TRUNK,
+    RangeTest: Stage.REFERENCE,
+    CompareOrders: Stage.REFERENCE,
 }
 
 
-def stage_of(command: Command) -> Stage:
+def stage_of(command: Command | Unknown) -> Stage:
     """Return the stage that a command belongs to."""
-    if isinstance(command, Train):
-        return Stage.TRUNK if command.trial is None else Stage.BRANCHES
-    return _STAGES[type(command)]
-
-
-def needs_fresh_process(command: Command) -> bool:
-    """Return whether a command must find a process in which nothing has run before.
-
-    A process that has run out of memory, or has cached blocks of another size, no longer
-    shows what the user's own process will see.
-    """
-    return isinstance(command, RunStep | Verify)
+    match command:
+        case Unknown():
+            return Stage.unknown(command.said)
+        case Train():
+            return Stage.REFERENCE if command.trial is None else Stage.TRIALS
+        case _:
+            return _STAGES[type(command)]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from bsadvise.model.values import Value
+from bsadvise.model.values import OpenEnum, Value
 
 
-class DeviceKind(StrEnum):
+class DeviceKind(OpenEnum):
     """What sort of machine a device is."""
 
     CPU = "cpu"
@@ -35,7 +34,7 @@ class DeviceProcess(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device(Value):
-    """One device, as it was when it was looked at.
+    """One device, as it was when it was read.
 
     Attributes:
         device_id: "cpu", the UUID of an NVIDIA GPU, "rocm:N" for an AMD one by HIP's number, or
@@ -44,7 +43,7 @@ class Device(Value):
         kind: CPU, CUDA or ROCm.
         present: Whether it is on this machine; one that is not can only be predicted for.
         total_bytes: Its memory.
-        free_bytes: What was free when it was looked at; None for one that is not present.
+        free_bytes: What was free then; None for one that is not present.
         reserved_bytes: What the driver keeps for itself; None where it does not say.
         index: N of "cuda:N", as PyTorch calls AMD's GPUs too; None for a CPU and for a
             card that is not present.

@@ -183,7 +183,7 @@ def error_of_refusal(refusal: Refusal) -> BsadviseError:
     """Return the error that says why there is no advice."""
     if refusal.code == "model_file":
         return ModelFileError(_with_place(refusal.message, refusal.fault), refusal.fault)
-    return _REFUSALS[refusal.code](refusal.message)
+    return _REFUSALS.get(refusal.code, BsadviseError)(refusal.message)
 
 
 def _with_place(message: str, fault: Fault | None) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from bsadvise.model.caveats import Caveat
 from bsadvise.model.commands import Command
 from bsadvise.model.task import TaskProfile
-from bsadvise.model.values import Tagged, Value
+from bsadvise.model.values import OpenEnum, Tagged, Unknown, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class MemoryTrace(Tagged):
     evaluation_peak_bytes: int
     parts: MemoryParts
     was_run: bool = False
-    caveats: tuple[str, ...] = ()
+    caveats: tuple[Caveat, ...] = ()
     reserved_bytes: int | None = None
 
 
@@ -107,13 +107,13 @@ class GradientNorms(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainRun(Tagged):
-    """One stretch of training.
+    """One rung of a trial's training, or the reference run.
 
     Attributes:
         step_count: Optimizer steps taken; fewer than asked for when the loss diverged, the
             command's stop_after_s had passed or its target_loss was reached.
         sample_count: Samples seen.
-        train_losses: Training loss, at most 64 evenly spaced means over the stretch.
+        train_losses: Training loss, at most 64 evenly spaced means over the steps.
         earlier_losses: Held-out loss after each of the command's evaluation_steps that was
             reached with finite losses.
         held_out_loss: Loss on the held-out samples at the end; None when it is not finite, and
@@ -219,7 +219,7 @@ class OutOfMemory(Tagged):
     is_host: bool = False
 
 
-class FaultCode(StrEnum):
+class FaultCode(OpenEnum):
     """What went wrong in user code, or in the worker that ran it."""
 
     MODEL_FILE = "model_file"
@@ -285,7 +285,7 @@ class TimedOut(Tagged):
     hook: str | None = None
 
 
-Outcome = Figures | OutOfMemory | Failed | TimedOut
+Outcome = Figures | OutOfMemory | Failed | TimedOut | Unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,12 +297,12 @@ class Measurement(Value):
         outcome: What came back.
         wall_s: Seconds from the asking to the answer, worker start included.
         drift_bytes: Most by which memory that other processes hold on the device changed
-            meanwhile; 0 where nobody looked.
+            meanwhile; 0 where it was not read.
         mean_power_w: Watts that the device drew meanwhile, on average; of TimeSteps, while
             steps were timed. None where it does not say.
     """
 
-    command: Command
+    command: Command | Unknown
     outcome: Outcome
     wall_s: float
     drift_bytes: int = 0

@@ -1,19 +1,18 @@
-"""A recommendation as a resource: its states, its life and the events that tell of it."""
+"""A recommendation as a resource: its states and the events of its life."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from bsadvise.model.advice import Advice, Refusal
 from bsadvise.model.commands import Command
 from bsadvise.model.device import Device
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.request import AdviceRequest
-from bsadvise.model.values import Tagged, Value
+from bsadvise.model.values import OpenEnum, Tagged, Unknown, Value
 
 
-class State(StrEnum):
+class State(OpenEnum):
     """Where a recommendation stands.
 
     QUEUED -> RUNNING when a daemon leases its device.
@@ -39,7 +38,7 @@ class State(StrEnum):
 _FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
 LOCAL = "local"
-"""The principal of who comes through the daemon's own unix socket."""
+"""The principal of callers through the daemon's own unix socket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +72,8 @@ class Recommendation(Value):
         refusal: Why there is none.
         principal: Whom it is for.
         waiting: Where it stands while it is QUEUED; told when it is read alone, never stored.
+        planner_version: Release that gave the advice or the refusal, else that took the request
+            in; empty where the daemon does not say.
     """
 
     recommendation_id: str
@@ -88,6 +89,7 @@ class Recommendation(Value):
     refusal: Refusal | None = None
     principal: str = LOCAL
     waiting: Waiting | None = None
+    planner_version: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +105,7 @@ class StateChanged(Tagged):
 class CommandStarted(Tagged):
     """A worker was asked to measure something."""
 
-    command: Command
+    command: Command | Unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +123,7 @@ class Measured(Tagged):
     remaining_s: float = 0.0
 
 
-Happening = StateChanged | CommandStarted | Measured
+Happening = StateChanged | CommandStarted | Measured | Unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TypedDict
 
-from bsadvise.model.values import Value
+from bsadvise.model.values import OpenEnum, Value
+
+MAX_BUNDLE_BYTES = 64 << 20
+"""The most that a source may be: the client sends no more, and the daemon takes no more."""
 
 
-class Objective(StrEnum):
+class Objective(OpenEnum):
     """What the advice minimises."""
 
     TIME = "time"
@@ -27,10 +29,10 @@ class Objective(StrEnum):
     """Modelled price of the device-hours to the target loss."""
 
 
-class Priority(StrEnum):
+class Priority(OpenEnum):
     """Which of a principal's recommendations comes first.
 
-    Nobody goes before others by it; with LOW one steps back behind everybody's other work.
+    Orders one principal's own queue only; with LOW one steps back behind everybody's other work.
     """
 
     LOW = "low"
@@ -76,7 +78,7 @@ class AdviceRequest(Value):
         python: Absolute path of the interpreter whose packages the model file needs; None for
             the daemon's own.
         device_hour_price: What an hour of one device costs, at least 0, in whatever currency;
-            None where nobody said.
+            None where it was not given.
     """
 
     source: Source
@@ -98,7 +100,7 @@ class AdviceRequest(Value):
 
 
 class AdviceOptions(TypedDict, total=False):
-    """What may be asked for beside the source; the fields of ``AdviceRequest`` say what each is.
+    """What may be asked for, the source aside; the fields of ``AdviceRequest`` say what each is.
 
     What is left out, or is None, is for the daemon to choose.
     """

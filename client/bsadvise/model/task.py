@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from bsadvise.model.values import Tagged, Value
+from bsadvise.model.caveats import Caveat
+from bsadvise.model.values import OpenEnum, Tagged, Value
 
 
-class OptimizerFamily(StrEnum):
+class OptimizerFamily(OpenEnum):
     """Which learning-rate rule an optimizer follows."""
 
     SGD = "sgd"
@@ -90,6 +90,6 @@ class TaskProfile(Tagged):
     reference_batch_size: int | None = None
     reference_learning_rate: float | None = None
     device_free_bytes: int | None = None
-    caveats: tuple[str, ...] = ()
+    caveats: tuple[Caveat, ...] = ()
     repeated_block_count: int = 0
     cpu_count: int | None = None

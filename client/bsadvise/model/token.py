@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from bsadvise.model.values import Value
+from bsadvise.model.values import OpenEnum, Value
 
 
-class Scope(StrEnum):
+class Scope(OpenEnum):
     """What a caller may do; each one allows what those before it allow."""
 
     READ = "read"
@@ -25,7 +24,7 @@ class Token(Value):
 
     Attributes:
         token_id: The part of it that is no secret.
-        principal: Who comes with it.
+        principal: Whom it authenticates.
         scope: What they may do.
         created_at_s: Unix time.
         expires_at_s: Unix time from which it opens nothing.

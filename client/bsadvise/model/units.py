@@ -41,7 +41,7 @@ def format_bytes(size_bytes: float) -> str:
     """Return ``size_bytes`` in the largest binary unit that leaves a number of at least 1."""
     for step, unit in _BYTE_STEPS:
         if abs(size_bytes) >= step:
-            return f"{format_number(size_bytes / step)} {unit}"
+            return f"{size_bytes / step:.4g} {unit}"
     return f"{size_bytes:.0f} B"
 
 
@@ -66,8 +66,8 @@ def format_energy(energy_j: float) -> str:
 
 
 def format_rate(learning_rate: float) -> str:
-    """Return a learning rate as it is written in papers: "0.05", "3e-3", "2.83e-4"."""
-    if learning_rate >= 0.01:
+    """Return a learning rate as it is written in papers: "0.05", "0.004", "2.83e-4"."""
+    if learning_rate >= 0.001:
         return f"{learning_rate:.3g}"
     mantissa, exponent = f"{learning_rate:.2e}".split("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bsadvise.model.errors import SourceUnusable
+from bsadvise.model.request import MAX_BUNDLE_BYTES
 from bsadvise.model.units import format_bytes
 from bsadvise.source.imports import find_local_modules
 from bsadvise.v1 import source_service_pb2
 
-MAX_BUNDLE_BYTES = 64 << 20
 _SKIPPED_FOLDERS = frozenset({"__pycache__", ".git", ".venv", ".mypy_cache", ".pytest_cache"})
 
 

@@ -1,8 +1,14 @@
-"""Flows: operations that say what is to be sent and read, and do neither.
+"""Effects: what an operation wants done, as values; ``Client`` and ``AsyncClient`` do it.
 
-A flow is a generator. It yields effects (call this, read that, wait so long) and is sent what
-came of them; it returns the operation's result. ``Client`` and ``AsyncClient`` carry effects out,
-each in its own way, and share all the rest; the flows themselves are in ``calls``.
+An operation is a generator. It yields effects (send this, read that, wait so long), is sent what
+came of each, and returns its result; it does no input or output itself. So each operation is
+written once, and the two clients differ only in how they carry effects out:
+
+    def get(recommendation_id: str) -> Operation[Recommendation]:
+        reply = yield Unary(rpcs.GET, GetRecommendationRequest(recommendation_id=...))
+        return from_message(reply.recommendation, Recommendation)
+
+The operations themselves are in ``operations``.
 """
 
 from __future__ import annotations
@@ -103,29 +109,29 @@ class Emit:
 
 
 Effect = Unary[Any] | Send[Any] | Open[Any] | Read | Pause | Work[Any] | Emit
-Flow = Generator[Effect, Any, T]
+Operation = Generator[Effect, Any, T]
 
 
 class Progress(Generic[T]):
-    """A flow under way: ``effect`` is what it waits for, None once ``result`` is there."""
+    """A operation under way: ``effect`` is what it waits for, None once ``result`` is there."""
 
-    def __init__(self, flow: Flow[T]) -> None:
-        self._flow = flow
+    def __init__(self, operation: Operation[T]) -> None:
+        self._operation = operation
         self.effect: Effect | None = None
         self.result: T
         self.succeed(None)
 
     def succeed(self, value: object) -> None:
-        """Tell the flow what came of its effect."""
-        self._advance(lambda: self._flow.send(value))
+        """Tell the operation what came of its effect."""
+        self._advance(lambda: self._operation.send(value))
 
     def fail(self, error: BaseException) -> None:
-        """Tell the flow that its effect failed; raises what the flow does not handle."""
-        self._advance(lambda: self._flow.throw(error))
+        """Tell the operation that its effect failed; raises what the operation does not handle."""
+        self._advance(lambda: self._operation.throw(error))
 
     def close(self) -> None:
-        """Give the flow up, open streams with it."""
-        self._flow.close()
+        """Give the operation up, open streams with it."""
+        self._operation.close()
 
     def _advance(self, resume: Callable[[], Effect]) -> None:
         try:

@@ -32,7 +32,7 @@ _PROBE_S = 0.5
 _STOP_LIMIT_S = 10.0
 _STDERR_TAIL_CHARS = 2000
 _LONGEST_SOCKET_PATH = 100  # Linux allows 107 bytes
-_SERVER_PACKAGES = ("advisor", "alembic", "cattrs", "optuna", "sqlalchemy", "torch")
+_SERVER_PACKAGES = ("advisor", "alembic", "optuna", "sqlalchemy", "torch")
 _HEALTH_METHOD = "/grpc.health.v1.Health/Check"
 # Empty HealthCheckRequest, and HealthCheckResponse{status: SERVING}: so small that the base
 # install does without their package.
@@ -49,7 +49,7 @@ class Connection:
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What a call carries: the identity of the caller, and the trace that it belongs to."""
+        """What a call carries: the caller's credentials, and which trace the call belongs to."""
         return (*self.target.metadata, *trace_metadata())
 
     def error_of(self, error: grpc.RpcError) -> BsadviseError:

@@ -1,4 +1,4 @@
-"""Each operation of the client, once, as a flow.
+"""Each operation of the client, once, for the client that blocks and for the one that does not.
 
 What may be repeated without harm is retried while nobody answers: reading, uploading (content is
 addressed by its digest), cancelling, and creating (a request id creates once).
@@ -30,12 +30,11 @@ from bsadvise.model.request import AdviceOptions, Source
 from bsadvise.model.token import Scope, Token
 from bsadvise.source.bundle import Bundle, collect
 from bsadvise.transport import rpcs
-from bsadvise.transport.decoding import from_message
 from bsadvise.transport.effects import (
     Emit,
-    Flow,
     OnWaiting,
     Open,
+    Operation,
     Pause,
     Read,
     Send,
@@ -51,6 +50,7 @@ from bsadvise.v1 import (
     source_service_pb2,
     token_service_pb2,
 )
+from bsadvise.wire.messages import from_message
 
 R = TypeVar("R", bound=Message)
 
@@ -72,7 +72,7 @@ class Task:
     options: AdviceOptions
 
 
-def recommend(task: Task, request_id: str | None, reconnect_s: float) -> Flow[Advice]:
+def recommend(task: Task, request_id: str | None, reconnect_s: float) -> Operation[Advice]:
     """Create a recommendation, follow it to its end and return the advice."""
     recommendation = yield from create(task, request_id)
     recommendation_id = recommendation.recommendation_id
@@ -101,7 +101,7 @@ def advice_of(recommendation: Recommendation) -> Advice:
     raise Cancelled("the recommendation was cancelled before there was any answer")
 
 
-def create(task: Task, request_id: str | None) -> Flow[Recommendation]:
+def create(task: Task, request_id: str | None) -> Operation[Recommendation]:
     """Upload the source if it is not there, and create a recommendation."""
     source = yield from upload(task.model_path, task.include)
     request = recommendation_service_pb2.CreateRecommendationRequest(
@@ -111,7 +111,7 @@ def create(task: Task, request_id: str | None) -> Flow[Recommendation]:
     return from_message(reply.recommendation, Recommendation)
 
 
-def upload(model_path: Path, include: Sequence[Path]) -> Flow[Source]:
+def upload(model_path: Path, include: Sequence[Path]) -> Operation[Source]:
     """Bundle a model file and upload it if it is not there."""
     bundle: Bundle = yield Work(partial(collect, model_path, include))
     check = source_service_pb2.CheckSourceRequest(digest=bundle.digest)
@@ -120,7 +120,7 @@ def upload(model_path: Path, include: Sequence[Path]) -> Flow[Source]:
     return Source(digest=bundle.digest, entry_path=bundle.entry_path)
 
 
-def get(recommendation_id: str) -> Flow[Recommendation]:
+def get(recommendation_id: str) -> Operation[Recommendation]:
     """Read a recommendation."""
     request = recommendation_service_pb2.GetRecommendationRequest(
         recommendation_id=recommendation_id
@@ -129,7 +129,7 @@ def get(recommendation_id: str) -> Flow[Recommendation]:
     return from_message(reply.recommendation, Recommendation)
 
 
-def list_recommendations(limit: int | None) -> Flow[tuple[Recommendation, ...]]:
+def list_recommendations(limit: int | None) -> Operation[tuple[Recommendation, ...]]:
     """Read the newest recommendations, page by page."""
     found: list[Recommendation] = []
     page_token = ""
@@ -146,7 +146,7 @@ def list_recommendations(limit: int | None) -> Flow[tuple[Recommendation, ...]]:
     return tuple(found)
 
 
-def cancel(recommendation_id: str) -> Flow[Recommendation]:
+def cancel(recommendation_id: str) -> Operation[Recommendation]:
     """Ask for a recommendation to stop."""
     request = recommendation_service_pb2.CancelRecommendationRequest(
         recommendation_id=recommendation_id
@@ -155,7 +155,7 @@ def cancel(recommendation_id: str) -> Flow[Recommendation]:
     return from_message(reply.recommendation, Recommendation)
 
 
-def delete(recommendation_id: str) -> Flow[None]:
+def delete(recommendation_id: str) -> Operation[None]:
     """Remove a recommendation. Not retried: it may be gone although no reply came."""
     yield Unary(
         rpcs.DELETE,
@@ -168,7 +168,7 @@ def follow(
     after_sequence: int,
     reconnect_s: float,
     on_waiting: OnWaiting | None = None,
-) -> Flow[None]:
+) -> Operation[None]:
     """Emit a recommendation's events until it has ended, each once, over lost connections.
 
     Args:
@@ -204,7 +204,7 @@ def follow(
             stream.cancel()
 
 
-def measurements(recommendation_id: str) -> Flow[tuple[Measurement, ...]]:
+def measurements(recommendation_id: str) -> Operation[tuple[Measurement, ...]]:
     """Read the log of a recommendation."""
     request = recommendation_service_pb2.ListMeasurementsRequest(
         recommendation_id=recommendation_id
@@ -213,7 +213,7 @@ def measurements(recommendation_id: str) -> Flow[tuple[Measurement, ...]]:
     return tuple(from_message(message, Measurement) for message in reply.measurements)
 
 
-def estimate_memory(task: Task, limit_s: float) -> Flow[MemoryEstimate]:
+def estimate_memory(task: Task, limit_s: float) -> Operation[MemoryEstimate]:
     """Upload the source if it is not there, and predict what fits."""
     source = yield from upload(task.model_path, task.include)
     request = memory_service_pb2.EstimateMemoryRequest(request=make_request(source, task.options))
@@ -221,13 +221,15 @@ def estimate_memory(task: Task, limit_s: float) -> Flow[MemoryEstimate]:
     return from_message(reply.estimate, MemoryEstimate)
 
 
-def devices() -> Flow[tuple[Device, ...]]:
+def devices() -> Operation[tuple[Device, ...]]:
     """Read the devices of the daemon's machine."""
     reply = yield from _retry(Unary(rpcs.DEVICES, device_service_pb2.ListDevicesRequest()))
     return tuple(from_message(message, Device) for message in reply.devices)
 
 
-def create_token(principal: str, scope: Scope, life_s: float | None) -> Flow[tuple[Token, str]]:
+def create_token(
+    principal: str, scope: Scope, life_s: float | None
+) -> Operation[tuple[Token, str]]:
     """Make a token. Not retried: it may have been made although no reply came."""
     request = token_service_pb2.CreateTokenRequest(
         principal=principal,
@@ -238,20 +240,20 @@ def create_token(principal: str, scope: Scope, life_s: float | None) -> Flow[tup
     return from_message(reply.token, Token), reply.text
 
 
-def list_tokens() -> Flow[tuple[Token, ...]]:
+def list_tokens() -> Operation[tuple[Token, ...]]:
     """Read all tokens."""
     reply = yield from _retry(Unary(rpcs.LIST_TOKENS, token_service_pb2.ListTokensRequest()))
     return tuple(from_message(message, Token) for message in reply.tokens)
 
 
-def revoke_token(token_id: str) -> Flow[Token]:
+def revoke_token(token_id: str) -> Operation[Token]:
     """Revoke a token."""
     request = token_service_pb2.RevokeTokenRequest(token_id=token_id)
     reply = yield from _retry(Unary(rpcs.REVOKE_TOKEN, request))
     return from_message(reply.token, Token)
 
 
-def _retry(effect: Unary[R] | Send[R]) -> Flow[R]:
+def _retry(effect: Unary[R] | Send[R]) -> Operation[R]:
     pauses = _pauses(_RETRY_S)
     while True:
         try:
@@ -262,7 +264,7 @@ def _retry(effect: Unary[R] | Send[R]) -> Flow[R]:
             return reply
 
 
-def _pause_or_raise(pauses: Iterator[float], error: BsadviseError) -> Flow[None]:
+def _pause_or_raise(pauses: Iterator[float], error: BsadviseError) -> Operation[None]:
     pause_s = None if isinstance(error, DaemonFailed) else next(pauses, None)
     if pause_s is None:
         raise error

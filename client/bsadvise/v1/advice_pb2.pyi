@@ -18,6 +18,11 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class _Evidence:
@@ -292,7 +297,7 @@ Global___Search: _TypeAlias = Search  # noqa: Y015
 
 @_typing.final
 class LeverGain(_message.Message):
-    """What one change would do for memory, by a trace of the changed training."""
+    """What one memory saving would do, by a trace of the changed training."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -322,7 +327,7 @@ Global___LeverGain: _TypeAlias = LeverGain  # noqa: Y015
 
 @_typing.final
 class Companion(_message.Message):
-    """What a rule says should go with the batch, beside what was trained with."""
+    """A related hyperparameter: what a rule gives for the batch, in addition to what was trained with."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -470,6 +475,7 @@ class Advice(_message.Message):
     DROP_LAST_FIELD_NUMBER: _builtins.int
     ORDER_VARIANCE_RATIO_FIELD_NUMBER: _builtins.int
     OUTLOOK_FIELD_NUMBER: _builtins.int
+    CODED_CAVEATS_FIELD_NUMBER: _builtins.int
     micro_batch_size: _builtins.int
     """b, samples a forward and backward pass on one device."""
     max_micro_batch_size: _builtins.int
@@ -567,8 +573,9 @@ class Advice(_message.Message):
         """Its 80 % interval."""
 
     @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
     def caveats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the user should know."""
+        """Texts of coded_caveats, for readers of 0.1."""
 
     @_builtins.property
     def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alternative]:
@@ -601,6 +608,10 @@ class Advice(_message.Message):
     @_builtins.property
     def rules_of_thumb(self) -> _containers.RepeatedCompositeFieldContainer[Global___RuleOfThumb]:
         """What rules of thumb would have said."""
+
+    @_builtins.property
+    def coded_caveats(self) -> _containers.RepeatedCompositeFieldContainer[_measurement_pb2.Caveat]:
+        """What the user should know, most important first."""
 
     def __init__(
         self,
@@ -653,10 +664,11 @@ class Advice(_message.Message):
         drop_last: _builtins.bool | None = ...,
         order_variance_ratio: _builtins.float | None = ...,
         outlook: _builtins.str | None = ...,
+        coded_caveats: _abc.Iterable[_measurement_pb2.Caveat] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_clip_gradient_norm", b"_clip_gradient_norm", "_cost_per_epoch", b"_cost_per_epoch", "_critical_batch_size", b"_critical_batch_size", "_drop_last", b"_drop_last", "_energy_per_epoch_j", b"_energy_per_epoch_j", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_loader_workers", b"_loader_workers", "_mean_power_w", b"_mean_power_w", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_order_variance_ratio", b"_order_variance_ratio", "_outlook", b"_outlook", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "clip_gradient_norm", b"clip_gradient_norm", "cost_per_epoch", b"cost_per_epoch", "critical_batch_size", b"critical_batch_size", "drop_last", b"drop_last", "energy_per_epoch_j", b"energy_per_epoch_j", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "gradient_norm", b"gradient_norm", "loader_workers", b"loader_workers", "max_micro_batch_size_interval", b"max_micro_batch_size_interval", "mean_power_w", b"mean_power_w", "measured_peak_bytes", b"measured_peak_bytes", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "order_variance_ratio", b"order_variance_ratio", "outlook", b"outlook", "predicted_peak_bytes", b"predicted_peak_bytes", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clip_gradient_norm", b"_clip_gradient_norm", "_cost_per_epoch", b"_cost_per_epoch", "_critical_batch_size", b"_critical_batch_size", "_drop_last", b"_drop_last", "_energy_per_epoch_j", b"_energy_per_epoch_j", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_loader_workers", b"_loader_workers", "_mean_power_w", b"_mean_power_w", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_order_variance_ratio", b"_order_variance_ratio", "_outlook", b"_outlook", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "accumulation_steps", b"accumulation_steps", "alternatives", b"alternatives", "batch_schedule", b"batch_schedule", "betas", b"betas", "budget_bytes", b"budget_bytes", "caveats", b"caveats", "clip_gradient_norm", b"clip_gradient_norm", "companions", b"companions", "confidence", b"confidence", "cost_per_epoch", b"cost_per_epoch", "critical_batch_size", b"critical_batch_size", "device", b"device", "drop_last", b"drop_last", "effective_batch_size", b"effective_batch_size", "energy_per_epoch_j", b"energy_per_epoch_j", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "fingerprint", b"fingerprint", "gradient_norm", b"gradient_norm", "learning_rate", b"learning_rate", "levers", b"levers", "loader_workers", b"loader_workers", "lr_evidence", b"lr_evidence", "lr_rule", b"lr_rule", "max_micro_batch_size", b"max_micro_batch_size", "max_micro_batch_size_interval", b"max_micro_batch_size_interval", "mean_power_w", b"mean_power_w", "measured_peak_bytes", b"measured_peak_bytes", "micro_batch_size", b"micro_batch_size", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "order_variance_ratio", b"order_variance_ratio", "outlook", b"outlook", "precision", b"precision", "predicted_peak_bytes", b"predicted_peak_bytes", "rules_of_thumb", b"rules_of_thumb", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "sandbox", b"sandbox", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "verified", b"verified", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay", "world_size", b"world_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clip_gradient_norm", b"_clip_gradient_norm", "_cost_per_epoch", b"_cost_per_epoch", "_critical_batch_size", b"_critical_batch_size", "_drop_last", b"_drop_last", "_energy_per_epoch_j", b"_energy_per_epoch_j", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_loader_workers", b"_loader_workers", "_mean_power_w", b"_mean_power_w", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_order_variance_ratio", b"_order_variance_ratio", "_outlook", b"_outlook", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "accumulation_steps", b"accumulation_steps", "alternatives", b"alternatives", "batch_schedule", b"batch_schedule", "betas", b"betas", "budget_bytes", b"budget_bytes", "caveats", b"caveats", "clip_gradient_norm", b"clip_gradient_norm", "coded_caveats", b"coded_caveats", "companions", b"companions", "confidence", b"confidence", "cost_per_epoch", b"cost_per_epoch", "critical_batch_size", b"critical_batch_size", "device", b"device", "drop_last", b"drop_last", "effective_batch_size", b"effective_batch_size", "energy_per_epoch_j", b"energy_per_epoch_j", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "fingerprint", b"fingerprint", "gradient_norm", b"gradient_norm", "learning_rate", b"learning_rate", "levers", b"levers", "loader_workers", b"loader_workers", "lr_evidence", b"lr_evidence", "lr_rule", b"lr_rule", "max_micro_batch_size", b"max_micro_batch_size", "max_micro_batch_size_interval", b"max_micro_batch_size_interval", "mean_power_w", b"mean_power_w", "measured_peak_bytes", b"measured_peak_bytes", "micro_batch_size", b"micro_batch_size", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "order_variance_ratio", b"order_variance_ratio", "outlook", b"outlook", "precision", b"precision", "predicted_peak_bytes", b"predicted_peak_bytes", "rules_of_thumb", b"rules_of_thumb", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "sandbox", b"sandbox", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "verified", b"verified", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__clip_gradient_norm: _TypeAlias = _typing.Literal["clip_gradient_norm"]  # noqa: Y015
     _WhichOneofArgType__clip_gradient_norm: _TypeAlias = _typing.Literal["_clip_gradient_norm", b"_clip_gradient_norm"]  # noqa: Y015
@@ -785,6 +797,7 @@ class MemoryEstimate(_message.Message):
     SEARCH_FIELD_NUMBER: _builtins.int
     LEVERS_FIELD_NUMBER: _builtins.int
     TYPICAL_PEAK_BYTES_FIELD_NUMBER: _builtins.int
+    CODED_CAVEATS_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """Name of the device."""
     budget_bytes: _builtins.int
@@ -794,7 +807,7 @@ class MemoryEstimate(_message.Message):
     parts_micro_batch_size: _builtins.int
     """That size."""
     overhead_bytes: _builtins.int
-    """What the device's libraries take beside the tensors; 0 on a CPU."""
+    """What the device's libraries take in addition to the tensors; 0 on a CPU."""
     precision: _builtins.str
     """"fp32", "bf16" or "fp16"."""
     typical_peak_bytes: _builtins.int
@@ -808,8 +821,9 @@ class MemoryEstimate(_message.Message):
         """What the peak holds at the size that was asked about, else at the largest traced one that fits."""
 
     @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
     def caveats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the user should know."""
+        """Texts of coded_caveats, for readers of 0.1."""
 
     @_builtins.property
     def search(self) -> Global___Search:
@@ -818,6 +832,10 @@ class MemoryEstimate(_message.Message):
     @_builtins.property
     def levers(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeverGain]:
         """What would let a larger micro-batch fit, the most helpful first."""
+
+    @_builtins.property
+    def coded_caveats(self) -> _containers.RepeatedCompositeFieldContainer[_measurement_pb2.Caveat]:
+        """What the user should know."""
 
     def __init__(
         self,
@@ -834,10 +852,11 @@ class MemoryEstimate(_message.Message):
         search: Global___Search | None = ...,
         levers: _abc.Iterable[Global___LeverGain] | None = ...,
         typical_peak_bytes: _builtins.int | None = ...,
+        coded_caveats: _abc.Iterable[_measurement_pb2.Caveat] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_typical_peak_bytes", b"_typical_peak_bytes", "parts", b"parts", "search", b"search", "typical_peak_bytes", b"typical_peak_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_typical_peak_bytes", b"_typical_peak_bytes", "budget_bytes", b"budget_bytes", "caveats", b"caveats", "device", b"device", "levers", b"levers", "max_micro_batch_size", b"max_micro_batch_size", "overhead_bytes", b"overhead_bytes", "parts", b"parts", "parts_micro_batch_size", b"parts_micro_batch_size", "points", b"points", "precision", b"precision", "search", b"search", "typical_peak_bytes", b"typical_peak_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_typical_peak_bytes", b"_typical_peak_bytes", "budget_bytes", b"budget_bytes", "caveats", b"caveats", "coded_caveats", b"coded_caveats", "device", b"device", "levers", b"levers", "max_micro_batch_size", b"max_micro_batch_size", "overhead_bytes", b"overhead_bytes", "parts", b"parts", "parts_micro_batch_size", b"parts_micro_batch_size", "points", b"points", "precision", b"precision", "search", b"search", "typical_peak_bytes", b"typical_peak_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__typical_peak_bytes: _TypeAlias = _typing.Literal["typical_peak_bytes"]  # noqa: Y015
     _WhichOneofArgType__typical_peak_bytes: _TypeAlias = _typing.Literal["_typical_peak_bytes", b"_typical_peak_bytes"]  # noqa: Y015

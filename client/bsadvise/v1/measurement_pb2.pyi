@@ -17,6 +17,11 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class _TrialOrigin:
@@ -29,12 +34,20 @@ class _TrialOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TrialOrig
     """Not said; refused where a value is needed."""
     TRIAL_ORIGIN_REFERENCE: _TrialOrigin.ValueType  # 1
     """It is the user's own recipe."""
-    TRIAL_ORIGIN_PREDICTION: _TrialOrigin.ValueType  # 2
-    """What is known of batch and rate points to it."""
-    TRIAL_ORIGIN_RIDGE: _TrialOrigin.ValueType  # 3
-    """It lies beside the best trial so far."""
+    TRIAL_ORIGIN_SUGGESTED: _TrialOrigin.ValueType  # 2
+    """The model of batch size and learning rate suggests it."""
+    @_builtins.property
+    @_deprecated("""This enum value has been marked as deprecated using proto enum value options.""")
+    def TRIAL_ORIGIN_PREDICTION(self) -> _TrialOrigin.ValueType:   # 2
+        """The name of SUGGESTED up to 0.1."""
+    TRIAL_ORIGIN_NEIGHBOUR: _TrialOrigin.ValueType  # 3
+    """It is a neighbour of the best trial so far: local search."""
+    @_builtins.property
+    @_deprecated("""This enum value has been marked as deprecated using proto enum value options.""")
+    def TRIAL_ORIGIN_RIDGE(self) -> _TrialOrigin.ValueType:   # 3
+        """The name of NEIGHBOUR up to 0.1."""
     TRIAL_ORIGIN_SAMPLER: _TrialOrigin.ValueType  # 4
-    """Optuna proposed it."""
+    """Optuna's sampler proposed it."""
 
 class TrialOrigin(_TrialOrigin, metaclass=_TrialOriginEnumTypeWrapper):
     """Why a trial was run."""
@@ -43,12 +56,16 @@ TRIAL_ORIGIN_UNSPECIFIED: TrialOrigin.ValueType  # 0
 """Not said; refused where a value is needed."""
 TRIAL_ORIGIN_REFERENCE: TrialOrigin.ValueType  # 1
 """It is the user's own recipe."""
+TRIAL_ORIGIN_SUGGESTED: TrialOrigin.ValueType  # 2
+"""The model of batch size and learning rate suggests it."""
 TRIAL_ORIGIN_PREDICTION: TrialOrigin.ValueType  # 2
-"""What is known of batch and rate points to it."""
+"""The name of SUGGESTED up to 0.1."""
+TRIAL_ORIGIN_NEIGHBOUR: TrialOrigin.ValueType  # 3
+"""It is a neighbour of the best trial so far: local search."""
 TRIAL_ORIGIN_RIDGE: TrialOrigin.ValueType  # 3
-"""It lies beside the best trial so far."""
+"""The name of NEIGHBOUR up to 0.1."""
 TRIAL_ORIGIN_SAMPLER: TrialOrigin.ValueType  # 4
-"""Optuna proposed it."""
+"""Optuna's sampler proposed it."""
 Global___TrialOrigin: _TypeAlias = TrialOrigin  # noqa: Y015
 
 class _Lever:
@@ -73,7 +90,7 @@ class _LeverEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Lever.ValueType
     """gradient_as_bucket_view=True of DistributedDataParallel: one copy of gradients less."""
 
 class Lever(_Lever, metaclass=_LeverEnumTypeWrapper):
-    """What would leave room for a larger micro-batch."""
+    """A memory saving: a change to the training that leaves room for a larger micro-batch."""
 
 LEVER_UNSPECIFIED: Lever.ValueType  # 0
 """Not said; refused where a value is needed."""
@@ -355,11 +372,11 @@ class Train(_message.Message):
     step.
     """
     trial: _builtins.int
-    """Number of the trial; unset for the trunk."""
+    """Number of the trial; unset for the reference run."""
     rung: _builtins.int
-    """Which stretch of the trial this is, from 0."""
+    """Which rung of the trial this is, from 0."""
     origin: Global___TrialOrigin.ValueType
-    """Why the trial is run; unset for the trunk."""
+    """Why the trial is run; unset for the reference run."""
     stop_after_s: _builtins.float
     """Seconds after which to take no further step, measure and answer; unset to take them all."""
     target_loss: _builtins.float
@@ -739,6 +756,34 @@ class OptimizerProfile(_message.Message):
 Global___OptimizerProfile: _TypeAlias = OptimizerProfile  # noqa: Y015
 
 @_typing.final
+class Caveat(_message.Message):
+    """What the user should know, for a program and for a person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """Which kind of caveat, in snake case; docs/caveats.md lists them. "unspecified" where an older
+    release said the text alone.
+    """
+    text: _builtins.str
+    """What the user should know, in words."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Caveat: _TypeAlias = Caveat  # noqa: Y015
+
+@_typing.final
 class TaskProfile(_message.Message):
     """What is known of a task before anything is trained."""
 
@@ -764,6 +809,7 @@ class TaskProfile(_message.Message):
     CAVEATS_FIELD_NUMBER: _builtins.int
     REPEATED_BLOCK_COUNT_FIELD_NUMBER: _builtins.int
     CPU_COUNT_FIELD_NUMBER: _builtins.int
+    CODED_CAVEATS_FIELD_NUMBER: _builtins.int
     model_name: _builtins.str
     """Class name of the model."""
     parameter_count: _builtins.int
@@ -811,7 +857,12 @@ class TaskProfile(_message.Message):
         """The optimizer."""
 
     @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
     def caveats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Texts of coded_caveats, for readers of 0.1."""
+
+    @_builtins.property
+    def coded_caveats(self) -> _containers.RepeatedCompositeFieldContainer[Global___Caveat]:
         """What the user should know about the file."""
 
     def __init__(
@@ -837,10 +888,11 @@ class TaskProfile(_message.Message):
         caveats: _abc.Iterable[_builtins.str] | None = ...,
         repeated_block_count: _builtins.int = ...,
         cpu_count: _builtins.int | None = ...,
+        coded_caveats: _abc.Iterable[Global___Caveat] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cpu_count", b"_cpu_count", "_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "cpu_count", b"cpu_count", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "longest_sample", b"longest_sample", "optimizer", b"optimizer", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cpu_count", b"_cpu_count", "_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "batch_norm_layer_count", b"batch_norm_layer_count", "buffer_bytes", b"buffer_bytes", "caveats", b"caveats", "cpu_count", b"cpu_count", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "evaluation_size", b"evaluation_size", "is_synthetic", b"is_synthetic", "longest_sample", b"longest_sample", "model_name", b"model_name", "num_workers", b"num_workers", "optimizer", b"optimizer", "parameter_bytes", b"parameter_bytes", "parameter_count", b"parameter_count", "precision", b"precision", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate", "repeated_block_count", b"repeated_block_count", "sample_shapes", b"sample_shapes", "trainable_parameter_count", b"trainable_parameter_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cpu_count", b"_cpu_count", "_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "batch_norm_layer_count", b"batch_norm_layer_count", "buffer_bytes", b"buffer_bytes", "caveats", b"caveats", "coded_caveats", b"coded_caveats", "cpu_count", b"cpu_count", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "evaluation_size", b"evaluation_size", "is_synthetic", b"is_synthetic", "longest_sample", b"longest_sample", "model_name", b"model_name", "num_workers", b"num_workers", "optimizer", b"optimizer", "parameter_bytes", b"parameter_bytes", "parameter_count", b"parameter_count", "precision", b"precision", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate", "repeated_block_count", b"repeated_block_count", "sample_shapes", b"sample_shapes", "trainable_parameter_count", b"trainable_parameter_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cpu_count: _TypeAlias = _typing.Literal["cpu_count"]  # noqa: Y015
     _WhichOneofArgType__cpu_count: _TypeAlias = _typing.Literal["_cpu_count", b"_cpu_count"]  # noqa: Y015
@@ -927,6 +979,7 @@ class MemoryTrace(_message.Message):
     WAS_RUN_FIELD_NUMBER: _builtins.int
     CAVEATS_FIELD_NUMBER: _builtins.int
     RESERVED_BYTES_FIELD_NUMBER: _builtins.int
+    CODED_CAVEATS_FIELD_NUMBER: _builtins.int
     peak_bytes: _builtins.int
     """Most live bytes over two optimizer steps."""
     evaluation_peak_bytes: _builtins.int
@@ -942,7 +995,12 @@ class MemoryTrace(_message.Message):
         """What the peak is made of."""
 
     @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
     def caveats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Texts of coded_caveats, for readers of 0.1."""
+
+    @_builtins.property
+    def coded_caveats(self) -> _containers.RepeatedCompositeFieldContainer[Global___Caveat]:
         """What the user should know about the prediction."""
 
     def __init__(
@@ -954,10 +1012,11 @@ class MemoryTrace(_message.Message):
         was_run: _builtins.bool = ...,
         caveats: _abc.Iterable[_builtins.str] | None = ...,
         reserved_bytes: _builtins.int | None = ...,
+        coded_caveats: _abc.Iterable[Global___Caveat] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_reserved_bytes", b"_reserved_bytes", "parts", b"parts", "reserved_bytes", b"reserved_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reserved_bytes", b"_reserved_bytes", "caveats", b"caveats", "evaluation_peak_bytes", b"evaluation_peak_bytes", "parts", b"parts", "peak_bytes", b"peak_bytes", "reserved_bytes", b"reserved_bytes", "was_run", b"was_run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reserved_bytes", b"_reserved_bytes", "caveats", b"caveats", "coded_caveats", b"coded_caveats", "evaluation_peak_bytes", b"evaluation_peak_bytes", "parts", b"parts", "peak_bytes", b"peak_bytes", "reserved_bytes", b"reserved_bytes", "was_run", b"was_run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__reserved_bytes: _TypeAlias = _typing.Literal["reserved_bytes"]  # noqa: Y015
     _WhichOneofArgType__reserved_bytes: _TypeAlias = _typing.Literal["_reserved_bytes", b"_reserved_bytes"]  # noqa: Y015
@@ -1105,7 +1164,7 @@ Global___GradientNorms: _TypeAlias = GradientNorms  # noqa: Y015
 
 @_typing.final
 class TrainRun(_message.Message):
-    """One stretch of training."""
+    """One rung of a trial's training, or the reference run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1130,7 +1189,7 @@ class TrainRun(_message.Message):
     """Whether a loss was not finite."""
     @_builtins.property
     def train_losses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Training loss, at most 64 evenly spaced means over the stretch."""
+        """Training loss, at most 64 evenly spaced means over the steps."""
 
     @_builtins.property
     def gradient_norms(self) -> Global___GradientNorms:
@@ -1493,7 +1552,7 @@ class Outcome(_message.Message):
 
     @_builtins.property
     def train_run(self) -> Global___TrainRun:
-        """One stretch of training."""
+        """One rung of a trial's training, or the reference run."""
 
     @_builtins.property
     def evaluation(self) -> Global___Evaluation:

@@ -78,7 +78,7 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
     """Before the principal's own other work."""
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
-    """Which of a principal's recommendations comes first. Nobody goes before others by it."""
+    """Which of a principal's recommendations comes first. It orders one principal's own queue only."""
 
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
 """Not said; refused where a value is needed."""
@@ -340,6 +340,7 @@ class Recommendation(_message.Message):
     REFUSAL_FIELD_NUMBER: _builtins.int
     PRINCIPAL_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
+    PLANNER_VERSION_FIELD_NUMBER: _builtins.int
     recommendation_id: _builtins.str
     """Server-made id."""
     request_id: _builtins.str
@@ -356,6 +357,8 @@ class Recommendation(_message.Message):
     """Whether its client has asked for it to stop."""
     principal: _builtins.str
     """Whom it is for: who comes through the daemon's own socket is "local"."""
+    planner_version: _builtins.str
+    """Release of bsadvise that gave the advice or the refusal, else that took the request in."""
     @_builtins.property
     def request(self) -> Global___AdviceRequest:
         """What was asked."""
@@ -392,10 +395,11 @@ class Recommendation(_message.Message):
         refusal: _advice_pb2.Refusal | None = ...,
         principal: _builtins.str = ...,
         waiting: Global___Waiting | None = ...,
+        planner_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "device", b"device", "refusal", b"refusal", "request", b"request", "waiting", b"waiting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "cancel_requested", b"cancel_requested", "created_at_s", b"created_at_s", "device", b"device", "fingerprint", b"fingerprint", "principal", b"principal", "recommendation_id", b"recommendation_id", "refusal", b"refusal", "request", b"request", "request_id", b"request_id", "state", b"state", "updated_at_s", b"updated_at_s", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "cancel_requested", b"cancel_requested", "created_at_s", b"created_at_s", "device", b"device", "fingerprint", b"fingerprint", "planner_version", b"planner_version", "principal", b"principal", "recommendation_id", b"recommendation_id", "refusal", b"refusal", "request", b"request", "request_id", b"request_id", "state", b"state", "updated_at_s", b"updated_at_s", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -18,6 +18,7 @@ from bsadvise.model.commands import (
     TraceMemory,
     Train,
     Verify,
+    stage_of,
 )
 from bsadvise.model.measurements import (
     Evaluation,
@@ -37,25 +38,7 @@ from bsadvise.model.measurements import (
 from bsadvise.model.recommendation import Waiting
 from bsadvise.model.task import TaskProfile
 from bsadvise.model.units import format_bytes, format_number, format_rate, format_seconds
-
-_STAGES: dict[type, Stage] = {
-    InspectTask: Stage.INSPECT,
-    TraceMemory: Stage.MEMORY,
-    RunStep: Stage.MEMORY,
-    TimeSteps: Stage.THROUGHPUT,
-    TimeLoader: Stage.THROUGHPUT,
-    Evaluate: Stage.TRUNK,
-    Verify: Stage.VERIFY,
-    RangeTest: Stage.TRUNK,
-    CompareOrders: Stage.TRUNK,
-}
-
-
-def stage_of(command: Command) -> Stage:
-    """Return the stage of a recommendation that a command belongs to."""
-    if isinstance(command, Train):
-        return Stage.TRUNK if command.trial is None else Stage.BRANCHES
-    return _STAGES[type(command)]
+from bsadvise.model.values import Unknown
 
 
 def describe_advice(advice: Advice) -> str:
@@ -73,8 +56,14 @@ def describe_waiting(waiting: Waiting, now_s: float) -> str:
     return f"waiting for the device: number {waiting.position}{when}"
 
 
-def describe_command(command: Command) -> str:
-    """Return what is measured."""
+def describe_task(command: Command | Unknown) -> str:
+    """Return the stage and what is measured; a trial's words name their stage themselves."""
+    stage, words = stage_of(command), describe_command(command)
+    return words if stage is Stage.TRIALS else f"{stage}: {words}"
+
+
+def describe_command(command: Command | Unknown) -> str:
+    """Return what is measured: "trial 3 (suggested), rung 2, batch 96, lr 4e-3"."""
     match command:
         case InspectTask():
             return "loading the model file"
@@ -90,6 +79,8 @@ def describe_command(command: Command) -> str:
             return f"running the recommended setting, {_trained(command)}"
         case Train() | Evaluate() | RangeTest() | CompareOrders():
             return _learning(command)
+        case Unknown():
+            return "measuring what this client is too old to name"
 
 
 def describe_outcome(outcome: Outcome) -> str:
@@ -113,6 +104,8 @@ def describe_outcome(outcome: Outcome) -> str:
             return f"{steps}, {format_bytes(outcome.peak_bytes)} measured"
         case OutOfMemory() | Failed() | TimedOut():
             return _misfortune(outcome)
+        case Unknown():
+            return "done"
 
 
 def _learning(command: Train | Evaluate | RangeTest | CompareOrders) -> str:
@@ -141,9 +134,9 @@ def _learnt(outcome: TrainRun | Evaluation | RangeRun | OrderComparison) -> str:
 
 def _training(command: Train) -> str:
     if command.trial is None:
-        return "training the trunk"
+        return "training the reference recipe"
     origin = f" ({command.origin})" if command.origin else ""
-    return f"trial {command.trial}{origin}, stretch {command.rung + 1}"
+    return f"trial {command.trial}{origin}, rung {command.rung + 1}"
 
 
 def _profile(profile: TaskProfile) -> str:

@@ -1,4 +1,4 @@
-"""What happens meanwhile, on stderr: live where somebody watches, else a line a measurement."""
+"""Progress on stderr: live on a terminal, else one line a measurement."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from rich.text import Text
 from bsadvise.cli.render.output import make_console
 from bsadvise.cli.render.phrases import (
     describe_advice,
-    describe_command,
     describe_outcome,
+    describe_task,
     describe_waiting,
-    stage_of,
 )
 from bsadvise.model.advice import Advice
 from bsadvise.model.recommendation import (
@@ -72,7 +71,7 @@ class Standing:
                 self.state = state
                 self.doing = _STATE_WORDS.get(state, str(state))
             case CommandStarted(command=command):
-                self.doing = f"{stage_of(command)}: {describe_command(command)}"
+                self.doing = describe_task(command)
             case Measured() as measured:
                 self.measurement_count += 1
                 self.best = measured.best or self.best
@@ -119,8 +118,7 @@ class Lines:
     def _line(self, event: Event, best_before: str) -> str | None:
         match event.happening:
             case Measured(measurement=measured):
-                stage, what = stage_of(measured.command), describe_command(measured.command)
-                text = f"{stage}: {what}: {describe_outcome(measured.outcome)}"
+                text = f"{describe_task(measured.command)}: {describe_outcome(measured.outcome)}"
                 best = self._standing.best_words()
                 return text if best == best_before else f"{text}; best so far {best}"
             case StateChanged(state=state):

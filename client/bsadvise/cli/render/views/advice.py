@@ -22,7 +22,7 @@ from bsadvise.model.units import (
     format_seconds,
 )
 
-_VERIFIED = Text("this very setting was run, in a fresh process", style="green")
+_VERIFIED = Text("verified in a fresh process", style="green")
 _NOT_VERIFIED = Text("NO: this setting was not run", style="bold yellow")
 _UNKNOWN = "-"
 
@@ -45,8 +45,8 @@ def advice_view(advice: Advice, model_name: str) -> RenderableType:
             pairs(companion_rows(advice)) if advice.companions else None,
         ),
         ("Evidence", pairs(_evidence(advice))),
-        ("What would make room", levers_view(advice.levers) if advice.levers else None),
-        ("Caveats", bullets(advice.caveats) if advice.caveats else None),
+        ("Ways to save memory", levers_view(advice.levers) if advice.levers else None),
+        ("Caveats", bullets(one.text for one in advice.caveats) if advice.caveats else None),
         ("Alternatives", _alternatives(advice) if advice.alternatives else None),
         (
             "Rules of thumb for the batch, not the advice",
@@ -84,7 +84,7 @@ def _schedule(advice: Advice) -> str | None:
 
 def _evidence(advice: Advice) -> list[tuple[str, str | Text]]:
     rows: list[tuple[str, str | Text | None]] = [
-        ("verified", _VERIFIED if advice.verified else _NOT_VERIFIED),
+        ("verification", _VERIFIED if advice.verified else _NOT_VERIFIED),
         ("confidence", str(advice.confidence)),
         ("learning rate", _learning_rate(advice)),
         ("memory", _memory(advice)),
@@ -105,7 +105,7 @@ def _largest(advice: Advice) -> str:
     interval = advice.max_micro_batch_size_interval
     if interval is None:
         return words
-    return f"{words} ({interval.low:,.0f} were seen to, {interval.high:,.0f} may)"
+    return f"{words} (≥ {interval.low:,.0f} measured to fit, ≤ {interval.high:,.0f} predicted)"
 
 
 def _learning_rate(advice: Advice) -> str:

@@ -1,4 +1,4 @@
-"""What published rules say beside the answer, as rows."""
+"""Related hyperparameters and rules of thumb by published rules, as rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A memory estimate: the largest batch, what memory is made of, and what would make room."""
+"""A memory estimate: the largest batch, what memory is made of, and ways to save it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def estimate_view(
         ("", _headline(estimate, model_name, batch)),
         *_peak(estimate),
         ("Curve", _curve(estimate) if estimate.points else None),
-        ("What would make room", levers_view(estimate.levers) if estimate.levers else None),
-        ("Caveats", bullets(estimate.caveats) if estimate.caveats else None),
+        ("Ways to save memory", levers_view(estimate.levers) if estimate.levers else None),
+        ("Caveats", bullets(one.text for one in estimate.caveats) if estimate.caveats else None),
     )
 
 
@@ -51,7 +51,7 @@ def estimates_view(
         ]
         for name, one in estimates.items()
     ]
-    notes = dict.fromkeys(note for one in estimates.values() for note in one.caveats)
+    notes = dict.fromkeys(note.text for one in estimates.values() for note in one.caveats)
     figures = {*head} - {"device", "name", ""}
     return sections(
         ("", Text(f"{model_name}: predicted, not run", style="bold")),

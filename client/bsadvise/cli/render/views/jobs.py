@@ -12,10 +12,10 @@ from bsadvise.cli.render.phrases import (
     describe_advice,
     describe_command,
     describe_outcome,
-    stage_of,
 )
 from bsadvise.cli.render.views.advice import advice_view
 from bsadvise.cli.render.views.layout import pairs, sections, table_of
+from bsadvise.model.commands import stage_of
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Recommendation
 from bsadvise.model.units import format_seconds

@@ -1,4 +1,4 @@
-"""What would let a larger micro-batch fit, as a table."""
+"""Memory savings: what would let a larger micro-batch fit, as a table."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ _WORDS = {
 
 
 def levers_view(levers: Sequence[LeverGain]) -> RenderableType:
-    """Return what each lever would do, for a person."""
+    """Return what each memory saving would do, for a person."""
     rows = [
-        (_WORDS[gain.lever], f"{gain.max_micro_batch_size:,}", format_bytes(gain.saved_bytes))
+        (
+            _WORDS.get(gain.lever, str(gain.lever)),
+            f"{gain.max_micro_batch_size:,}",
+            format_bytes(gain.saved_bytes),
+        )
         for gain in levers
     ]
     head = ("", "largest micro-batch", "saves")

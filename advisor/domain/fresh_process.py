@@ -1,0 +1,14 @@
+"""Which commands must be given a worker in which nothing has run before."""
+
+from __future__ import annotations
+
+from bsadvise.model.commands import Command, RunStep, Verify
+
+
+def needs_fresh_process(command: Command) -> bool:
+    """Return whether a command must find a process in which nothing has run before.
+
+    A process that has run out of memory, or has cached blocks of another size, no longer
+    shows what the user's own process will see.
+    """
+    return isinstance(command, RunStep | Verify)

@@ -1,0 +1,77 @@
+"""Caveats: what the user should know about an answer, with a code for programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bsadvise.model.values import Value
+
+
+class CaveatCode(StrEnum):
+    """The kinds of caveats that this release gives; docs/caveats.md says what each means."""
+
+    UNSPECIFIED = "unspecified"
+
+    DEVICE_NOT_PRESENT = "device_not_present"
+    VERIFICATION_FAILED = "verification_failed"
+    VERIFICATION_TIMED_OUT = "verification_timed_out"
+    VERIFICATION_OUT_OF_MEMORY = "verification_out_of_memory"
+    VERIFICATION_LOSS_NOT_FINITE = "verification_loss_not_finite"
+    NOT_VERIFIED = "not_verified"
+    NO_SANDBOX = "no_sandbox"
+
+    NO_DATA_SET = "no_data_set"
+    NOTHING_HELD_OUT = "nothing_held_out"
+    TRAINING_SLOWER_THAN_TIMED = "training_slower_than_timed"
+    SHORT_TRIALS = "short_trials"
+    ALL_TRIALS_DIVERGED = "all_trials_diverged"
+    REFERENCE_DIVERGED = "reference_diverged"
+    TRIAL_FAILED = "trial_failed"
+    ONLY_REFERENCE_TRAINED = "only_reference_trained"
+    NO_TRIALS = "no_trials"
+    RANGE_TEST_ONLY = "range_test_only"
+    BATCH_NOT_TRIED = "batch_not_tried"
+    TARGET_NOT_REACHED = "target_not_reached"
+    OPTIMIZER_UNKNOWN = "optimizer_unknown"
+    LEARNING_RATE_UNUSED = "learning_rate_unused"
+    FIRST_LOSS_NOT_FINITE = "first_loss_not_finite"
+
+    BATCH_NORM_PER_MICRO_BATCH = "batch_norm_per_micro_batch"
+    BATCH_NORM_LARGE_BATCH = "batch_norm_large_batch"
+    ACCUMULATION_COSTS_TIME = "accumulation_costs_time"
+    ACCUMULATION_SAVES_TIME = "accumulation_saves_time"
+    BATCH_SCHEDULE_NOT_RUN = "batch_schedule_not_run"
+
+    MEMORY_SEARCH_CUT_SHORT = "memory_search_cut_short"
+    MEMORY_SEARCH_LIMIT = "memory_search_limit"
+    LARGEST_BATCH_NOT_RUN = "largest_batch_not_run"
+    SAMPLE_SIZES_DIFFER = "sample_sizes_differ"
+    MEMORY_CHANGED_MEANWHILE = "memory_changed_meanwhile"
+    DEVICE_SHARED = "device_shared"
+    NOT_TRACED = "not_traced"
+    COMPILATION_NOT_TRACED = "compilation_not_traced"
+    MODEL_MOVED = "model_moved"
+
+    COMMUNICATION_NOT_MEASURED = "communication_not_measured"
+    STEPS_NOT_TIMED = "steps_not_timed"
+    CPU_CONTENTION = "cpu_contention"
+    DATA_LOADER_BOTTLENECK = "data_loader_bottleneck"
+    STORED_ORDER_NOT_RANDOM = "stored_order_not_random"
+    LAST_BATCH_SMALL = "last_batch_small"
+
+    POWER_NOT_READ = "power_not_read"
+    ENERGY_NOT_COMPARED = "energy_not_compared"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caveat(Value):
+    """What the user should know about an answer.
+
+    Attributes:
+        text: In words.
+        code: Which kind it is: one of ``CaveatCode``, or one that a newer release has.
+    """
+
+    text: str
+    code: str = CaveatCode.UNSPECIFIED
