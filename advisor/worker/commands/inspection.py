@@ -1,4 +1,4 @@
-"""Looks at a task before anything is trained: what it is, and whether it runs at all."""
+"""Inspects a task before anything is trained: what it is, and whether it runs at all."""
 
 from __future__ import annotations
 

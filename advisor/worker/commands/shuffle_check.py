@@ -42,8 +42,8 @@ def compare_orders(session: Session, command: CompareOrders) -> OrderComparison:
     )
     training = session.build(recipe)
     samples = [sample for batch in stored for sample in batch]
-    dice = random.Random(session.task.seed)  # noqa: S311 - for a shuffle
-    orders = [dice.sample(samples, len(samples)) for _ in range(command.shuffle_count)]
+    shuffler = random.Random(session.task.seed)  # noqa: S311 - for a shuffle
+    orders = [shuffler.sample(samples, len(samples)) for _ in range(command.shuffle_count)]
     shuffled = [[order[i : i + size] for i in range(0, len(order), size)] for order in orders]
     return OrderComparison(
         stored=_norms(training, data, [stored]), shuffled=_norms(training, data, shuffled)

@@ -140,7 +140,7 @@ class StreamedData(DataSource):
         return self._loading.repeat(self._longest, batch_size)
 
     def one_sample(self) -> Any:  # noqa: ANN401 - a sample
-        """Return the largest sample looked at."""
+        """Return the largest sample examined."""
         return self._longest
 
 

@@ -51,8 +51,8 @@ class Recipe:
         first_sample: Position in the data order at which the training begins, samples.
         precision: "fp32", "bf16" or "fp16"; None for the task's own.
         use_grad_scaler: Whether float16 losses are scaled and steps whose gradients overflow
-            are skipped. That looks at values, which fake tensors do not have, and a step that
-            is skipped does not show the memory of an update.
+            are skipped. That reads values, which fake tensors do not have, and a step that is
+            skipped does not show the memory of an update.
     """
 
     micro_batch_size: int
