@@ -14,5 +14,6 @@ entries.*                    ways in to the user's code, each a Task: the model 
 user.* data.*                hooks.Hooks calls the user's code, diagnosis explains what goes
                              wrong, data serves batches
 
-loop.allocation_tracker counts the bytes of live storages, fake and real; tracing makes the fake tensors.
+loop.allocation_tracker counts the bytes of live storages, fake and real; tracing makes the fake
+tensors.
 """

@@ -41,6 +41,11 @@ def test_what_bears_on_the_answer_changes_the_key(name: str) -> None:
     assert fingerprint(changed, a_device()) != fingerprint(a_request(), a_device())
 
 
+def test_the_command_line_changes_the_key() -> None:
+    changed = a_request(source=a_source(arguments=("--width", "3")))
+    assert fingerprint(changed, a_device()) != fingerprint(a_request(), a_device())
+
+
 @pytest.mark.parametrize("name", NO_BEARING)
 def test_what_does_not_leaves_it(name: str) -> None:
     changed = replace(a_request(), **{name: NO_BEARING[name]})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from bsadvise.v1 import recommendation_pb2
 
 from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.entries.registry import make_task
@@ -45,7 +46,10 @@ class ModelFileContract(TrainingContract):
 
     def make(self, seed: int) -> Task:
         job = pipe_pb2.Job(
-            source_dir=str(Path(self.directory) / "bundle"), entry_path="model.py", seed=seed
+            source_dir=str(Path(self.directory) / "bundle"),
+            entry_path="model.py",
+            seed=seed,
+            entry_kind=recommendation_pb2.ENTRY_KIND_MODEL_FILE,
         )
         return make_task(job, lambda _: None)
 
