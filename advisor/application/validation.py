@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from bsadvise.model.device import Device
-from bsadvise.model.request import AdviceRequest, Objective
+from bsadvise.model.request import AdviceRequest, EntryKind, Objective
 
 from advisor.application.bundles import is_plain_path
 from advisor.domain.errors import FieldViolation, InvalidRequest, NotFound
@@ -45,6 +45,11 @@ def check_request(request: AdviceRequest) -> Iterator[FieldViolation]:
         )
     if not is_plain_path(request.source.entry_path):
         yield FieldViolation("request.source.entry_path", "must be a plain relative path")
+    if request.source.arguments and request.source.entry_kind is EntryKind.MODEL_FILE:
+        yield FieldViolation(
+            "request.source.arguments",
+            "a model file takes no command line; build_kwargs gives build_model its arguments",
+        )
     for name in request.build_kwargs:
         if not name.isidentifier():
             yield FieldViolation("request.build_kwargs", f"{name!r} is not a name in Python")

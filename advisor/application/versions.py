@@ -23,6 +23,7 @@ _DECIDING = (
     # What a worker measures; how its process is started and confined has no bearing on it.
     "worker/commands",
     "worker/data",
+    "worker/entries",
     "worker/loop",
     "worker/tracing",
     "worker/user",

@@ -67,6 +67,8 @@ class Workspace:
             seed=request.seed,
             build_kwargs=request.build_kwargs,
             python=Path(request.python) if request.python else None,
+            entry_kind=request.source.entry_kind,
+            arguments=request.source.arguments,
         )
 
     def checkpoint_dir(self, recommendation: Recommendation) -> Path:

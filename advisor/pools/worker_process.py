@@ -8,6 +8,7 @@ import socket
 
 from bsadvise.model.commands import Command
 from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome, OutOfMemory
+from bsadvise.v1 import recommendation_pb2
 from bsadvise.wire.messages import to_message
 
 from advisor.pipe.framing import BadFrame, PipeClosed, frame, read
@@ -181,6 +182,8 @@ def _job_message(job: WorkerJob, isolation: Isolation) -> pipe_pb2.Job:
         seed=job.seed,
         build_kwargs=job.build_kwargs,
         confinement=isolation.confinement(job),
+        entry_kind=recommendation_pb2.EntryKind.Value(f"ENTRY_KIND_{job.entry_kind.name}"),
+        arguments=job.arguments,
     )
     to_message(job.device, message.device)
     return message

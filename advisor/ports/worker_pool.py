@@ -11,6 +11,7 @@ from pathlib import Path
 from bsadvise.model.commands import Command
 from bsadvise.model.device import Device
 from bsadvise.model.measurements import Outcome
+from bsadvise.model.request import EntryKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,7 @@ class WorkerJob:
 
     Attributes:
         source_dir: Directory that holds the user's unpacked bundle.
-        entry_path: The model file inside it.
+        entry_path: The entry file inside it.
         checkpoint_dir: Directory in which trainings keep and find their checkpoints. It
             outlives the worker and the daemon.
         devices: Devices that are held for it, at least one. A command is carried out by one
@@ -28,6 +29,8 @@ class WorkerJob:
         seed: Seed of the weights and of the data order.
         build_kwargs: Keyword arguments of the user's ``build_model``, as text.
         python: The interpreter to run under; None for the daemon's own.
+        entry_kind: What the entry file is.
+        arguments: Its command line.
     """
 
     source_dir: Path
@@ -38,6 +41,8 @@ class WorkerJob:
     seed: int = 0
     build_kwargs: Mapping[str, str] = field(default_factory=dict)
     python: Path | None = None
+    entry_kind: EntryKind = EntryKind.MODEL_FILE
+    arguments: tuple[str, ...] = ()
 
     @property
     def device(self) -> Device:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from typing import Any
 
 from bsadvise.model.recommendation import Recommendation, Waiting
@@ -87,9 +86,9 @@ def _violations(data: dict[str, Any]) -> Iterator[FieldViolation]:
     # Each field is tried in a request that is right but for it: what the classes say of their
     # own fields is then said once, there.
     source = data.get("source", {})
-    for field in fields(Source):
-        value = {field.name: source.get(field.name, "")}
-        yield from _try(f"source.{field.name}", _ANY_SOURCE | value, Source)
+    for name in _ANY_SOURCE.keys() | source.keys():
+        value = {name: source.get(name, "")}
+        yield from _try(f"source.{name}", _ANY_SOURCE | value, Source)
     for name in data.keys() - {"source"}:
         yield from _try(name, {"source": _ANY_SOURCE, name: data[name]}, AdviceRequest)
 

@@ -2,14 +2,18 @@
 
 commands from the daemon
     |
-execution.Worker         one job; a command in, an outcome out, never an exception
+commands.execution.Worker    one job; a command in, an outcome out, never an exception
     |
-task.Task                the user's model file: hooks.Hooks calls, model_file.load finds,
-    |                    data.* serve batches, diagnosis.* explains what goes wrong
+commands.*                   what each command measures; they know the protocol alone
     |
-step.TrainingStep        the one training step; observers look on
+loop.protocol                Task.build(recipe) -> Training: step, evaluate, state, restore;
+    |                        loop.training is the loop that tasks share; observers see phases
     |
-tracing  running  timing  training  inspection     what each command measures with it
+entries.*                    ways in to the user's code, each a Task: the model file
     |
-accountant.Accountant    bytes of live storages, for fake tensors and real ones
+user.* data.*                hooks.Hooks calls the user's code, diagnosis explains what goes
+                             wrong, data serves batches
+
+loop.allocation_tracker counts the bytes of live storages, fake and real; tracing makes the fake
+tensors.
 """

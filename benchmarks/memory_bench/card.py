@@ -10,8 +10,8 @@ from typing import Self
 
 import torch
 
-from advisor.worker.loop.allocation_tracker import Accountant
-from advisor.worker.loop.step import Phase
+from advisor.worker.loop.allocation_tracker import AllocationTracker
+from advisor.worker.loop.observers import Phase
 from benchmarks.memory_bench.task import LEARNING_RATE, Batch, Task
 
 STEPS = 3
@@ -47,10 +47,12 @@ class Card:
         self.model = task.build_model()
         trainable = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = task.build_optimizer(trainable, LEARNING_RATE)
-        self._accountant = Accountant(self.model, self.optimizer, torch.device("cpu"), limit_bytes)
+        self._tracker = AllocationTracker(
+            self.model, self.optimizer, torch.device("cpu"), limit_bytes
+        )
 
     def __enter__(self) -> Self:
-        self._accountant.__enter__()
+        self._tracker.__enter__()
         return self
 
     def __exit__(
@@ -59,31 +61,31 @@ class Card:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._accountant.__exit__(error_class, error, traceback)
+        self._tracker.__exit__(error_class, error, traceback)
 
     @property
     def peak_bytes(self) -> int:
         """The most bytes that were live at a time."""
-        return self._accountant.peak_bytes
+        return self._tracker.peak_bytes
 
     @contextmanager
     def step(self) -> Iterator[None]:
         """Count what is allocated in the block: one optimizer step."""
-        self._accountant.entering(Phase.FORWARD)
+        self._tracker.entering(Phase.FORWARD)
         try:
             yield
         except torch.OutOfMemoryError:
             self.tally.out_of_memory_count += 1
             raise
         finally:
-            self._accountant.entering(Phase.LOADING)
+            self._tracker.entering(Phase.LOADING)
 
     def receive(self, batch: Batch, batch_size: int) -> None:
         """Move a batch to the device."""
         if self.tally.sizes[-1:] != [batch_size]:
             self.tally.sizes.append(batch_size)
         self.tally.samples += batch_size
-        self._accountant.received(batch)
+        self._tracker.received(batch)
 
     def train(self, batch_size: int, steps: int = STEPS) -> None:
         """Take some optimizer steps in a plain loop.

@@ -9,6 +9,7 @@ from typing import TypeVar
 from bsadvise.model.commands import Command, Train
 from bsadvise.model.device import Device, DeviceKind
 from bsadvise.model.measurements import Outcome, TrainRun
+from bsadvise.v1 import recommendation_pb2
 from bsadvise.wire.messages import to_message
 
 from advisor.pipe.v1 import pipe_pb2
@@ -44,6 +45,7 @@ class Trainer:
         job = pipe_pb2.Job(
             source_dir=str(DIRECTORY),
             entry_path=f"{workload}.py",
+            entry_kind=recommendation_pb2.ENTRY_KIND_MODEL_FILE,
             checkpoint_dir=str(scratch_dir),
             seed=seed,
         )

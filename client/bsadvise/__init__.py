@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         RuleOfThumb,
         Search,
     )
-    from bsadvise.model.caveats import Caveat, CaveatCode
+    from bsadvise.model.caveats import Caveat
     from bsadvise.model.commands import (
         CompareOrders,
         Evaluate,
@@ -113,6 +113,7 @@ if TYPE_CHECKING:
     from bsadvise.model.request import (
         AdviceOptions,
         AdviceRequest,
+        EntryKind,
         Objective,
         Priority,
         Source,
@@ -130,7 +131,7 @@ _MODULES = {
         "GradientNormStatistics", "Interval", "LeverGain", "MemoryEstimate", "MemoryPoint",
         "Refusal", "RefusalCode", "RuleOfThumb", "Search",
     ),
-    "model.caveats": ("Caveat", "CaveatCode"),
+    "model.caveats": ("Caveat",),
     "model.commands": (
         "CompareOrders", "Evaluate", "InspectTask", "Lever", "RangeTest", "RunStep",
         "TimeLoader", "TimeSteps", "TraceMemory", "Train", "TrialOrigin", "Verify",
@@ -152,7 +153,9 @@ _MODULES = {
         "CommandStarted", "Event", "Measured", "Recommendation", "State", "StateChanged",
         "Waiting",
     ),
-    "model.request": ("AdviceOptions", "AdviceRequest", "Objective", "Priority", "Source"),
+    "model.request": (
+        "AdviceOptions", "AdviceRequest", "EntryKind", "Objective", "Priority", "Source",
+    ),
     "model.task": ("OptimizerFamily", "OptimizerProfile", "TaskProfile"),
     "model.token": ("Scope", "Token"),
     "model.values": ("Unknown",),
@@ -172,7 +175,6 @@ __all__ = [
     "BsadviseError",
     "Cancelled",
     "Caveat",
-    "CaveatCode",
     "Client",
     "CommandStarted",
     "Companion",
@@ -186,6 +188,7 @@ __all__ = [
     "DeviceKind",
     "DeviceProcess",
     "DeviceUnavailable",
+    "EntryKind",
     "Evaluate",
     "Evaluation",
     "Event",

@@ -55,6 +55,11 @@ def test_what_bears_on_the_answer_changes_the_key(name: str) -> None:
     assert key_of(changed, a_device()) != key_of(a_request(), a_device())
 
 
+def test_the_command_line_changes_the_key() -> None:
+    changed = a_request(source=a_source(arguments=("--width", "3")))
+    assert key_of(changed) != key_of()
+
+
 @pytest.mark.parametrize("name", NO_BEARING)
 def test_what_does_not_leaves_it(name: str) -> None:
     changed = replace(a_request(), **{name: NO_BEARING[name]})

@@ -15,12 +15,12 @@ ADVISOR = Path(advisor.__file__).parent
 
 CARRIERS = (
     # What carries values between processes, checks them or prints them.
-    "advisor.domain.units",
     "advisor.domain.validation",
     "advisor.messages",
     "advisor.pipe",
     "advisor.serialization",
     "bsadvise.v1",
+    "bsadvise.wire",
 )
 
 

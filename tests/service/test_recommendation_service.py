@@ -189,6 +189,26 @@ async def test_an_unspecified_objective_is_refused(client: Client) -> None:
     assert Refused(caught.value).violations.keys() == {"request.objective"}
 
 
+@pytest.mark.parametrize("number", [0, 999])
+async def test_an_entry_kind_that_is_not_known_is_refused(client: Client, number: int) -> None:
+    request = advice_request()
+    request.source.entry_kind = number  # type: ignore[assignment] # of a later version
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await _create(client, source=request.source)
+    assert Refused(caught.value).violations.keys() == {"request.source.entry_kind"}
+
+
+async def test_a_model_file_takes_no_command_line(client: Client) -> None:
+    request = advice_request()
+    request.source.entry_kind = recommendation_pb2.ENTRY_KIND_MODEL_FILE
+    request.source.arguments.append("--width=3")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await _create(client, source=request.source)
+    refused = Refused(caught.value)
+    assert refused.violations.keys() == {"request.source.arguments"}
+    assert "takes no command line" in refused.violations["request.source.arguments"]
+
+
 async def test_a_source_that_was_not_uploaded_is_not_found(client: Client) -> None:
     request = pb.CreateRecommendationRequest(request_id="one", request=advice_request())
     with pytest.raises(grpc.aio.AioRpcError) as caught:

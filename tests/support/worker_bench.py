@@ -9,6 +9,7 @@ from typing import TypeVar
 from bsadvise.model.commands import Command
 from bsadvise.model.device import Device, DeviceKind
 from bsadvise.model.measurements import Failed, Fault
+from bsadvise.v1 import recommendation_pb2
 from bsadvise.wire.messages import to_message
 
 from advisor.pipe.v1 import pipe_pb2
@@ -53,6 +54,7 @@ class Bench:
         job = pipe_pb2.Job(
             source_dir=str(MODELS_DIR if model else self.directory / "bundle"),
             entry_path=f"{model or 'model'}.py",
+            entry_kind=recommendation_pb2.ENTRY_KIND_MODEL_FILE,
             checkpoint_dir=str(self.directory / "checkpoints"),
             memory_limit_bytes=limit_bytes,
             seed=seed,

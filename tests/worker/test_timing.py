@@ -85,7 +85,7 @@ def test_processes_that_load_side_by_side_are_timed_by_the_round(
                 yield None
 
     worker = bench.worker()
-    monkeypatch.setattr(worker._workshop.task.data, "loader_batches", batches)
+    monkeypatch.setattr(worker._session.task.data, "loader_batches", batches)
     monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: now_s))
     command = TimeLoader(time_limit_s=LIMIT_S, batch_size=8, measure_s=30)
     times = outcome_of(worker, command, LoaderTimes)

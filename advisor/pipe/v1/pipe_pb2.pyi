@@ -7,6 +7,7 @@ big-endian length and one message. Not part of the public API.
 
 from bsadvise.v1 import device_pb2 as _device_pb2
 from bsadvise.v1 import measurement_pb2 as _measurement_pb2
+from bsadvise.v1 import recommendation_pb2 as _recommendation_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -56,16 +57,20 @@ class Job(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     BUILD_KWARGS_FIELD_NUMBER: _builtins.int
     CONFINEMENT_FIELD_NUMBER: _builtins.int
+    ENTRY_KIND_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
     source_dir: _builtins.str
     """Directory that holds the user's unpacked bundle."""
     entry_path: _builtins.str
-    """The model file inside it."""
+    """The entry file inside it."""
     checkpoint_dir: _builtins.str
     """Directory in which trainings keep and find their checkpoints."""
     memory_limit_bytes: _builtins.int
     """Live bytes that the worker enforces; unset to enforce nothing."""
     seed: _builtins.int
     """Seed of the weights and of the data order."""
+    entry_kind: _recommendation_pb2.EntryKind.ValueType
+    """What the entry file is."""
     @_builtins.property
     def device(self) -> _device_pb2.Device:
         """The device to run on."""
@@ -78,6 +83,10 @@ class Job(_message.Message):
     def confinement(self) -> Global___Confinement:
         """What the worker takes upon itself before it runs user code."""
 
+    @_builtins.property
+    def arguments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its command line, each argument as one text."""
+
     def __init__(
         self,
         *,
@@ -89,10 +98,12 @@ class Job(_message.Message):
         seed: _builtins.int = ...,
         build_kwargs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         confinement: Global___Confinement | None = ...,
+        entry_kind: _recommendation_pb2.EntryKind.ValueType = ...,
+        arguments: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_memory_limit_bytes", b"_memory_limit_bytes", "confinement", b"confinement", "device", b"device", "memory_limit_bytes", b"memory_limit_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_memory_limit_bytes", b"_memory_limit_bytes", "build_kwargs", b"build_kwargs", "checkpoint_dir", b"checkpoint_dir", "confinement", b"confinement", "device", b"device", "entry_path", b"entry_path", "memory_limit_bytes", b"memory_limit_bytes", "seed", b"seed", "source_dir", b"source_dir"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_memory_limit_bytes", b"_memory_limit_bytes", "arguments", b"arguments", "build_kwargs", b"build_kwargs", "checkpoint_dir", b"checkpoint_dir", "confinement", b"confinement", "device", b"device", "entry_kind", b"entry_kind", "entry_path", b"entry_path", "memory_limit_bytes", b"memory_limit_bytes", "seed", b"seed", "source_dir", b"source_dir"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__memory_limit_bytes: _TypeAlias = _typing.Literal["memory_limit_bytes"]  # noqa: Y015
     _WhichOneofArgType__memory_limit_bytes: _TypeAlias = _typing.Literal["_memory_limit_bytes", b"_memory_limit_bytes"]  # noqa: Y015

@@ -25,6 +25,7 @@ from bsadvise.model.measurements import Failed, Fault, FaultCode, Figures, Outco
 
 from advisor.messages import from_message
 from advisor.pipe.v1 import pipe_pb2
+from advisor.worker.commands.evaluation import evaluate
 from advisor.worker.commands.inspection import inspect_task
 from advisor.worker.commands.memory_trace import trace_memory
 from advisor.worker.commands.range_test import run_range_test
@@ -32,12 +33,11 @@ from advisor.worker.commands.shuffle_check import compare_orders
 from advisor.worker.commands.step_runs import run_step, verify
 from advisor.worker.commands.timing import time_loader, time_steps
 from advisor.worker.commands.training import train
+from advisor.worker.entries.registry import make_task
 from advisor.worker.loop.checkpoints import Checkpoints
-from advisor.worker.loop.evaluation import evaluate
-from advisor.worker.loop.session import Workshop
-from advisor.worker.loop.task import Task
-from advisor.worker.loop.torch_device import Placement
-from advisor.worker.user.hooks import Hooks, UserCodeFailed
+from advisor.worker.loop.session import Session
+from advisor.worker.loop.torch_device import TorchDevice
+from advisor.worker.user.hooks import UserCodeFailed
 from advisor.worker.user.model_file import forget_modules
 from advisor.worker.user.oom import out_of_memory
 
@@ -58,12 +58,15 @@ class Worker:
         """
         device = from_message(job.device, Device)
         limit_bytes = job.memory_limit_bytes if job.HasField("memory_limit_bytes") else None
-        placement = Placement(device, limit_bytes)
         self._job = job
-        self._hooks = Hooks(Path(job.source_dir).resolve(), job.entry_path, entering_hook)
-        self._workshop = Workshop(Task(job, self._hooks), placement)
+        self._entering_hook = entering_hook
+        self._device = TorchDevice(device, limit_bytes)
+        self._session = self._new_session()
         self._has_traced = False
-        self._checkpoints = Checkpoints(Path(job.checkpoint_dir).resolve(), placement.torch_device)
+        self._checkpoints = Checkpoints(Path(job.checkpoint_dir).resolve())
+
+    def _new_session(self) -> Session:
+        return Session(make_task(self._job, self._entering_hook), self._device)
 
     def execute(self, command: Command) -> Outcome:
         """Carry out one command and return what came of it.
@@ -71,10 +74,10 @@ class Worker:
         Never raises: whatever the user's code does is an outcome, and so is a failure here.
         """
         outcome = self._attempt(command)
-        if self._has_traced and _met_a_fake(outcome):
+        if self._has_traced and _met_a_fake_tensor(outcome):
             # The user's code has kept a fake tensor from a trace, as a cache would.
-            forget_modules(self._hooks.source_dir)
-            self._workshop = Workshop(Task(self._job, self._hooks), self._workshop.placement)
+            forget_modules(Path(self._job.source_dir).resolve())
+            self._session = self._new_session()
             self._has_traced = False
             outcome = self._attempt(command)
         self._has_traced |= isinstance(command, TraceMemory)
@@ -92,37 +95,37 @@ class Worker:
             gc.collect()
 
     def _carry_out(self, command: Command) -> Figures:
-        workshop = self._workshop
+        session = self._session
         match command:
             case InspectTask():
-                return inspect_task(workshop)
+                return inspect_task(session)
             case TraceMemory():
-                return trace_memory(workshop, command)
+                return trace_memory(session, command)
             case RunStep():
-                return run_step(workshop, command)
+                return run_step(session, command)
             case TimeSteps():
-                return time_steps(workshop, command)
+                return time_steps(session, command)
             case TimeLoader():
-                return time_loader(workshop, command)
+                return time_loader(session, command)
             case Verify():
-                return verify(workshop, command)
+                return verify(session, command)
             case Train() | Evaluate() | RangeTest() | CompareOrders():
-                return self._learn(command)
+                return self._train(command)
 
-    def _learn(self, command: Train | Evaluate | RangeTest | CompareOrders) -> Figures:
-        workshop = self._workshop
+    def _train(self, command: Train | Evaluate | RangeTest | CompareOrders) -> Figures:
+        session = self._session
         match command:
             case Train():
-                return train(workshop, self._checkpoints, command)
+                return train(session, self._checkpoints, command)
             case Evaluate():
-                return evaluate(workshop, self._checkpoints, command)
+                return evaluate(session, self._checkpoints, command)
             case RangeTest():
-                return run_range_test(workshop, command)
+                return run_range_test(session, command)
             case CompareOrders():
-                return compare_orders(workshop, command)
+                return compare_orders(session, command)
 
 
-def _met_a_fake(outcome: Outcome) -> bool:
+def _met_a_fake_tensor(outcome: Outcome) -> bool:
     return isinstance(outcome, Failed) and "FakeTensor" in outcome.fault.message
 
 

@@ -1,10 +1,10 @@
-"""Looks at a task before anything is trained: what it is, and whether it runs at all."""
+"""Inspects a task before anything is trained: what it is, and whether it runs at all."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import torch
@@ -14,9 +14,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from advisor.worker.loop.compiling import is_compiled
-from advisor.worker.loop.session import Workshop
-from advisor.worker.loop.step import TrainingStep
-from advisor.worker.loop.task import ANY_LEARNING_RATE
+from advisor.worker.loop.protocol import BuildContext, Training
+from advisor.worker.loop.recipe import ANY_LEARNING_RATE, Recipe
+from advisor.worker.loop.session import Session
 from advisor.worker.tracing.memory_savings import repeated_blocks
 from advisor.worker.user.batch_tree import describe_shapes
 from advisor.worker.user.oom import out_of_memory
@@ -26,16 +26,36 @@ _TRIED_SAMPLES = 2  # Batch normalisation cannot train on one.
 _COLLATED_SAMPLES = 8  # Enough for ragged ones to show.
 
 
-def inspect_task(workshop: Workshop) -> TaskProfile:
+class _AsBuilt(BuildContext):
+    """Notes where the user's code puts the model.
+
+    Attributes:
+        devices: Those of its parameters.
+    """
+
+    def __init__(self) -> None:
+        self.devices: set[torch.device] = set()
+
+    def build_model(
+        self, build: Callable[[], nn.Module], move: Callable[[nn.Module], nn.Module]
+    ) -> nn.Module:
+        """Build the model, note where it is, and move it to the device."""
+        model = build()
+        self.devices = {parameter.device for parameter in model.parameters()}
+        return move(model)
+
+
+def inspect_task(session: Session) -> TaskProfile:
     """Load the task, try one step of two samples, and say what it holds."""
-    task = workshop.task
-    file, data = task.file, task.data
-    model = task.build_model()
-    optimizer = task.build_optimizer(model, ANY_LEARNING_RATE)
+    settings, data = session.task.settings, session.task.data
+    as_built = _AsBuilt()
+    recipe = Recipe(micro_batch_size=_TRIED_SAMPLES, seed=session.task.seed)
+    training = session.build(recipe, as_built)
+    model, optimizer = training.model, training.optimizer
     caveats = [
-        *_placement_caveats(model, workshop.device),
+        *_placement_caveats(as_built.devices, session.torch_device),
         *_optimizer_caveats(optimizer),
-        *_data_caveats(workshop),
+        *_data_caveats(session),
     ]
     if is_compiled(model):
         caveats.append(
@@ -44,7 +64,7 @@ def inspect_task(workshop: Workshop) -> TaskProfile:
                 text="Memory is predicted for the model without torch.compile.",
             )
         )
-    caveats += _try_out(workshop, model, optimizer)
+    caveats += _try_out(session, training)
     return TaskProfile(
         model_name=_name_of(model),
         parameter_count=sum(p.numel() for p in model.parameters()),
@@ -58,11 +78,11 @@ def inspect_task(workshop: Workshop) -> TaskProfile:
         is_synthetic=data.is_synthetic,
         sample_shapes=describe_shapes(data.one_sample()),
         longest_sample=data.longest_sample,
-        precision=file.precision,
-        num_workers=file.num_workers,
-        reference_batch_size=file.reference_batch_size,
-        reference_learning_rate=file.reference_learning_rate,
-        device_free_bytes=workshop.placement.free_bytes(),
+        precision=settings.precision,
+        num_workers=settings.num_workers,
+        reference_batch_size=settings.reference_batch_size,
+        reference_learning_rate=settings.reference_learning_rate,
+        device_free_bytes=session.device.free_bytes(),
         caveats=tuple(caveats),
         repeated_block_count=len(repeated_blocks(model)),
         cpu_count=_cpu_count(),
@@ -82,14 +102,13 @@ def _bytes_of(tensors: Iterator[torch.Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def _placement_caveats(model: nn.Module, device: torch.device) -> list[Caveat]:
-    elsewhere = {p.device for p in model.parameters()} - {torch.device("cpu"), device}
+def _placement_caveats(devices: set[torch.device], device: torch.device) -> list[Caveat]:
+    elsewhere = devices - {torch.device("cpu"), device}
     return [
         Caveat(
             code=CaveatCode.MODEL_MOVED,
             text=f"build_model puts the model on {place} itself; it was moved to {device}. Leave "
-            "the "
-            "device out of the file.",
+            "the device out of the file.",
         )
         for place in sorted(map(str, elsewhere))
     ]
@@ -108,8 +127,8 @@ def _optimizer_caveats(optimizer: torch.optim.Optimizer) -> list[Caveat]:
     ]
 
 
-def _data_caveats(workshop: Workshop) -> list[Caveat]:
-    data = workshop.task.data
+def _data_caveats(session: Session) -> list[Caveat]:
+    data = session.task.data
     if data.is_synthetic or data.evaluation_size > 0:
         return []
     return [
@@ -121,20 +140,16 @@ def _data_caveats(workshop: Workshop) -> list[Caveat]:
     ]
 
 
-def _try_out(
-    workshop: Workshop, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> list[Caveat]:  # fmt: skip
+def _try_out(session: Session, training: Training) -> list[Caveat]:
     """Take one step with two samples, so that a fault shows now and is well explained."""
-    data = workshop.task.data
+    data = session.task.data
     with closing(data.training_batches(_COLLATED_SAMPLES)) as batches:
         next(batches)
-    if not workshop.placement.device.present:
+    if not session.device.device.present:
         return []
-    moved: nn.Module = workshop.task.hooks.guard("build_model", model.to, workshop.device)
-    step = TrainingStep(workshop.task, moved, optimizer, workshop.device)
     try:
-        with closing(data.training_batches(_TRIED_SAMPLES)) as batches:
-            loss = float(step.run(batches))
+        with closing(training):
+            loss = float(training.step().loss)
     except Exception as error:
         if out_of_memory(error) is None:
             raise

@@ -7,11 +7,10 @@ from statistics import fmean
 
 from bsadvise.model.commands import RangeTest
 from bsadvise.model.measurements import RangeRun
-from torch import Tensor
-from torch.optim import Optimizer
 
-from advisor.worker.commands.training import seed_rung, take_steps
-from advisor.worker.loop.session import Workshop
+from advisor.worker.commands.training import take_steps
+from advisor.worker.loop.recipe import Exponential, Recipe
+from advisor.worker.loop.session import Session
 
 _WINDOW = 5
 """Losses are averaged over so many steps before the test ends for their sake."""
@@ -19,17 +18,17 @@ _RISE = 1.0
 """It ends when the loss is above the first ones by so many times what it had fallen, and more."""
 
 
-def run_range_test(workshop: Workshop, command: RangeTest) -> RangeRun:
+def run_range_test(session: Session, command: RangeTest) -> RangeRun:
     """Train from fresh weights at a rate that grows with each step. Diverging is no error."""
-    workshop.placement.limit_allocator()
-    step = workshop.build_step(command.smallest_learning_rate)
-    seed_rung(workshop, 0)
-
-    def look(losses: list[float]) -> bool:
-        _raise_rates(step.optimizer, command.factor)
-        return has_risen(losses)
-
-    losses = take_steps(workshop, step, command, look)
+    session.device.limit_allocator()
+    recipe = Recipe(
+        micro_batch_size=command.micro_batch_size,
+        accumulation_steps=command.accumulation_steps,
+        learning_rate=command.smallest_learning_rate,
+        schedule=Exponential(command.factor),
+        seed=session.task.seed,
+    )
+    losses = take_steps(session, session.build(recipe), command, has_risen)
     finite = losses if math.isfinite(losses[-1]) else losses[:-1]
     return RangeRun(
         learning_rates=tuple(
@@ -48,10 +47,3 @@ def has_risen(losses: list[float]) -> bool:
     fall = means[0] - min(means)
     spread = max(losses[:_WINDOW]) - min(losses[:_WINDOW])
     return means[-1] > means[0] + max(_RISE * fall, 3 * spread, abs(means[0]))
-
-
-def _raise_rates(optimizer: Optimizer, factor: float) -> None:
-    """Multiply the rate of every parameter group; each keeps its ratio to the others."""
-    for group in optimizer.param_groups:
-        if isinstance(group.get("lr"), int | float | Tensor):
-            group["lr"] *= factor

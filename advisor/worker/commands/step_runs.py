@@ -14,60 +14,67 @@ from bsadvise.model.measurements import StepRun, Verification
 
 from advisor.worker.commands.timing import StepTimer
 from advisor.worker.data.source import DataSource
-from advisor.worker.loop.allocation_tracker import Accountant
-from advisor.worker.loop.session import Workshop, entered
+from advisor.worker.loop.allocation_tracker import AllocationTracker, tracking
+from advisor.worker.loop.recipe import Recipe
+from advisor.worker.loop.session import Session
 
 _STEPS = 2
 
 
-def run_step(workshop: Workshop, command: RunStep) -> StepRun:
+def run_step(session: Session, command: RunStep) -> StepRun:
     """Take two steps with the largest sample, then evaluate one batch; return the peak."""
-    workshop.placement.limit_allocator()
-    batch = workshop.task.data.longest_batch(command.micro_batch_size)
+    session.device.limit_allocator()
+    batch = session.task.data.longest_batch(command.micro_batch_size)
     # Float16 gradients overflow at first; to skip those steps would be to miss the memory that
     # the optimizer takes.
-    step = workshop.build_step(can_skip_steps=False)
-    workshop.placement.reset_peak()
-    with entered(workshop.account(step, is_needed=True)) as accountant:
-        observers = [accountant] if accountant else []
+    recipe = Recipe(
+        micro_batch_size=command.micro_batch_size,
+        accumulation_steps=command.accumulation_steps,
+        seed=session.task.seed,
+        use_grad_scaler=False,
+    )
+    training = session.build(recipe)
+    session.device.reset_peak()
+    with tracking(session.track(training, is_needed=True)) as tracker:
+        observers = [tracker] if tracker else []
         # The first step makes the optimizer's state, the second works beside it.
         for _ in range(_STEPS):
-            step.run(
-                itertools.repeat(batch),
-                accumulation_steps=command.accumulation_steps,
-                observers=observers,
-            )
-        step.evaluate(batch, observers)
-    return StepRun(peak_bytes=_peak_bytes(workshop, accountant))
+            training.step(itertools.repeat(batch), observers=observers)
+        training.evaluate_batch(batch, observers=observers)
+    return StepRun(peak_bytes=_peak_bytes(session, tracker))
 
 
-def verify(workshop: Workshop, command: Verify) -> Verification:
+def verify(session: Session, command: Verify) -> Verification:
     """Train for some steps at exactly one setting, the first with the largest sample.
 
-    Where an accountant measures the memory, it slows the steps that are timed.
+    Where a tracker measures the memory, it slows the steps that are timed.
     """
-    data = workshop.task.data
-    workshop.placement.limit_allocator()
-    step = workshop.build_step(command.learning_rate)
-    timer = StepTimer(workshop.placement)
-    workshop.placement.reset_peak()
+    data = session.task.data
+    session.device.limit_allocator()
+    recipe = Recipe(
+        micro_batch_size=command.micro_batch_size,
+        accumulation_steps=command.accumulation_steps,
+        learning_rate=command.learning_rate,
+        seed=session.task.seed,
+    )
+    training = session.build(recipe)
+    timer = StepTimer(session.device)
+    session.device.reset_peak()
     with (
         closing(_longest_first(data, command)) as batches,
-        entered(workshop.account(step, is_needed=True)) as accountant,
+        tracking(session.track(training, is_needed=True)) as tracker,
     ):
-        observers = [timer, accountant] if accountant else [timer]
+        observers = [timer, tracker] if tracker else [timer]
         loss = torch.zeros(())
         for _ in range(command.step_count):
-            loss = step.run(
-                batches, accumulation_steps=command.accumulation_steps, observers=observers
-            )
-        step.evaluate(
-            data.longest_batch(command.micro_batch_size), [accountant] if accountant else []
+            loss = training.step(batches, observers=observers).loss
+        training.evaluate_batch(
+            data.longest_batch(command.micro_batch_size), observers=[tracker] if tracker else []
         )
     final_loss = float(loss)
     return Verification(
         step_count=command.step_count,
-        peak_bytes=_peak_bytes(workshop, accountant),
+        peak_bytes=_peak_bytes(session, tracker),
         step_times_s=tuple(timer.step_times_s[1:]),
         final_loss=final_loss if math.isfinite(final_loss) else None,
     )
@@ -83,10 +90,10 @@ def _longest_first(data: DataSource, command: Verify) -> Generator[Any, None, No
         yield from batches
 
 
-def _peak_bytes(workshop: Workshop, accountant: Accountant | None) -> int:
-    if accountant is not None:
-        return accountant.peak_bytes
-    peak_bytes = workshop.placement.peak_reserved_bytes()
+def _peak_bytes(session: Session, tracker: AllocationTracker | None) -> int:
+    if tracker is not None:
+        return tracker.peak_bytes
+    peak_bytes = session.device.peak_reserved_bytes()
     if peak_bytes is None:
-        raise AssertionError("steps without an accountant run on CUDA")
+        raise AssertionError("steps without a tracker run on CUDA")
     return peak_bytes

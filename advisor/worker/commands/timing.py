@@ -11,10 +11,12 @@ from typing import Any
 from bsadvise.model.commands import TimeLoader, TimeSteps
 from bsadvise.model.measurements import LoaderTimes, StepTimes
 
+from advisor.worker.loop.allocation_tracker import tracking
 from advisor.worker.loop.contention import processor_wait_s
-from advisor.worker.loop.session import Workshop, entered
-from advisor.worker.loop.step import Phase, StepObserver
-from advisor.worker.loop.torch_device import Placement
+from advisor.worker.loop.observers import Phase, StepObserver
+from advisor.worker.loop.recipe import Recipe
+from advisor.worker.loop.session import Session
+from advisor.worker.loop.torch_device import TorchDevice
 
 _WARM_UP_STEPS = 3
 _LEAST_TIMED_STEPS = 3
@@ -33,19 +35,19 @@ class StepTimer(StepObserver):
         optimizer_times_s: Seconds of the optimizer's share of each.
     """
 
-    def __init__(self, placement: Placement) -> None:
+    def __init__(self, device: TorchDevice) -> None:
         self.step_times_s: list[float] = []
         self.optimizer_times_s: list[float] = []
-        self._placement = placement
+        self._device = device
         self._phase = Phase.LOADING
         self._phase_began_s = 0.0
         self._step_so_far_s = 0.0
 
     def entering(self, phase: Phase) -> None:
         """Stop the time of the phase that ends."""
-        if phase is Phase.BACKWARD:
-            return  # Not told apart from the forward phase: no need to wait for the device.
-        self._placement.synchronise()
+        if phase in (Phase.ZERO_GRAD, Phase.BACKWARD):
+            return  # Not told apart from the phase before: no need to wait for the device.
+        self._device.synchronise()
         now_s = time.perf_counter()
         took_s = now_s - self._phase_began_s
         if self._phase is not Phase.LOADING:
@@ -58,27 +60,29 @@ class StepTimer(StepObserver):
         self._phase_began_s = now_s
 
 
-def time_steps(workshop: Workshop, command: TimeSteps) -> StepTimes:
+def time_steps(session: Session, command: TimeSteps) -> StepTimes:
     """Time steps of one micro-batch, after some to warm up."""
-    workshop.placement.limit_allocator()
-    data = workshop.task.data
+    session.device.limit_allocator()
+    data = session.task.data
     with closing(data.training_batches(command.micro_batch_size)) as batches:
         prepared = list(itertools.islice(batches, _PREPARED_BATCHES))
-    step = workshop.build_step()
-    # The limit is enforced while warming up alone: an accountant would slow what is timed,
+    training = session.build(
+        Recipe(micro_batch_size=command.micro_batch_size, seed=session.task.seed)
+    )
+    # The limit is enforced while warming up alone: a tracker would slow what is timed,
     # and later steps take no more memory than these.
-    with entered(workshop.account(step)) as accountant:
+    with tracking(session.track(training)) as tracker:
         for _ in range(_WARM_UP_STEPS):
             # One batch: all of them, kept on the host for the timing alone, would count on a CPU.
-            step.run(itertools.repeat(prepared[0]), observers=[accountant] if accountant else [])
+            training.step(itertools.repeat(prepared[0]), observers=[tracker] if tracker else [])
     order = itertools.cycle(prepared)
     waited_s = processor_wait_s()
-    timer = StepTimer(workshop.placement)
+    timer = StepTimer(session.device)
     end_s = time.perf_counter() + command.measure_s
     for count in range(_MOST_TIMED_STEPS):
         if count >= _LEAST_TIMED_STEPS and time.perf_counter() >= end_s:
             break
-        step.run(order, observers=[timer])
+        training.step(order, observers=[timer])
     return StepTimes(
         step_times_s=tuple(timer.step_times_s),
         optimizer_times_s=tuple(timer.optimizer_times_s),
@@ -91,13 +95,13 @@ def _grown(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else max(0.0, after - before)
 
 
-def time_loader(workshop: Workshop, command: TimeLoader) -> LoaderTimes:
+def time_loader(session: Session, command: TimeLoader) -> LoaderTimes:
     """Time the fetching of batches as the user's loader does it, its start left out."""
     # Processes that work side by side hand their batches over in bursts: only the time of one
     # batch from each shows how fast they are.
-    burst = max(1, workshop.task.file.num_workers)
+    burst = max(1, session.task.settings.num_workers)
     times_s: list[float] = []
-    with closing(workshop.task.data.loader_batches(command.batch_size)) as batches:
+    with closing(session.task.data.loader_batches(command.batch_size)) as batches:
         _skip(batches, burst)
         end_s = time.perf_counter() + command.measure_s
         for count in range(_MOST_TIMED_BATCHES):

@@ -14,8 +14,8 @@ from advisor.worker.data.order import EndlessBatches, split, thin_out
 from advisor.worker.data.source import MAX_HELD_OUT_SAMPLES, DataSource
 from advisor.worker.user.batch_tree import count_elements
 
-_FIRST_LOOK = 64
-_MOST_LOOKED_AT = 512
+_FIRST_EXAMINED = 64
+_MOST_EXAMINED = 512
 
 
 class IndexedData(DataSource):
@@ -46,16 +46,16 @@ class IndexedData(DataSource):
 
     @cached_property
     def _sizes_by_index(self) -> dict[int, int]:
-        """Elements of each sample looked at."""
-        sizes = self._sizes(thin_out(len(self._dataset), _FIRST_LOOK))
+        """Elements of each sample examined."""
+        sizes = self._sizes(thin_out(len(self._dataset), _FIRST_EXAMINED))
         if len(set(sizes.values())) > 1:
             # Only where sizes differ is it worth while to read hundreds of samples.
-            sizes = self._sizes(thin_out(len(self._dataset), _MOST_LOOKED_AT))
+            sizes = self._sizes(thin_out(len(self._dataset), _MOST_EXAMINED))
         return sizes
 
     @property
     def longest_sample(self) -> int | None:
-        """Index of the largest sample looked at; None when all are alike."""
+        """Index of the largest sample examined; None when all are alike."""
         sizes = self._sizes_by_index
         return max(sizes, key=sizes.__getitem__) if len(set(sizes.values())) > 1 else None
 
@@ -101,12 +101,12 @@ class IndexedData(DataSource):
         return self._loading.repeat(self.one_sample(), batch_size)
 
     def typical_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
-        """Return a batch of samples as they come, of those looked at."""
+        """Return a batch of samples as they come, of those examined."""
         indices = list(self._sizes_by_index)
         return self._loading.draw([self._sample(index) for index in indices], batch_size)
 
     def one_sample(self) -> Any:  # noqa: ANN401 - a sample
-        """Return the largest sample: the one that the user names, else of those looked at."""
+        """Return the largest sample: the one that the user names, else of those examined."""
         named = self._loading.named_longest()
         if named is not None:
             return named

@@ -21,7 +21,7 @@ class DataSource(ABC):
         dataset_size: Samples of ``build_dataset``; None for a stream and for synthetic data.
         evaluation_size: Samples of the held-out measure.
         is_synthetic: Whether batches are made up.
-        longest_sample: Index of the largest sample looked at; None when all are alike.
+        longest_sample: Index of the largest sample examined; None when all are alike.
     """
 
     dataset_size: int | None = None
@@ -30,7 +30,7 @@ class DataSource(ABC):
 
     @property
     def longest_sample(self) -> int | None:
-        """Index of the largest sample looked at; None when all are alike or have no index."""
+        """Index of the largest sample examined; None when all are alike or have no index."""
         return None
 
     @abstractmethod
@@ -78,7 +78,7 @@ class DataSource(ABC):
         """Return a training batch with the largest sample in every place."""
 
     def typical_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
-        """Return a training batch of samples as they come, of those looked at."""
+        """Return a training batch of samples as they come, of those examined."""
         return self.longest_batch(batch_size)
 
     @abstractmethod

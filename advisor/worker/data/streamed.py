@@ -11,6 +11,7 @@ from torch.utils.data import IterableDataset, Subset
 
 from advisor.worker.data.loader import Loading
 from advisor.worker.data.order import thin_out
+from advisor.worker.data.random_state import random_state_kept
 from advisor.worker.data.source import MAX_HELD_OUT_SAMPLES, DataSource
 from advisor.worker.user.batch_tree import count_elements
 
@@ -27,7 +28,12 @@ class _Restarted(IterableDataset[Any]):
         self._skip_once = skip_once
 
     def __iter__(self) -> Iterator[Any]:
-        return itertools.islice(self._without_end(), self._skip_once, None)
+        samples = self._without_end()
+        # What is skipped may draw numbers as it comes. It did so before, for whoever trained on
+        # it: this training must find the generators as they are now.
+        with random_state_kept():
+            next(itertools.islice(samples, self._skip_once, self._skip_once), None)
+        return samples
 
     def _without_end(self) -> Iterator[Any]:
         while True:
@@ -134,7 +140,7 @@ class StreamedData(DataSource):
         return self._loading.repeat(self._longest, batch_size)
 
     def one_sample(self) -> Any:  # noqa: ANN401 - a sample
-        """Return the largest sample looked at."""
+        """Return the largest sample examined."""
         return self._longest
 
 

@@ -1,14 +1,15 @@
 """Counts the bytes of live tensors, fake or real, and refuses what would pass a limit.
 
 Each storage counts with its size rounded up to 512 bytes, the CUDA allocator's smallest block,
-from its birth in an operation to its death. Where the job's device is of CUDA, the allocator's
-rules are followed too.
+from the operation that allocates it until it is freed. Where the job's device is of CUDA, the
+allocator's rules are followed too.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Self
@@ -21,7 +22,8 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from advisor.estimators.cuda_allocator import BLOCK_BYTES, Block, CachingAllocator
-from advisor.worker.loop.step import Phase, StepObserver
+from advisor.worker.loop.compiling import without_compiling
+from advisor.worker.loop.observers import Phase, StepObserver
 from advisor.worker.user.batch_tree import tensors_in
 
 
@@ -41,7 +43,7 @@ class Holds(IntEnum):
     INPUT = 6
 
 
-_BORN_IN = {
+_ALLOCATED_IN = {
     # What outlives the forward pass is what the backward pass will need.
     Phase.FORWARD: Holds.ACTIVATION,
     Phase.BACKWARD: Holds.TEMPORARY,
@@ -51,7 +53,7 @@ _BORN_IN = {
 
 @dataclass(slots=True)
 class _Entry:
-    """A live storage. The reference's callback strikes it off when the storage dies."""
+    """A live storage. The reference's callback removes it when the storage is freed."""
 
     reference: weakref.ref[torch.UntypedStorage]
     size_bytes: int
@@ -59,8 +61,8 @@ class _Entry:
     block: Block | None = None
 
 
-class Accountant(StepObserver):
-    """Keeps the account of one model's training. Counts while it is entered."""
+class AllocationTracker(StepObserver):
+    """Tracks the storages of one model's training. Counts while it is entered."""
 
     def __init__(
         self,
@@ -70,14 +72,14 @@ class Accountant(StepObserver):
         limit_bytes: int | None = None,
         allocator: CachingAllocator | None = None,
     ) -> None:
-        """Open an account with what the model holds already.
+        """Begin with what the model holds already.
 
         Args:
             model: The model, on its device.
             optimizer: Its optimizer.
             device: Storages elsewhere do not count.
             limit_bytes: The most live bytes allowed; None for any number.
-            allocator: Told of each storage's birth and death; None for nobody.
+            allocator: Told of each allocation and each release; None for nobody.
 
         Raises:
             torch.OutOfMemoryError: The model alone passes the limit.
@@ -93,7 +95,7 @@ class Accountant(StepObserver):
         self._live: dict[int, _Entry] = {}
         self._live_by_kind = [0] * len(Holds)
         self._peak_by_kind = tuple(self._live_by_kind)
-        self._watch: Any = _Watch(self)  # torch leaves its modes untyped
+        self._dispatch_mode: Any = _DispatchMode(self)  # torch leaves its modes untyped
         self._handles: list[Any] = []
         self.adopt(model.parameters(), Holds.PARAMETER)
         self.adopt(model.buffers(), Holds.BUFFER)
@@ -119,11 +121,11 @@ class Accountant(StepObserver):
             if parameter.requires_grad:
                 register: Any = parameter.register_post_accumulate_grad_hook
                 self._handles.append(register(self._accumulated))
-        self._watch.__enter__()
+        self._dispatch_mode.__enter__()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._watch.__exit__(*exc)
+        self._dispatch_mode.__exit__(*exc)
         while self._handles:
             self._handles.pop().remove()
 
@@ -144,7 +146,7 @@ class Accountant(StepObserver):
         self._peak_by_kind = tuple(self._live_by_kind)
 
     def adopt(self, tensors: Iterable[Tensor], holds: Holds) -> None:
-        """Count tensors that were born elsewhere; of those known, correct what they hold."""
+        """Count tensors that were allocated elsewhere; of those known, correct what they hold."""
         for tensor in tensors:
             for storage in self._storages(tensor):
                 self._count(storage, holds)
@@ -161,11 +163,11 @@ class Accountant(StepObserver):
 
     def _admit(self, result: Any) -> bool:  # noqa: ANN401 - whatever an operation returns
         """Count what an operation returned, and say whether it is within the limit."""
-        if self._phase is Phase.LOADING:
+        if self._phase not in _ALLOCATED_IN:
             return True  # A data set's work on the host is no part of the step.
         for tensor in (result,) if isinstance(result, Tensor) else tensors_in(result):
             for storage in self._storages(tensor):
-                self._count(storage, _BORN_IN[self._phase])
+                self._count(storage, _ALLOCATED_IN[self._phase])
         return not self._is_over_limit()
 
     def _storages(self, tensor: Tensor) -> tuple[torch.UntypedStorage, ...]:
@@ -187,7 +189,7 @@ class Accountant(StepObserver):
         size_bytes = -(-storage.nbytes() // BLOCK_BYTES) * BLOCK_BYTES
         entry = self._live.get(key)
         if entry is None:
-            reference = weakref.ref(storage, lambda _: self._strike_off(key))
+            reference = weakref.ref(storage, lambda _: self._remove(key))
             entry = self._live[key] = _Entry(reference, 0, holds)
         grown = size_bytes - entry.size_bytes
         if grown == 0:
@@ -200,7 +202,7 @@ class Accountant(StepObserver):
             self.peak_bytes = self.live_bytes
             self._peak_by_kind = tuple(self._live_by_kind)
 
-    def _strike_off(self, key: int) -> None:
+    def _remove(self, key: int) -> None:
         entry = self._live.pop(key)
         if self._allocator is not None and entry.block is not None:
             self._allocator.free(entry.block)
@@ -228,19 +230,29 @@ class Accountant(StepObserver):
         )
 
 
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Shows an accountant the result of every operation."""
+class _DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Shows a tracker the result of every operation."""
 
-    def __init__(self, accountant: Accountant) -> None:
+    def __init__(self, tracker: AllocationTracker) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._accountant = accountant
+        self._tracker = tracker
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None  # noqa: ANN401
     ) -> Any:  # fmt: skip  # noqa: ANN401
         result = func(*args, **(kwargs or {}))
-        if self._accountant._admit(result):  # noqa: SLF001 - one thing in two classes
+        if self._tracker._admit(result):  # noqa: SLF001 - one thing in two classes
             return result
         # The refused tensor must be gone by the time that the error is caught.
         del result, args, kwargs
-        raise self._accountant._refusal()  # noqa: SLF001
+        raise self._tracker._refusal()  # noqa: SLF001
+
+
+@contextmanager
+def tracking(tracker: AllocationTracker | None) -> Iterator[AllocationTracker | None]:
+    """Let a tracker count, if there is one; torch.compile's code would hide from it."""
+    if tracker is None:
+        yield None
+        return
+    with without_compiling(), tracker:
+        yield tracker

@@ -22,7 +22,8 @@ from bsadvise.model.measurements import GradientNorms
 from bsadvise.model.task import OptimizerFamily
 from torch import Tensor
 
-from advisor.worker.loop.step import Phase, StepObserver, TrainingStep
+from advisor.worker.loop.observers import Phase, StepObserver
+from advisor.worker.loop.protocol import Training
 from advisor.worker.user.optimizers import family_of
 
 _MEMORY = 0.99
@@ -34,24 +35,20 @@ class NoiseMeter(StepObserver):
 
     def __init__(
         self,
-        step: TrainingStep,
-        micro_batch_size: int,
-        accumulation_steps: int,
+        training: Training,
         *,
         is_raw: bool = False,
     ) -> None:
         """Take note of what is to be measured.
 
         Args:
-            step: The step.
-            micro_batch_size: b, samples.
-            accumulation_steps: a, micro-batches a step.
+            training: Whose gradients; its recipe gives a and b.
             is_raw: Whether to measure gradients as they are, whatever the optimizer.
         """
-        self._step = step
-        self._micro_batch_size = micro_batch_size
-        self._accumulation_steps = accumulation_steps
-        self._is_adam = not is_raw and family_of(step.optimizer) is OptimizerFamily.ADAM
+        self._training = training
+        self._micro_batch_size = training.recipe.micro_batch_size
+        self._accumulation_steps = training.recipe.accumulation_steps
+        self._is_adam = not is_raw and family_of(training.optimizer) is OptimizerFamily.ADAM
         self._sum_of_small: list[Tensor] = []
         self._small: list[float] = []
         self._big: list[float] = []
@@ -59,9 +56,9 @@ class NoiseMeter(StepObserver):
         self._hooks = ExitStack()
 
     def __enter__(self) -> Self:
-        for group in self._step.optimizer.param_groups:
+        for group in self._training.optimizer.param_groups:
             for parameter in group["params"]:
-                handle = parameter.register_hook(self._arrival_of(parameter, group))
+                handle = parameter.register_hook(self._hook_of(parameter, group))
                 self._hooks.callback(handle.remove)
         return self
 
@@ -80,14 +77,14 @@ class NoiseMeter(StepObserver):
             raw_norms=tuple(self._raw),
         )
 
-    def _arrival_of(self, parameter: Tensor, group: dict[str, Any]) -> Callable[[Tensor], None]:
-        def arrived(gradient: Tensor) -> None:
+    def _hook_of(self, parameter: Tensor, group: dict[str, Any]) -> Callable[[Tensor], None]:
+        def take(gradient: Tensor) -> None:
             # What one micro-batch adds to the sum, caught before it is added.
             squared = self._squared_norm(gradient, parameter, group)
             if squared is not None:
                 self._sum_of_small.append(squared)
 
-        return arrived
+        return take
 
     def entering(self, phase: Phase) -> None:
         """At the end of a step's last backward pass, take its norms."""
@@ -96,21 +93,21 @@ class NoiseMeter(StepObserver):
 
     def take_norms(self) -> None:
         """Take the norms of the gradients that have been accumulated."""
-        arrived = [
+        reached = [
             (parameter, group)
-            for group in self._step.optimizer.param_groups
+            for group in self._training.optimizer.param_groups
             for parameter in group["params"]
             if parameter.grad is not None
         ]
-        self._take_raw_norm([parameter.grad for parameter, _ in arrived])
+        self._take_raw_norm([parameter.grad for parameter, _ in reached])
         accumulated = [
             squared
-            for parameter, group in arrived
+            for parameter, group in reached
             if (squared := self._squared_norm(parameter.grad, parameter, group)) is not None
         ]
         if accumulated and self._sum_of_small:
             big = float(torch.stack(accumulated).sum())
-            # Each micro-batch's loss was divided by a: its gradient is a times what arrived.
+            # Each micro-batch's loss was divided by a: its gradient is a times what was added.
             small = float(torch.stack(self._sum_of_small).sum()) * self._accumulation_steps
             if 0 <= big < float("inf") and 0 <= small < float("inf"):
                 self._big.append(big)
@@ -130,7 +127,7 @@ class NoiseMeter(StepObserver):
         """Return ‖g‖² as the optimizer sees it; None before it has seen any gradient."""
         gradient = self._unscaled(gradient)
         if self._is_adam:
-            divisor = _root_mean_square(self._step.optimizer.state.get(parameter), group)
+            divisor = _root_mean_square(self._training.optimizer.state.get(parameter), group)
             if divisor is None:
                 return None
             dense = gradient.to_dense() if gradient.is_sparse else gradient
@@ -139,8 +136,8 @@ class NoiseMeter(StepObserver):
 
     def _unscaled(self, gradient: Tensor) -> Tensor:
         gradient = gradient.detach()
-        scaler = self._step.scaler
-        return gradient if scaler is None else gradient / scaler.get_scale()
+        scale = self._training.gradient_scale
+        return gradient if scale is None else gradient / scale
 
 
 def _square(gradient: Tensor) -> Tensor:

@@ -1,69 +1,40 @@
-"""Sets up a model for training on the job's device, and serves it data."""
+"""Builds trainings on the job's device, and counts what they allocate."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
-from torch import nn
 
-from advisor.worker.loop.allocation_tracker import Accountant
-from advisor.worker.loop.compiling import without_compiling
-from advisor.worker.loop.step import TrainingStep
-from advisor.worker.loop.task import ANY_LEARNING_RATE, Task
-from advisor.worker.loop.torch_device import Placement
+from advisor.worker.loop.allocation_tracker import AllocationTracker
+from advisor.worker.loop.protocol import FOR_REAL, BuildContext, Task, Training
+from advisor.worker.loop.recipe import SINGLE_PROCESS, Recipe
+from advisor.worker.loop.torch_device import TorchDevice
 
 
-class Workshop:
+class Session:
     """A task and the device that it is measured on."""
 
-    def __init__(self, task: Task, placement: Placement) -> None:
+    def __init__(self, task: Task, device: TorchDevice) -> None:
         self.task = task
-        self.placement = placement
+        self.device = device
 
     @property
-    def device(self) -> torch.device:
+    def torch_device(self) -> torch.device:
         """Where tensors go."""
-        return self.placement.torch_device
+        return self.device.torch_device
 
-    def build_model(self, replicate: int = 0) -> nn.Module:
-        """Return a model with fresh weights on the device."""
-        model = self.task.build_model(replicate)
-        moved: nn.Module = self.task.hooks.guard("build_model", model.to, self.device)
-        return moved
+    def build(self, recipe: Recipe, context: BuildContext = FOR_REAL) -> Training:
+        """Return a training with fresh weights on the device."""
+        return self.task.build(recipe, self.torch_device, SINGLE_PROCESS, context)
 
-    def build_step(
-        self,
-        learning_rate: float = ANY_LEARNING_RATE,
-        *,
-        can_skip_steps: bool = True,
-        replicate: int = 0,
-    ) -> TrainingStep:
-        """Return a training step of a fresh model and its optimizer."""
-        model = self.build_model(replicate)
-        optimizer = self.task.build_optimizer(model, learning_rate)
-        return TrainingStep(self.task, model, optimizer, self.device, can_skip_steps=can_skip_steps)
-
-    def account(self, step: TrainingStep, *, is_needed: bool = False) -> Accountant | None:
-        """Return the account of a step, where there is a limit that it must enforce.
+    def track(self, training: Training, *, is_needed: bool = False) -> AllocationTracker | None:
+        """Return a tracker of a training, where there is a limit that it must enforce.
 
         Args:
-            step: The step.
-            is_needed: Whether to open one even without a limit; never on CUDA, whose
-                allocator keeps its own.
+            training: The training.
+            is_needed: Whether to make one even without a limit; never on CUDA, whose allocator
+                tracks itself.
         """
-        limit_bytes = self.placement.accounted_limit_bytes
-        if self.device.type == "cuda" or (limit_bytes is None and not is_needed):
+        limit_bytes = self.device.tracked_limit_bytes
+        if self.torch_device.type == "cuda" or (limit_bytes is None and not is_needed):
             return None
-        return Accountant(step.model, step.optimizer, self.device, limit_bytes)
-
-
-@contextmanager
-def entered(accountant: Accountant | None) -> Iterator[Accountant | None]:
-    """Let an accountant count, if there is one; torch.compile's code would hide from it."""
-    if accountant is None:
-        yield None
-        return
-    with without_compiling(), accountant:
-        yield accountant
+        return AllocationTracker(training.model, training.optimizer, self.torch_device, limit_bytes)

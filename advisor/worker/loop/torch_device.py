@@ -6,7 +6,7 @@ import torch
 from bsadvise.model.device import Device, DeviceKind
 
 
-class Placement:
+class TorchDevice:
     """The device that a job's tensors live on."""
 
     def __init__(self, device: Device, memory_limit_bytes: int | None) -> None:
@@ -28,8 +28,8 @@ class Placement:
         return self.is_cuda and self.device.present
 
     @property
-    def accounted_limit_bytes(self) -> int | None:
-        """Live bytes that the accountant enforces; None where the allocator does it."""
+    def tracked_limit_bytes(self) -> int | None:
+        """Live bytes that the allocation tracker enforces; None where the allocator does it."""
         return None if self._runs_on_cuda else self.memory_limit_bytes
 
     def limit_allocator(self) -> None:

@@ -3,7 +3,7 @@
 Run as ``python -m advisor.worker.process.accelerators``.
 
 The daemon imports no torch, and AMD's GPUs have no library like NVML that every machine with
-one has. So this process looks, prints one line of JSON, and ends. A torch that was built for
+one has. So this process asks, prints one line of JSON, and ends. A torch that was built for
 ROCm shows them under the name of CUDA.
 """
 

@@ -1,4 +1,4 @@
-"""What a worker does between its birth and its death: one job, then one command after another.
+"""What a worker process does: it takes one job, then one command after another.
 
 A worker is a child of the fork server. Its file descriptors are 0 to 2, of which the last two
 are files that keep what user code prints, and the pipe to the daemon.

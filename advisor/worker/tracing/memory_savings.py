@@ -35,9 +35,9 @@ def _blocks_in(module: nn.Module) -> Iterator[nn.Module]:
             yield from _blocks_in(child)
 
 
-def change_model(lever: Lever | None, model: nn.Module) -> None:
-    """Make of a model what a lever makes of it, in place."""
-    if lever is not Lever.CHECKPOINTING:
+def change_model(saving: Lever | None, model: nn.Module) -> None:
+    """Make of a model what a memory saving makes of it, in place."""
+    if saving is not Lever.CHECKPOINTING:
         return
     for block in repeated_blocks(model):
         # For a trace alone: what is drawn at random need not be drawn again alike.
@@ -52,15 +52,15 @@ def change_model(lever: Lever | None, model: nn.Module) -> None:
 
 
 def change_optimizer(
-    lever: Lever | None, optimizer: torch.optim.Optimizer
+    saving: Lever | None, optimizer: torch.optim.Optimizer
 ) -> torch.optim.Optimizer:
-    """Return what a lever makes of an optimizer."""
+    """Return what a memory saving makes of an optimizer."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    if lever is Lever.SGD:
+    if saving is Lever.SGD:
         return torch.optim.SGD(parameters, lr=1e-3, momentum=0.9)
-    if lever is Lever.EIGHT_BIT_OPTIMIZER:
+    if saving is Lever.EIGHT_BIT_OPTIMIZER:
         return _EightBitAdam(parameters, {})
-    if lever is Lever.FUSED_OPTIMIZER:
+    if saving is Lever.FUSED_OPTIMIZER:
         for group in (optimizer.defaults, *optimizer.param_groups):
             group.update(fused=True, foreach=False)
     return optimizer

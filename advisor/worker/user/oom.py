@@ -35,7 +35,7 @@ def out_of_memory(error: BaseException | None) -> OutOfMemory | None:
     """Return what an exception says of memory; None when it speaks of something else.
 
     Args:
-        error: The exception; those that it was raised from are looked at too.
+        error: The exception; those that it was raised from are examined too.
     """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:

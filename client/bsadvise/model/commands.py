@@ -142,7 +142,8 @@ class Train(Tagged):
             well, rising, each below step_count. At the end it is always measured.
         stop_after_s: Seconds after which to take no further step, measure and answer; None to
             take them all. It keeps the budget where steps turn out slower than they were timed.
-        first_sample: Position in the data order at which to begin, samples.
+        first_sample: Position in the data order at which to begin, samples. A training that goes
+            on from a checkpoint has it from there.
         start_checkpoint: Name of the checkpoint to begin from; None for fresh weights.
         save_checkpoint: Name under which to keep the end; None to keep nothing.
         measure_noise: Whether to collect the gradient norms of the noise scale. Needs at

@@ -43,17 +43,28 @@ class Priority(OpenEnum):
     """Before the principal's own other work."""
 
 
+class EntryKind(OpenEnum):
+    """What the entry file is, and so how a training is made of it."""
+
+    MODEL_FILE = "model_file"
+    """A file that defines ``build_model`` and the other names of the model-file contract."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source(Value):
     """The user's code: an uploaded bundle and the file in it that builds the task.
 
     Attributes:
         digest: Lower-case hex SHA-256 of the bundle's bytes.
-        entry_path: Path of the model file inside the bundle, with forward slashes.
+        entry_path: Path of the entry file inside the bundle, with forward slashes.
+        entry_kind: What the entry file is.
+        arguments: Its command line, each argument as one text; a model file takes none.
     """
 
     digest: str
     entry_path: str
+    entry_kind: EntryKind = EntryKind.MODEL_FILE
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

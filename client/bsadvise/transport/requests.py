@@ -24,6 +24,11 @@ def make_request(source: Source, options: AdviceOptions) -> recommendation_pb2.A
     if fields.get("priority") is not None:
         fields["priority"] = f"PRIORITY_{Priority(fields['priority']).name}"
     return recommendation_pb2.AdviceRequest(
-        source=recommendation_pb2.Source(digest=source.digest, entry_path=source.entry_path),
+        source=recommendation_pb2.Source(
+            digest=source.digest,
+            entry_path=source.entry_path,
+            entry_kind=recommendation_pb2.EntryKind.Value(f"ENTRY_KIND_{source.entry_kind.name}"),
+            arguments=source.arguments,
+        ),
         **fields,
     )

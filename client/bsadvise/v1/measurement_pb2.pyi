@@ -362,7 +362,9 @@ class Train(_message.Message):
     evaluation_batch_size: _builtins.int
     """Samples a batch of the held-out measure."""
     first_sample: _builtins.int
-    """Position in the data order at which to begin, samples."""
+    """Position in the data order at which to begin, samples. A training that goes on from a
+    checkpoint has it from there.
+    """
     start_checkpoint: _builtins.str
     """Name of the checkpoint to begin from; unset for fresh weights."""
     save_checkpoint: _builtins.str

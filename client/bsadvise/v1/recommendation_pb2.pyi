@@ -90,6 +90,26 @@ PRIORITY_HIGH: Priority.ValueType  # 3
 """Before the principal's own other work."""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
+class _EntryKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ENTRY_KIND_UNSPECIFIED: _EntryKind.ValueType  # 0
+    """Not said; refused where a value is needed."""
+    ENTRY_KIND_MODEL_FILE: _EntryKind.ValueType  # 1
+    """A file that defines build_model and the other names of the model-file contract."""
+
+class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
+    """What the entry file of a source is, and so how a training is made of it."""
+
+ENTRY_KIND_UNSPECIFIED: EntryKind.ValueType  # 0
+"""Not said; refused where a value is needed."""
+ENTRY_KIND_MODEL_FILE: EntryKind.ValueType  # 1
+"""A file that defines build_model and the other names of the model-file contract."""
+Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
+
 class _State:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -140,21 +160,33 @@ class Source(_message.Message):
 
     DIGEST_FIELD_NUMBER: _builtins.int
     ENTRY_PATH_FIELD_NUMBER: _builtins.int
+    ENTRY_KIND_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     """Lower-case hex SHA-256 of the bundle's bytes."""
     entry_path: _builtins.str
-    """Path of the model file inside the bundle, with forward slashes."""
+    """Path of the entry file inside the bundle, with forward slashes."""
+    entry_kind: Global___EntryKind.ValueType
+    """What the entry file is; unset for a model file."""
+    @_builtins.property
+    def arguments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its command line, each argument as one text; a model file takes none."""
+
     def __init__(
         self,
         *,
         digest: _builtins.str = ...,
         entry_path: _builtins.str = ...,
+        entry_kind: Global___EntryKind.ValueType | None = ...,
+        arguments: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_entry_kind", b"_entry_kind", "entry_kind", b"entry_kind"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "entry_path", b"entry_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_entry_kind", b"_entry_kind", "arguments", b"arguments", "digest", b"digest", "entry_kind", b"entry_kind", "entry_path", b"entry_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__entry_kind: _TypeAlias = _typing.Literal["entry_kind"]  # noqa: Y015
+    _WhichOneofArgType__entry_kind: _TypeAlias = _typing.Literal["_entry_kind", b"_entry_kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__entry_kind) -> _WhichOneofReturnType__entry_kind | None: ...
 
 Global___Source: _TypeAlias = Source  # noqa: Y015
 

@@ -1,0 +1,62 @@
+"""The generators that models and data sets commonly draw from: Python's, NumPy's and torch's."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+def seed_everything(seed: int) -> None:
+    """Seed every generator."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed % (1 << 32))
+
+
+def random_state() -> dict[str, Any]:
+    """Return the state of every generator, as tensors and plain values."""
+    version, numbers, next_gauss = random.getstate()
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "python": [version, torch.tensor(numbers, dtype=torch.int64), next_gauss],
+    }
+    if _uses_cuda():
+        state["cuda"] = torch.cuda.get_rng_state()
+    if "numpy" in sys.modules:
+        name, keys, *rest = sys.modules["numpy"].random.get_state()
+        state["numpy"] = [name, torch.tensor(keys.tolist(), dtype=torch.int64), *map(float, rest)]
+    return state
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Give every generator the state that ``random_state`` returned."""
+    torch.set_rng_state(state["torch"].cpu())
+    version, numbers, next_gauss = state["python"]
+    random.setstate((version, tuple(numbers.tolist()), next_gauss))
+    if "cuda" in state and _uses_cuda():
+        torch.cuda.set_rng_state(state["cuda"].cpu())
+    if "numpy" in state and "numpy" in sys.modules:
+        name, keys, position, has_gauss, cached = state["numpy"]
+        sys.modules["numpy"].random.set_state(
+            (name, keys.tolist(), int(position), int(has_gauss), cached)
+        )
+
+
+def _uses_cuda() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Leave every generator as it was found, whatever the block draws."""
+    state = random_state()
+    try:
+        yield
+    finally:
+        restore_random_state(state)

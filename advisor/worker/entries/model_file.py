@@ -1,0 +1,211 @@
+"""The model file as a task: its hooks make the parts of a training, each checked when made."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advisor.pipe.v1 import pipe_pb2
+from advisor.worker.data.opening import open_data
+from advisor.worker.data.random_state import seed_everything
+from advisor.worker.data.source import DataSource, HeldOutLoader
+from advisor.worker.loop.protocol import FOR_REAL, BuildContext, TaskSettings
+from advisor.worker.loop.recipe import Recipe, World
+from advisor.worker.loop.step import Parts
+from advisor.worker.loop.training import Measure, StandardTraining
+from advisor.worker.user.batch_tree import move
+from advisor.worker.user.default_loss import NoDefaultLoss, default_loss
+from advisor.worker.user.hooks import Hooks
+from advisor.worker.user.model_file import ModelFile, check_build_kwargs, load_model_file
+
+_REPLICATE_SEEDS = 104_729
+"""Distance of the seeds of two replicates: far from those that users name."""
+_REPLICATE_EPOCHS = 10_000
+"""More than any trial trains for."""
+_TRAINING_SEED = 7919
+"""Distance of what training draws, dropout above all, from what the weights were drawn with."""
+
+
+class ModelFileTask:
+    """One model file. The file and its data are loaded once, when first needed."""
+
+    def __init__(self, job: pipe_pb2.Job, hooks: Hooks) -> None:
+        self.seed = job.seed
+        self._hooks = hooks
+        self._build_kwargs = {name: _value(text) for name, text in job.build_kwargs.items()}
+
+    @cached_property
+    def _file(self) -> ModelFile:
+        return load_model_file(self._hooks)
+
+    @property
+    def settings(self) -> TaskSettings:
+        """The constants of the file."""
+        return TaskSettings(
+            precision=self._file.precision,
+            num_workers=self._file.num_workers,
+            reference_batch_size=self._file.reference_batch_size,
+            reference_learning_rate=self._file.reference_learning_rate,
+        )
+
+    @cached_property
+    def data(self) -> DataSource:
+        """The data."""
+        seed_everything(self.seed)
+        return open_data(self._file, self._hooks, self.seed)
+
+    def build(
+        self, recipe: Recipe, device: torch.device, world: World, context: BuildContext = FOR_REAL
+    ) -> StandardTraining:
+        """Return a training with fresh weights.
+
+        Raises:
+            UserCodeFailed: The user's code raised, or does not keep to the contract.
+            ValueError: Several processes are to take part.
+        """
+        if world.size != 1:
+            raise ValueError("a model file is trained by one process")
+
+        def built() -> nn.Module:
+            return self._build_model(recipe)
+
+        def moved(model: nn.Module) -> nn.Module:
+            return self._hooks.guard("build_model", model.to, device)
+
+        model = context.build_model(built, moved)
+        optimizer = context.build_optimizer(lambda: self._build_optimizer(model, recipe))
+        parts = Parts(model=model, optimizer=optimizer, loss=self._loss, guard=self._hooks.guard)
+        training = StandardTraining(
+            recipe,
+            parts,
+            self.data,
+            device,
+            precision=recipe.precision or self._file.precision,
+            first_sample=self._first_sample(recipe),
+            measure=self._measure(device),
+        )
+        # After the data, whose opening seeds too: a process's first training is like any other.
+        seed_everything(recipe.seed + _TRAINING_SEED)
+        return training
+
+    def _first_sample(self, recipe: Recipe) -> int:
+        """Return where in the data order to begin: a replicate sees epochs that no other does.
+
+        A stream has one order, and replicates of it differ in their weights alone.
+        """
+        epoch = _REPLICATE_EPOCHS * recipe.replicate
+        return recipe.first_sample + epoch * (self.data.dataset_size or 0)
+
+    def _build_model(self, recipe: Recipe) -> nn.Module:
+        """Return a model with fresh weights, where the user's code puts it."""
+        function = self._file.build_model
+        check_build_kwargs(self._hooks, function, self._build_kwargs)
+        seed_everything(recipe.seed + _REPLICATE_SEEDS * recipe.replicate)
+        model = self._hooks.call("build_model", function, **self._build_kwargs)
+        if not isinstance(model, nn.Module):
+            raise self._hooks.reject(
+                "build_model",
+                f"build_model returns a {type(model).__name__}, not a torch.nn.Module.",
+                "Return the model itself, made and not called.",
+                function=function,
+            )
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise self._hooks.reject(
+                "build_model",
+                "The model has no trainable parameters.",
+                "Leave `requires_grad` on for the parameters that are to be trained, and assign "
+                "layers to attributes of the module, not to a plain list.",
+                function=function,
+            )
+        return model
+
+    def _build_optimizer(self, model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+        """Return the user's optimizer for a model, or AdamW."""
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        function: Any = self._file.build_optimizer or torch.optim.AdamW
+        optimizer = self._hooks.call("build_optimizer", function, parameters, recipe.learning_rate)
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise self._hooks.reject(
+                "build_optimizer",
+                f"build_optimizer returns a {type(optimizer).__name__}, not an Optimizer.",
+                "Return a torch.optim.Optimizer alone; schedules have no place here.",
+                function=function,
+            )
+        return optimizer
+
+    def _loss(self, model: nn.Module, batch: Any) -> Tensor:  # noqa: ANN401 - the user's batch
+        """Return the loss of a model on a batch that is on its device: a scalar tensor."""
+        function = self._file.loss_fn
+        try:
+            loss = self._hooks.call("loss_fn", function or default_loss, model, batch)
+        except NoDefaultLoss as error:
+            raise self._hooks.reject(
+                "loss_fn", str(error), "Define `loss_fn(model, batch)` that returns a scalar."
+            ) from error
+        problem = _loss_problem(loss)
+        if problem is not None:
+            message, fix = problem
+            raise self._hooks.reject("loss_fn", message, fix, function=function)
+        checked: Tensor = loss
+        return checked
+
+    def _measure(self, device: torch.device) -> Measure | None:
+        """Return the user's held-out measure; None where the file defines none."""
+        function = self._file.evaluate
+        if function is None:
+            return None
+
+        def measure(model: nn.Module, batch_size: int) -> float:
+            loader = HeldOutLoader(self.data, batch_size, lambda batch: move(batch, device))
+            value = self._hooks.call("evaluate", function, model, loader)
+            return _number(self._hooks, function, value)
+
+        return measure
+
+
+def _number(hooks: Hooks, function: Callable[..., Any], value: object) -> float:
+    """Return the user's measure as a number, which it must be."""
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise hooks.reject(
+            "evaluate",
+            f"evaluate returns a {type(value).__name__}, not a number.",
+            "Return one number of which less is better.",
+            function=function,
+        )
+    return float(value)
+
+
+def _loss_problem(loss: object) -> tuple[str, str] | None:
+    if not isinstance(loss, Tensor):
+        return (
+            f"The loss is a {type(loss).__name__}, not a tensor.",
+            "Return the loss as a tensor, without `.item()` or `float()`.",
+        )
+    if loss.numel() != 1:
+        return (
+            f"The loss is a tensor of shape {list(loss.shape)}, not a scalar.",
+            "Return its mean over the batch, for example `loss.mean()`.",
+        )
+    if not loss.is_floating_point():
+        return f"The loss is of type {loss.dtype}.", "Return a loss of a float type."
+    if torch.is_grad_enabled() and not loss.requires_grad:
+        return (
+            "The loss does not depend on the model's trainable parameters.",
+            "Leave out `.detach()`, `.data` and `torch.no_grad()` on the way to the loss.",
+        )
+    return None
+
+
+def _value(text: str) -> object:
+    """Return what the text of ``--set name=text`` stands for: a Python literal, else itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text

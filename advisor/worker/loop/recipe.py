@@ -1,0 +1,82 @@
+"""How a training is run: its batch, its learning rate, its schedule, its precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+ANY_LEARNING_RATE = 1e-3
+"""To build an optimizer for memory and speed, which do not depend on the rate."""
+
+
+class Schedule(Protocol):
+    """A learning-rate schedule: a pure function of the step number."""
+
+    def multiplier(self, step: int) -> float:
+        """Return what the peak rate is multiplied by at a step, which counts from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """The rate stays as it is."""
+
+    def multiplier(self, step: int) -> float:  # noqa: ARG002 - the same at each
+        """Return 1."""
+        return 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Exponential:
+    """The rate is multiplied by ``factor`` after each step, as in a range test."""
+
+    factor: float
+
+    def multiplier(self, step: int) -> float:
+        """Return factorˢᵗᵉᵖ."""
+        return float(self.factor**step)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """The setting of one training.
+
+    Attributes:
+        micro_batch_size: b, samples.
+        accumulation_steps: a, micro-batches a step.
+        learning_rate: Peak η, as the user's code is given it.
+        schedule: What the rate of each parameter group is multiplied by, step by step.
+        seed: Seed of the weights, of the data order and of what training draws at random.
+        replicate: 0 for the draws of the seed itself; other numbers for other weights and for
+            another part of the data order, drawn by the same seed.
+        first_sample: Position in the data order at which the training begins, samples.
+        precision: "fp32", "bf16" or "fp16"; None for the task's own.
+        use_grad_scaler: Whether float16 losses are scaled and steps whose gradients overflow
+            are skipped. That reads values, which fake tensors do not have, and a step that is
+            skipped does not show the memory of an update.
+    """
+
+    micro_batch_size: int
+    accumulation_steps: int = 1
+    learning_rate: float = ANY_LEARNING_RATE
+    schedule: Schedule = field(default_factory=Constant)
+    seed: int = 0
+    replicate: int = 0
+    first_sample: int = 0
+    precision: str | None = None
+    use_grad_scaler: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The processes that take part in a training, in torch.distributed's terms.
+
+    Attributes:
+        rank: This process's number, from 0 to ``size`` less one.
+        size: How many processes there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+
+SINGLE_PROCESS = World()
