@@ -26,7 +26,7 @@ from advisor.domain.access import LOCAL_CALLER
 from advisor.domain.errors import NotFound, StoreUnavailable
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.step import Plan
-from tests.support.bench import LEASE_S, Bench, create, end_of, watch
+from tests.support.bench import LEASE_S, Bench, advance_until, create, end_of, watch
 from tests.support.builders import a_fault
 from tests.support.fake_inventory import FakeInventory, make_gpu
 from tests.support.fake_worker_pool import FakeWorkerPool
@@ -35,8 +35,8 @@ from tests.support.scripted_planner import SCRIPT, ScriptedPlanner
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+async def bench(tmp_path: Path) -> Bench:
+    return Bench.without_threads(tmp_path)
 
 
 async def test_measures_what_the_planner_asks_and_gives_its_advice(bench: Bench) -> None:
@@ -334,13 +334,13 @@ async def test_killed_at_any_point_it_is_finished_by_another(
     bench.clock.advance(2.0)
     died = asyncio.create_task(store.died.wait())
     finished = asyncio.create_task(end_of(bench.build(), created))
-    await _advance_until(bench, died, finished)
+    await advance_until(bench.clock, died, finished)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     bench.dead_owners.add("daemon-1")
     bench.owner = "daemon-2"
     async with bench.running():
-        await _advance_until(bench, finished)
+        await advance_until(bench.clock, finished)
     died.cancel()
 
     log = await bench.store.log(created.recommendation_id)
@@ -351,13 +351,6 @@ async def test_killed_at_any_point_it_is_finished_by_another(
     assert ending.advice.search.probe_count == len(SCRIPT)
     sequences = [e.sequence for e in await bench.store.events(created.recommendation_id)]
     assert sequences == list(range(1, len(sequences) + 1))
-
-
-async def _advance_until(bench: Bench, *events: asyncio.Task[Any]) -> None:
-    """Let time pass in the steps of a poll until one of some tasks is done."""
-    while not any(event.done() for event in events):
-        await asyncio.wait(events, timeout=0.001, return_when=asyncio.FIRST_COMPLETED)
-        bench.clock.advance(0.5)
 
 
 async def _hold_at(bench: Bench, number: int, *, wait: bool = True) -> None:

@@ -15,7 +15,7 @@ from advisor.application.cancellation import Cancellation, StopReason
 from advisor.application.event_bus import EventBus
 from advisor.application.run import Run
 from advisor.domain.errors import LeaseLost, StoreFull, StoreUnavailable
-from tests.support.bench import LEASE_S, Bench, create, end_of
+from tests.support.bench import LEASE_S, Bench, advance_until, create, end_of
 from tests.support.builders import a_measurement, a_recommendation
 from tests.support.memory_store import MemoryStore
 from tests.support.scripted_planner import SCRIPT
@@ -64,14 +64,8 @@ def store(bench: Bench) -> FlakyStore:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
-
-
-async def _let_time_pass(bench: Bench, ending: asyncio.Task[Any]) -> None:
-    while not ending.done():
-        await asyncio.wait((ending,), timeout=0.001)
-        bench.clock.advance(0.25)
+async def bench(tmp_path: Path) -> Bench:
+    return Bench.without_threads(tmp_path)
 
 
 @pytest.mark.parametrize("method", ["append", "log", "finish"])
@@ -84,7 +78,7 @@ async def test_a_run_goes_on_when_the_store_is_back(
         store.failures_left = 3
         created = await create(application, await bench.request(), "one")
         ending = asyncio.create_task(end_of(application, created))
-        await _let_time_pass(bench, ending)
+        await advance_until(bench.clock, ending)
     store.failures_left = 0
 
     log = await store.log(created.recommendation_id)
@@ -117,7 +111,7 @@ async def test_a_diverged_run_is_not_told_twice(bench: Bench, store: FlakyStore)
     )
     happening = Measured(measurement=a_measurement(SCRIPT[3], outcome))
     appending = asyncio.create_task(_run(bench, recommendation, Cancellation()).append(happening))
-    await _let_time_pass(bench, appending)
+    await advance_until(bench.clock, appending)
     appending.result()
     assert len(await store.log(recommendation.recommendation_id)) == 1
 
@@ -139,7 +133,7 @@ async def test_a_store_that_stays_away_is_given_up(bench: Bench, store: FlakySto
     recommendation = await store.create(a_recommendation())
     begun_s = bench.clock.monotonic_s()
     reading = asyncio.create_task(_run(bench, recommendation, Cancellation()).log())
-    await _let_time_pass(bench, reading)
+    await advance_until(bench.clock, reading)
     assert isinstance(reading.exception(), StoreUnavailable)
     assert bench.clock.monotonic_s() - begun_s <= LEASE_S + 1
 
@@ -168,6 +162,6 @@ async def test_its_own_work_is_not_begun_twice_when_the_clock_jumps(
         assert bench.pool.open_session_count == 1
         bench.pool.gate.set()
         ending = asyncio.create_task(end_of(application, created))
-        await _let_time_pass(bench, ending)
+        await advance_until(bench.clock, ending)
     assert ending.result().state is State.SUCCEEDED
     assert bench.pool.commands == list(SCRIPT)

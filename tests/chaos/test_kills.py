@@ -117,12 +117,18 @@ def test_a_clock_that_jumps_costs_nothing(
 
 def test_a_killed_worker_is_a_measurement(chaos: Chaos) -> None:
     with chaos.daemon() as daemon:
-        recommendation_id = daemon.create("one")
-        seen = _watch_until(daemon, recommendation_id, 5)
-        fork_server, *_ = daemon.children()
-        for worker in fork_server.children():
+        with chaos.holding("TimeSteps"):
+            recommendation_id = daemon.create("one")
+            chaos.wait_for_held_worker()
+            *_, worker = daemon.children()
             worker.kill()
-        events = _finish(daemon, recommendation_id, seen)
+            events = []
+            for event in daemon.watch(recommendation_id):
+                events.append(event)
+                if event.happening.measured.measurement.command.HasField("time_steps"):
+                    break
+        assert events[-1].happening.measured.measurement.outcome.HasField("out_of_memory")
+        events = _finish(daemon, recommendation_id, [event.sequence for event in events])
         assert events[-1].happening.state_changed.state in {
             recommendation_pb2.STATE_SUCCEEDED,
             recommendation_pb2.STATE_FAILED,

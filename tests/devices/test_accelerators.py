@@ -136,13 +136,17 @@ def test_a_child_that_hangs_is_ended_and_not_asked_again(
         f"open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n')\n"
         "signal.pause()\n"
     )
-    accelerators = machine.look(timeout_s=3.0)
-    assert accelerators.read() == ()
-    assert accelerators.read() == ()
+    for timeout_s in (0.5, 2.0, 8.0, 32.0):  # a slow machine comes late to what hangs
+        caplog.clear()
+        accelerators = machine.look(timeout_s=timeout_s)
+        assert accelerators.read() == ()
+        assert accelerators.read() == ()
+        assert caplog.text.count("cannot list AMD's GPUs") == 1
+        if pids.exists():
+            break
     (pid,) = pids.read_text().split()
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
-    assert caplog.text.count("cannot list AMD's GPUs") == 1
 
 
 @pytest.mark.skipif(torch.version.hip is not None, reason="this torch is built for ROCm")

@@ -24,6 +24,9 @@ from tests.support.simulated_device import SimulatedDevice
 
 FINDING = "in random order"
 
+FEW_TRIALS = 2
+"""Enough to compare orders for, which is done before the first."""
+
 
 class Answering(SimulatedDevice):
     """A simulated device with one outcome for every comparison of orders."""
@@ -39,7 +42,7 @@ class Answering(SimulatedDevice):
 
 
 def advice_of(recommend: Recommend, simulated: SimulatedDevice, **changes: Any) -> Advice:
-    request = a_request(memory_limit_bytes=simulated.limit_bytes, **changes)
+    request = a_request(memory_limit_bytes=simulated.limit_bytes, max_trials=FEW_TRIALS, **changes)
     answer, _ = recommend(simulated, request)
     assert isinstance(answer, Advice)
     return answer
@@ -122,7 +125,7 @@ def test_nothing_is_compared_where_nothing_is_trained(recommend: Recommend) -> N
 
 def test_batches_shrink_with_the_pace_the_data_and_the_memory(recommend: Recommend) -> None:
     def compared(simulated: SimulatedDevice) -> list[int]:
-        request = a_request(memory_limit_bytes=simulated.limit_bytes)
+        request = a_request(memory_limit_bytes=simulated.limit_bytes, max_trials=FEW_TRIALS)
         _, log = recommend(simulated, request, a_device())
         return [command.batch_size for command in comparisons(log)]
 
@@ -136,11 +139,15 @@ def test_batches_shrink_with_the_pace_the_data_and_the_memory(recommend: Recomme
 
 
 def test_a_comparison_takes_a_small_share_of_the_budget(recommend: Recommend) -> None:
+    compared = 0
     for budget_s in (20.0, 60.0, 600.0):
         simulated = SimulatedDevice(fixed_time_s=5e-3)
-        _, log = recommend(simulated, a_request(memory_limit_bytes=1 << 30, budget_s=budget_s))
+        request = a_request(memory_limit_bytes=1 << 30, budget_s=budget_s, max_trials=FEW_TRIALS)
+        _, log = recommend(simulated, request)
         for command in comparisons(log):
             passes = command.batch_count * (1 + command.shuffle_count)
             expected_s = passes * simulated.step_time_s(command.batch_size)
             assert expected_s <= min(1.0, 0.02 * budget_s)
             assert command.most_read_samples >= command.batch_size * command.batch_count
+            compared += 1
+    assert compared

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from bsadvise.model.commands import Command, Evaluate, RunStep, TimeSteps
+from bsadvise.model.commands import Evaluate, RunStep, TimeSteps
 from bsadvise.model.measurements import (
     Evaluation,
     Failed,
@@ -19,9 +19,11 @@ from advisor.pools import worker_process
 from advisor.pools.local import LocalPool
 from advisor.pools.outcome_validation import MOST_CHARACTERS
 from advisor.pools.output import TAIL_BYTES
+from advisor.ports.worker_pool import WorkerSession
 from tests.support.worker_jobs import WriteJob
 
 EVALUATE = Evaluate(time_limit_s=60, evaluation_batch_size=1)
+EVALUATE_TWO = Evaluate(time_limit_s=60, evaluation_batch_size=2)
 HEALTHY = Evaluation(held_out_loss=1.0)
 
 # The first command misbehaves; the directory remembers that for the next process.
@@ -36,12 +38,10 @@ def misbehave():
 """
 
 
-async def outcomes(
-    pool: LocalPool, write: WriteJob, misdeed: str, command: Command = EVALUATE
-) -> tuple[Outcome, Outcome]:
+async def outcomes(pool: LocalPool, write: WriteJob, misdeed: str) -> tuple[Outcome, Outcome]:
     """Return what comes of a misdeed, and of the next command."""
     async with pool.open(write(ONCE + f"    {misdeed}\n")) as session:
-        return (await session.run(command)).outcome, (await session.run(EVALUATE)).outcome
+        return (await session.run(EVALUATE)).outcome, (await session.run(EVALUATE)).outcome
 
 
 async def fault_of(pool: LocalPool, write: WriteJob, misdeed: str) -> Fault:
@@ -82,11 +82,29 @@ async def test_a_kill_that_is_not_ours_is_the_machine_out_of_memory(
     assert second == HEALTHY
 
 
+async def stopped_in_a_hook(session: WorkerSession) -> TimedOut:
+    """Return the outcome of a command that hangs in a hook, which a slow machine comes to late."""
+    for limit_s in (1.0, 4.0, 16.0, 64.0):
+        command = Evaluate(time_limit_s=limit_s, evaluation_batch_size=1)
+        outcome = (await session.run(command)).outcome
+        assert isinstance(outcome, TimedOut), outcome
+        assert outcome.limit_s == limit_s
+        if outcome.hook is not None:
+            return outcome
+    raise AssertionError("no hook was named")
+
+
 async def test_silence_names_the_hook(pool: LocalPool, write: WriteJob) -> None:
-    limit = Evaluate(time_limit_s=1.0, evaluation_batch_size=1)
-    first, second = await outcomes(pool, write, "signal.pause()", limit)
-    assert first == TimedOut(limit_s=1.0, hook="build_model")
-    assert second == HEALTHY
+    source = """
+    def answer(command, enter):
+        enter("build_model")
+        if command.evaluation_batch_size == 1:
+            signal.pause()
+        return Evaluation(held_out_loss=1.0)
+    """
+    async with pool.open(write(source)) as session:
+        assert (await stopped_in_a_hook(session)).hook == "build_model"
+        assert (await session.run(EVALUATE_TWO)).outcome == HEALTHY
 
 
 async def test_only_the_end_of_much_output_is_kept(pool: LocalPool, write: WriteJob) -> None:
@@ -188,11 +206,21 @@ async def test_a_fork_server_that_was_stopped_is_replaced(
     pool: LocalPool, write: WriteJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_process, "CLOSE_LIMIT_S", 0.2)
-    limit = Evaluate(time_limit_s=1.0, evaluation_batch_size=1)
-    stop_parent = "os.kill(os.getppid(), signal.SIGSTOP); signal.pause()"
-    first, second = await outcomes(pool, write, stop_parent, limit)
-    assert first == TimedOut(limit_s=1.0, hook="build_model")
-    assert second == HEALTHY
+    source = """
+    def answer(command, enter):
+        if command.evaluation_batch_size == 1:
+            os.kill(os.getppid(), signal.SIGSTOP)
+            enter("build_model")
+            signal.pause()
+        return Evaluation(held_out_loss=os.getppid())
+    """
+    async with pool.open(write(source)) as session:
+        first = (await session.run(EVALUATE_TWO)).outcome
+        assert (await stopped_in_a_hook(session)).hook == "build_model"
+        second = (await session.run(EVALUATE_TWO)).outcome
+    assert isinstance(first, Evaluation)
+    assert isinstance(second, Evaluation)
+    assert first.held_out_loss != second.held_out_loss
 
 
 async def test_user_code_that_always_kills_the_fork_server_is_at_fault(

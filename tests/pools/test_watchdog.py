@@ -10,11 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 from bsadvise.model.commands import Evaluate
-from bsadvise.model.measurements import Evaluation, Failed, FaultCode, OutOfMemory
+from bsadvise.model.measurements import Evaluation, Failed, FaultCode, OutOfMemory, TimedOut
 
 from advisor.pools import output
 from advisor.pools.local import LocalPool
 from advisor.pools.resource_limits import Isolation, Limits
+from advisor.ports.worker_pool import WorkerSession
 from tests.support import scripted_worker
 from tests.support.worker_jobs import WriteJob, write_job
 
@@ -86,15 +87,21 @@ async def test_one_process_is_refused_more_than_all_may_have(
         assert (await session.run(EVALUATE)).outcome == HEALTHY
 
 
-async def test_pages_that_processes_share_count_once(pool: LocalPool, write: WriteJob) -> None:
+async def test_pages_that_processes_share_count_once(
+    pool: LocalPool, write: WriteJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each look begins by trimming the output; at the second trim, the first look has ended.
+    monkeypatch.setattr(output, "MOST_BYTES", 0)
     source = """
-    import threading
     def answer(command, enter):
         hoard = bytearray(os.urandom(1 << 20)) * 150
         children = [os.fork() for _ in range(3)]
         if 0 in children:
             signal.pause()
-        threading.Event().wait(1)
+        for _ in range(2):
+            os.write(1, b"x" * 10_000)
+            while os.fstat(1).st_size >= 10_000:
+                os.sched_yield()
         return Evaluation(held_out_loss=1.0)
     """
     async with pool.open(write(source)) as session:
@@ -148,19 +155,30 @@ async def test_another_session_goes_on(pool: LocalPool, write: WriteJob, tmp_pat
     import os, time
     from bsadvise.model.measurements import Evaluation
     def answer(command, enter):
-        time.sleep(1)
+        while command.evaluation_batch_size == 2 and not os.path.exists("others_have_ended"):
+            time.sleep(0.01)
         return Evaluation(held_out_loss=os.getpid())
     """
     async with pool.open(write_job(tmp_path / "calm", calm)) as calm_session:
         first = (await calm_session.run(EVALUATE)).outcome
+        lasting = Evaluate(time_limit_s=300, evaluation_batch_size=2)
+        second = asyncio.create_task(calm_session.run(lasting))
         for number, bomb in enumerate((BOMB, LOOSE_BOMB, ORPHANS)):
             directory = tmp_path / str(number)
             directory.mkdir()
             source = textwrap.dedent(MISBEHAVE) + f"    {bomb}\n"
             job = write_job(directory, source, preamble="import os, signal, subprocess\n")
-            limit = Evaluate(time_limit_s=3, evaluation_batch_size=1)
             async with pool.open(job) as session:
-                misbehaving = asyncio.create_task(session.run(limit))
-                assert (await calm_session.run(EVALUATE)).outcome == first  # Of the same process.
-                await misbehaving
+                await _go_off(session)
+        (tmp_path / "calm" / "others_have_ended").touch()
+        assert (await second).outcome == first  # Of the same process.
     assert left_behind() == []
+
+
+async def _go_off(session: WorkerSession) -> None:
+    """Let a bomb go off, and be ended by the watchdog or else by its time limit."""
+    for limit_s in (1.0, 4.0, 16.0, 64.0):
+        limit = Evaluate(time_limit_s=limit_s, evaluation_batch_size=1)
+        outcome = (await session.run(limit)).outcome
+        if not isinstance(outcome, TimedOut) or outcome.hook is not None:
+            return

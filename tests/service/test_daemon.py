@@ -70,7 +70,11 @@ def test_leaves_the_socket_of_a_live_daemon(tmp_path: Path) -> None:
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=EXIT_LIMIT_S,
+        check=False,
     )
 
 

@@ -149,21 +149,32 @@ async def test_estimate_says_where_the_model_file_is_wrong(bench: Bench) -> None
     assert refused.sentence == str(fault)
 
 
-@pytest.mark.parametrize("ends_by", ["cancel", "deadline"])
-async def test_an_estimate_ends_with_its_client(client: Client, bench: Bench, ends_by: str) -> None:
+async def test_an_estimate_ends_when_its_client_cancels(client: Client, bench: Bench) -> None:
     await client.upload()
     bench.pool.gate.clear()
     request = memory_service_pb2.EstimateMemoryRequest(request=advice_request())
-    timeout_s = 0.5 if ends_by == "deadline" else None
-    call = client.memory.EstimateMemory(request, timeout=timeout_s)
+    call = client.memory.EstimateMemory(request)
     waiting = asyncio.ensure_future(call)
     await bench.pool.entered.wait()
-    if ends_by == "cancel":
-        call.cancel()
+    call.cancel()
     with pytest.raises((grpc.aio.AioRpcError, asyncio.CancelledError)):
         await waiting
     await until(lambda: not bench.pool.open_session_count)
     assert len(bench.pool.cancelled_commands) == 1
+
+
+async def test_an_estimate_ends_at_its_client_s_deadline(client: Client, bench: Bench) -> None:
+    await client.upload()
+    bench.pool.gate.clear()
+    request = memory_service_pb2.EstimateMemoryRequest(request=advice_request())
+    for limit_s in (0.5, 2.0, 8.0, 32.0):  # a slow machine comes late to the command
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.memory.EstimateMemory(request, timeout=limit_s)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        await until(lambda: not bench.pool.open_session_count)
+        if bench.pool.commands:
+            break
+    assert len(bench.pool.cancelled_commands) == len(bench.pool.commands) == 1
 
 
 async def test_list_devices(client: Client) -> None:

@@ -14,7 +14,12 @@ from bsadvise.v1.recommendation_service_pb2_grpc import RecommendationServiceStu
 from bsadvise.v1.source_service_pb2_grpc import SourceServiceStub
 
 from tests.support.bundles import digest_of, raw_bundle
-from tests.support.daemon_process import EXIT_LIMIT_S, start_daemon, wait_until_ready
+from tests.support.daemon_process import (
+    EXIT_LIMIT_S,
+    WATCH_LIMIT_S,
+    start_daemon,
+    wait_until_ready,
+)
 
 MODEL = Path(__file__).parents[1] / "models" / "tiny_mlp.py"
 BUNDLE = raw_bundle(("model.py", MODEL.read_bytes()))
@@ -26,9 +31,9 @@ def _create(channel: grpc.Channel) -> str:
     request = recommendation_pb2.AdviceRequest(
         source=recommendation_pb2.Source(digest=digest_of(BUNDLE), entry_path="model.py"),
         device="cpu",
-        memory_limit_bytes=64 << 20,
-        budget_s=6.0,
-        max_trials=1,
+        memory_limit_bytes=1 << 20,
+        budget_s=20.0,
+        max_trials=0,
     )
     response = RecommendationServiceStub(channel).CreateRecommendation(
         pb.CreateRecommendationRequest(request_id="one", request=request), timeout=EXIT_LIMIT_S
@@ -42,7 +47,9 @@ def _watch(
     request = pb.WatchRecommendationRequest(
         recommendation_id=recommendation_id, after_sequence=after_sequence
     )
-    for response in RecommendationServiceStub(channel).WatchRecommendation(request, timeout=90):
+    for response in RecommendationServiceStub(channel).WatchRecommendation(
+        request, timeout=WATCH_LIMIT_S
+    ):
         yield response.event
 
 

@@ -63,13 +63,14 @@ async def test_a_full_queue_refuses_more_and_says_whose(bench: Bench) -> None:
 async def test_an_upload_that_stalls_is_given_up(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "STALL_LIMIT_S", 0.05)
     async with house.caller("alice") as client:
-        call = client.sources.UploadSource()
-        await call.write(
-            source_service_pb2.UploadSourceRequest(digest=digest_of(BUNDLE), chunk=BUNDLE[:3])
-        )
-        refused = await refusal(call)
+        with monkeypatch.context() as impatient:
+            impatient.setattr(sources, "STALL_LIMIT_S", 0.05)
+            call = client.sources.UploadSource()
+            await call.write(
+                source_service_pb2.UploadSourceRequest(digest=digest_of(BUNDLE), chunk=BUNDLE[:3])
+            )
+            refused = await refusal(call)
         assert await client.upload()
     assert refused.code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert refused.info.reason == "UPLOAD_STALLED"

@@ -27,12 +27,16 @@ from tests.support.bundles import digest_of, make_bundle
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_inventory import FakeInventory
 from tests.support.fake_worker_pool import FakeWorkerPool
+from tests.support.inline_executor import InlineExecutor
 from tests.support.memory_store import MemoryStore
 from tests.support.scripted_planner import ScriptedEstimatePlanner, ScriptedPlanner, answer
 
 BUNDLE = make_bundle(model="def build_model(): ...")
 LEASE_S = 30.0
 VERSIONS = Versions(planner="a-digest", python="3.12.0", torch="2.13.0", optuna="4.0.0")
+
+_TURNS_A_STEP = 20
+"""Of the loop, in which a task that a clock has woken comes to rest again."""
 
 
 @dataclass
@@ -107,6 +111,12 @@ class Bench:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
 
+    @classmethod
+    def without_threads(cls, state_dir: Path) -> Bench:
+        """Return a bench in whose loop, the running one, nothing is left to threads."""
+        asyncio.get_running_loop().set_default_executor(InlineExecutor())
+        return cls(state_dir)
+
     async def request(self, **changes: Any) -> AdviceRequest:
         """Return a request whose source is in the store."""
         await self.store.put_source(digest_of(BUNDLE), BUNDLE, principal=LOCAL)
@@ -140,3 +150,14 @@ async def until(is_true: Callable[[], object]) -> None:
     """Return once something has become true that no event tells of."""
     while not is_true():  # noqa: ASYNC110 - the other side has no event for it
         await asyncio.sleep(0)
+
+
+async def advance_until(clock: FakeClock, *tasks: asyncio.Task[Any]) -> None:
+    """Let time pass, half a second in so many turns of the loop, until one of some tasks is done.
+
+    Only on a bench without threads: on a busy machine time would outrun them.
+    """
+    while not any(task.done() for task in tasks):
+        for _ in range(_TURNS_A_STEP):
+            await asyncio.sleep(0)
+        clock.advance(0.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,11 +20,14 @@ from bsadvise.v1.recommendation_service_pb2_grpc import RecommendationServiceStu
 from bsadvise.v1.source_service_pb2_grpc import SourceServiceStub
 
 from tests.support.bundles import digest_of, make_bundle
-from tests.support.daemon_process import EXIT_LIMIT_S, ready_addresses
+from tests.support.daemon_process import EXIT_LIMIT_S, WATCH_LIMIT_S, ready_addresses
+from tests.support.simulated_worker import HELD, HOLD
 
 BUNDLE = make_bundle(model="def build_model(): ...")
 _MARK = "PYTORCH_BSADVISE_CHAOS"
 """A variable that daemons hand on to their workers, so that a test finds all that it started."""
+
+_POLL_S = 0.02
 
 
 class Chaos:
@@ -42,6 +46,7 @@ class Chaos:
         self.clock_path = directory / "clock"
         self.clock_path.write_text("0")
         self._mark = uuid.uuid4().hex
+        self._hold_prefix = f"{directory}/hold-"
 
     @contextmanager
     def daemon(self, name: str = "one", *more_flags: str) -> Iterator[Daemon]:
@@ -51,7 +56,7 @@ class Chaos:
             "--socket",
             str(self.directory / f"{name}.sock"),
             "--lease-s",
-            "1",
+            "10",
             "--log-level",
             "error",
         ]
@@ -62,7 +67,7 @@ class Chaos:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {_MARK: self._mark},
+            env=os.environ | {_MARK: self._mark, HOLD: self._hold_prefix},
         )
         with process, ExitStack() as stack:
             stack.callback(process.kill)
@@ -85,6 +90,21 @@ class Chaos:
         """Return what has not ended in time."""
         _, alive = psutil.wait_procs(self.processes(), timeout=EXIT_LIMIT_S)
         return alive
+
+    @contextmanager
+    def holding(self, command: str) -> Iterator[None]:
+        """Let workers stop in commands of a class, until leaving."""
+        hold = Path(f"{self._hold_prefix}{command}")
+        hold.touch()
+        yield
+        hold.unlink()
+
+    def wait_for_held_worker(self) -> None:
+        """Return once a worker has stopped in such a command."""
+        ends_at_s = time.monotonic() + EXIT_LIMIT_S
+        while not any(self.state_dir.rglob(HELD)):
+            assert time.monotonic() < ends_at_s, "no worker has come to such a command"
+            time.sleep(_POLL_S)
 
     def jump(self, duration_s: float) -> None:
         """Set every daemon's clock."""
@@ -136,7 +156,7 @@ class Daemon:
         request = pb.WatchRecommendationRequest(
             recommendation_id=recommendation_id, after_sequence=after_sequence
         )
-        for response in self._recommendations.WatchRecommendation(request, timeout=90):
+        for response in self._recommendations.WatchRecommendation(request, timeout=WATCH_LIMIT_S):
             yield response.event
 
     def stop(self) -> None:

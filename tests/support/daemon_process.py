@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-EXIT_LIMIT_S = 30
+EXIT_LIMIT_S = 120
 """Far above what any of this takes; a test that waits for so long has failed."""
+
+WATCH_LIMIT_S = 300
+"""The same of watching a whole recommendation."""
 
 
 @contextmanager

@@ -28,6 +28,12 @@ COMMAND = (sys.executable, __file__)
 COMMAND_S = 0.005
 """A command takes this long, so that it can be killed in its middle."""
 
+HOLD = "PYTORCH_BSADVISE_HOLD"
+"""A variable: commands wait while there is a file named by it and by their class."""
+
+HELD = "held"
+"""The file in the checkpoint directory that says that a command waits."""
+
 _SGD = OptimizerProfile(optimizer_name="SGD", family=OptimizerFamily.SGD, momentum=0.0)
 
 
@@ -52,6 +58,7 @@ class Checkpoints(dict[str, tuple[float, ...]]):
 
 class SimulatedWorker:
     def __init__(self, job: pipe_pb2.Job, entering_hook: Callable[[str], None]) -> None:
+        self._checkpoint_dir = Path(job.checkpoint_dir)
         self._device = SimulatedDevice(
             profile=a_profile(
                 optimizer=_SGD, reference_batch_size=32, reference_learning_rate=0.05
@@ -59,11 +66,14 @@ class SimulatedWorker:
             limit_bytes=job.memory_limit_bytes,
             fixed_time_s=0.02,
             sample_time_s=2e-4,
-            checkpoints=Checkpoints(Path(job.checkpoint_dir)),
+            checkpoints=Checkpoints(self._checkpoint_dir),
         )
 
     def execute(self, command: Command) -> Outcome:
         time.sleep(COMMAND_S)
+        while Path(f"{os.environ[HOLD]}{type(command).__name__}").exists():
+            (self._checkpoint_dir / HELD).touch()
+            time.sleep(COMMAND_S)
         return self._device.measure(command).outcome
 
 

@@ -46,6 +46,7 @@ def test_a_kernel_that_does_not_say_is_no_trouble(tmp_path: Path) -> None:
     assert processor_wait_s(tmp_path) is None
 
 
+@pytest.mark.timing
 @pytest.mark.skipif(processor_wait_s() is None, reason="this kernel keeps no schedstats")
 def test_waiting_for_a_processor_that_another_has_is_seen() -> None:
     core = {min(os.sched_getaffinity(0))}

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from bsadvise.model.commands import TimeLoader, TimeSteps
 from bsadvise.model.measurements import LoaderTimes, StepTimes
 
-from advisor.worker.commands import timing
+from advisor.worker.commands.timing import time_loader, time_steps
 from tests.support.worker_bench import LIMIT_S, Bench, outcome_of
 
 
@@ -21,9 +21,14 @@ def test_at_least_three_steps_are_timed(bench: Bench) -> None:
 
 
 def test_more_steps_are_timed_in_more_time(bench: Bench) -> None:
-    command = TimeSteps(time_limit_s=LIMIT_S, micro_batch_size=1, measure_s=0.5)
-    times = outcome_of(bench.worker("tiny_mlp"), command, StepTimes)
-    assert 3 < len(times.step_times_s) <= 1000
+    session = bench.worker("tiny_mlp")._session
+
+    def count(measure_s: float) -> int:
+        # By this clock every reading takes a second.
+        command = TimeSteps(time_limit_s=LIMIT_S, micro_batch_size=1, measure_s=measure_s)
+        return len(time_steps(session, command, itertools.count().__next__).step_times_s)
+
+    assert 3 < count(50.0) < count(100.0) < count(1e9) == 1000
 
 
 def test_loading_is_no_part_of_a_step(bench: Bench) -> None:
@@ -86,7 +91,6 @@ def test_processes_that_load_side_by_side_are_timed_by_the_round(
 
     worker = bench.worker()
     monkeypatch.setattr(worker._session.task.data, "loader_batches", batches)
-    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: now_s))
     command = TimeLoader(time_limit_s=LIMIT_S, batch_size=8, measure_s=30)
-    times = outcome_of(worker, command, LoaderTimes)
+    times = time_loader(worker._session, command, lambda: now_s)
     assert set(times.batch_times_s) == {3.0 / max(1, num_workers)}

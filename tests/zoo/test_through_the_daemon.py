@@ -11,7 +11,7 @@ import pytest
 from bsadvise import Client, ModelFileError
 
 from advisor.pools.sandbox import choose_sandbox
-from tests.support.daemon_process import start_daemon, wait_until_ready
+from tests.support.daemon_process import EXIT_LIMIT_S, start_daemon, wait_until_ready
 from tests.support.zoo import MODELS
 
 
@@ -28,7 +28,7 @@ def test_the_words_are_the_same_by_every_way(daemon: tuple[str, int], name: str)
     model = MODELS / f"{name}.py"
     with Client(address) as client:
         with pytest.raises(ModelFileError) as by_recommendation:
-            client.recommend(model, device="cpu", budget_s=5.0, use_cache=False)
+            client.recommend(model, device="cpu", budget_s=60.0, use_cache=False)
         with pytest.raises(ModelFileError) as by_estimate:
             client.estimate_memory(model, device="cpu")
     assert str(by_recommendation.value) == str(by_estimate.value)
@@ -38,7 +38,7 @@ def test_the_words_are_the_same_by_every_way(daemon: tuple[str, int], name: str)
     command = [sys.executable, "-m", "bsadvise", "recommend", str(model), "--device", "cpu"]
     printed = subprocess.run(
         [*command, "--address", address, "--no-cache", "--quiet"],
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=EXIT_LIMIT_S,
     )  # fmt: skip
     assert printed.returncode == 3
     assert _words(str(by_recommendation.value)) in _words(printed.stderr)
@@ -50,8 +50,8 @@ def test_a_file_that_leaves_children_is_answered_and_they_are_gone(
     address, pid = daemon
     with Client(address) as client:
         advice = client.recommend(
-            MODELS / "leaves_children.py", device="cpu", budget_s=3.0, max_trials=0,
-            memory_limit_bytes=64 << 20,
+            MODELS / "leaves_children.py", device="cpu", budget_s=20.0, max_trials=0,
+            memory_limit_bytes=1 << 20,
         )  # fmt: skip
     assert advice.sandbox == choose_sandbox("auto")
     names = [process.name() for process in psutil.Process(pid).children(recursive=True)]

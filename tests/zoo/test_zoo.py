@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import threading
+import tracemalloc
 from pathlib import Path
 
 import psutil
@@ -27,11 +28,8 @@ NASTY = (
 
 VISITED = tuple(ZOO) if os.environ.get("BSADVISE_ZOO") == "whole" else NASTY
 
-MOST_THREADS = 1 + min(32, (os.cpu_count() or 1) + 4)
-"""The main one and those of the loop's executor, which come as they are needed."""
-
-MEMORY_SLACK_BYTES = 8 << 20
-"""What Python's allocator may keep from one round to the next."""
+MEMORY_SLACK_BYTES = 16 << 10
+"""What caches may still grow by from one round to the next; one session's objects are 6 KiB."""
 
 
 def check(name: str, outcome: Outcome) -> None:
@@ -54,6 +52,17 @@ def check(name: str, outcome: Outcome) -> None:
         assert words in text
 
 
+async def outcome_of(name: str, pool: LocalPool, state_dir: Path) -> Outcome:
+    """Return what comes of a file, within the first time limit in which it is as expected."""
+    expected = ZOO[name]
+    *shorter, longest = expected.limits_s
+    for limit_s in shorter:
+        outcome = await drive(pool, name, state_dir, limit_s)
+        if isinstance(outcome, TimedOut) and outcome.hook == expected.hook:
+            return outcome
+    return await drive(pool, name, state_dir, longest)
+
+
 def skip_without_sandbox(name: str, pool: LocalPool) -> None:
     if name in NEEDS_SANDBOX and pool.sandbox == "off":
         pytest.skip("this machine offers no sandbox")
@@ -68,23 +77,24 @@ def test_every_file_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", OTHERS)
 async def test_a_file_ends_as_it_must(name: str, pool: LocalPool, state_dir: Path) -> None:
     skip_without_sandbox(name, pool)
-    check(name, await drive(pool, name, state_dir, ZOO[name].limit_s))
+    check(name, await outcome_of(name, pool, state_dir))
 
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_files_that_hang_are_stopped(pool: LocalPool, state_dir: Path) -> None:
-    outcomes = await asyncio.gather(
-        *(drive(pool, name, state_dir, ZOO[name].limit_s) for name in HANGING)
-    )
+    outcomes = await asyncio.gather(*(outcome_of(name, pool, state_dir) for name in HANGING))
     for name, outcome in zip(HANGING, outcomes, strict=True):
         check(name, outcome)
 
 
-def holdings() -> tuple[int, list[int]]:
-    """Return this process's descriptors and, by number, its descendants."""
+def holdings() -> tuple[int, list[int], list[str]]:
+    """Return this process's descriptors, and by number and name its descendants and threads."""
     gc.collect()
     process = psutil.Process()
-    return process.num_fds(), sorted(child.pid for child in process.children(recursive=True))
+    children = sorted(child.pid for child in process.children(recursive=True))
+    # The loop's executor starts as many as it happens to need, up to a number of its own.
+    threads = sorted(t.name for t in threading.enumerate() if not t.name.startswith("asyncio_"))
+    return process.num_fds(), children, threads
 
 
 @pytest.mark.asyncio(loop_scope="session")
@@ -94,12 +104,14 @@ async def test_nothing_stays(pool: LocalPool, state_dir: Path) -> None:
 
     async def visit() -> None:
         for name in names:
-            check(name, await drive(pool, name, state_dir, ZOO[name].limit_s))
+            check(name, await outcome_of(name, pool, state_dir))
 
-    await visit()  # Starts the fork server, and threads that stay to serve again.
-    before = holdings()
-    thread_count, memory_bytes = threading.active_count(), psutil.Process().memory_info().rss
-    await visit()
-    assert holdings() == before
-    assert threading.active_count() <= max(thread_count, MOST_THREADS)
-    assert psutil.Process().memory_info().rss < memory_bytes + MEMORY_SLACK_BYTES
+    tracemalloc.start()
+    try:
+        await visit()  # Starts the fork server, and fills caches.
+        before, kept_bytes = holdings(), tracemalloc.get_traced_memory()[0]
+        await visit()
+        assert holdings() == before
+        assert tracemalloc.get_traced_memory()[0] < kept_bytes + MEMORY_SLACK_BYTES
+    finally:
+        tracemalloc.stop()

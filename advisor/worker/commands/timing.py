@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -35,10 +35,11 @@ class StepTimer(StepObserver):
         optimizer_times_s: Seconds of the optimizer's share of each.
     """
 
-    def __init__(self, device: TorchDevice) -> None:
+    def __init__(self, device: TorchDevice, now_s: Callable[[], float] = time.perf_counter) -> None:
         self.step_times_s: list[float] = []
         self.optimizer_times_s: list[float] = []
         self._device = device
+        self._now_s = now_s
         self._phase = Phase.LOADING
         self._phase_began_s = 0.0
         self._step_so_far_s = 0.0
@@ -48,7 +49,7 @@ class StepTimer(StepObserver):
         if phase in (Phase.ZERO_GRAD, Phase.BACKWARD):
             return  # Not told apart from the phase before: no need to wait for the device.
         self._device.synchronise()
-        now_s = time.perf_counter()
+        now_s = self._now_s()
         took_s = now_s - self._phase_began_s
         if self._phase is not Phase.LOADING:
             self._step_so_far_s += took_s
@@ -60,8 +61,10 @@ class StepTimer(StepObserver):
         self._phase_began_s = now_s
 
 
-def time_steps(session: Session, command: TimeSteps) -> StepTimes:
-    """Time steps of one micro-batch, after some to warm up."""
+def time_steps(
+    session: Session, command: TimeSteps, now_s: Callable[[], float] = time.perf_counter
+) -> StepTimes:
+    """Time steps of one micro-batch, after some to warm up; ``now_s`` is the clock, in seconds."""
     session.device.limit_allocator()
     data = session.task.data
     with closing(data.training_batches(command.micro_batch_size)) as batches:
@@ -77,10 +80,10 @@ def time_steps(session: Session, command: TimeSteps) -> StepTimes:
             training.step(itertools.repeat(prepared[0]), observers=[tracker] if tracker else [])
     order = itertools.cycle(prepared)
     waited_s = processor_wait_s()
-    timer = StepTimer(session.device)
-    end_s = time.perf_counter() + command.measure_s
+    timer = StepTimer(session.device, now_s)
+    end_s = now_s() + command.measure_s
     for count in range(_MOST_TIMED_STEPS):
-        if count >= _LEAST_TIMED_STEPS and time.perf_counter() >= end_s:
+        if count >= _LEAST_TIMED_STEPS and now_s() >= end_s:
             break
         training.step(order, observers=[timer])
     return StepTimes(
@@ -95,21 +98,26 @@ def _grown(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else max(0.0, after - before)
 
 
-def time_loader(session: Session, command: TimeLoader) -> LoaderTimes:
-    """Time the fetching of batches as the user's loader does it, its start left out."""
+def time_loader(
+    session: Session, command: TimeLoader, now_s: Callable[[], float] = time.perf_counter
+) -> LoaderTimes:
+    """Time the fetching of batches as the user's loader does it, its start left out.
+
+    ``now_s`` is the clock, in seconds.
+    """
     # Processes that work side by side hand their batches over in bursts: only the time of one
     # batch from each shows how fast they are.
     burst = max(1, session.task.settings.num_workers)
     times_s: list[float] = []
     with closing(session.task.data.loader_batches(command.batch_size)) as batches:
         _skip(batches, burst)
-        end_s = time.perf_counter() + command.measure_s
+        end_s = now_s() + command.measure_s
         for count in range(_MOST_TIMED_BATCHES):
-            if count >= _LEAST_TIMED_BATCHES and time.perf_counter() >= end_s:
+            if count >= _LEAST_TIMED_BATCHES and now_s() >= end_s:
                 break
-            began_s = time.perf_counter()
+            began_s = now_s()
             _skip(batches, burst)
-            times_s.append((time.perf_counter() - began_s) / burst)
+            times_s.append((now_s() - began_s) / burst)
     return LoaderTimes(batch_size=command.batch_size, batch_times_s=tuple(times_s))
 
 

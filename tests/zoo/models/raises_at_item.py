@@ -7,10 +7,10 @@ from torch.utils.data import TensorDataset
 
 class Broken(torch.utils.data.Dataset):
     def __len__(self):
-        return 1000
+        return 60
 
     def __getitem__(self, index):
-        if index == 977:
+        if index == 37:
             raise ValueError(f"item {index} is damaged")
         return torch.randn(4), 1
 

@@ -1,4 +1,4 @@
-"""Takes ten gigabytes, a little at a time."""
+"""Takes gigabytes in four processes, a little at a time."""
 
 import torch
 from torch import nn
@@ -9,11 +9,11 @@ import os
 import time
 
 hoard = []
-for _ in range(4):
+for _ in range(2):
     os.fork()
-while len(hoard) < 640:
+while len(hoard) < 40:
     hoard.append(torch.ones(1 << 24, dtype=torch.uint8))
-time.sleep(60)
+time.sleep(3600)
 
 
 def build_model():
