@@ -81,9 +81,9 @@ def recorded_names() -> list[str]:
 def read_recording(path: Path) -> Recording:
     """Return the recording at ``path``. Raises ValueError where it is none of ours."""
     document = json.loads(path.read_text(encoding="utf-8"))
-    document = upcast({**document, WRITER_VERSION: document["package_version"]})
     if document["format"] != FORMAT:
         raise ValueError(f"{path}: format {document['format']} is not {FORMAT}")
+    document = upcast({**document, WRITER_VERSION: document["package_version"]})
     return Recording(
         description=document["description"],
         package_version=document["package_version"],

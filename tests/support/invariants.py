@@ -12,6 +12,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, RowMapping, create_engine, text
 
+from advisor.store.upcasts import WRITER_VERSION
+
 _FINAL = {"STATE_SUCCEEDED", "STATE_FAILED", "STATE_CANCELLED"}
 
 
@@ -43,7 +45,9 @@ def _happenings(connection: Connection, row: RowMapping) -> list[tuple[int, str,
     )
     happenings = []
     for sequence, body in connection.execute(query, {"id": row["recommendation_id"]}):
-        ((kind, content),) = json.loads(body).items()
+        happening = json.loads(body)
+        assert happening.pop(WRITER_VERSION)
+        ((kind, content),) = happening.items()
         happenings.append((sequence, kind, content))
     return happenings
 

@@ -14,6 +14,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -138,6 +139,8 @@ def _plain(item: object) -> object:
         return to_plain(item)
     if isinstance(item, OpenEnum):
         return enum_prefix(type(item)) + item.name if item.is_known else item.said
+    if isinstance(item, StrEnum):  # In a field that is text, since newer releases add values.
+        return item.value
     if isinstance(item, tuple):
         return [_plain(one) for one in item]
     return dict(item) if isinstance(item, Mapping) else item
