@@ -8,6 +8,8 @@ from __future__ import annotations
 import bisect
 import math
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 _SMOOTHING_PARTS = 4
 
@@ -17,7 +19,7 @@ _END_CHORD, _LEAST_END_CHORD = 1.0, 0.3
 """How far chords reach, in the logarithm of time."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LearningCurve:
     """L(t) at a few points.
 
@@ -37,17 +39,24 @@ class LearningCurve:
         if any(a >= b for a, b in zip(self.times_s, self.times_s[1:], strict=False)):
             raise ValueError("times_s must rise")
 
-    @property
+    @cached_property
     def best_loss(self) -> float:
         """The lowest loss seen."""
         return min(self.losses)
 
+    @cached_property
+    def _lowest(self) -> tuple[float, ...]:
+        """The lowest loss up to each point; none rises."""
+        return tuple(accumulate(self.losses, min))
+
+    @cached_property
+    def _highest_left(self) -> tuple[float, ...]:
+        """The negated highest loss from each point on; none falls."""
+        return tuple(-loss for loss in accumulate(reversed(self.losses), max))[::-1]
+
     def best_until(self, time_s: float) -> float:
         """Return the lowest loss seen up to a modelled second."""
-        seen = [
-            loss for at_s, loss in zip(self.times_s, self.losses, strict=True) if at_s <= time_s
-        ]
-        return min(seen, default=self.losses[0])
+        return self._lowest[max(0, bisect.bisect_right(self.times_s, time_s) - 1)]
 
     @property
     def end_s(self) -> float:
@@ -91,10 +100,10 @@ class LearningCurve:
 
         None if it is above, and where the curve begins at or below it already.
         """
-        above = [index for index, seen in enumerate(self.losses) if seen > loss]
-        if not above or above[-1] + 1 == len(self.losses):
+        # The last point above it is the last from which on the highest loss is above it.
+        index = bisect.bisect_left(self._highest_left, -loss) - 1
+        if index < 0 or index + 1 == len(self.losses):
             return None
-        index = above[-1]
         share = (self.losses[index] - loss) / (self.losses[index] - self.losses[index + 1])
         return _between(self.times_s[index], self.times_s[index + 1], share)
 

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from advisor.estimators.noise_scale import NoiseScale
-from advisor.estimators.ridge_law import Array, RidgeLaw, Setting, Slope
+from advisor.estimators.ridge_law import Array, RidgeLaw, Setting, Slope, heat_of
+from advisor.estimators.ridge_likelihood import LawGrid, Level, add_likelihoods
 
 _RATE_CENTRE, _RATE_SPREAD = math.log(16), math.log(6)
 """η_c over the reference's rate: the logarithm's mean and deviation before anything was seen."""
@@ -41,40 +42,14 @@ _NOISE_AXIS = 2
 _WIDTH = 2.2
 """The grid's half-width in deviations, of the prior at first, then of what is left of it."""
 
-_MISFIT = 0.15
-"""Deviation of ln k from the law at many steps; at k steps there is 1/k more, and the lag over k:
-a training from rest that has momentum takes that long to move as fast as the law says."""
 _INDEPENDENT = 2.0
 """The levels of one training are worth so many that are independent."""
-_FAR = 1.0
-"""A square misfit counts for no more than this one: laws end somewhere."""
-
 _BROKEN_HEAT, _BROKEN_SOFTNESS = 3.0, 0.5
 """A setting that broke has at least this heat, give or take."""
 _BROKEN_SLOPE = Slope(steepness=1 / 0.3)
 """Settings break early, where curves are steep."""
 
 _NEGLIGIBLE = 1e-4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
-    """A loss, and which trainings came down to it.
-
-    Attributes:
-        steps: k by the setting's number, at least 1, of those that did.
-        missed: Steps taken in vain by the setting's number, of those that did not.
-        slope: Of the learning curve there.
-    """
-
-    steps: Mapping[int, float]
-    missed: Mapping[int, float]
-    slope: Slope
-
-    @property
-    def compares(self) -> bool:
-        """Whether it compares any two settings."""
-        return bool(self.steps) and len(self.steps) + len(self.missed) > 1
 
 
 def fit_ridge_law(
@@ -106,16 +81,12 @@ def fit_ridge_law(
     weights = _weights(telling)
 
     def fitted(centres: Array, spreads: Array) -> tuple[Array, RidgeLaw]:
-        places = _grid(centres, spreads, is_adaptive=is_adaptive)
-        law = _laws_at(places, reference, exponent, is_adaptive=is_adaptive)
-        logs = -0.5 * (places**2).sum(axis=1) + _log_prior(law, noise_scale)
-        for level in telling:
-            logs += _log_likelihood(law, settings, level, weights, lag)
-        for number in broken:
-            logs -= np.logaddexp(
-                0.0, (_BROKEN_HEAT - _heat(law, settings[number])) / _BROKEN_SOFTNESS
-            )
-        return places, replace(law, probabilities=_normalised(np.exp(logs - logs.max())))
+        axes = _axes(centres, spreads, is_adaptive=is_adaptive)
+        grid = _laws_at(axes, reference, is_adaptive=is_adaptive)
+        logs = _log_prior(axes, grid, noise_scale) + _log_broken(grid, settings, broken)
+        logs = add_likelihoods(logs, grid, settings, telling, weights, lag).ravel()
+        places = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
+        return places, _laws(grid, _normalised(np.exp(logs - logs.max())), exponent)
 
     places, law = fitted(np.zeros(len(_POINTS)), np.ones(len(_POINTS)))
     centres = law.probabilities @ places
@@ -123,72 +94,77 @@ def fit_ridge_law(
     return _without_negligible(fitted(centres, spreads)[1])
 
 
-def _heat(law: RidgeLaw, setting: Setting) -> Array:
-    return law.heat(setting.batch_size, setting.learning_rate, _BROKEN_SLOPE)
-
-
-def _grid(centres: Array, spreads: Array, *, is_adaptive: bool) -> Array:
-    """Return points about some centres, a row each, in deviations of the prior."""
+def _axes(centres: Array, spreads: Array, *, is_adaptive: bool) -> list[Array]:
+    """Return the points along each axis about some centres, in deviations of the prior."""
     axes = [
         centre + spread * np.linspace(-_WIDTH, _WIDTH, count)
         for centre, spread, count in zip(centres, spreads, _POINTS, strict=True)
     ]
     if not is_adaptive:
         axes[_NOISE_AXIS] = np.zeros(1)
-    return np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
+    return axes
 
 
-def _laws_at(places: Array, reference: Setting, exponent: float, *, is_adaptive: bool) -> RidgeLaw:
-    """Return the laws at some points of the grid, all equally probable."""
-    rate, batch, noise, slope = places.T
+def _laws_at(axes: Sequence[Array], reference: Setting, *, is_adaptive: bool) -> LawGrid:
+    """Return the laws at some points of the grid."""
+    rates, batches, noises, slopes = axes
     size = reference.batch_size
-    noise_scale = size * np.exp(_NOISE_CENTRE + _NOISE_SPREAD * noise)
+    noise_scales = size * np.exp(_NOISE_CENTRE + _NOISE_SPREAD * noises)
+    return LawGrid(
+        largest_rates=reference.learning_rate * np.exp(_RATE_CENTRE + _RATE_SPREAD * rates),
+        critical_batch_sizes=size * np.exp(_BATCH_CENTRE + _BATCH_SPREAD * batches),
+        noise_scales=noise_scales if is_adaptive else np.zeros(len(noises)),
+        steepnesses=np.exp(_SLOPE_SPREAD * slopes),
+    )
+
+
+def _laws(grid: LawGrid, probabilities: Array, exponent: float) -> RidgeLaw:
+    axes = (
+        grid.largest_rates,
+        grid.critical_batch_sizes,
+        grid.noise_scales,
+        grid.steepnesses,
+    )
+    rates, batches, noises, slopes = (a.ravel() for a in np.meshgrid(*axes, indexing="ij"))
     return RidgeLaw(
-        probabilities=np.full(len(places), 1 / len(places)),
-        largest_rate=reference.learning_rate * np.exp(_RATE_CENTRE + _RATE_SPREAD * rate),
-        critical_batch_size=size * np.exp(_BATCH_CENTRE + _BATCH_SPREAD * batch),
-        noise_scale=noise_scale if is_adaptive else np.zeros(len(places)),
-        steepness=np.exp(_SLOPE_SPREAD * slope),
+        probabilities=probabilities,
+        largest_rate=rates,
+        critical_batch_size=batches,
+        noise_scale=noises,
+        steepness=slopes,
         exponent=exponent,
     )
 
 
-def _log_prior(law: RidgeLaw, measured: NoiseScale | None) -> Array:
-    """Return what a measured noise scale says of each law, before any is compared with trials."""
+def _log_prior(axes: Sequence[Array], grid: LawGrid, measured: NoiseScale | None) -> Array:
+    """Return the log of each law's prior, shape (R, B, N, S), but for a constant."""
+    squares = np.meshgrid(*(axis**2 for axis in axes), indexing="ij")
+    prior: Array = -0.5 * np.sum(squares, axis=0)
+    return prior + _log_evidence(grid, measured)[None, :, None, None]
+
+
+def _log_evidence(grid: LawGrid, measured: NoiseScale | None) -> Array:
+    """Return what a measured noise scale says of each B_c, shape (B,)."""
     if measured is None or measured.log_deviation is None:
-        return np.zeros(len(law.probabilities))
+        return np.zeros(len(grid.critical_batch_sizes))
     spread = math.hypot(_MEASURED_SPREAD, measured.log_deviation)
-    off = np.log(law.critical_batch_size / measured.value) / spread
+    off = np.log(grid.critical_batch_sizes / measured.value) / spread
     result: Array = -0.5 * (_MEASURED_FREEDOM + 1) * np.log1p(off**2 / _MEASURED_FREEDOM)
     return result
 
 
-def _log_likelihood(
-    law: RidgeLaw,
-    settings: Sequence[Setting],
-    level: Level,
-    weights: Mapping[int, float],
-    lag: float,
-) -> Array:
-    """Return what a level says of each law."""
-
-    def relative(number: int) -> Array:
-        setting = settings[number]
-        return law.log_steps(setting.batch_size, setting.learning_rate, level.slope)
-
-    rests = np.stack([math.log(steps) - relative(number) for number, steps in level.steps.items()])
-    precisions = np.array(
-        [
-            weights[number] / (_MISFIT**2 + (1 + lag**2) / steps**2)
-            for number, steps in level.steps.items()
-        ]
-    )
-    flow = precisions @ rests / precisions.sum()
-    result: Array = -0.5 * precisions @ np.minimum((rests - flow) ** 2, _FAR)
-    for number, steps in level.missed.items():
-        early = np.maximum(0.0, math.log(steps) - flow - relative(number))
-        precision = weights[number] / (_MISFIT**2 + (lag / steps) ** 2)
-        result -= 0.5 * precision * np.minimum(early**2, _FAR)
+def _log_broken(grid: LawGrid, settings: Sequence[Setting], broken: Collection[int]) -> Array:
+    """Return what settings that broke say of each law, shape (R, B, 1, S)."""
+    rates, batches, _, slopes = grid.shape
+    if not broken:
+        return np.zeros((rates, batches, 1, slopes))
+    sizes, etas = np.array(
+        [(settings[number].batch_size, settings[number].learning_rate) for number in broken]
+    ).T[:, :, None]
+    largest_rates, critical, steepnesses = grid.columns()
+    heat = heat_of(sizes, etas, largest_rates, critical, steepnesses, _BROKEN_SLOPE)
+    logs = np.logaddexp(0.0, (_BROKEN_HEAT - heat) / _BROKEN_SOFTNESS).sum(axis=0)
+    result: Array = -logs.reshape(rates, batches, 1, slopes)
     return result
 
 

@@ -101,18 +101,51 @@ class RidgeLaw:
         self, batch_size: float | Array, learning_rate: float | Array, slope: Slope | None = None
     ) -> Array:
         """Return the last two terms of ln k by each law; the arguments are those of log_steps."""
-        weight: float | Array = 1.0
-        exponent = self.exponent
-        if slope is not None:
-            weight = np.minimum(1.0, 1.0 / (slope.steepness * self.steepness))
-            exponent = slope.exponent
-        rate = learning_rate / self.largest_rate
-        share = exponent * weight * rate * self.critical_batch_size / batch_size
-        lost = -np.log1p(-np.minimum(share, _WALL)) + np.maximum(0.0, share - _WALL) / (1 - _WALL)
-        result: Array = rate + lost / exponent
-        return result
+        return heat_of(
+            batch_size,
+            learning_rate,
+            self.largest_rate,
+            self.critical_batch_size,
+            self.steepness,
+            slope or Slope(steepness=0.0, exponent=self.exponent),
+        )
 
     def mean(self, values: Array) -> Array:
         """Return the expectation of what each law gives, along the last axis."""
         result: Array = values @ self.probabilities
         return result
+
+
+def heat_of(
+    batch_size: float | Array,
+    learning_rate: float | Array,
+    largest_rate: Array,
+    critical_batch_size: Array,
+    steepness: Array,
+    slope: Slope,
+) -> Array:
+    """Return the last two terms of ln k; arguments broadcast.
+
+    Args:
+        batch_size: B, above 0.
+        learning_rate: η, above 0.
+        largest_rate: η_c of each law.
+        critical_batch_size: B_c of each law.
+        steepness: Of each law, the factor on the steepness.
+        slope: Of the learning curve at the level; its steepness is 0 at the target.
+    """
+    exponent = slope.exponent
+    weight = 1.0 / np.maximum(1.0, slope.steepness * steepness)
+    result: Array = (learning_rate / batch_size) * (
+        exponent * weight * critical_batch_size / largest_rate
+    )
+    beyond = result - _WALL
+    np.minimum(result, _WALL, out=result)
+    np.negative(result, out=result)
+    np.log1p(result, out=result)
+    np.maximum(beyond, 0.0, out=beyond)
+    beyond *= 1 / (1 - _WALL)
+    beyond -= result
+    beyond *= 1 / exponent
+    beyond += learning_rate / largest_rate
+    return beyond

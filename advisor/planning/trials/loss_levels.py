@@ -23,13 +23,16 @@ from functools import cached_property
 import numpy as np
 
 from advisor.estimators.learning_curve import LearningCurve
-from advisor.estimators.ridge_fit import Level
 from advisor.estimators.ridge_law import Slope
+from advisor.estimators.ridge_likelihood import Level
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.trials import Trial, Trials
 
 _ALONG = 10
 """LossLevels along the curve of the trial that has come lowest."""
+
+_MOST_TRIALS = 48
+"""So many trials are compared at so many levels, and ten more; the time is in their product."""
 
 _EXPONENT = 0.5
 _LEAST_EXPONENT, _MOST_EXPONENT = 0.05, 1.5
@@ -57,12 +60,17 @@ class LossLevels:
 
     @cached_property
     def shown(self) -> tuple[tuple[int, Trial, LearningCurve], ...]:
-        """Trials that show anything, with their numbers in the order of ``trials.all``."""
-        return tuple(
+        """Trials that show anything, with their numbers in the order of ``trials.all``.
+
+        Of many it is those whose losses came lowest: how far the others are behind is known.
+        """
+        shown = [
             (number, trial, curve)
             for number, trial in enumerate(self.trials.all)
             if trial.runs and len((curve := self.trials.telling_curve(trial)).times_s) > 1
-        )
+        ]
+        lowest = sorted(shown, key=lambda one: one[2].best_loss)[:_MOST_TRIALS]
+        return tuple(sorted(lowest, key=lambda one: one[0]))
 
     @cached_property
     def all(self) -> list[Level]:
