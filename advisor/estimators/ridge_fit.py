@@ -22,7 +22,7 @@ import numpy as np
 
 from advisor.estimators.noise_scale import NoiseScale
 from advisor.estimators.ridge_law import Array, RidgeLaw, Setting, Slope, heat_of
-from advisor.estimators.ridge_likelihood import LawGrid, Level, add_likelihoods
+from advisor.estimators.ridge_likelihood import LawGrid, Level, Trainings
 
 _RATE_CENTRE, _RATE_SPREAD = math.log(16), math.log(6)
 """η_c over the reference's rate: the logarithm's mean and deviation before anything was seen."""
@@ -78,13 +78,13 @@ def fit_ridge_law(
             momentum m.
     """
     telling = [level for level in levels if level.compares]
-    weights = _weights(telling)
+    trainings = Trainings(settings, telling, _weights(telling), lag)
 
     def fitted(centres: Array, spreads: Array) -> tuple[Array, RidgeLaw]:
         axes = _axes(centres, spreads, is_adaptive=is_adaptive)
         grid = _laws_at(axes, reference, is_adaptive=is_adaptive)
         logs = _log_prior(axes, grid, noise_scale) + _log_broken(grid, settings, broken)
-        logs = add_likelihoods(logs, grid, settings, telling, weights, lag).ravel()
+        logs = trainings.log_likelihoods(logs, grid).ravel()
         places = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
         return places, _laws(grid, _normalised(np.exp(logs - logs.max())), exponent)
 

@@ -28,12 +28,14 @@ where curves are steep.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
 
 _WALL = 0.9
 """Share of a level that noise may make up before the law goes on along its tangent: what lies
@@ -91,10 +93,8 @@ class RidgeLaw:
             learning_rate: η, above 0, likewise.
             slope: Of the learning curve at the level; None at the target.
         """
-        diluted = 0.5 * np.log1p(self.noise_scale / batch_size)
-        result: Array = (
-            diluted - np.log(learning_rate) + self.heat(batch_size, learning_rate, slope)
-        )
+        diluted = 0.5 * np.log1p(self.noise_scale / batch_size) - np.log(learning_rate)
+        result: Array = self.heat(batch_size, learning_rate, slope) + diluted
         return result
 
     def heat(
@@ -110,10 +110,51 @@ class RidgeLaw:
             slope or Slope(steepness=0.0, exponent=self.exponent),
         )
 
+    @cached_property
+    def at_target(self) -> RidgeLaw:
+        """The same at the target, where the steepness is 1: laws that differ in it alone are one.
+
+        They follow one another, as the steepness is the last axis of the grid that was fitted.
+        """
+        begins = _begins(self.largest_rate, self.critical_batch_size, self.noise_scale)
+        return replace(
+            self,
+            probabilities=np.add.reduceat(self.probabilities, begins),
+            largest_rate=self.largest_rate[begins],
+            critical_batch_size=self.critical_batch_size[begins],
+            noise_scale=self.noise_scale[begins],
+            steepness=np.ones(len(begins)),
+        )
+
+    @cached_property
+    def columns(self) -> tuple[RidgeLaw, Places]:
+        """The laws that differ in more than 𝓑, of which heat knows nothing.
+
+        Returns:
+            One law for each that follows one another, and the place of each law's own among them.
+        """
+        begins = _begins(self.largest_rate, self.critical_batch_size, self.steepness)
+        lengths = np.diff(np.append(begins, len(self.probabilities)))
+        one_of_each = replace(
+            self,
+            probabilities=np.add.reduceat(self.probabilities, begins),
+            largest_rate=self.largest_rate[begins],
+            critical_batch_size=self.critical_batch_size[begins],
+            noise_scale=self.noise_scale[begins],
+            steepness=self.steepness[begins],
+        )
+        return one_of_each, np.repeat(np.arange(len(begins)), lengths)
+
     def mean(self, values: Array) -> Array:
         """Return the expectation of what each law gives, along the last axis."""
         result: Array = values @ self.probabilities
         return result
+
+
+def _begins(*parameters: Array) -> Places:
+    """Return the places of laws that differ from the law before them; the first does."""
+    differ = np.any([np.diff(values) != 0 for values in parameters], axis=0)
+    return np.flatnonzero(np.concatenate([[True], differ]))
 
 
 def heat_of(
@@ -134,18 +175,27 @@ def heat_of(
         steepness: Of each law, the factor on the steepness.
         slope: Of the learning curve at the level; its steepness is 0 at the target.
     """
-    exponent = slope.exponent
-    weight = 1.0 / np.maximum(1.0, slope.steepness * steepness)
-    result: Array = (learning_rate / batch_size) * (
-        exponent * weight * critical_batch_size / largest_rate
-    )
-    beyond = result - _WALL
-    np.minimum(result, _WALL, out=result)
-    np.negative(result, out=result)
-    np.log1p(result, out=result)
-    np.maximum(beyond, 0.0, out=beyond)
-    beyond *= 1 / (1 - _WALL)
-    beyond -= result
-    beyond *= 1 / exponent
-    beyond += learning_rate / largest_rate
-    return beyond
+    weight = slope.exponent / np.maximum(1.0, slope.steepness * steepness)
+    share = learning_rate / batch_size * (weight * critical_batch_size / largest_rate)
+    heat: Array = noise_heat(share, slope.exponent)
+    heat += learning_rate / largest_rate
+    return heat
+
+
+def noise_heat(share: Array, exponent: float | Array) -> Array:
+    """Return the last term of ln k.
+
+    Args:
+        share: α·w·η/η_c·B_c/B, the share of a level that noise makes up; it is overwritten.
+        exponent: α.
+    """
+    np.negative(share, out=share)
+    if share.min(initial=0.0) < -_WALL:
+        within = np.maximum(share, -_WALL)
+        share -= within
+        share *= 1 / (1 - _WALL)
+        share += np.log1p(within, out=within)
+    else:
+        np.log1p(share, out=share)
+    share *= -1 / exponent
+    return share

@@ -12,12 +12,12 @@ reach in the end can be left out before all terms are known.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from advisor.estimators.ridge_law import Array, Setting, Slope, heat_of
+from advisor.estimators.ridge_law import Array, Setting, Slope, noise_heat
 
 MISFIT = 0.15
 """Deviation of ln k from the law at many steps; at k steps there is 1/k more, and the lag over k:
@@ -25,10 +25,12 @@ a training from rest that has momentum takes that long to move as fast as the la
 _FAR = 1.0
 """A square misfit counts for no more than this one: laws end somewhere."""
 
-_PARTS = 4
-"""Levels are gone through in so many parts, after each of which columns are left out."""
-_HOPELESS = 45.0
-"""In ln of the likelihood: e to the power −45 is below a double's precision beside 1."""
+_FIRST_SHARE = 8
+"""By one level in so many it is seen which columns are without hope; by half of the rest, again."""
+_HOPELESS = 37.0
+"""In ln of the likelihood: e to the power −37 is below a double's precision beside 1."""
+_BATCH_ROWS = 64
+"""Pairs of a level and a setting that are computed together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,101 +94,183 @@ class LawGrid:
         return np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")])
 
 
-@dataclass(frozen=True, slots=True)
-class _Trained:
-    """The settings at one level.
-
-    Attributes:
-        settings: B and η of each, shape (2, settings); those that reached the level come first.
-        log_steps: ln k of each.
-        precisions: Of ln k, each.
-        reached: How many reached the level.
-        slope: Of the learning curve there.
-    """
-
-    settings: Array
-    log_steps: Array
-    precisions: Array
-    reached: int
-    slope: Slope
-
-
-def add_likelihoods(
-    logs: Array,
-    grid: LawGrid,
-    settings: Sequence[Setting],
-    levels: Sequence[Level],
-    weights: Mapping[int, float],
-    lag: float,
-) -> Array:
-    """Return the log likelihood of each law, shape (R, B, N, S); −inf where it is negligible.
+class Trainings:
+    """What trainings have shown, made ready for grids of laws.
 
     Args:
-        logs: What is known of each law without the levels, of that shape.
-        grid: The laws.
         settings: What was trained.
-        levels: Losses that they came down to, by their numbers in ``settings``.
+        levels: Losses that settings came down to, by their numbers in ``settings``.
         weights: What a level counts for by the setting's number.
         lag: Steps by which trainings from rest are behind the flow, at least 0.
     """
-    trained = [_trained(settings, level, weights, lag) for level in levels]
-    parts = [trained[part::_PARTS] for part in range(_PARTS)]
-    columns, sums = grid.columns(), grid.by_column(logs)
-    alive = np.arange(columns.shape[1])
-    for number, part in enumerate(parts, start=1):
-        sums = sums + _sum(part, columns, grid.noise_scales)
+
+    def __init__(
+        self,
+        settings: Sequence[Setting],
+        levels: Sequence[Level],
+        weights: Mapping[int, float],
+        lag: float,
+    ) -> None:
+        used = sorted({number for level in levels for number in (*level.steps, *level.missed)})
+        values = [(settings[n].batch_size, settings[n].learning_rate) for n in used]
+        self._sizes, self._rates = np.array(values, dtype=np.float64).reshape(-1, 2).T[:, :, None]
+        row_of = {number: row for row, number in enumerate(used)}
+        rest = [level for place, level in enumerate(levels) if place % _FIRST_SHARE]
+        self._parts = [
+            [_Batch(batch, row_of, weights, lag) for batch in _batches(part)]
+            for part in (levels[::_FIRST_SHARE], rest[::2], rest[1::2])
+        ]
+
+    def log_likelihoods(self, logs: Array, grid: LawGrid) -> Array:
+        """Return the log likelihood of each law, shape (R, B, N, S); −inf where negligible.
+
+        Args:
+            logs: What is known of each law otherwise, of that shape.
+            grid: The laws.
+        """
+        columns, sums = grid.columns(), grid.by_column(logs)
+        by_noise = -0.5 * np.log1p(grid.noise_scales / self._sizes)
+        flow = np.log(self._rates) - self._rates / columns[0]
+        first, *others = self._parts
+        sums = sums - self._misfits(first, columns, flow, by_noise)
         best = [int(sums.max(axis=0).argmax())]
-        rest = [level for later in parts[number:] for level in later]
-        reachable = (sums[:, best] + _sum(rest, columns[:, best], grid.noise_scales)).max()
-        kept = sums.max(axis=0) >= reachable - _HOPELESS
-        alive, columns, sums = alive[kept], columns[:, kept], sums[:, kept]
-    whole = np.full((len(grid.noise_scales), math.prod(grid.shape) // sums.shape[0]), -np.inf)
-    whole[:, alive] = sums
-    return grid.by_axis(whole)
+        rest = [batch for part in others for batch in part]
+        left = self._misfits(rest, columns[:, best], flow[:, best], by_noise)
+        least = (sums[:, best] - left).max() - _HOPELESS
+        alive = np.arange(columns.shape[1])
+        for part in others:
+            kept = sums.max(axis=0) >= least
+            alive, sums = alive[kept], sums[:, kept]
+            columns, flow = columns[:, kept], flow[:, kept]
+            sums -= self._misfits(part, columns, flow, by_noise)
+        whole = np.full((sums.shape[0], math.prod(grid.shape) // sums.shape[0]), -np.inf)
+        whole[:, alive] = sums
+        return grid.by_axis(whole)
+
+    def _misfits(
+        self, batches: Sequence[_Batch], columns: Array, flow: Array, by_noise: Array
+    ) -> Array:
+        """Return half the weighted squares by which settings are off, shape (N, columns).
+
+        Args:
+            batches: The levels to sum over.
+            columns: η_c, B_c and steepness of each.
+            flow: ln η − η/η_c, shape (settings, columns).
+            by_noise: What 𝓑 adds to ln k, negated, shape (settings, N).
+        """
+        result = np.zeros((by_noise.shape[1], columns.shape[1]))
+        ratios = columns[1] / columns[0]
+        for batch in batches:
+            n, level_of = batch.settings, batch.level_of
+            units = ratios / np.maximum(1.0, batch.steepnesses * columns[2])
+            shares = units[level_of]
+            shares *= batch.exponents * self._rates[n] / self._sizes[n]
+            off = flow[n]
+            off += batch.log_steps
+            off -= noise_heat(shares, batch.exponents)
+            dilutions = by_noise[n]
+            # ln s is whatever fits those best that reached the level.
+            off -= (batch.means @ off)[level_of]
+            dilutions -= (batch.means @ dilutions)[level_of]
+            result += _squares(off, dilutions, batch.precisions, batch.edges)
+        result *= 0.5
+        return result
 
 
-def _trained(
-    settings: Sequence[Setting], level: Level, weights: Mapping[int, float], lag: float
-) -> _Trained:
-    numbers = [*level.steps, *level.missed]
-    counts = np.array([*level.steps.values(), *level.missed.values()])
-    reached = len(level.steps)
-    errors = (lag / counts) ** 2
-    errors[:reached] += 1 / counts[:reached] ** 2
-    return _Trained(
-        settings=np.array([(settings[n].batch_size, settings[n].learning_rate) for n in numbers]).T,
-        log_steps=np.log(counts),
-        precisions=np.array([weights[n] for n in numbers]) / (MISFIT**2 + errors),
-        reached=reached,
-        slope=level.slope,
-    )
-
-
-def _sum(levels: Sequence[_Trained], columns: Array, noise_scales: Array) -> Array:
-    """Return what levels say of each law, shape (N, columns)."""
-    result = np.zeros((len(noise_scales), columns.shape[1]))
+def _batches(levels: Sequence[Level]) -> Iterator[list[Level]]:
+    """Yield levels a few at a time: fewer calls, of arrays that still fit a processor's cache."""
+    batch: list[Level] = []
     for level in levels:
-        result -= 0.5 * _misfit(level, columns, noise_scales)
-    return result
+        batch.append(level)
+        if sum(len(one.steps) + len(one.missed) for one in batch) >= _BATCH_ROWS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
-def _misfit(level: _Trained, columns: Array, noise_scales: Array) -> Array:
-    """Return the weighted squares by which settings are off at one level, shape (N, columns).
+class _Batch:
+    """Some levels and the settings that each compares: a row for every pair of the two.
 
-    ln s is whatever fits those best that reached the level; the others can only be too slow.
+    Attributes:
+        settings: The place of each row's setting among all.
+        level_of: The place in the batch of each row's level.
+        steepnesses: Of each level, shape (levels, 1).
+        exponents: Of each row's level, shape (rows, 1).
+        log_steps: ln k, shape (rows, 1).
+        precisions: Of ln k, shape (rows,).
+        means: Times values by row, their mean at each level over the settings that reached it.
+        edges: How far too quick a setting can be, shape (rows, 1): not at all if it did not reach
+            the level.
     """
-    sizes, rates = level.settings[:, :, None]
-    largest_rates, critical_batch_sizes, steepnesses = columns
-    heat = heat_of(sizes, rates, largest_rates, critical_batch_sizes, steepnesses, level.slope)
-    by_column = (level.log_steps[:, None] + np.log(rates)) - heat
-    by_noise = -0.5 * np.log1p(noise_scales / sizes)
-    reached, precisions = level.reached, level.precisions
-    shares = precisions[:reached] / precisions[:reached].sum()
-    by_column -= shares @ by_column[:reached]
-    by_noise -= shares @ by_noise[:reached]
-    off = by_column[:, None, :] + by_noise[:, :, None]
-    np.maximum(off[reached:], 0.0, out=off[reached:])
-    np.square(off, out=off)
-    np.minimum(off, _FAR, out=off)
-    result: Array = (precisions @ off.reshape(len(off), -1)).reshape(off.shape[1:])
+
+    def __init__(
+        self,
+        levels: Sequence[Level],
+        row_of: Mapping[int, int],
+        weights: Mapping[int, float],
+        lag: float,
+    ) -> None:
+        rows = [
+            (number, place, steps, is_reached)
+            for place, level in enumerate(levels)
+            for known, is_reached in ((level.steps, True), (level.missed, False))
+            for number, steps in known.items()
+        ]
+        numbers, places, counts, reached = zip(*rows, strict=True)
+        self.settings = np.array([row_of[number] for number in numbers])
+        self.level_of = np.array(places)
+        steps, has_reached = np.array(counts), np.array(reached)
+        self.steepnesses = np.array([[level.slope.steepness] for level in levels])
+        self.exponents = np.array([[level.slope.exponent] for level in levels])[self.level_of]
+        self.log_steps = np.log(steps)[:, None]
+        errors = (has_reached + lag**2) / steps**2
+        self.precisions = np.array([weights[n] for n in numbers]) / (MISFIT**2 + errors)
+        is_of = self.level_of == np.arange(len(levels))[:, None]
+        sums = is_of * (self.precisions * has_reached)
+        self.means = sums / sums.sum(axis=1, keepdims=True)
+        self.edges = np.where(has_reached, -_FAR, 0.0)[:, None]
+
+
+def _squares(by_column: Array, by_noise: Array, weights: Array, edges: Array) -> Array:
+    """Return the sum over rows of w·f(x + y) for all columns' x and noise scales' y.
+
+    f(z) is the square of z, after z was brought between the row's edge and _FAR. Where all y of a
+    row leave x + y between them, or beyond, the sum over rows is a product of matrices.
+
+    Args:
+        by_column: x, shape (rows, columns); it is overwritten.
+        by_noise: y, shape (rows, N).
+        weights: w, shape (rows,).
+        edges: The least z, shape (rows, 1).
+    """
+    low, high = by_noise.min(axis=1, keepdims=True), by_noise.max(axis=1, keepdims=True)
+    middle, reach = (low + high) / 2, (high - low) / 2
+    centred = np.add(by_column, middle, out=by_column)
+    near = np.maximum(centred, edges)
+    np.minimum(near, _FAR, out=near)
+    squares = weights @ np.square(near)
+    result: Array = np.repeat(squares[None, :], by_noise.shape[1], axis=0)
+    if by_noise.shape[1] == 1:
+        return result
+    # What is left is by how much each y is off the middle: nothing where x + y is flat in y.
+    curved = (centred > edges + reach) & (centred < _FAR - reach)
+    changes = by_noise - middle
+    weighted = weights[:, None] * changes
+    result += (weighted * changes).T @ curved
+    near *= curved
+    result += 2 * weighted.T @ near
+    sloped = (centred > edges - reach) & (centred < _FAR + reach)
+    if np.count_nonzero(sloped) > np.count_nonzero(curved):
+        rows, places = np.divmod(np.flatnonzero(sloped > curved), sloped.shape[1])
+        ends = edges[rows, 0]
+        values = _clipped_squares(centred[rows, places] + changes.T[:, rows], ends)
+        values -= _clipped_squares(centred[rows, places], ends)
+        for noise, row in enumerate(weights[rows] * values):
+            result[noise] += np.bincount(places, row, result.shape[1])
     return result
+
+
+def _clipped_squares(values: Array, least: Array) -> Array:
+    clipped: Array = np.minimum(np.maximum(values, least), _FAR)
+    return clipped**2

@@ -14,6 +14,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 KNEE_SHARE = 0.05
 """A size is at the knee when its samples/s are within this share of the best."""
@@ -41,7 +42,7 @@ def median_interval(values: Sequence[float], level: float = 0.8) -> tuple[float,
     return ordered[rank], ordered[count - 1 - rank]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StepTimeCurve:
     """t(b), from measured sizes.
 
@@ -55,7 +56,7 @@ class StepTimeCurve:
 
     def step_time_s(self, size: int) -> float:
         """Return t at ``size``: interpolated, or drawn on along the last segment."""
-        sizes, times = self._monotone()
+        sizes, times = self._monotone
         if size <= sizes[0] or len(sizes) == 1:
             # Below the ladder a step costs what its lowest rung does; on a single rung,
             # anything larger costs in proportion.
@@ -77,7 +78,9 @@ class StepTimeCurve:
         best = max(rates.values())
         return next(size for size, rate in rates.items() if rate >= (1 - KNEE_SHARE) * best)
 
+    @cached_property
     def _monotone(self) -> tuple[list[int], list[float]]:
+        """The sizes, rising, and times that do not fall."""
         sizes = sorted(self.step_times_s)
         # Pool adjacent violators: blocks of (mean, width).
         blocks: list[tuple[float, int]] = []

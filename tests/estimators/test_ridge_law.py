@@ -12,8 +12,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from advisor.estimators.noise_scale import NoiseScale
-from advisor.estimators.ridge_fit import Level, fit_ridge_law
+from advisor.estimators.ridge_fit import fit_ridge_law
 from advisor.estimators.ridge_law import RidgeLaw, Setting, Slope
+from advisor.estimators.ridge_likelihood import Level
 
 _sizes = st.floats(1, 4096)
 _rates = st.floats(1e-5, 10)
