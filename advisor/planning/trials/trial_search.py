@@ -136,16 +136,17 @@ class TrialSearch:
 
     def _promising(self) -> Train | None:
         """Return the first stretch of the trial that promises most; None when it was tried."""
-        point = self._suggester.promising_point()
+        point = self.suggester.promising_point()
         return None if point is None else self._begun(point, TrialOrigin.PREDICTION)
 
     def _spread(self, proposer: Proposer) -> Train | None:
         """Return the first stretch of a trial beside the best; None when there are enough."""
-        proposal = self._suggester.next_point(proposer)
+        proposal = self.suggester.next_point(proposer)
         return None if proposal is None else self._begun(*proposal)
 
     @cached_property
-    def _suggester(self) -> Suggester:
+    def suggester(self) -> Suggester:
+        """What suggests the next setting."""
         return Suggester(self.ranking, self.batches)
 
     @cached_property
