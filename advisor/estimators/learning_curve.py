@@ -12,7 +12,18 @@ from __future__ import annotations
 
 import bisect
 import math
+import operator
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+_CLEARLY = 1e-9
+"""Losses that differ by a larger share of themselves differ by more than rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +69,7 @@ class LearningCurveTuning:
             raise ValueError("slope_span_before and the spans of end slopes must be above 0")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LearningCurve:
     """L(t) at a few points.
 
@@ -77,20 +88,27 @@ class LearningCurve:
             raise ValueError("times_s and losses must be of one length above 0")
         if self.times_s[0] <= 0:
             raise ValueError("times_s must be above 0")
-        if any(a >= b for a, b in zip(self.times_s, self.times_s[1:], strict=False)):
+        if not all(map(operator.lt, self.times_s, self.times_s[1:])):
             raise ValueError("times_s must rise")
 
-    @property
+    @cached_property
     def best_loss(self) -> float:
         """The lowest loss evaluated."""
         return min(self.losses)
 
+    @cached_property
+    def _lowest(self) -> tuple[float, ...]:
+        """The lowest loss up to each point; none rises."""
+        return tuple(accumulate(self.losses, min))
+
+    @cached_property
+    def _highest_left(self) -> tuple[float, ...]:
+        """The negated highest loss from each point on; none falls."""
+        return tuple(-loss for loss in accumulate(reversed(self.losses), max))[::-1]
+
     def best_until(self, time_s: float) -> float:
         """Return the lowest loss evaluated up to a modelled second."""
-        seen = [
-            loss for at_s, loss in zip(self.times_s, self.losses, strict=True) if at_s <= time_s
-        ]
-        return min(seen, default=self.losses[0])
+        return self._lowest[max(0, bisect.bisect_right(self.times_s, time_s) - 1)]
 
     @property
     def end_s(self) -> float:
@@ -115,9 +133,8 @@ class LearningCurve:
         One evaluation is noisy, the more so the larger the learning rate; curves are compared by
         this mean.
         """
-        count = self.tuning.points_per_doubling
-        times_s = (time_s / 2 ** (part / count) for part in range(count + 1))
-        return sum(map(self.loss_at, times_s)) / (count + 1)
+        losses = [self.loss_at(time_s / factor) for factor in self._smoothing_factors]
+        return sum(losses) / len(losses)
 
     def smooth(self) -> LearningCurve:
         """Return the curve of means over each evaluation and those before it, three by default.
@@ -132,33 +149,88 @@ class LearningCurve:
             means.append(sum(window) / len(window))
         return replace(self, losses=tuple(means))
 
-    def left_behind_s(self, loss: float) -> float | None:
-        """Return the modelled second since which the loss has been at or below ``loss``.
+    def left_behind_s(self, losses: Array) -> Array:
+        """Return the modelled second since which the loss has been at or below each of some.
 
-        None if it is above, and where the curve begins at or below it already.
+        nan where it is above, and where the curve begins at or below it already.
         """
-        above = [index for index, seen in enumerate(self.losses) if seen > loss]
-        if not above or above[-1] + 1 == len(self.losses):
-            return None
-        index = above[-1]
-        share = (self.losses[index] - loss) / (self.losses[index] - self.losses[index + 1])
-        return _between(self.times_s[index], self.times_s[index + 1], share)
+        times_s, seen = self._times_s, self._losses
+        # The last point above it is the last from which on the highest loss is above it.
+        last = np.searchsorted(self._highest_left, -losses) - 1
+        is_between = (last >= 0) & (last + 1 < len(seen))
+        index = np.where(is_between, last, 0)
+        after = np.minimum(index + 1, len(seen) - 1)
+        height, depth = seen[index] - losses, seen[index] - seen[after]
+        is_between &= np.isfinite(depth)  # What falls from an infinite loss falls at no rate.
+        share = np.divide(height, depth, out=np.zeros_like(losses), where=is_between)
+        found: Array = times_s[index] * (times_s[after] / times_s[index]) ** share
+        return np.where(is_between, found, np.nan)
 
-    def slope_at(self, time_s: float) -> float | None:
-        """Return D at a modelled second, at least 0; None where the curve is too short.
+    def below_since_s(self, loss: float) -> float | None:
+        """Return a second after which every loss is clearly below ``loss``; None if all are.
+
+        It is the end where that is never so.
+        """
+        least = loss - _CLEARLY * (abs(loss) + abs(self.best_loss))
+        index = bisect.bisect_right(self._highest_left, -least)
+        return None if index == 0 else self.times_s[min(index, len(self.times_s) - 1)]
+
+    def slopes_at(self, times_s: Array) -> Array:
+        """Return −dL/d ln t at some modelled seconds, at least 0; 0 where the curve is too short.
 
         It is the slope of a chord about the second, which averages over noise.
         """
-        tuning = self.tuning
-        now = math.log(time_s)
+        now = np.log(times_s)
         first, last = math.log(self.times_s[0]), math.log(self.end_s)
         begin, end = (
-            max(now - tuning.slope_span_before, first),
-            min(now + tuning.slope_span_after, last),
+            np.maximum(now - self.tuning.slope_span_before, first),
+            np.minimum(now + self.tuning.slope_span_after, last),
         )
-        if end - begin < tuning.min_slope_span:
-            begin = max(end - tuning.slope_span_before, first)
-        return self._fall(begin, end)
+        begin = np.where(
+            end - begin < self.tuning.min_slope_span,
+            np.maximum(end - self.tuning.slope_span_before, first),
+            begin,
+        )
+        length = np.maximum(end - begin, 0.0)
+        high, low = self._lowest_until(np.exp(np.stack([begin, end])))
+        fall = high - low
+        slopes: Array = np.divide(fall, length, out=np.zeros_like(fall), where=length > 0)
+        return slopes
+
+    def _lowest_until(self, times_s: Array) -> Array:
+        """Return L at some seconds, between evaluations along a line in log time."""
+        before = np.maximum(np.searchsorted(self._times_s, times_s, side="right") - 1, 0)
+        lowest: Array = np.minimum(self._lowest_losses[before], self._losses_at(times_s))
+        return lowest
+
+    def _losses_at(self, times_s: Array) -> Array:
+        """Return what ``loss_at`` does, at several seconds."""
+        right = np.searchsorted(self._times_s, times_s)
+        left, right = np.maximum(right - 1, 0), np.minimum(right, len(self.losses) - 1)
+        begins_s, ends_s, high = self._times_s[left], self._times_s[right], self._losses[left]
+        share = np.log(times_s / begins_s) / np.log(np.where(left < right, ends_s / begins_s, 2.0))
+        share = np.where(left < right, share, 0.0)
+        with np.errstate(invalid="ignore"):
+            along = high + share * (self._losses[right] - high)
+        losses: Array = np.where(np.isfinite(high), along, self._losses[right])
+        return losses
+
+    @cached_property
+    def _lowest_losses(self) -> Array:
+        return np.minimum.accumulate(self._losses)
+
+    @cached_property
+    def _times_s(self) -> Array:
+        return np.array(self.times_s)
+
+    @cached_property
+    def _losses(self) -> Array:
+        return np.array(self.losses)
+
+    @cached_property
+    def _smoothing_factors(self) -> tuple[float, ...]:
+        count = self.tuning.points_per_doubling
+        return tuple(2 ** (part / count) for part in range(count + 1))
 
     def end_slope(self) -> float | None:
         """Return D over the last part of the curve; None where it is too short."""

@@ -26,37 +26,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from advisor.estimators.noise_scale import NoiseScale
-from advisor.estimators.scaling_law import Array, ScalingLaw, Setting, Slope
+from advisor.estimators.scaling_law import Array, ScalingLaw, Setting, Slope, log_slowdown_of
+from advisor.estimators.scaling_likelihood import LawGrid, Level, Trainings
 from advisor.estimators.scaling_tuning import ScalingTuning
 
 _NOISE_AXIS = 2
 """The grid's axis of 𝓑, of the four in the order of ``ScalingTuning.grid_points``."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
-    """A loss, and which trainings came down to it.
-
-    Attributes:
-        steps: k by the setting's number, at least 1, of those that did.
-        missed: Steps taken by the setting's number, of those that did not.
-        slope: Of the learning curve there.
-    """
-
-    steps: Mapping[int, float]
-    missed: Mapping[int, float]
-    slope: Slope
-
-    @property
-    def compares(self) -> bool:
-        """Whether it compares any two settings."""
-        return bool(self.steps) and len(self.steps) + len(self.missed) > 1
 
 
 def fit_scaling_law(
@@ -88,35 +69,29 @@ def fit_scaling_law(
         tuning: Priors, grid and tolerances.
     """
     comparing = [level for level in levels if level.compares]
-    weights = _weights(comparing, tuning)
+    trainings = Trainings(settings, comparing, _weights(comparing, tuning), lag, tuning)
 
     def fitted(centres: Array, spreads: Array) -> tuple[Array, ScalingLaw]:
-        places = _grid(centres, spreads, tuning, is_adaptive=is_adaptive)
-        law = _laws_at(places, reference, exponent, tuning, is_adaptive=is_adaptive)
-        logs = -0.5 * (places**2).sum(axis=1) + _log_prior(law, noise_scale, tuning)
-        for level in comparing:
-            logs += _log_likelihood(law, settings, level, weights, lag, tuning)
-        for number in broken:
-            logs -= _surprise_at_breaking(law, settings[number], tuning)
-        return places, replace(law, probabilities=_normalised(np.exp(logs - logs.max())))
+        axes = _axes(centres, spreads, tuning, is_adaptive=is_adaptive)
+        grid = _laws_at(axes, reference, tuning, is_adaptive=is_adaptive)
+        logs = _log_prior(axes, grid, noise_scale, tuning)
+        logs = logs + _log_broken(grid, settings, broken, tuning)
+        logs = trainings.log_likelihoods(logs, grid).ravel()
+        places = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
+        probabilities = _normalised(np.exp(logs - logs.max()))
+        return places, _laws(grid, probabilities, exponent, tuning)
 
-    axes = len(tuning.grid_points)
-    places, law = fitted(np.zeros(axes), np.ones(axes))
+    axis_count = len(tuning.grid_points)
+    places, law = fitted(np.zeros(axis_count), np.ones(axis_count))
     centres = law.probabilities @ places
     spreads = np.sqrt(law.probabilities @ (places - centres) ** 2)
     return _without_negligible(fitted(centres, spreads)[1], tuning.negligible_probability)
 
 
-def _surprise_at_breaking(law: ScalingLaw, setting: Setting, tuning: ScalingTuning) -> Array:
-    """Return −ln of the probability that a setting breaks, by each law."""
-    slope = Slope(steepness=tuning.broken_steepness, exponent=tuning.broken_exponent)
-    slowdown = law.log_slowdown(setting.batch_size, setting.learning_rate, slope)
-    result: Array = np.logaddexp(0.0, (tuning.broken_slowdown - slowdown) / tuning.broken_softness)
-    return result
-
-
-def _grid(centres: Array, spreads: Array, tuning: ScalingTuning, *, is_adaptive: bool) -> Array:
-    """Return z at the points of a grid about some centres, shape (points, 4)."""
+def _axes(
+    centres: Array, spreads: Array, tuning: ScalingTuning, *, is_adaptive: bool
+) -> list[Array]:
+    """Return z at the points along each axis of a grid about some centres."""
     width = tuning.grid_half_width
     axes = [
         centre + spread * np.linspace(-width, width, count)
@@ -124,28 +99,41 @@ def _grid(centres: Array, spreads: Array, tuning: ScalingTuning, *, is_adaptive:
     ]
     if not is_adaptive:
         axes[_NOISE_AXIS] = np.zeros(1)
-    return np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
+    return axes
 
 
 def _laws_at(
-    places: Array,
-    reference: Setting,
-    exponent: float,
-    tuning: ScalingTuning,
-    *,
-    is_adaptive: bool,
-) -> ScalingLaw:
-    """Return the laws at some points of the grid, all equally probable."""
-    rate, batch, noise, slope = places.T
+    axes: Sequence[Array], reference: Setting, tuning: ScalingTuning, *, is_adaptive: bool
+) -> LawGrid:
+    """Return the laws at some points of the grid."""
+    rates, batches, noises, slopes = axes
     size = reference.batch_size
-    noise_scale = size * _log_normal(noise, tuning.noise_median, tuning.noise_spread)
+    noise_scales = size * _log_normal(noises, tuning.noise_median, tuning.noise_spread)
+    return LawGrid(
+        largest_rates=reference.learning_rate
+        * _log_normal(rates, tuning.rate_median, tuning.rate_spread),
+        critical_batch_sizes=size * _log_normal(batches, tuning.batch_median, tuning.batch_spread),
+        noise_scales=noise_scales if is_adaptive else np.zeros(len(noises)),
+        steepnesses=np.exp(tuning.slope_log_deviation * slopes),
+    )
+
+
+def _laws(
+    grid: LawGrid, probabilities: Array, exponent: float, tuning: ScalingTuning
+) -> ScalingLaw:
+    axes = (
+        grid.largest_rates,
+        grid.critical_batch_sizes,
+        grid.noise_scales,
+        grid.steepnesses,
+    )
+    rates, batches, noises, slopes = (a.ravel() for a in np.meshgrid(*axes, indexing="ij"))
     return ScalingLaw(
-        probabilities=np.full(len(places), 1 / len(places)),
-        largest_rate=reference.learning_rate
-        * _log_normal(rate, tuning.rate_median, tuning.rate_spread),
-        critical_batch_size=size * _log_normal(batch, tuning.batch_median, tuning.batch_spread),
-        noise_scale=noise_scale if is_adaptive else np.zeros(len(places)),
-        steepness=np.exp(tuning.slope_log_deviation * slope),
+        probabilities=probabilities,
+        largest_rate=rates,
+        critical_batch_size=batches,
+        noise_scale=noises,
+        steepness=slopes,
         exponent=exponent,
         max_noise_share=tuning.max_noise_share,
     )
@@ -157,45 +145,43 @@ def _log_normal(deviations: Array, median: float, spread: float) -> Array:
     return result
 
 
-def _log_prior(law: ScalingLaw, measured: NoiseScale | None, tuning: ScalingTuning) -> Array:
-    """Return the log density that a measured noise scale gives each law, before any trial."""
+def _log_prior(
+    axes: Sequence[Array], grid: LawGrid, measured: NoiseScale | None, tuning: ScalingTuning
+) -> Array:
+    """Return the log of each law's prior, shape (R, B, N, S), but for a constant."""
+    squares = np.meshgrid(*(axis**2 for axis in axes), indexing="ij")
+    prior: Array = -0.5 * np.sum(squares, axis=0)
+    return prior + _log_evidence(grid, measured, tuning)[None, :, None, None]
+
+
+def _log_evidence(grid: LawGrid, measured: NoiseScale | None, tuning: ScalingTuning) -> Array:
+    """Return the log density that a measured noise scale gives each B_c, shape (B,)."""
     if measured is None or measured.log_deviation is None:
-        return np.zeros(len(law.probabilities))
+        return np.zeros(len(grid.critical_batch_sizes))
     freedom = tuning.measured_freedom
     spread = math.hypot(tuning.measured_log_deviation, measured.log_deviation)
-    off = np.log(law.critical_batch_size / measured.value) / spread
+    off = np.log(grid.critical_batch_sizes / measured.value) / spread
     result: Array = -0.5 * (freedom + 1) * np.log1p(off**2 / freedom)
     return result
 
 
-def _log_likelihood(
-    law: ScalingLaw,
-    settings: Sequence[Setting],
-    level: Level,
-    weights: Mapping[int, float],
-    lag: float,
-    tuning: ScalingTuning,
+def _log_broken(
+    grid: LawGrid, settings: Sequence[Setting], broken: Collection[int], tuning: ScalingTuning
 ) -> Array:
-    """Return the log likelihood of a level by each law."""
-
-    def relative(number: int) -> Array:
-        setting = settings[number]
-        return law.log_steps(setting.batch_size, setting.learning_rate, level.slope)
-
-    variance, most = tuning.misfit**2, tuning.max_square_misfit
-    rests = np.stack([math.log(steps) - relative(number) for number, steps in level.steps.items()])
-    precisions = np.array(
-        [
-            weights[number] / (variance + (1 + lag**2) / steps**2)
-            for number, steps in level.steps.items()
-        ]
+    """Return the log probability that the broken settings break, shape (R, B, 1, S)."""
+    rates, batches, _, slopes = grid.shape
+    if not broken:
+        return np.zeros((rates, batches, 1, slopes))
+    sizes, etas = np.array(
+        [(settings[number].batch_size, settings[number].learning_rate) for number in broken]
+    ).T[:, :, None]
+    slope = Slope(steepness=tuning.broken_steepness, exponent=tuning.broken_exponent)
+    rate, critical, steepness = grid.columns()
+    slowdown = log_slowdown_of(
+        sizes, etas, rate, critical, steepness, slope, tuning.max_noise_share
     )
-    flow = precisions @ rests / precisions.sum()
-    result: Array = -0.5 * precisions @ np.minimum((rests - flow) ** 2, most)
-    for number, steps in level.missed.items():
-        early = np.maximum(0.0, math.log(steps) - flow - relative(number))
-        precision = weights[number] / (variance + (lag / steps) ** 2)
-        result -= 0.5 * precision * np.minimum(early**2, most)
+    excess = (tuning.broken_slowdown - slowdown) / tuning.broken_softness
+    result: Array = -np.logaddexp(0.0, excess).sum(axis=0).reshape(rates, batches, 1, slopes)
     return result
 
 

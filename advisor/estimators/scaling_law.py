@@ -31,12 +31,14 @@ early, where curves are steep.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Slope:
     exponent: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ScalingLaw:
     """Scaling laws and the probability of each: a distribution over the law's unknowns.
 
@@ -94,9 +96,8 @@ class ScalingLaw:
             learning_rate: η, above 0, likewise.
             slope: Of the learning curve at the level; None at the target.
         """
-        diluted = 0.5 * np.log1p(self.noise_scale / batch_size)
-        slowdown = self.log_slowdown(batch_size, learning_rate, slope)
-        result: Array = diluted - np.log(learning_rate) + slowdown
+        diluted = 0.5 * np.log1p(self.noise_scale / batch_size) - np.log(learning_rate)
+        result: Array = self.log_slowdown(batch_size, learning_rate, slope) + diluted
         return result
 
     def log_slowdown(
@@ -109,19 +110,105 @@ class ScalingLaw:
             learning_rate: η, above 0, likewise.
             slope: Of the learning curve at the level; None at the target.
         """
-        weight: float | Array = 1.0
-        exponent = self.exponent
-        if slope is not None:
-            weight = np.minimum(1.0, 1.0 / (slope.steepness * self.steepness))
-            exponent = slope.exponent
-        rate = learning_rate / self.largest_rate
-        share = exponent * weight * rate * self.critical_batch_size / batch_size
-        most = self.max_noise_share
-        lost = -np.log1p(-np.minimum(share, most)) + np.maximum(0.0, share - most) / (1 - most)
-        result: Array = rate + lost / exponent
-        return result
+        return log_slowdown_of(
+            batch_size,
+            learning_rate,
+            self.largest_rate,
+            self.critical_batch_size,
+            self.steepness,
+            slope or Slope(steepness=0.0, exponent=self.exponent),
+            self.max_noise_share,
+        )
+
+    @cached_property
+    def at_target(self) -> ScalingLaw:
+        """The same at the target, where the steepness is 1: laws that differ in it alone are one.
+
+        They follow one another, as the steepness is the last axis of the grid that was fitted.
+        """
+        begins = _begins(self.largest_rate, self.critical_batch_size, self.noise_scale)
+        return replace(
+            self,
+            probabilities=np.add.reduceat(self.probabilities, begins),
+            largest_rate=self.largest_rate[begins],
+            critical_batch_size=self.critical_batch_size[begins],
+            noise_scale=self.noise_scale[begins],
+            steepness=np.ones(len(begins)),
+        )
+
+    @cached_property
+    def columns(self) -> tuple[ScalingLaw, Places]:
+        """The laws that differ in more than 𝓑, on which the slowdown does not depend.
+
+        Returns:
+            One law for each that follows one another, and the place of each law's own among them.
+        """
+        begins = _begins(self.largest_rate, self.critical_batch_size, self.steepness)
+        lengths = np.diff(np.append(begins, len(self.probabilities)))
+        one_of_each = replace(
+            self,
+            probabilities=np.add.reduceat(self.probabilities, begins),
+            largest_rate=self.largest_rate[begins],
+            critical_batch_size=self.critical_batch_size[begins],
+            noise_scale=self.noise_scale[begins],
+            steepness=self.steepness[begins],
+        )
+        return one_of_each, np.repeat(np.arange(len(begins)), lengths)
 
     def mean(self, values: Array) -> Array:
         """Return the expectation of a value that each law gives, along the last axis."""
         result: Array = values @ self.probabilities
         return result
+
+
+def _begins(*parameters: Array) -> Places:
+    """Return the places of laws that differ from the law before them; the first does."""
+    differ = np.any([np.diff(values) != 0 for values in parameters], axis=0)
+    return np.flatnonzero(np.concatenate([[True], differ]))
+
+
+def log_slowdown_of(
+    batch_size: float | Array,
+    learning_rate: float | Array,
+    largest_rate: Array,
+    critical_batch_size: Array,
+    steepness: Array,
+    slope: Slope,
+    max_noise_share: float,
+) -> Array:
+    """Return the last two terms of ln k; arguments broadcast.
+
+    Args:
+        batch_size: B, above 0.
+        learning_rate: η, above 0.
+        largest_rate: η_c of each law.
+        critical_batch_size: B_c of each law.
+        steepness: Of each law, the factor on the steepness.
+        slope: Of the learning curve at the level; its steepness is 0 at the target.
+        max_noise_share: See ``ScalingLaw``.
+    """
+    weight = slope.exponent / np.maximum(1.0, slope.steepness * steepness)
+    share = learning_rate / batch_size * (weight * critical_batch_size / largest_rate)
+    slowdown: Array = log_noise_slowdown(share, slope.exponent, max_noise_share)
+    slowdown += learning_rate / largest_rate
+    return slowdown
+
+
+def log_noise_slowdown(share: Array, exponent: float | Array, max_noise_share: float) -> Array:
+    """Return the last term of ln k.
+
+    Args:
+        share: α·w·η/η_c·B_c/B, the share of a level that noise makes up; it is overwritten.
+        exponent: α.
+        max_noise_share: See ``ScalingLaw``.
+    """
+    np.negative(share, out=share)
+    if share.min(initial=0.0) < -max_noise_share:
+        within = np.maximum(share, -max_noise_share)
+        share -= within
+        share *= 1 / (1 - max_noise_share)
+        share += np.log1p(within, out=within)
+    else:
+        np.log1p(share, out=share)
+    share *= -1 / exponent
+    return share

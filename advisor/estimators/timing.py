@@ -17,6 +17,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ def median_interval(values: Sequence[float], level: float = 0.8) -> tuple[float,
     return ordered[rank], ordered[count - 1 - rank]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StepTimeCurve:
     """t(b), from measured sizes.
 
@@ -78,7 +79,7 @@ class StepTimeCurve:
 
     def step_time_s(self, size: int) -> float:
         """Return t at ``size``: interpolated, or extrapolated along the last segment."""
-        sizes, times = self._monotone()
+        sizes, times = self._monotone
         if size <= sizes[0] or len(sizes) == 1:
             # Below the smallest measured size a step costs what it does there; beyond a single
             # measured size, in proportion.
@@ -101,7 +102,9 @@ class StepTimeCurve:
         enough = (1 - self.tuning.knee_share) * best
         return next(size for size, rate in rates.items() if rate >= enough)
 
+    @cached_property
     def _monotone(self) -> tuple[list[int], list[float]]:
+        """The sizes, rising, and times that do not fall."""
         sizes = sorted(self.step_times_s)
         # Pool adjacent violators: blocks of (mean, width).
         blocks: list[tuple[float, int]] = []

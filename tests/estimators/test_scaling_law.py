@@ -12,8 +12,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from advisor.estimators.noise_scale import NoiseScale
-from advisor.estimators.scaling_fit import Level, fit_scaling_law
+from advisor.estimators.scaling_fit import fit_scaling_law
 from advisor.estimators.scaling_law import ScalingLaw, Setting, Slope
+from advisor.estimators.scaling_likelihood import Level
 
 _sizes = st.floats(1, 4096)
 _rates = st.floats(1e-5, 10)

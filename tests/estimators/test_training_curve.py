@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,21 +64,22 @@ def test_without_losses_there_is_no_curve() -> None:
 def test_a_loss_that_falls_is_left_behind_when_it_is_come_to(exponent: float, share: float) -> None:
     curve = a_power_law(exponent)
     loss = curve.losses[-1] + share * (curve.losses[0] - curve.losses[-1])
-    assert curve.left_behind_s(loss) == pytest.approx(curve.time_to(loss))
+    assert curve.left_behind_s(np.array([loss])) == pytest.approx([curve.time_to(loss)])
 
 
 def test_a_loss_that_comes_back_is_left_behind_last() -> None:
     curve = LearningCurve((1.0, 2.0, 4.0, 8.0), (4.0, 1.0, 3.0, 1.0))
-    assert curve.left_behind_s(2.0) == pytest.approx(4 * math.sqrt(2))
-    assert curve.left_behind_s(0.5) is None
-    assert curve.left_behind_s(4.0) is None
-    assert LearningCurve((1.0, 2.0), (1.0, 2.0)).left_behind_s(1.5) is None
+    behind_s = curve.left_behind_s(np.array([2.0, 0.5, 4.0]))
+    assert behind_s == pytest.approx([4 * math.sqrt(2), math.nan, math.nan], nan_ok=True)
+    rising = LearningCurve((1.0, 2.0), (1.0, 2.0))
+    assert np.isnan(rising.left_behind_s(np.array([1.5])))
 
 
 @given(st.floats(0.2, 1.5), st.floats(3, 700))
 def test_the_slope_of_a_power_law_is_found(exponent: float, time_s: float) -> None:
     expected = exponent * time_s**-exponent
-    assert a_power_law(exponent).slope_at(time_s) == pytest.approx(expected, rel=0.25)
+    slopes = a_power_law(exponent).slopes_at(np.array([time_s]))
+    assert slopes == pytest.approx([expected], rel=0.25)
 
 
 @given(st.floats(0.2, 1.5))
@@ -90,7 +92,17 @@ def test_the_end_slope_is_that_of_the_last_part(exponent: float) -> None:
 
 def test_a_curve_that_only_rises_has_no_slope_and_a_short_one_none_to_tell() -> None:
     rising = LearningCurve((1.0, 2.0, 4.0), (1.0, 2.0, 3.0))
-    assert rising.slope_at(2.0) == 0
+    assert rising.slopes_at(np.array([2.0])) == [0]
     assert rising.end_slope() == 0
     assert LearningCurve((1.0,), (1.0,)).end_slope() is None
-    assert LearningCurve((1.0,), (1.0,)).slope_at(1.0) is None
+    assert LearningCurve((1.0,), (1.0,)).slopes_at(np.array([1.0])) == [0]
+
+
+@given(st.lists(st.floats(0.1, 5), min_size=1, max_size=12), st.floats(0.05, 6))
+def test_all_that_comes_later_is_below(losses: list[float], loss: float) -> None:
+    curve = LearningCurve(tuple(2.0**n for n in range(len(losses))), tuple(losses))
+    since_s = curve.below_since_s(loss)
+    begin = 0 if since_s is None else curve.times_s.index(since_s)
+    assert all(one < loss for one in losses[begin:]) or since_s == curve.end_s
+    if since_s is not None and begin:
+        assert losses[begin - 1] >= loss * (1 - 1e-6) or losses[-1] >= loss * (1 - 1e-6)

@@ -23,8 +23,9 @@ from advisor.estimators.memory_curve import MemoryCurve, MemoryCurveTuning
 from advisor.estimators.noise_scale import NoiseScaleTuning, estimate_noise_scale
 from advisor.estimators.power import mean_power_w
 from advisor.estimators.range_test import RangeTestTuning, estimate_range
-from advisor.estimators.scaling_fit import Level, fit_scaling_law
+from advisor.estimators.scaling_fit import fit_scaling_law
 from advisor.estimators.scaling_law import ScalingLaw, Setting, Slope
+from advisor.estimators.scaling_likelihood import Level
 from advisor.estimators.scaling_tuning import ScalingTuning
 from advisor.estimators.timing import StepTimeCurve, StepTimeTuning
 from advisor.estimators.training_curve import TrainingCurveTuning, training_curve
@@ -136,12 +137,12 @@ def test_slopes_are_those_of_chords_as_long_as_said() -> None:
         slope_span_before=doubling, slope_span_after=doubling, end_slope_span=2 * doubling
     )
     curve = a_curve(tuning)
-    assert curve.slope_at(2.0) == pytest.approx((5 - 2) / (2 * doubling))
+    assert curve.slopes_at(np.array([2.0])) == pytest.approx((5 - 2) / (2 * doubling))
     assert curve.end_slope() == pytest.approx((2 - 1) / (2 * doubling))
     long = LearningCurveTuning(min_end_slope_span=5.0)
     assert a_curve(long).end_slope() is None
     at_end = LearningCurveTuning(min_slope_span=9.0, slope_span_before=2 * doubling)
-    assert a_curve(at_end).slope_at(16.0) == pytest.approx((2 - 1) / (2 * doubling))
+    assert a_curve(at_end).slopes_at(np.array([16.0])) == pytest.approx((2 - 1) / (2 * doubling))
 
 
 def test_a_mean_over_a_doubling_is_taken_at_so_many_points() -> None:

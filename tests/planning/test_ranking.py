@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from advisor.planning.trials.ranking import HELD_OUT
 from advisor.planning.trials.trials import Trial
 from tests.support.given_trials import a_trial, power_law, ranking_of
 
@@ -208,5 +209,16 @@ def test_one_that_was_hardly_trained_is_no_tie() -> None:
 def test_when_a_loss_was_left_behind_is_read_off_the_curve(exponent: float, share: float) -> None:
     trial = a_trial(0, power_law(exponent))
     loss = trial.loss_until(share * 8.0)
-    time_s = ranking_of(trial).time_at(trial, loss, Trial.loss_until)
+    time_s = ranking_of(trial).time_at(trial, loss, HELD_OUT)
     assert math.log2(time_s / (share * 8.0)) == pytest.approx(0, abs=0.2)
+
+
+@given(one=_trials(), other=_trials(number=1), within=st.floats(0, 3))
+def test_a_lead_is_exact_as_far_as_it_is_wanted(one: Trial, other: Trial, within: float) -> None:
+    ranking = ranking_of(one, other)
+    exact, rough = ranking.lead(one, other), ranking.lead(one, other, within=within)
+    if abs(exact) <= within:
+        assert rough == exact
+    else:
+        assert math.copysign(1, rough) == math.copysign(1, exact)
+        assert abs(rough) > within

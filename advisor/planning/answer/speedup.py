@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from bsadvise.model.advice import Interval
 
-from advisor.planning.trials.ranking import Measure, Ranking
+from advisor.planning.trials.ranking import HELD_OUT, Measure, Ranking
 from advisor.planning.trials.trials import Trial
 
 _Z_80 = 1.2816
@@ -74,7 +74,7 @@ def held_out_ratio(ranking: Ranking, trial: Trial, floor: float) -> float | None
     ours_s, theirs_s = trial.typical_arrival_s, reference.typical_arrival_s
     if ours_s is not None and theirs_s is not None:
         return theirs_s / ours_s
-    return _ratio_by(Trial.loss_until, ranking, trial, reference, floor)
+    return _ratio_by(HELD_OUT, ranking, trial, reference, floor)
 
 
 def _ratio_by(

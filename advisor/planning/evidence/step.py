@@ -13,6 +13,7 @@ from bsadvise.model.measurements import Log
 from bsadvise.model.request import AdviceRequest
 
 from advisor.planning.evidence.log_view import LogView
+from advisor.planning.evidence.reasons import reason_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class Commands:
     """
 
     commands: tuple[Command, ...] = ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why each of them is given, a sentence each."""
+        return tuple(map(reason_of, self.commands))
 
 
 Plan = Commands | Advice | Refusal

@@ -51,7 +51,14 @@ class StepCost:
         Without loader processes the loop fetches, then computes; with them it does both at
         once and waits for the slower.
         """
-        compute_s, loading_s = self.compute_time_s(split), self.loading_time_s(split)
-        if self.view.profile.num_workers == 0:
-            return compute_s + loading_s
-        return max(compute_s, loading_s)
+        if split not in self._step_times_s:
+            compute_s, loading_s = self.compute_time_s(split), self.loading_time_s(split)
+            is_serial = self.view.profile.num_workers == 0
+            time_s = compute_s + loading_s if is_serial else max(compute_s, loading_s)
+            self._step_times_s[split] = time_s
+        return self._step_times_s[split]
+
+    @cached_property
+    def _step_times_s(self) -> dict[Split, float]:
+        """What was asked for so far: trainings of a few splits make up a long log."""
+        return {}

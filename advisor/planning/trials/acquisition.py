@@ -74,9 +74,8 @@ class Acquisition:
     @cached_property
     def most_hopeful(self) -> Prospect:
         """The setting of the highest expected speed, of those that are not far too hot."""
-        centre = float(self.law.mean(self._best))
-        speeds = self.law.mean(np.exp(-_DARING * (self._log_times - centre)))
-        return self._prospect(np.where(self._multipliers <= self._hottest, speeds, -np.inf))
+        hot = self._multipliers > self._hottest
+        return self._prospect(np.where(hot, -np.inf, self._speeds))
 
     @cached_property
     def law(self) -> ScalingLaw:
@@ -123,50 +122,76 @@ class Acquisition:
         return self.batches.finely()
 
     @cached_property
-    def _sizes(self) -> Array:
-        """Batch sizes, shape (sizes, 1, 1)."""
-        return np.array(self._batch_sizes, dtype=np.float64)[:, None, None]
-
-    @cached_property
     def _rates(self) -> Array:
-        """Rates, shape (1, rates, 1)."""
+        """Rates, shape (rates,)."""
         steps = np.arange(
             -_DOUBLINGS_BELOW * _RATE_STEPS_PER_DOUBLING,
             _DOUBLINGS_ABOVE * _RATE_STEPS_PER_DOUBLING + 1,
         )
-        rates = self._reference_rate * 2.0 ** (steps / _RATE_STEPS_PER_DOUBLING)
-        shaped: Array = rates[None, :, None]
-        return shaped
+        rates: Array = self._reference_rate * 2.0 ** (steps / _RATE_STEPS_PER_DOUBLING)
+        return rates
 
     @cached_property
     def _multipliers(self) -> Array:
         """Rates over what the rule gives for the batch, shape (sizes, rates)."""
         scaled = np.array([self.trials.scaled_rate(size) for size in self._batch_sizes])
-        multipliers: Array = self._rates[:, :, 0] / scaled[:, None]
+        multipliers: Array = self._rates / scaled[:, None]
         return multipliers
 
     @cached_property
     def _hottest(self) -> float:
-        sound = [t for n, t in enumerate(self.trials.all) if t.is_sound and n not in self._broken]
+        broken = set(self._broken)
+        sound = [t for n, t in enumerate(self.trials.all) if t.is_sound and n not in broken]
         return 1.01 * _HOTTER * max((t.point.lr_multiplier for t in sound), default=1.0)
 
     @cached_property
-    def _log_times(self) -> Array:
-        """Ln t of each setting by each law, but for a constant: shape (sizes, rates, laws)."""
-        step_times_s = np.array([self.batches.step_time_s(size) for size in self._batch_sizes])
-        log_steps = self.law.log_steps(self._sizes, self._rates)
-        times: Array = log_steps + np.log(step_times_s)[:, None, None]
-        return times
+    def _heats(self) -> list[Array]:
+        """For each size, what of ln t knows nothing of 𝓑, but for a constant: (rates, columns)."""
+        law, rates = self.law.at_target.columns[0], self._rates[:, None]
+        return [
+            law.log_slowdown(size, rates) - np.log(rates) + math.log(self.batches.step_time_s(size))
+            for size in self._batch_sizes
+        ]
+
+    @cached_property
+    def _dilutions(self) -> list[Array]:
+        """For each size, what is left of ln t: shape (laws,)."""
+        noise_scale = self.law.at_target.noise_scale
+        return [0.5 * np.log1p(noise_scale / size) for size in self._batch_sizes]
 
     @cached_property
     def _best(self) -> Array:
         """Ln t of the best setting by each law."""
-        best: Array = self._log_times.min(axis=(0, 1))
+        column_of = self.law.at_target.columns[1]
+        best_of_sizes = [
+            heats.min(axis=0)[column_of] + diluted
+            for heats, diluted in zip(self._heats, self._dilutions, strict=True)
+        ]
+        best: Array = np.min(best_of_sizes, axis=0)
         return best
 
     @cached_property
     def _behind(self) -> Array:
-        return self.law.mean(np.minimum(self._log_times - self._best, _MOST_BEHIND))
+        """By how much ln t of each setting is expected to be above the best, (sizes, rates)."""
+        law = self.law.at_target
+        times = np.empty((len(self._rates), len(law.probabilities)))
+        rows = []
+        for heats, diluted in zip(self._heats, self._dilutions, strict=True):
+            np.take(heats, law.columns[1], axis=1, out=times)
+            times += diluted - self._best
+            rows.append(law.mean(np.minimum(times, _MOST_BEHIND, out=times)))
+        return np.stack(rows)
+
+    @cached_property
+    def _speeds(self) -> Array:
+        """The expected speed of each setting to the power _DARING, shape (sizes, rates)."""
+        law = self.law.at_target
+        centre, column_of = float(law.mean(self._best)), law.columns[1]
+        rows = []
+        for heats, diluted in zip(self._heats, self._dilutions, strict=True):
+            weights = law.probabilities * np.exp(-_DARING * diluted)
+            rows.append(np.exp(-_DARING * (heats - centre)) @ np.bincount(column_of, weights))
+        return np.stack(rows)
 
     def _prospect(self, merits: Array) -> Prospect:
         """Return the setting of the highest merit."""

@@ -22,14 +22,18 @@ from functools import cached_property
 
 import numpy as np
 
-from advisor.estimators.learning_curve import LearningCurve
-from advisor.estimators.scaling_fit import Level
+from advisor.estimators.learning_curve import Array, LearningCurve
 from advisor.estimators.scaling_law import Slope
+from advisor.estimators.scaling_likelihood import Level
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.trials import Trial, Trials
 
 _ALONG = 10
 """LossLevels along the curve of the trial that has come lowest."""
+
+_MOST_TRIALS = 32
+_MOST_COMPARISONS = 800
+"""Trials, and trials times levels: what the fit takes is in proportion to the latter."""
 
 _EXPONENT = 0.5
 _LEAST_EXPONENT, _MOST_EXPONENT = 0.05, 1.5
@@ -57,23 +61,51 @@ class LossLevels:
 
     @cached_property
     def shown(self) -> tuple[tuple[int, Trial, LearningCurve], ...]:
-        """Trials that show anything, with their numbers in the order of ``trials.all``."""
-        return tuple(
+        """Trials that show anything, with their numbers in the order of ``trials.all``.
+
+        Of many it is those whose losses came lowest: how far the others are behind is known.
+        """
+        shown = [
             (number, trial, curve)
             for number, trial in enumerate(self.trials.all)
             if trial.runs and len((curve := self.trials.telling_curve(trial)).times_s) > 1
-        )
+        ]
+        lowest = sorted(shown, key=lambda one: one[2].best_loss)[:_MOST_TRIALS]
+        return tuple(sorted(lowest, key=lambda one: one[0]))
 
     @cached_property
     def all(self) -> list[Level]:
         """The levels, highest first."""
-        if not self.shown:
+        losses = self._losses
+        if not len(losses):
             return []
+        times_s = np.stack([curve.left_behind_s(losses) for _, _, curve in self.shown])
+        slopes = np.stack(
+            [
+                curve.slopes_at(np.where(np.isnan(row), curve.end_s, row))
+                for row, (_, _, curve) in zip(times_s, self.shown, strict=True)
+            ]
+        )
+        steepest = np.where(np.isnan(times_s), 0.0, slopes).max(axis=0)
+        return [
+            self._level(float(loss), column, float(slope))
+            for loss, column, slope in zip(losses, times_s.T, steepest, strict=True)
+        ]
+
+    @cached_property
+    def _losses(self) -> Array:
+        """The losses of the levels, highest first; few enough for so many trials."""
+        if not self.shown:
+            return np.array([])
         lead = min((curve for _, _, curve in self.shown), key=lambda curve: curve.best_loss)
         times_s = np.geomspace(lead.times_s[0], lead.end_s, _ALONG)
-        losses = set(map(lead.lowest_until, map(float, times_s)))
-        losses |= {curve.best_loss for _, _, curve in self.shown}
-        return [self._level(loss) for loss in sorted(filter(math.isfinite, losses), reverse=True)]
+        found = set(map(lead.lowest_until, map(float, times_s)))
+        found |= {curve.best_loss for _, _, curve in self.shown}
+        losses: Array = np.array(sorted(filter(math.isfinite, found), reverse=True))
+        most = _MOST_COMPARISONS // len(self.shown)
+        places = np.linspace(0, len(losses) - 1, min(most, len(losses)))
+        thinned: Array = losses[places.round().astype(int)]
+        return thinned
 
     @cached_property
     def _step_times_s(self) -> dict[int, float]:
@@ -116,19 +148,16 @@ class LossLevels:
         left: float = min(max(straight, share**_MOST_POWER), share**_LEAST_POWER)
         return slope * max(left, _LEAST_SLOPE_LEFT)
 
-    def _level(self, loss: float) -> Level:
+    def _level(self, loss: float, times_s: Array, slope: float) -> Level:
+        """Return a level by the seconds in which each curve came down to it; nan if it did not."""
         steps: dict[int, float] = {}
         missed: dict[int, float] = {}
-        slopes: list[float] = []
-        for number, _, curve in self.shown:
+        for time_s, (number, _, curve) in zip(times_s.tolist(), self.shown, strict=True):
             step_time_s = self._step_times_s[number]
-            time_s = curve.left_behind_s(loss)
-            if time_s is not None:
+            if not math.isnan(time_s):
                 steps[number] = max(time_s / step_time_s, 1.0)
-                slopes.append(curve.slope_at(time_s) or 0.0)
             elif curve.losses[-1] > loss:
                 missed[number] = curve.end_s / step_time_s
-        slope = max(slopes, default=0.0)
         steepness = max(1.0, slope / self.target_slope)
         return Level(
             steps=steps,
@@ -139,8 +168,8 @@ class LossLevels:
 
 def _flattened(lead: LearningCurve, other: LearningCurve) -> float:
     """Return how many times as steep another curve is at the loss that it has come to."""
-    time_s = lead.left_behind_s(other.best_loss)
-    slope = None if time_s is None else lead.slope_until(time_s)
+    time_s = float(lead.left_behind_s(np.array([other.best_loss]))[0])
+    slope = None if math.isnan(time_s) else lead.slope_until(time_s)
     return (other.end_slope() or 0.0) / slope if slope else 1.0
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
 
+from advisor.estimators.learning_curve import LearningCurve
 from advisor.planning.trials.seed_variance import SeedVariance, luck_of
 from advisor.planning.trials.trials import Trial, Trials
 
@@ -33,8 +34,31 @@ _DEEP_SHARE = 1.5
 
 _BACKWARD_STEPS = 48
 
-Measure = Callable[[Trial, float], float]
-"""The loss of a trial at a modelled second."""
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """The loss by which trials are compared: infinite for one that is not sound.
+
+    Attributes:
+        curve: The learning curve that it is read off.
+        window: Over so many times the earlier second it is a mean.
+    """
+
+    curve: Callable[[Trial], LearningCurve]
+    window: float
+
+    def __call__(self, trial: Trial, time_s: float) -> float:
+        """Return the loss of a trial at a modelled second, at most at its end."""
+        if not trial.is_sound:
+            return math.inf
+        curve = self.curve(trial)
+        if self.window == 1:
+            return curve.loss_at(time_s)
+        return curve.smoothed_at(min(time_s, curve.end_s))
+
+
+HELD_OUT = Measure(lambda trial: trial.curve, window=2.0)
+TRAINING = Measure(lambda trial: trial.progress, window=1.0)
 
 
 @dataclass(frozen=True)
@@ -74,12 +98,13 @@ class Ranking:
         doublings = 2 * math.log(now / target) / math.log(before / now)
         return min(doublings, _MOST_DOUBLINGS)
 
-    def lead(self, trial: Trial, other: Trial) -> float:
+    def lead(self, trial: Trial, other: Trial, *, within: float = math.inf) -> float:
         """Return by how many doublings ``trial`` is the more promising; below 0 if it is less.
 
         Args:
             trial: One that is sound.
             other: Another that is.
+            within: What is farther from 0 than this need not be exact, only as far; at least 0.
         """
         ours_s, theirs_s = trial.typical_arrival_s, other.typical_arrival_s
         if ours_s is not None and theirs_s is not None:
@@ -91,18 +116,20 @@ class Ranking:
         time_s = min(trial.end_s, other.end_s)
         measure = self.measure_of(trial, other)
         ours, theirs = measure(trial, time_s), measure(other, time_s)
+        credit = self.credit(trial, other)
+        most = within + abs(credit)
         ahead = (
-            _doublings_since(trial, time_s, theirs, measure)
+            _doublings_since(trial, time_s, theirs, measure, most)
             if ours <= theirs
-            else -_doublings_since(other, time_s, ours, measure)
+            else -_doublings_since(other, time_s, ours, measure, most)
         )
-        return ahead + self.credit(trial, other)
+        return ahead + credit
 
     def measure_of(self, trial: Trial, other: Trial) -> Measure:
         """Return by which losses two trials compare: those of training while they are honest."""
         time_s = min(trial.end_s, other.end_s)
         tells = self.trials.training_tells and _is_honest((trial, other), time_s)
-        return _progress_until if tells else Trial.loss_until
+        return TRAINING if tells else HELD_OUT
 
     def credit(self, trial: Trial, other: Trial) -> float:
         """Return the doublings that ``trial`` is granted for being the cooler; below 0 if not."""
@@ -118,7 +145,7 @@ class Ranking:
         """Return the best of at least one trial, the earlier one on a tie."""
         best = trials[0]
         for trial in trials[1:]:
-            if trial.is_sound and (not best.is_sound or self.lead(trial, best) > 0):
+            if trial.is_sound and (not best.is_sound or self.lead(trial, best, within=0.0) > 0):
                 best = trial
         return best
 
@@ -134,8 +161,9 @@ class Ranking:
         best = deepest_first[0]
         for trial in deepest_first[1:]:
             shortfall = math.log2(best.end_s / trial.end_s) if best.arrival_s is None else 0.0
+            needed = _TIE * max(shortfall, 0.0)
             if trial.is_sound and (
-                not best.is_sound or self.lead(trial, best) > _TIE * max(shortfall, 0.0)
+                not best.is_sound or self.lead(trial, best, within=needed) > needed
             ):
                 best = trial
         return best
@@ -148,7 +176,11 @@ class Ranking:
             trial
             for trial in trials
             if trial is best
-            or (trial.is_sound and trial.end_s >= enough_s and self.lead(best, trial) <= within)
+            or (
+                trial.is_sound
+                and trial.end_s >= enough_s
+                and self.lead(best, trial, within=within) <= within
+            )
         ]
 
     def middle_of_best(self, trials: Sequence[Trial]) -> Trial:
@@ -183,14 +215,30 @@ def _is_honest(trials: Iterable[Trial], time_s: float) -> bool:
     return all(t.training is not None and time_s <= t.honest_s for t in trials)
 
 
-def _progress_until(trial: Trial, time_s: float) -> float:
-    return trial.progress.loss_at(time_s) if trial.is_sound else math.inf
+def _doublings_since(
+    trial: Trial, time_s: float, loss: float, measure: Measure, most: float = math.inf
+) -> float:
+    """Return how many doublings before ``time_s`` a trial last stood at ``loss``.
 
-
-def _doublings_since(trial: Trial, time_s: float, loss: float, measure: Measure) -> float:
-    """Return how many doublings before ``time_s`` a trial last stood at ``loss``."""
+    What is above ``most`` need not be exact, only above it.
+    """
     span = math.log2(max(time_s / trial.curve.times_s[0], 1.0))
     if not math.isfinite(loss):
         return span + 1
-    steps = (span * step / _BACKWARD_STEPS for step in range(1, _BACKWARD_STEPS + 1))
-    return next((back for back in steps if measure(trial, time_s / 2**back) >= loss), span)
+    for step in range(_first_step(trial, time_s, span, loss, measure), _BACKWARD_STEPS + 1):
+        back = span * step / _BACKWARD_STEPS
+        if measure(trial, time_s / 2**back) >= loss or back > most:
+            return back
+    return span
+
+
+def _first_step(trial: Trial, time_s: float, span: float, loss: float, measure: Measure) -> int:
+    """Return the first step back at which a trial may have stood at ``loss``, at least 1."""
+    if not trial.is_sound or span == 0:
+        return 1
+    below_s = measure.curve(trial).below_since_s(loss)
+    if below_s is None:
+        return _BACKWARD_STEPS + 1
+    # A step more for the rounding of logarithms.
+    steps = _BACKWARD_STEPS * math.log2(max(time_s / (measure.window * below_s), 1.0)) / span
+    return max(1, math.floor(steps) - 1)

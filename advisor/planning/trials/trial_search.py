@@ -136,16 +136,17 @@ class TrialSearch:
 
     def _promising(self) -> Train | None:
         """Return the first stretch of the trial that promises most; None when it was tried."""
-        point = self._suggester.promising_point()
+        point = self.suggester.promising_point()
         return None if point is None else self._begun(point, TrialOrigin.SUGGESTED)
 
     def _spread(self, proposer: Proposer) -> Train | None:
         """Return the first stretch of a trial beside the best; None when there are enough."""
-        proposal = self._suggester.next_point(proposer)
+        proposal = self.suggester.next_point(proposer)
         return None if proposal is None else self._begun(*proposal)
 
     @cached_property
-    def _suggester(self) -> Suggester:
+    def suggester(self) -> Suggester:
+        """What suggests the next setting."""
         return Suggester(self.ranking, self.batches)
 
     @cached_property
@@ -193,9 +194,7 @@ class TrialSearch:
         if best is None:
             return
         behind = {
-            trial.number: 0.0 if trial is best else max(0.0, self.ranking.lead(best, trial))
-            for trial in self.trials.all
-            if trial.is_sound
+            trial.number: self._behind(best, trial) for trial in self.trials.all if trial.is_sound
         }
         rivals = sorted(behind, key=lambda number: behind[number])[:_LEADERS]
         leaders = [n for n in rivals if behind[n] <= _CLEARLY_BEHIND]
@@ -207,6 +206,13 @@ class TrialSearch:
         for growth in _GROWTHS:
             for *_, trial in worth:
                 yield self._further(trial, min(growth * trial.end_s, self._last_s))
+
+    def _behind(self, best: Trial, trial: Trial) -> float:
+        """Return by how many doublings a trial is behind; no exact figure for those that end."""
+        if trial is best:
+            return 0.0
+        within = math.inf if self._is_kept(trial) else _CLEARLY_BEHIND
+        return max(0.0, self.ranking.lead(best, trial, within=within))
 
     def _further(self, trial: Trial, end_s: float) -> Train:
         """Return the stretch that takes a trial on to ``end_s``."""

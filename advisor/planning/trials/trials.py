@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from statistics import geometric_mean
 
@@ -70,7 +70,7 @@ class Trial:
     training: LearningCurve | None = None
     honest_s: float = math.inf
 
-    @property
+    @cached_property
     def typical_arrival_s(self) -> float | None:
         """Modelled seconds to the target, the geometric mean over replicates; None if never."""
         if self.arrival_s is None:
@@ -87,17 +87,17 @@ class Trial:
         """Modelled seconds trained."""
         return self.curve.end_s
 
-    @property
+    @cached_property
     def diverged(self) -> bool:
         """Whether the loss stopped being finite."""
         return any(run.diverged or run.held_out_loss is None for run in self.runs)
 
-    @property
+    @cached_property
     def is_sound(self) -> bool:
         """Whether it can be recommended: it has a loss after every stretch."""
         return len(self.runs) == len(self.commands) and bool(self.runs) and not self.diverged
 
-    @property
+    @cached_property
     def was_cut(self) -> bool:
         """Whether its last stretch ended early for want of real time."""
         stretches = zip(self.commands, self.runs, strict=False)
@@ -148,10 +148,7 @@ class Trials:
             else:
                 stretches.setdefault(number, []).append((command, entry.outcome))
         return tuple(
-            replace(
-                self._trial(number, stretches[number]),
-                replicates_s=tuple(replicates_s.get(number, ())),
-            )
+            self._trial(number, stretches[number], replicates_s.get(number, ()))
             for number in sorted(stretches)
         )
 
@@ -215,7 +212,12 @@ class Trials:
             batch_size / reference_batch_size(self.view),
         )
 
-    def _trial(self, number: int, stretches: Sequence[tuple[Train, object]]) -> Trial:
+    def _trial(
+        self,
+        number: int,
+        stretches: Sequence[tuple[Train, object]],
+        replicates_s: Sequence[float] = (),
+    ) -> Trial:
         commands = tuple(command for command, _ in stretches)
         first, (_, last_outcome) = commands[0], stretches[-1]
         # Not the command's own split: the trunk halves its micro-batches to see the noise, and
@@ -237,6 +239,7 @@ class Trials:
             commands=commands,
             runs=tuple(run for _, run in runs),
             fault=last_outcome.fault if isinstance(last_outcome, Failed) else None,
+            replicates_s=tuple(replicates_s),
             training=_training_curve([run for _, run in runs], self._step_time_s(split)),
             honest_s=self._honest_s(split),
         )

@@ -1,0 +1,66 @@
+"""Why a command is given, in a sentence that a report can show."""
+
+from __future__ import annotations
+
+from bsadvise.model.commands import (
+    Command,
+    CompareOrders,
+    Evaluate,
+    InspectTask,
+    RangeTest,
+    RunStep,
+    TimeLoader,
+    TimeSteps,
+    TraceMemory,
+    Train,
+    TrialOrigin,
+    Verify,
+)
+
+_REASONS: dict[type[Command], str] = {
+    InspectTask: "What the model file holds decides what is measured.",
+    RunStep: "A real step checks the predicted memory.",
+    TimeSteps: "Step time by micro-batch size decides which batches are worth a trial.",
+    TimeLoader: "The data loader may be slower than the model.",
+    Evaluate: "Losses are compared with that of the untrained model.",
+    Verify: "The recommended setting is run in a fresh process before it is given.",
+    RangeTest: "The model file names no learning rate: a range test finds where to begin.",
+    CompareOrders: "Samples that are stored in order make batches unrepresentative.",
+}
+
+_ORIGINS: dict[TrialOrigin, str] = {
+    TrialOrigin.SUGGESTED: "The scaling model suggests this setting.",
+    TrialOrigin.NEIGHBOUR: "It is a neighbour of the best trial, and was not tried.",
+    TrialOrigin.SAMPLER: "The sampler suggests this setting, as all neighbours were tried.",
+}
+
+
+def reason_of(command: Command) -> str:
+    """Return why a planner gives a command."""
+    match command:
+        case TraceMemory():
+            return _why_traced(command)
+        case Train():
+            return _why_trained(command)
+        case _:
+            return _REASONS[type(command)]
+
+
+def _why_traced(command: TraceMemory) -> str:
+    if command.lever is not None:
+        return "It shows how much memory this change would save."
+    if command.is_typical:
+        return "Samples are of unlike sizes: it shows what usual ones take."
+    return "The largest micro-batch that fits is not known yet."
+
+
+def _why_trained(command: Train) -> str:
+    if command.trial is None:
+        return "The reference recipe is what all trials are compared with."
+    if command.replicate:
+        return "Another seed tells whether its time to the target was chance."
+    if command.rung == 0:
+        return _ORIGINS.get(command.origin or TrialOrigin.REFERENCE, "It was not tried.")
+    if command.trial == 0:
+        return "Where the reference recipe is headed decides what a speedup is worth."
+    return "It is among the best so far: longer training tells more of it."

@@ -1,0 +1,125 @@
+"""What an answer rests on: true to the log, and there as far as the log goes."""
+
+from __future__ import annotations
+
+import pytest
+from bsadvise.model.advice import Advice, Interval
+from bsadvise.model.commands import Stage, stage_of
+from bsadvise.model.measurements import Log
+
+from advisor.planning.answer.explanation import Explanation, explain
+from advisor.planning.evidence.step import Commands
+from advisor.planning.planner import RecommendationPlanner
+from advisor.planning.trials.trial_search import TrialSearch
+from advisor.planning.tuning import Tuning
+from tests.planning.conftest import Recommend
+from tests.support.builders import a_device, a_request
+from tests.support.simulated_device import SimulatedDevice
+
+LIMIT_BYTES = SimulatedDevice().limit_bytes
+
+
+@pytest.fixture(params=[None, 0.06])
+def target_loss(request: pytest.FixtureRequest) -> float | None:
+    target: float | None = request.param
+    return target
+
+
+@pytest.fixture
+def searched(recommend: Recommend, target_loss: float | None) -> tuple[Advice, Log]:
+    request = a_request(memory_limit_bytes=LIMIT_BYTES, target_loss=target_loss, budget_s=90.0)
+    answer, log = recommend(SimulatedDevice(), request)
+    assert isinstance(answer, Advice)
+    return answer, log
+
+
+def explained(planner: RecommendationPlanner, log: Log, target_loss: float | None) -> Explanation:
+    request = a_request(memory_limit_bytes=LIMIT_BYTES, target_loss=target_loss, budget_s=90.0)
+    return explain(planner.read(request, (a_device(),), log))
+
+
+def test_every_step_has_the_reason_that_it_was_given_with(
+    planner: RecommendationPlanner, searched: tuple[Advice, Log], target_loss: float | None
+) -> None:
+    _, log = searched
+    request = a_request(memory_limit_bytes=LIMIT_BYTES, target_loss=target_loss, budget_s=90.0)
+    steps = explained(planner, log, target_loss).steps
+    assert [step.command for step in steps] == [entry.command for entry in log]
+    assert [step.wall_s for step in steps] == [entry.wall_s for entry in log]
+    for length in range(0, len(log), 7):
+        plan = planner.plan(planner.read(request, (a_device(),), log[:length]))
+        assert isinstance(plan, Commands)
+        assert plan.reasons == (steps[length].reason,)
+    assert {step.stage for step in steps} == {stage_of(entry.command) for entry in log}
+    assert {Stage.INSPECT, Stage.VERIFY} <= {step.stage for step in steps}
+    assert len({step.reason for step in steps}) > len({step.stage for step in steps})
+
+
+def test_ranks_are_of_the_sound_trials_and_the_recommended_one_is_tied_with_the_best(
+    planner: RecommendationPlanner, searched: tuple[Advice, Log], target_loss: float | None
+) -> None:
+    advice, log = searched
+    trials = explained(planner, log, target_loss).trials
+    assert len(trials) == advice.search.trial_count
+    ranked = sorted((t for t in trials if t.rank is not None), key=lambda t: t.rank or 0)
+    assert [trial.rank for trial in ranked] == list(range(1, len(ranked) + 1))
+    behind = [trial.behind_doublings for trial in ranked]
+    assert behind[0] == 0
+    assert behind == sorted(behind, key=lambda doublings: doublings or 0)
+    assert ranked[0].is_tied
+    chosen = next(
+        trial
+        for trial in trials
+        if (trial.effective_batch_size, trial.learning_rate)
+        == (advice.effective_batch_size, advice.learning_rate)
+    )
+    assert chosen.is_tied or chosen.rank == 1
+    if target_loss is not None:
+        assert any(trial.time_to_target_s is not None for trial in trials)
+
+
+def test_what_was_fitted_lies_within_its_interval(
+    planner: RecommendationPlanner, searched: tuple[Advice, Log], target_loss: float | None
+) -> None:
+    _, log = searched
+    scaling = explained(planner, log, target_loss).scaling
+    assert scaling is not None
+    for fitted in (scaling.largest_rate, scaling.critical_batch_size, scaling.noise_scale):
+        assert fitted.interval.low <= fitted.value <= fitted.interval.high
+        assert fitted.interval.low > 0
+    assert scaling.largest_rate.interval != Interval(
+        low=scaling.largest_rate.value, high=scaling.largest_rate.value
+    )
+    assert scaling.expected_regret >= 0
+    assert scaling.suggested_batch_size >= 1
+    assert scaling.suggested_rate > 0
+
+
+def test_it_says_as_much_as_the_log_does(
+    planner: RecommendationPlanner, searched: tuple[Advice, Log], target_loss: float | None
+) -> None:
+    advice, log = searched
+    before = explained(planner, (), target_loss)
+    assert (before.steps, before.memory, before.trials, before.scaling) == ((), None, (), None)
+    assert before.step_times_s == {}
+    assert before.tuning_digest == Tuning().digest()
+    for length in range(1, len(log), 3):
+        assert len(explained(planner, log[:length], target_loss).steps) == length
+    whole = explained(planner, log, target_loss)
+    assert whole.memory is not None
+    assert whole.memory.max_micro_batch_size == advice.max_micro_batch_size
+    assert list(whole.memory.peak_bytes.values()) == sorted(whole.memory.peak_bytes.values())
+    assert list(whole.step_times_s) == sorted(whole.step_times_s)
+
+
+def test_it_reads_the_models_that_the_answer_rests_on(
+    planner: RecommendationPlanner, searched: tuple[Advice, Log], target_loss: float | None
+) -> None:
+    request = a_request(memory_limit_bytes=LIMIT_BYTES, target_loss=target_loss, budget_s=90.0)
+    view = planner.read(request, (a_device(),), searched[1])
+    assert planner.plan(view) == searched[0]
+    curves = [trial.held_out for trial in explain(view).trials]
+    assert all(
+        one is trial.curve
+        for one, trial in zip(curves, view.model(TrialSearch).trials.all, strict=True)
+    )
