@@ -31,7 +31,7 @@ from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.throughput.throughput import next_timing
 from advisor.planning.trials.range_test import next_range_test
 from advisor.planning.trials.trial_search import TrialSearch, is_of_trial
-from advisor.planning.tuning import DEFAULT_TUNING, Tuning
+from advisor.planning.tuning.tuning import DEFAULT_TUNING, Tuning
 from advisor.ports.proposer import Proposer
 
 _EXTRA_TRACES_SHARE = 0.12

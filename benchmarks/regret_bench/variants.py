@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from advisor.planning.tuning import RankingTuning, Tuning
+from advisor.planning.tuning.trials import RankingTuning, TrialsTuning
+from advisor.planning.tuning.tuning import Tuning
 from advisor.ports.proposer import Point, Proposer, Study
 from advisor.search.optuna_proposer import OptunaProposer
 
@@ -61,7 +62,9 @@ class Variant:
         """What the planner is made with."""
         if self.penalises_noise:
             return Tuning()
-        return Tuning(ranking=RankingTuning(noise_penalty=0.0, most_noise_penalty=0.0))
+        return Tuning(
+            trials=TrialsTuning(ranking=RankingTuning(noise_penalty=0.0, most_noise_penalty=0.0))
+        )
 
 
 _SAMPLERS_SAID = {"tpe": "", "random": "random in place of TPE", "none": "no sampler"}

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from advisor.planning.tuning import Tuning
+from advisor.planning.tuning.tuning import Tuning
 from advisor.ports.proposer import Point, Study, TrialRecord
 from benchmarks import reference_start
 from benchmarks import replay as replay_command
@@ -232,8 +232,8 @@ class TestVariants:
 
     def test_the_noise_penalty_is_left_out_of_its_variant_alone(self) -> None:
         assert Variant().tuning == Tuning()
-        assert Variant().tuning.ranking.noise_penalty > 0
-        assert Variant(penalises_noise=False).tuning.ranking.noise_penalty == 0
+        assert Variant().tuning.trials.ranking.noise_penalty > 0
+        assert Variant(penalises_noise=False).tuning.trials.ranking.noise_penalty == 0
 
     def test_every_variant_has_a_title_of_its_own(self) -> None:
         assert len({variant.title for variant in ALL}) == len(ALL)

@@ -11,7 +11,7 @@ from advisor.planning.answer.explanation import Explanation, explain
 from advisor.planning.evidence.step import Commands
 from advisor.planning.planner import RecommendationPlanner
 from advisor.planning.trials.trial_search import TrialSearch
-from advisor.planning.tuning import Tuning
+from advisor.planning.tuning.tuning import Tuning
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_request
 from tests.support.simulated_device import SimulatedDevice

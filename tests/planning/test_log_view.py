@@ -26,7 +26,8 @@ from advisor.planning.trials.suggest import Suggester
 from advisor.planning.trials.trial_search import TrialSearch
 from advisor.planning.trials.trials import Trials
 from advisor.planning.trials.wall_clock import WallClock
-from advisor.planning.tuning import RankingTuning, Tuning
+from advisor.planning.tuning.trials import RankingTuning, TrialsTuning
+from advisor.planning.tuning.tuning import Tuning
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_request, an_inspection
 from tests.support.simulated_device import SimulatedDevice
@@ -99,6 +100,6 @@ def test_only_sound_measurements_of_a_kind_are_entries(recommend: Recommend) -> 
 
 
 def test_equal_tunings_have_one_digest_and_others_another() -> None:
-    other = Tuning(ranking=RankingTuning(noise_penalty=0.0))
+    other = Tuning(trials=TrialsTuning(ranking=RankingTuning(noise_penalty=0.0)))
     assert Tuning().digest() == Tuning().digest() != other.digest()
     assert len(bytes.fromhex(Tuning().digest())) == 32

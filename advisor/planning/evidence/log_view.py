@@ -22,7 +22,7 @@ from bsadvise.model.task import TaskProfile
 
 from advisor.estimators.timing import StepTimeCurve, typical_time_s
 from advisor.planning.evidence.invalid_measurements import sound_measurements
-from advisor.planning.tuning import DEFAULT_TUNING, Tuning
+from advisor.planning.tuning.tuning import DEFAULT_TUNING, Tuning
 
 M = TypeVar("M")
 C = TypeVar("C", bound=Command)

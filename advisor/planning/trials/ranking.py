@@ -133,7 +133,7 @@ class Ranking:
 
     def credit(self, trial: Trial, other: Trial) -> float:
         """Return the doublings that ``trial`` is granted for being the cooler; below 0 if not."""
-        tuning = self.trials.view.tuning.ranking
+        tuning = self.trials.view.tuning.trials.ranking
         a_factor_2 = min(tuning.noise_penalty * self.doublings_left, tuning.most_noise_penalty)
         return a_factor_2 * (_coolness(trial) - _coolness(other))
 

@@ -11,28 +11,14 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankingTuning:
-    """How short trainings are compared.
-
-    Attributes:
-        noise_penalty: Doublings of training time by which a setting is held back, for each
-            doubling that is still to go to the target and for each factor of 2 in the ratio of
-            learning-rate multiplier to batch size; at least 0. From
-            ``python -m benchmarks.replay --all-variants`` on ten recorded workloads.
-        most_noise_penalty: Doublings, the most for each factor of 2; at least 0. Likewise.
-    """
-
-    noise_penalty: float = 0.15
-    most_noise_penalty: float = 0.25
+from advisor.planning.tuning.trials import TrialsTuning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
     """All tuned numbers."""
 
-    ranking: RankingTuning = field(default_factory=RankingTuning)
+    trials: TrialsTuning = field(default_factory=TrialsTuning)
 
     def digest(self) -> str:
         """Return the SHA-256, in hexadecimal, of the numbers as canonical JSON."""

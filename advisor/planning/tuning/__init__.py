@@ -1,0 +1,1 @@
+"""Tuned numbers of the planner: one frozen value a stage, with unit, range and evidence."""
