@@ -6,7 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 
 from bsadvise.model.commands import TrialOrigin
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from advisor.ports.proposer import Point, Proposer, Study, Suggestion, TrialRecord
@@ -77,8 +77,8 @@ def studies(draw: st.DrawFn, min_trials: int = 0) -> Study:
     )
 
 
-no_deadline = settings(deadline=None)
-"""A busy machine is no fault of the proposer's."""
+no_deadline = settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+"""A busy machine is no fault of the proposer's; every proposer inherits the same tests."""
 
 
 class ProposerContract(ABC):
