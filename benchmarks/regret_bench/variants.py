@@ -5,31 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from bsadvise.model.commands import TrialOrigin
 
 from advisor.planning.tuning.trials import RankingTuning, TrialsTuning
 from advisor.planning.tuning.tuning import Tuning
-from advisor.ports.proposer import Point, Proposer, Study
+from advisor.ports.proposer import Point, Proposer, Study, Suggestion
 from advisor.search.optuna_proposer import OptunaProposer
 
 
 class RandomProposer(Proposer):
     """Draws settings evenly in the logarithms of batch and multiplier."""
 
-    def propose(self, study: Study) -> Point:
-        """Return a setting within the study's bounds."""
+    def propose(self, study: Study) -> Suggestion:
+        """Return the study's suggestion, else a setting drawn within the bounds."""
+        if study.suggestion is not None:
+            return study.suggestion
         generator = np.random.default_rng([study.seed, len(study.trials)])
         lows = (study.smallest_batch_size, study.smallest_multiplier)
         highs = (study.largest_batch_size, study.largest_multiplier)
         size, multiplier = np.exp(generator.uniform(np.log(lows), np.log(highs)))
-        return Point(effective_batch_size=round(float(size)), lr_multiplier=float(multiplier))
+        point = Point(effective_batch_size=round(float(size)), lr_multiplier=float(multiplier))
+        return Suggestion(point=point, origin=TrialOrigin.SAMPLER)
 
 
 class SilentProposer(Proposer):
-    """Proposes what was tried already, of which the planner makes no trial."""
+    """Samples what was tried already, of which the planner makes no trial."""
 
-    def propose(self, study: Study) -> Point:
-        """Return the setting of the first trial."""
-        return study.trials[0].point
+    def propose(self, study: Study) -> Suggestion:
+        """Return the study's suggestion, else the setting of the first trial."""
+        if study.suggestion is not None:
+            return study.suggestion
+        return Suggestion(point=study.trials[0].point, origin=TrialOrigin.SAMPLER)
 
 
 SAMPLERS: dict[str, type[Proposer]] = {

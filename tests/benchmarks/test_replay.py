@@ -7,14 +7,14 @@ import math
 from dataclasses import dataclass, field, replace
 
 import pytest
-from bsadvise.model.commands import Command, RangeTest, Train
+from bsadvise.model.commands import Command, RangeTest, Train, TrialOrigin
 from bsadvise.model.measurements import Outcome, TrainRun
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 from advisor.planning.tuning.tuning import Tuning
-from advisor.ports.proposer import Point, Study, TrialRecord
+from advisor.ports.proposer import Point, Proposer, Study, Suggestion, TrialRecord
 from benchmarks import reference_start
 from benchmarks import replay as replay_command
 from benchmarks.regret_bench.found import Setting
@@ -33,6 +33,7 @@ from benchmarks.regret_bench.target import CAP
 from benchmarks.regret_bench.trainer import Trainer
 from benchmarks.regret_bench.variants import (
     ALL,
+    SAMPLERS,
     RandomProposer,
     SilentProposer,
     Variant,
@@ -222,13 +223,20 @@ class TestVariants:
     @given(seed=st.integers(0, 1000))
     def test_random_settings_are_within_the_bounds_and_can_be_drawn_again(self, seed: int) -> None:
         study = replace(STUDY, seed=seed)
-        point = RandomProposer().propose(study)
+        point = RandomProposer().propose(study).point
         assert 4 <= point.effective_batch_size <= 64
         assert 0.25 <= point.lr_multiplier <= 4.0
-        assert RandomProposer().propose(study) == point
+        assert RandomProposer().propose(study).point == point
 
     def test_a_silent_sampler_adds_nothing(self) -> None:
-        assert SilentProposer().propose(STUDY) == STUDY.trials[0].point
+        assert SilentProposer().propose(STUDY).point == STUDY.trials[0].point
+
+    @pytest.mark.parametrize("sampler", SAMPLERS.values())
+    def test_a_suggestion_is_passed_on_by_every_sampler(self, sampler: type[Proposer]) -> None:
+        point = Point(effective_batch_size=128, lr_multiplier=1.5)
+        suggestion = Suggestion(point=point, origin=TrialOrigin.NEIGHBOUR)
+        study = replace(STUDY, trials=(), suggestion=suggestion)
+        assert sampler().propose(study) == suggestion
 
     def test_the_noise_penalty_is_left_out_of_its_variant_alone(self) -> None:
         assert Variant().tuning == Tuning()

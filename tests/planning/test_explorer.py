@@ -17,10 +17,11 @@ from advisor.planning.trials.range_test import suggested_rate
 from advisor.planning.trials.rung_schedule import RungSchedule
 from advisor.planning.trials.suggest import Suggester
 from advisor.planning.trials.trials import Trial
-from advisor.ports.proposer import Point, Proposer, Study
+from advisor.ports.proposer import Point, Proposer, Study, Suggestion
 from tests.planning.conftest import Begin
 from tests.support.builders import a_profile, an_optimizer
 from tests.support.given_trials import a_trial, power_law, ranking_of
+from tests.support.proposer_contract import ProposerContract
 from tests.support.simulated_device import SimulatedDevice
 
 SGD = an_optimizer(optimizer_name="SGD", family=OptimizerFamily.SGD, default_learning_rate=1e-3)
@@ -33,17 +34,25 @@ class CornerProposer(Proposer):
     """Proposes the largest batch and rate that it may.
 
     Attributes:
-        studies: What it was shown.
+        studies: Those in which it chose.
     """
 
     studies: list[Study] = field(default_factory=list)
 
-    def propose(self, study: Study) -> Point:
+    def propose(self, study: Study) -> Suggestion:
+        if study.suggestion is not None:
+            return study.suggestion
         self.studies.append(study)
-        return Point(
+        corner = Point(
             effective_batch_size=study.largest_batch_size,
             lr_multiplier=study.largest_multiplier,
         )
+        return Suggestion(point=corner, origin=TrialOrigin.SAMPLER)
+
+
+class TestCornerProposer(ProposerContract):
+    def make(self) -> CornerProposer:
+        return CornerProposer()
 
 
 @dataclass
@@ -94,11 +103,11 @@ class Search:
     def promise(self, most: int = 30) -> None:
         """Go on until what promises most was tried."""
         for _ in range(most):
-            point = self.explorer.promising_point()
-            if point is None:
+            suggestion = self.explorer.promising(self.proposer)
+            if suggestion is None:
                 return
-            self.origins.append(TrialOrigin.SUGGESTED)
-            self.add(point)
+            self.origins.append(suggestion.origin)
+            self.add(suggestion.point)
         raise AssertionError("it promises without end")
 
     def run(self, most: int = 60) -> None:
@@ -109,11 +118,11 @@ class Search:
     def look_about(self, most: int = 60) -> None:
         """Go on beside the best until no setting is worth its time."""
         for _ in range(most):
-            proposal = self.explorer.next_point(self.proposer)
-            if proposal is None:
+            suggestion = self.explorer.neighbouring(self.proposer)
+            if suggestion is None:
                 return
-            self.origins.append(proposal[1])
-            self.add(proposal[0])
+            self.origins.append(suggestion.origin)
+            self.add(suggestion.point)
         raise AssertionError("the search does not end")
 
 
@@ -189,6 +198,7 @@ def test_the_sampler_is_asked_when_all_beside_the_best_was_tried(
     search.run()
     first = search.origins.index(TrialOrigin.SAMPLER)
     assert set(search.origins[first:]) == {TrialOrigin.SAMPLER}
+    assert len(search.proposer.studies) == len(search.origins) - first
     tried = search.points[: first + 1]
     best = ranking_of(*search.trials[: first + 1], view=view).best
     assert best is not None
@@ -209,7 +219,7 @@ def test_the_search_ends_when_trials_bring_nothing(view: LogView) -> None:
     best = ranking_of(*search.trials, view=view).best
     assert best is not None
     assert 4 <= len(search.trials) - 1 - best.number <= 20
-    assert search.explorer.next_point(search.proposer) is None
+    assert search.explorer.neighbouring(search.proposer) is None
 
 
 def test_what_the_sampler_finds_is_followed_up(view: LogView) -> None:

@@ -30,6 +30,10 @@ class TestOptunaProposer(ProposerContract):
         return OptunaProposer()
 
 
+def _point(study: Study) -> Point:
+    return OptunaProposer().propose(study).point
+
+
 def _ridge_loss(point: Point) -> float:
     """A narrow ridge at multiplier 1, and on it a shallow optimum at a batch of 256."""
     across = math.log2(point.lr_multiplier)
@@ -40,7 +44,7 @@ def _ridge_loss(point: Point) -> float:
 def _search(seed: int, trial_count: int) -> list[TrialRecord]:
     trials: list[TrialRecord] = []
     for _ in range(trial_count):
-        point = OptunaProposer().propose(make_study(*trials, seed=seed))
+        point = _point(make_study(*trials, seed=seed))
         trials.append(TrialRecord(point=point, losses={0: _ridge_loss(point)}))
     return trials
 
@@ -66,7 +70,7 @@ def test_finds_a_planted_optimum_better_than_chance() -> None:
 
 
 def _share_above(batch_size: int, *trials: TrialRecord) -> float:
-    proposals = [OptunaProposer().propose(make_study(*trials, seed=seed)) for seed in range(40)]
+    proposals = [_point(make_study(*trials, seed=seed)) for seed in range(40)]
     return statistics.mean(p.effective_batch_size > batch_size for p in proposals)
 
 
@@ -98,7 +102,7 @@ def test_a_pruned_trial_is_evidence_against_its_neighbourhood() -> None:
 @no_deadline
 @given(study=studies())
 def test_large_batches_are_whole_tiles_where_the_bounds_allow(study: Study) -> None:
-    batch_size = OptunaProposer().propose(study).effective_batch_size
+    batch_size = _point(study).effective_batch_size
     tiles = range(-(-study.smallest_batch_size // 8) * 8, study.largest_batch_size + 1, 8)
     if batch_size >= 64 and tiles:
         assert batch_size in tiles

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 
-from hypothesis import given, settings
+from bsadvise.model.commands import TrialOrigin
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from advisor.ports.proposer import Point, Proposer, Study, TrialRecord
+from advisor.ports.proposer import Point, Proposer, Study, Suggestion, TrialRecord
 
 
 def make_trial(
@@ -53,6 +54,14 @@ _TRIALS = st.builds(
 )
 
 
+suggestions = st.builds(
+    Suggestion,
+    point=_POINTS,
+    origin=st.sampled_from([TrialOrigin.SUGGESTED, TrialOrigin.NEIGHBOUR]),
+)
+"""What the planner suggests, within the bounds of ``studies()`` or outside of them."""
+
+
 @st.composite
 def studies(draw: st.DrawFn, min_trials: int = 0) -> Study:
     """Draw any study: bounds that meet, trials outside of them, trials in any state."""
@@ -68,8 +77,8 @@ def studies(draw: st.DrawFn, min_trials: int = 0) -> Study:
     )
 
 
-no_deadline = settings(deadline=None)
-"""A busy machine is no fault of the proposer's."""
+no_deadline = settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+"""A busy machine is no fault of the proposer's; every proposer inherits the same tests."""
 
 
 class ProposerContract(ABC):
@@ -82,13 +91,24 @@ class ProposerContract(ABC):
     @no_deadline
     @given(study=studies())
     def test_proposals_keep_within_the_bounds(self, study: Study) -> None:
-        point = self.make().propose(study)
+        proposal = self.make().propose(study)
+        point = proposal.point
+        assert proposal.origin is TrialOrigin.SAMPLER
         assert study.smallest_batch_size <= point.effective_batch_size <= study.largest_batch_size
         assert study.smallest_multiplier <= point.lr_multiplier <= study.largest_multiplier
 
     @no_deadline
-    @given(study=studies(min_trials=1))
-    def test_equal_studies_get_equal_answers(self, study: Study) -> None:
+    @given(study=studies(), suggestion=suggestions)
+    def test_a_suggestion_is_passed_on_as_it_is(self, study: Study, suggestion: Suggestion) -> None:
+        study = dataclasses.replace(study, suggestion=suggestion)
+        assert self.make().propose(study) == suggestion
+
+    @no_deadline
+    @given(study=studies(min_trials=1), suggestion=st.none() | suggestions)
+    def test_equal_studies_get_equal_answers(
+        self, study: Study, suggestion: Suggestion | None
+    ) -> None:
+        study = dataclasses.replace(study, suggestion=suggestion)
         # The same losses, arrived in another order.
         trials = tuple(
             dataclasses.replace(trial, losses=dict(reversed(list(trial.losses.items()))))
@@ -96,5 +116,7 @@ class ProposerContract(ABC):
         )
         again = dataclasses.replace(study, trials=trials)
         one, other = self.make(), self.make()
-        other.propose(make_study(seed=99))  # What was asked before must not matter.
+        other.propose(
+            make_study(make_trial(64, 1.0), seed=99)
+        )  # What was asked before must not matter.
         assert one.propose(study) == other.propose(again)

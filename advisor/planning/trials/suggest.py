@@ -15,7 +15,7 @@ from advisor.planning.trials.range_test import suggested_rate
 from advisor.planning.trials.ranking import Ranking
 from advisor.planning.trials.rung_schedule import RungSchedule
 from advisor.planning.trials.trials import Trial
-from advisor.ports.proposer import Point, Proposer, Study, TrialRecord
+from advisor.ports.proposer import Point, Proposer, Study, Suggestion, TrialRecord
 
 _FRUITLESS_TRIALS = 16
 """The search ends when so many trials in a row were no better than the best."""
@@ -67,14 +67,21 @@ class Suggester:
         )
         return None if is_tried else point
 
-    def next_point(self, proposer: Proposer) -> tuple[Point, TrialOrigin] | None:
-        """Return a setting beside the best and why; None when none is worth its time."""
+    def promising(self, proposer: Proposer) -> Suggestion | None:
+        """Return what the scaling model suggests; None when it was tried."""
+        point = self.promising_point()
+        if point is None:
+            return None
+        return proposer.propose(self._given(point, TrialOrigin.SUGGESTED))
+
+    def neighbouring(self, proposer: Proposer) -> Suggestion | None:
+        """Return a neighbour of the best trial or what TPE proposes; None at the search's end."""
         if self._since_improvement() >= _FRUITLESS_TRIALS:
             return None
         point = next_beside(self.ranking, self.bounds)
         if point is not None:
-            return point, TrialOrigin.NEIGHBOUR
-        return proposer.propose(self.study(self._neighbourhood())), TrialOrigin.SAMPLER
+            return proposer.propose(self._given(point, TrialOrigin.NEIGHBOUR))
+        return proposer.propose(self.study(self._neighbourhood()))
 
     def _much_cooler(self) -> Point | None:
         """Return a rate far below all that was tried, at the reference's batch or the nearest."""
@@ -106,16 +113,31 @@ class Suggester:
 
     def study(self, bounds: Bounds) -> Study:
         """Return the trials as a proposer sees them, within ``bounds``."""
+        trials = (
+            *map(self._record, self.ranking.trials.all),
+            *(TrialRecord(point=point) for point in self.ranking.trials.pending),
+        )
+        return self._study(bounds, trials=trials)
+
+    def _given(self, point: Point, origin: TrialOrigin) -> Study:
+        """Return a study whose next setting is known, for which its trials do not matter."""
+        return self._study(self.bounds, suggestion=Suggestion(point=point, origin=origin))
+
+    def _study(
+        self,
+        bounds: Bounds,
+        *,
+        trials: tuple[TrialRecord, ...] = (),
+        suggestion: Suggestion | None = None,
+    ) -> Study:
         return Study(
             smallest_batch_size=bounds.smallest_batch_size,
             largest_batch_size=bounds.largest_batch_size,
             smallest_multiplier=bounds.smallest_multiplier,
             largest_multiplier=bounds.largest_multiplier,
-            trials=(
-                *map(self._record, self.ranking.trials.all),
-                *(TrialRecord(point=point) for point in self.ranking.trials.pending),
-            ),
+            trials=trials,
             seed=self.batches.view.request.seed,
+            suggestion=suggestion,
         )
 
     @cached_property

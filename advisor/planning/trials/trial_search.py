@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bsadvise.model.advice import Refusal
-from bsadvise.model.commands import Command, Evaluate, Train, TrialOrigin
+from bsadvise.model.commands import Command, Evaluate, Train
 from bsadvise.model.measurements import Evaluation
 
 from advisor.planning.evidence.budget import hook_limit_s
@@ -33,7 +33,7 @@ from advisor.planning.trials.ranking import Ranking
 from advisor.planning.trials.rung_schedule import RungSchedule
 from advisor.planning.trials.suggest import Suggester
 from advisor.planning.trials.trials import REFERENCE_TRIAL, Trial, Trials
-from advisor.ports.proposer import Point, Proposer
+from advisor.ports.proposer import Point, Proposer, Suggestion
 
 _ARRIVAL_SLACK = 1.25
 """Once a trial has come to the target, others get so many times its seconds."""
@@ -126,7 +126,7 @@ class TrialSearch:
         if self.view.request.max_trials == 0:
             return None
         return (
-            self._promising()
+            self._promising(proposer)
             or self._first_affordable(self._deepened())
             or (self._first_affordable(self._contested()) if self.schedule.is_late else None)
             or self._spread(proposer)
@@ -134,15 +134,15 @@ class TrialSearch:
             or self._first_affordable(self._replicated())
         )
 
-    def _promising(self) -> Train | None:
+    def _promising(self, proposer: Proposer) -> Train | None:
         """Return the first stretch of the trial that promises most; None when it was tried."""
-        point = self.suggester.promising_point()
-        return None if point is None else self._begun(point, TrialOrigin.SUGGESTED)
+        suggestion = self.suggester.promising(proposer)
+        return None if suggestion is None else self._begun(suggestion)
 
     def _spread(self, proposer: Proposer) -> Train | None:
         """Return the first stretch of a trial beside the best; None when there are enough."""
-        proposal = self.suggester.next_point(proposer)
-        return None if proposal is None else self._begun(*proposal)
+        suggestion = self.suggester.neighbouring(proposer)
+        return None if suggestion is None else self._begun(suggestion)
 
     @cached_property
     def suggester(self) -> Suggester:
@@ -160,9 +160,10 @@ class TrialSearch:
         """The number of the next new trial: above all that were ever given."""
         return 1 + max((*self._busy, *(trial.number for trial in self.trials.all)))
 
-    def _begun(self, point: Point, origin: TrialOrigin) -> Train | None:
+    def _begun(self, suggestion: Suggestion) -> Train | None:
         """Return the first stretch of another trial; None when it cannot be begun."""
         number, most = self._next_number, self.view.request.max_trials
+        point = suggestion.point
         split = self.cost.split(self.batches.divisible(point.effective_batch_size))
         is_full = most is not None and number >= most
         if is_full or split is None or self._is_known(point):
@@ -173,7 +174,7 @@ class TrialSearch:
                 split=split,
                 learning_rate=self.trials.learning_rate(point),
                 trial=number,
-                origin=origin,
+                origin=suggestion.origin,
                 end_s=share * first_s,
             )
             for share in _FIRST_SHARES
