@@ -21,7 +21,7 @@ from advisor.planning.trials.trial_search import TrialSearch
 from advisor.planning.trials.trials import Trial
 
 _LEVEL = 0.8
-"""Probability of the intervals of what was fitted."""
+"""Probability of the intervals of what was fitted: that of all intervals of an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

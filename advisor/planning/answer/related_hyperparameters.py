@@ -38,7 +38,7 @@ from advisor.planning.tuning.answer import RelatedTuning
 
 _MOST_GROWTH, _MOST_SHARE = 10, 10
 """A batch grows at most tenfold in place of a decay, and to a tenth of the data set (Smith et al.,
-arXiv 1711.00489, sections 3 and 5)."""
+arXiv 1711.00489)."""
 
 
 def related_hyperparameters(
@@ -186,9 +186,8 @@ class _Rules:
         if grown is None:
             return
         growth = grown.effective_batch_size / size
-        if growth * cost.step_time_s(split) >= self.tuning.min_throughput_gain * cost.step_time_s(
-            grown
-        ):
+        least_gain = self.tuning.min_throughput_gain
+        if growth * cost.step_time_s(split) >= least_gain * cost.step_time_s(grown):
             rule = (
                 "instead of dividing the rate by s, multiply the batch by s, up to this tenth of "
                 "the data; then decay the rate (SGD, arXiv 1711.00489)"

@@ -35,7 +35,7 @@ class LoaderBottleneck:
 def loader_bottleneck(view: LogView, split: Split) -> LoaderBottleneck | None:
     """Return the loader as training with ``split`` waits for it.
 
-    A process is taken to load as fast beside others as alone.
+    A process is assumed to load as fast among others as alone.
 
     Returns:
         None when it keeps up, was not timed, or takes little that nothing could save.
@@ -70,7 +70,7 @@ def about_loader(bottleneck: LoaderBottleneck) -> Caveat:
 def _loader_finding(bottleneck: LoaderBottleneck) -> str:
     finding = (
         f"Training waits for its data loader: {format_seconds(bottleneck.loading_s)} for a step's "
-        f"samples, beside {format_seconds(bottleneck.compute_s)} of computing."
+        f"samples, against {format_seconds(bottleneck.compute_s)} of computing."
     )
     if bottleneck.workers is None:
         return f"{finding} More processes would not help: make the data set cheaper to read."

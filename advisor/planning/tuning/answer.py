@@ -77,7 +77,7 @@ class AdviceTuning:
     batch_norm_groups: int = 4
     min_schedule_saving: float = 0.1
     max_ended_share: float = 0.8
-    budget_growth: int = 2
+    budget_growth: float = 2.0
 
     def __post_init__(self) -> None:
         """Refuse a larger budget that is none.

@@ -66,7 +66,7 @@ class TimeBudgetTuning:
     max_estimate_savings_share: float = 0.13
     verification_share: float = 0.05
     min_hook_limit_s: float = 10.0
-    limit_factor: int = 10
+    limit_factor: float = 10.0
 
     def __post_init__(self) -> None:
         """Refuse what leaves no time for trials, or stops every command.
