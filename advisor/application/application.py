@@ -23,6 +23,7 @@ from advisor.application.versions import Versions
 from advisor.application.work_queue import WorkQueue
 from advisor.application.workspace import Workspace
 from advisor.planning.evidence.step import EstimatePlanner, Planner
+from advisor.planning.tuning.tuning import Tuning
 from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.store import Store
@@ -71,6 +72,7 @@ def build_application(
     state_dir: Path,
     unpack: Unpack,
     versions: Versions,
+    tuning: Tuning,
     owner: str,
     lease_s: float,
     is_private: bool = False,
@@ -85,6 +87,7 @@ def build_application(
         state_dir: Directory for sources and checkpoints.
         unpack: Reads an uploaded bundle.
         versions: What decides answers in this daemon.
+        tuning: The planners' tuned numbers.
         owner: This daemon's name on its leases.
         lease_s: Seconds of a lease.
         is_private: Whether the daemon serves one client and ends with it.
@@ -94,7 +97,7 @@ def build_application(
     """
     policy = policy or SharingPolicy()
     event_bus = EventBus()
-    fingerprints = Fingerprints(versions=versions, policy=policy)
+    fingerprints = Fingerprints(versions=versions, policy=policy, memory=tuning.evidence.memory)
     workspace = Workspace(state_dir, ports.store, unpack, ports.clock)
     runner = Runner(
         store=ports.store,

@@ -15,6 +15,7 @@ from bsadvise.wire.plain import to_plain
 from advisor.application.sharing import SharingPolicy
 from advisor.application.versions import Versions
 from advisor.planning.evidence.budget import memory_budget
+from advisor.planning.tuning.evidence import MemoryBudgetTuning
 from advisor.ports.store import Store
 
 _BUDGET_GROWTH = 1.1
@@ -29,10 +30,12 @@ class Fingerprints:
     Attributes:
         versions: What decides an answer in this daemon.
         policy: Who shares answers.
+        memory: How the memory that an answer may take is found.
     """
 
     versions: Versions
     policy: SharingPolicy
+    memory: MemoryBudgetTuning
 
     def of(self, principal: str, request: AdviceRequest, device: Device) -> str:
         """Return the key of an answer: equal for requests that must have equal answers.
@@ -65,7 +68,9 @@ class Fingerprints:
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def is_reusable(advice: Advice, request: AdviceRequest, device: Device) -> bool:
+def is_reusable(
+    advice: Advice, request: AdviceRequest, device: Device, memory: MemoryBudgetTuning
+) -> bool:
     """Return whether advice found earlier still holds on a device as it is now.
 
     It does not when its peak no longer fits in what is free, nor when memory bounded it and
@@ -76,13 +81,13 @@ def is_reusable(advice: Advice, request: AdviceRequest, device: Device) -> bool:
     peak_bytes = advice.measured_peak_bytes or advice.predicted_peak_bytes or 0
     if peak_bytes > device.free_bytes:
         return False
-    budget_bytes = memory_budget(request, device).budget_bytes
+    budget_bytes = memory_budget(request, device, memory).budget_bytes
     was_bound_by_memory = 2 * advice.micro_batch_size > advice.max_micro_batch_size
     return not was_bound_by_memory or budget_bytes <= _BUDGET_GROWTH * advice.budget_bytes
 
 
 async def find_cached_advice(
-    store: Store, key: str, request: AdviceRequest, device: Device
+    store: Store, key: str, request: AdviceRequest, device: Device, memory: MemoryBudgetTuning
 ) -> Advice | None:
     """Return the remembered answer to a request, marked as such; None when there is none."""
     if not request.use_cache:
@@ -90,6 +95,6 @@ async def find_cached_advice(
     answered: Recommendation | None = await store.find_answer(key)
     if answered is None or answered.advice is None:
         return None
-    if not is_reusable(answered.advice, request, device):
+    if not is_reusable(answered.advice, request, device, memory):
         return None
     return replace(answered.advice, search=replace(answered.advice.search, cache_hit=True))

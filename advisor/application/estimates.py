@@ -74,9 +74,7 @@ class Estimates:
             stack.enter_context(self.in_flight.hold(caller.principal)).add(1)
             await stack.enter_async_context(self.slots)
             scratch = stack.enter_context(self.workspace.scratch_dir())
-            job = await self.workspace.job(
-                request, planned=device, found=(device,), checkpoint_dir=Path(scratch)
-            )
+            job = await self.workspace.job(request, found=(device,), checkpoint_dir=Path(scratch))
             session = await stack.enter_async_context(self.pool.open(job))
             try:
                 return await self._measure(session, request, device)

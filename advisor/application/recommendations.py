@@ -88,7 +88,9 @@ class Recommendations:
             *check_python(request, self.pythons),
         )
         key = self.fingerprints.of(caller.principal, request, device)
-        cached = await find_cached_advice(self.store, key, request, device)
+        cached = await find_cached_advice(
+            self.store, key, request, device, self.fingerprints.memory
+        )
         if cached is None:
             await self._check_source(caller, request)
         now_s = self.clock.now_s()

@@ -170,7 +170,9 @@ class Runner:
         if not log:  # An equal request may have been answered while this one waited.
             key, request = run.recommendation.fingerprint, run.recommendation.request
             cached = await run.with_retries(
-                lambda: find_cached_advice(self.store, key, request, devices[0])
+                lambda: find_cached_advice(
+                    self.store, key, request, devices[0], self.fingerprints.memory
+                )
             )
             if cached is not None:
                 return StateChanged(state=State.SUCCEEDED, advice=cached)
@@ -234,7 +236,6 @@ class Runner:
     ) -> WorkerSession:
         job = await self.workspace.job(
             recommendation.request,
-            planned=recommendation.device,
             found=devices,
             checkpoint_dir=await asyncio.to_thread(
                 self.workspace.make_checkpoint_dir, recommendation

@@ -17,7 +17,6 @@ from bsadvise.model.request import AdviceRequest
 
 from advisor.application.bundles import Unpack, checked_files
 from advisor.domain.errors import StoreFull
-from advisor.planning.evidence.budget import memory_budget
 from advisor.ports.clock import Clock
 from advisor.ports.store import InUse, Store
 from advisor.ports.worker_pool import WorkerJob
@@ -41,7 +40,6 @@ class Workspace:
         self,
         request: AdviceRequest,
         *,
-        planned: Device,
         found: tuple[Device, ...],
         checkpoint_dir: Path,
     ) -> WorkerJob:
@@ -49,7 +47,6 @@ class Workspace:
 
         Args:
             request: The request.
-            planned: The device as it was when the plan was begun: it sets the limit.
             found: The devices that are held for it, as they are now, the planned one first; its
                 number may have changed.
             checkpoint_dir: Where checkpoints are kept.
@@ -57,13 +54,12 @@ class Workspace:
         Raises:
             NotFound: The source is not in the store.
         """
-        budget = memory_budget(request, planned)
         return WorkerJob(
             source_dir=await self._source_dir(request.source.digest),
             entry_path=request.source.entry_path,
             checkpoint_dir=checkpoint_dir,
             devices=found,
-            memory_limit_bytes=budget.limit_bytes if budget.is_user_limit else None,
+            memory_limit_bytes=request.memory_limit_bytes,
             seed=request.seed,
             build_kwargs=request.build_kwargs,
             python=Path(request.python) if request.python else None,

@@ -23,23 +23,29 @@ from advisor.planning.memory.memory_savings import (
     shown_size,
     typical_peak,
 )
-
-_EXTRA_TRACES_SHARE = 0.13
-"""Share of the seconds after which no more levers are traced: an estimate needs no others."""
+from advisor.planning.tuning.tuning import DEFAULT_TUNING, Tuning
 
 
 class MemoryPlanner:
-    """Turns a log into the next step of a memory estimate."""
+    """Turns a log into the next step of a memory estimate.
+
+    Args:
+        tuning: The tuned numbers.
+    """
+
+    def __init__(self, tuning: Tuning = DEFAULT_TUNING) -> None:
+        self._tuning = tuning
 
     def next_step(self, request: AdviceRequest, device: Device, log: Log) -> EstimateStep:
         """Return what to trace next, the estimate, or why there is none."""
-        view = LogView(request, (device,), log)
+        view = LogView(request, (device,), log, self._tuning)
+        savings_share = self._tuning.evidence.seconds.max_estimate_savings_share
         step = (
             next_inspection(view)
             or _next_trace(view)
             or _next_asked(view)
-            or next_typical(view, _EXTRA_TRACES_SHARE)
-            or next_lever(view, _EXTRA_TRACES_SHARE)
+            or next_typical(view, savings_share)
+            or next_lever(view, savings_share)
         )
         return _estimate(view) if step is None else step
 
@@ -69,7 +75,9 @@ def _estimate(view: LogView) -> MemoryEstimate:
     notes = [note for trace in model.traces.values() for note in trace.caveats]
     return MemoryEstimate(
         device=view.device.name,
-        budget_bytes=memory_budget(view.request, view.device).budget_bytes,
+        budget_bytes=memory_budget(
+            view.request, view.device, view.tuning.evidence.memory
+        ).budget_bytes,
         max_micro_batch_size=largest,
         points=tuple(
             MemoryPoint(micro_batch_size=size, peak_bytes=peak_bytes + model.overhead_bytes)

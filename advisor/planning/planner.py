@@ -34,9 +34,6 @@ from advisor.planning.trials.trial_search import TrialSearch, is_of_trial
 from advisor.planning.tuning.tuning import DEFAULT_TUNING, Tuning
 from advisor.ports.proposer import Proposer
 
-_EXTRA_TRACES_SHARE = 0.12
-"""Share of the budget after which nothing is traced that the answer does not rest on."""
-
 
 class RecommendationPlanner:
     """Turns a log into what a recommendation measures next.
@@ -109,11 +106,11 @@ class RecommendationPlanner:
 
 
 def _next_memory_saving(view: LogView) -> Command | None:
-    """Return a trace that the answer does not rest on; None when there is none left, or no time."""
+    """Return a trace that decides nothing; None when there is none left, or no time."""
+    share = view.tuning.evidence.seconds.max_savings_share
     largest = view.model(MemoryModel).max_micro_batch_size
     is_bound = memory_bounds_the_batch(view, largest)
-    lever = next_lever(view, _EXTRA_TRACES_SHARE) if is_bound else None
-    return lever or next_typical(view, _EXTRA_TRACES_SHARE)
+    return (next_lever(view, share) if is_bound else None) or next_typical(view, share)
 
 
 def _refuse_misfit(view: LogView) -> Refusal | None:

@@ -6,8 +6,8 @@ from bsadvise.model.advice import Advice, Refusal
 from bsadvise.model.measurements import Log
 from bsadvise.model.request import AdviceRequest, Source
 
-from advisor.planning.evidence.budget import VERIFY_SHARE
 from advisor.planning.planner import RecommendationPlanner
+from advisor.planning.tuning.tuning import DEFAULT_TUNING
 from advisor.search.optuna_proposer import OptunaProposer
 from benchmarks.regret_bench.found import DEFAULT_BUDGET_S, NO_BUNDLE, Found, Question, Setting
 from benchmarks.regret_bench.modelled import ModelledWorker, training_s
@@ -46,11 +46,12 @@ def request_for(
         cost_s: Modelled seconds of training that the search may take; None for the default budget.
         seed: Of the weights, of the order of the samples and of the search.
     """
+    reserved_share = DEFAULT_TUNING.evidence.seconds.verification_share
     return AdviceRequest(
         source=Source(digest=NO_BUNDLE, entry_path=f"{recording.workload}.py"),
         device=CPU.device_id,
         target_loss=target_loss,
-        budget_s=DEFAULT_BUDGET_S if cost_s is None else cost_s / (1 - VERIFY_SHARE),
+        budget_s=DEFAULT_BUDGET_S if cost_s is None else cost_s / (1 - reserved_share),
         seed=seed,
     )
 

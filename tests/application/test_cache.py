@@ -12,8 +12,11 @@ from bsadvise.model.request import AdviceRequest, Objective, Priority
 from advisor.application.cache import Fingerprints, is_reusable
 from advisor.application.sharing import SharingPolicy
 from advisor.application.versions import Versions
+from advisor.planning.tuning.tuning import DEFAULT_TUNING
 from tests.support.bench import VERSIONS
 from tests.support.builders import GIB, a_device, a_gpu, a_request, a_source, an_advice
+
+MEMORY = DEFAULT_TUNING.evidence.memory
 
 CHANGES: dict[str, Any] = {
     "source": a_source(digest="cd" * 32),
@@ -41,7 +44,7 @@ def key_of(
     versions: Versions = VERSIONS,
     policy: SharingPolicy | None = None,
 ) -> str:
-    fingerprints = Fingerprints(versions=versions, policy=policy or SharingPolicy())
+    fingerprints = Fingerprints(versions=versions, policy=policy or SharingPolicy(), memory=MEMORY)
     return fingerprints.of(principal, request or a_request(), device or a_device())
 
 
@@ -94,26 +97,26 @@ def test_principals_share_answers_where_they_may() -> None:
 
 def test_advice_that_no_longer_fits_is_not_given() -> None:
     advice = an_advice(measured_peak_bytes=6 * GIB, predicted_peak_bytes=5 * GIB)
-    assert is_reusable(advice, a_request(), a_device(free_bytes=6 * GIB))
-    assert not is_reusable(advice, a_request(), a_device(free_bytes=6 * GIB - 1))
+    assert is_reusable(advice, a_request(), a_device(free_bytes=6 * GIB), MEMORY)
+    assert not is_reusable(advice, a_request(), a_device(free_bytes=6 * GIB - 1), MEMORY)
 
 
 def test_advice_that_was_not_run_is_judged_by_its_prediction() -> None:
     advice = an_advice(predicted_peak_bytes=5 * GIB)
-    assert not is_reusable(advice, a_request(), a_device(free_bytes=5 * GIB - 1))
+    assert not is_reusable(advice, a_request(), a_device(free_bytes=5 * GIB - 1), MEMORY)
 
 
 def test_advice_that_memory_bounded_is_not_given_when_there_is_more() -> None:
     bounded = an_advice(micro_batch_size=32, max_micro_batch_size=40, budget_bytes=4 * GIB)
     unbounded = an_advice(micro_batch_size=32, max_micro_batch_size=400, budget_bytes=4 * GIB)
     roomy = a_device(free_bytes=8 * GIB)
-    assert not is_reusable(bounded, a_request(), roomy)
-    assert is_reusable(unbounded, a_request(), roomy)
-    assert is_reusable(bounded, a_request(), a_device(free_bytes=4 * GIB))
+    assert not is_reusable(bounded, a_request(), roomy, MEMORY)
+    assert is_reusable(unbounded, a_request(), roomy, MEMORY)
+    assert is_reusable(bounded, a_request(), a_device(free_bytes=4 * GIB), MEMORY)
     limited = a_request(memory_limit_bytes=4 * GIB)
-    assert is_reusable(bounded, limited, roomy)  # the limit is what it was
+    assert is_reusable(bounded, limited, roomy, MEMORY)  # the limit is what it was
 
 
 def test_advice_for_a_card_that_is_not_here_always_holds() -> None:
     card = a_gpu(free_bytes=None, present=False)
-    assert is_reusable(an_advice(predicted_peak_bytes=1 << 50), a_request(), card)
+    assert is_reusable(an_advice(predicted_peak_bytes=1 << 50), a_request(), card, MEMORY)

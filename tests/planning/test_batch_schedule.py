@@ -10,15 +10,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from advisor.estimators.noise_scale import NoiseScale
-from advisor.planning.answer.batch_schedule import NoiseStretch, plan_batches
+from advisor.planning.answer.batch_schedule import RungNoise, plan_batches
 
 _SIZES = tuple(2**k for k in range(3, 13))
 _DATASET_SIZE = 10_000
 _noises = st.floats(1e-2, 1e5)
 
 
-def _stretch(first_sample: int, value: float, spread: float = 1.2) -> NoiseStretch:
-    return NoiseStretch(first_sample, NoiseScale(value, (value / spread, value * spread)))
+def _rung(first_sample: int, value: float, spread: float = 1.2) -> RungNoise:
+    return RungNoise(first_sample, NoiseScale(value, (value / spread, value * spread)))
 
 
 def _step_time_s(size: int) -> float:
@@ -26,20 +26,21 @@ def _step_time_s(size: int) -> float:
 
 
 def _plan(
-    stretches: list[NoiseStretch], batch_size: int = 128, horizon_samples: int = 40_000
+    rungs: list[RungNoise], batch_size: int = 128, horizon_samples: int = 40_000
 ) -> tuple[BatchStage, ...]:
     return plan_batches(
-        stretches,
+        rungs,
         horizon_samples=horizon_samples,
         reference_batch_size=64,
         batch_size=batch_size,
         batch_sizes=_SIZES,
         step_time_s=_step_time_s,
         dataset_size=_DATASET_SIZE,
+        min_saving=0.1,
     )
 
 
-_GROWING = [_stretch(0, 4.0), _stretch(10_000, 60.0), _stretch(20_000, 4_000.0)]
+_GROWING = [_rung(0, 4.0), _rung(10_000, 60.0), _rung(20_000, 4_000.0)]
 
 
 def test_a_batch_grows_with_the_noise() -> None:
@@ -51,18 +52,18 @@ def test_a_batch_grows_with_the_noise() -> None:
 
 
 def test_noise_that_stays_keeps_the_batch() -> None:
-    assert _plan([_stretch(0, 500.0), _stretch(10_000, 500.0)]) == ()
+    assert _plan([_rung(0, 500.0), _rung(10_000, 500.0)]) == ()
 
 
 def test_growth_within_the_intervals_is_none() -> None:
-    stretches = [_stretch(0, 4.0, spread=40), _stretch(10_000, 4_000.0, spread=40)]
-    assert _plan(stretches) == ()
-    assert _plan([_stretch(0, 4.0, spread=20), _stretch(10_000, 4_000.0, spread=20)]) != ()
+    rungs = [_rung(0, 4.0, spread=40), _rung(10_000, 4_000.0, spread=40)]
+    assert _plan(rungs) == ()
+    assert _plan([_rung(0, 4.0, spread=20), _rung(10_000, 4_000.0, spread=20)]) != ()
 
 
 def test_noise_without_an_interval_tells_nothing() -> None:
-    assert _plan([_stretch(0, 4.0), NoiseStretch(10_000, NoiseScale(4_000.0, None))]) == ()
-    assert _plan([_stretch(0, 4.0)]) == ()
+    assert _plan([_rung(0, 4.0), RungNoise(10_000, NoiseScale(4_000.0, None))]) == ()
+    assert _plan([_rung(0, 4.0)]) == ()
     assert _plan([]) == ()
 
 
@@ -85,8 +86,8 @@ def test_a_last_stretch_that_is_nearly_all_of_it_leaves_nothing_to_save() -> Non
 def test_a_schedule_grows_saves_a_tenth_and_passes_the_chosen_batch(
     values: list[float], chosen: int, horizon: int
 ) -> None:
-    stretches = [_stretch(10_000 * i, value) for i, value in enumerate(values)]
-    stages = _plan(stretches, batch_size=chosen, horizon_samples=horizon)
+    rungs = [_rung(10_000 * i, value) for i, value in enumerate(values)]
+    stages = _plan(rungs, batch_size=chosen, horizon_samples=horizon)
     if not stages:
         return
     sizes = [stage.effective_batch_size for stage in stages]

@@ -12,8 +12,6 @@ from bsadvise.model.measurements import Log, Measurement, OutOfMemory, StepRun
 from bsadvise.model.request import AdviceRequest
 
 from advisor.planning.evidence.budget import (
-    CUDA_CONTEXT_BYTES,
-    NCCL_BYTES,
     bucket_bytes,
     gradient_bytes,
     overhead_bytes,
@@ -23,11 +21,14 @@ from advisor.planning.evidence.invalid_measurements import sound_measurements
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory_planner import MemoryPlanner
+from advisor.planning.tuning.tuning import DEFAULT_TUNING
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_gpu, a_profile, a_request
 from tests.support.simulated_device import SimulatedDevice
 
 MIB, GIB = 1 << 20, 1 << 30
+MEMORY = DEFAULT_TUNING.evidence.memory
+INVALID = DEFAULT_TUNING.evidence.invalid_measurements
 CARD = a_gpu(present=False, free_bytes=None, total_bytes=24 * GIB)
 
 
@@ -71,9 +72,10 @@ def test_replicas_leave_room_to_exchange_gradients() -> None:
     alone, four = a_request(), a_request(world_size=4)
     assert gradient_bytes(profile) == 2_000_000
     assert bucket_bytes(alone, profile) == 0
-    assert overhead_bytes(alone, CARD, profile) == CUDA_CONTEXT_BYTES
-    assert overhead_bytes(four, CARD, profile) == CUDA_CONTEXT_BYTES + NCCL_BYTES + 2_000_000
-    assert overhead_bytes(four, a_device(), profile) == 2_000_000
+    assert overhead_bytes(alone, CARD, profile, MEMORY) == MEMORY.cuda_context_bytes
+    libraries = MEMORY.cuda_context_bytes + MEMORY.nccl_bytes
+    assert overhead_bytes(four, CARD, profile, MEMORY) == libraries + 2_000_000
+    assert overhead_bytes(four, a_device(), profile, MEMORY) == 2_000_000
 
 
 def test_workspaces_are_those_of_the_cards_generation() -> None:
@@ -213,19 +215,19 @@ def _run(size: int, drift_bytes: int) -> Measurement:
 
 def test_a_device_that_never_settles_is_believed_in_the_end() -> None:
     log = tuple(_run(8, GIB) for _ in range(5))
-    assert list(sound_measurements(log)) == list(log[2:])
+    assert list(sound_measurements(log, INVALID)) == list(log[2:])
     small = (_run(8, MIB),)
-    assert list(sound_measurements(small)) == list(small)
+    assert list(sound_measurements(small, INVALID)) == list(small)
 
 
-def test_times_are_not_spoilt_by_memory(recommend: Recommend) -> None:
+def test_times_are_not_made_invalid_by_memory(recommend: Recommend) -> None:
     _, log = recommend(SimulatedDevice())
     drifting = tuple(
         dataclasses.replace(entry, drift_bytes=GIB)
         for entry in log
         if not isinstance(entry.command, RunStep | Verify)
     )
-    assert tuple(sound_measurements(drifting)) == drifting
+    assert tuple(sound_measurements(drifting, INVALID)) == drifting
     view = LogView(a_request(), (a_device(),), drifting)
     assert view.elapsed_s == sum(entry.wall_s for entry in drifting)
     assert MemoryModel(view).traces

@@ -18,6 +18,7 @@ from advisor.application.sharing import SharingPolicy
 from advisor.application.versions import Versions
 from advisor.domain.access import LOCAL, LOCAL_CALLER
 from advisor.planning.evidence.step import Planner
+from advisor.planning.tuning.tuning import DEFAULT_TUNING
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.store import Store
 from advisor.service.converters import unpack_bundle
@@ -83,6 +84,7 @@ class Bench:
             state_dir=self.state_dir,
             unpack=unpack_bundle,
             versions=self.versions,
+            tuning=DEFAULT_TUNING,
             owner=self.owner,
             lease_s=LEASE_S,
             is_private=self.is_private,

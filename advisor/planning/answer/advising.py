@@ -14,11 +14,15 @@ from bsadvise.model.measurements import StepTimes
 from advisor.estimators.scaling_rules import describe_rule
 from advisor.estimators.timing import median_interval, typical_time_s
 from advisor.planning.answer.batch_caveats import about_schedule
-from advisor.planning.answer.budget_forecast import outlook
+from advisor.planning.answer.budget_forecast import forecast_budget
 from advisor.planning.answer.caveats import caveats
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.answer.gradients import batch_schedule, clip_gradient_norm, norms_of_reference
-from advisor.planning.answer.related_hyperparameters import companions, rules_of_thumb, warmup_steps
+from advisor.planning.answer.related_hyperparameters import (
+    related_hyperparameters,
+    rules_of_thumb,
+    warmup_steps,
+)
 from advisor.planning.answer.search_cost import search
 from advisor.planning.answer.verification import verification_of
 from advisor.planning.data.epoch import drop_last, steps_per_epoch
@@ -29,9 +33,6 @@ from advisor.planning.evidence.log_view import LogView
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory.memory_savings import lever_gains
 from advisor.planning.throughput.energy import energy_j, step_power_w, training_cost
-
-_NOTABLE = 0.9
-"""An alternative is named when it takes at most this share of what the advice takes."""
 
 
 def advise(chooser: Chooser, choice: Choice) -> Advice:
@@ -80,7 +81,9 @@ class _Adviser:
             verified=verification is not None,
             predicted_peak_bytes=self.memory.split_peak_bytes(split),
             measured_peak_bytes=None if verification is None else verification.peak_bytes,
-            budget_bytes=memory_budget(view.request, view.device).budget_bytes,
+            budget_bytes=memory_budget(
+                view.request, view.device, view.tuning.evidence.memory
+            ).budget_bytes,
             samples_per_s=split.effective_batch_size / step_time_s if step_time_s else None,
             samples_per_s_interval=rate_interval,
             step_time_s=step_time_s,
@@ -107,11 +110,11 @@ class _Adviser:
             loader_workers=None if bottleneck is None else bottleneck.workers,
             drop_last=drop_last(view, split),
             order_variance_ratio=None if order is None else order.design_effect,
-            companions=companions(view, self.chooser, choice),
+            companions=related_hyperparameters(view, self.chooser, choice),
             clip_gradient_norm=clip_gradient_norm(view, self.chooser, choice),
             gradient_norm=norms_of_reference(view),
             rules_of_thumb=rules_of_thumb(view),
-            outlook=outlook(view, self.chooser, choice),
+            outlook=forecast_budget(view, self.chooser, choice),
         )
 
     def _pruned_count(self) -> int:
@@ -149,7 +152,7 @@ class _Adviser:
         centre_s = typical_time_s(timed[nearest])
         if centre_s <= 0:
             return step_time_s, step_time_s
-        # Typical is below the median: the interval is stretched to hold it.
+        # Typical is below the median: the interval is widened to hold it.
         return step_time_s * min(low_s / centre_s, 1.0), step_time_s * max(high_s / centre_s, 1.0)
 
     def _time_per_epoch_s(self) -> float | None:
@@ -163,25 +166,27 @@ class _Adviser:
         if not is_verified or trial is None:
             return Confidence.LOW
         rivals = [t for t in self.chooser.sound if t.number != trial.number]
-        if not self.chooser.search.is_short(trial) and len(rivals) >= 3:
+        is_long = not self.chooser.search.is_short(trial)
+        if is_long and len(rivals) >= self.view.tuning.answer.advice.min_rivals:
             return Confidence.HIGH
         return Confidence.MEDIUM
 
     def _alternatives(self) -> list[Alternative]:
         found = []
+        most = self.view.tuning.answer.advice.max_alternative_share
         if self.view.step_times is not None:
             fastest = self.chooser.highest_throughput()
             if fastest is not None and self._step_time_per_sample_s(fastest) <= (
-                _NOTABLE * self._step_time_per_sample_s(self.choice)
+                most * self._step_time_per_sample_s(self.choice)
             ):
                 found.append(self._alternative("fastest steps", fastest))
             frugal = self.chooser.fewest_samples()
             relative = None if frugal is None else self._relative(frugal)[1]
-            if frugal is not None and relative is not None and relative <= _NOTABLE:
+            if frugal is not None and relative is not None and relative <= most:
                 found.append(self._alternative("fewest samples", frugal))
         lean = self.chooser.leanest(self.choice)
         peak_bytes = self.memory.split_peak_bytes
-        if peak_bytes(lean.split) <= _NOTABLE * peak_bytes(self.choice.split):
+        if peak_bytes(lean.split) <= most * peak_bytes(self.choice.split):
             found.append(self._alternative("leanest memory", lean))
         return found
 

@@ -14,14 +14,13 @@ from advisor.planning.evidence.split import Split
 
 _GHOST_BATCH_SIZE = 128
 """Samples that ghost batch normalisation takes together in arXiv 1705.08741."""
-_LARGE_FOR_BATCH_NORM = 4 * _GHOST_BATCH_SIZE
 
 
 def about_batch(view: LogView, choice: Choice, chooser: Chooser) -> Iterator[Caveat]:
     """Yield what batch normalisation makes of the batch, and what accumulating it is worth."""
     split = choice.split
     if view.profile.batch_norm_layer_count:
-        yield from _about_batch_norm(split)
+        yield from _about_batch_norm(view, split)
     if split.accumulation_steps > 1 and view.request.effective_batch_size is not None:
         yield from _about_accumulation(view, split, chooser)
 
@@ -38,7 +37,7 @@ def about_schedule(view: LogView) -> Caveat:
     )
 
 
-def _about_batch_norm(split: Split) -> Iterator[Caveat]:
+def _about_batch_norm(view: LogView, split: Split) -> Iterator[Caveat]:
     micro = split.micro_batch_size
     if split.accumulation_steps > 1:
         yield Caveat(
@@ -46,7 +45,7 @@ def _about_batch_norm(split: Split) -> Iterator[Caveat]:
             text=f"Batch normalisation sees {micro} samples at a time, not "
             f"{split.effective_batch_size}.",
         )
-    if micro >= _LARGE_FOR_BATCH_NORM:
+    if micro >= view.tuning.answer.advice.batch_norm_groups * _GHOST_BATCH_SIZE:
         yield Caveat(
             code=CaveatCode.BATCH_NORM_LARGE_BATCH,
             text=f"Batch normalisation over {micro:,} samples at a time loses the noise that "
@@ -57,7 +56,7 @@ def _about_batch_norm(split: Split) -> Iterator[Caveat]:
 
 
 def _about_accumulation(view: LogView, split: Split, chooser: Chooser) -> Iterator[Caveat]:
-    """Yield whether stepping after each micro-batch would come to the target sooner."""
+    """Yield whether stepping after each micro-batch would reach the target sooner."""
     noise = chooser.batches.noise_scale
     if view.step_times is None or noise is None or split.world_size > 1:
         return

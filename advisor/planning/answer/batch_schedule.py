@@ -1,18 +1,18 @@
 """A growing batch, where the noise scale is seen to grow enough for it to pay.
 
-    𝓑_i   noise scale while stretch i of the reference's training went on
-    n_i   samples of that stretch
+    𝓑_i   noise scale during rung i of the reference's training
+    n_i   samples of that rung
     B₀    the reference's batch
     t(B)  seconds of a step
 
 A step of batch B brings 1/(1 + 𝓑/B) of what a step without noise would (McCandlish et al., arXiv
-1812.06162), so that stretch i was worth p_i = n_i/(B₀ + 𝓑_i) of those. A batch B gets as far in
+1812.06162), so that rung i was worth p_i = n_i/(B₀ + 𝓑_i) of those. A batch B gets as far in
 p_i·(1 + 𝓑_i/B)·t(B) seconds, on p_i·(B + 𝓑_i) samples. While 𝓑 is small a small batch does that
-soonest, and a large one later; that is what a batch warm-up lives on (arXiv 2505.23971).
+fastest, and later a large one; batch warm-up is based on that (arXiv 2505.23971).
 
 What comes out is a prediction, as by any rule: no training with a growing batch was run. So it
 is given only where the growth is clear of what the noise scales' intervals leave open, where it
-saves a good share of the time beside the best batch that stays as it is, and where the batch that
+saves a good share of the time of the best fixed batch, and where the batch that
 trials chose is on its way.
 """
 
@@ -28,17 +28,14 @@ from bsadvise.model.advice import BatchStage
 from advisor.estimators.efficiency import fastest_batch_size, relative_samples, relative_steps
 from advisor.estimators.noise_scale import NoiseScale
 
-_LEAST_SAVING = 0.1
-"""Share of the time below which a growing batch is not worth a changing one's trouble."""
-
 
 @dataclass(frozen=True, slots=True)
-class NoiseStretch:
-    """The noise scale of one stretch of the reference's training.
+class RungNoise:
+    """The noise scale of one rung of the reference's training.
 
     Attributes:
         first_sample: Samples seen before it.
-        noise_scale: 𝓑 while it went on.
+        noise_scale: 𝓑 during it.
     """
 
     first_sample: int
@@ -46,7 +43,7 @@ class NoiseStretch:
 
 
 def plan_batches(
-    stretches: Sequence[NoiseStretch],
+    rungs: Sequence[RungNoise],
     *,
     horizon_samples: int,
     reference_batch_size: int,
@@ -54,25 +51,27 @@ def plan_batches(
     batch_sizes: Sequence[int],
     step_time_s: Callable[[int], float],
     dataset_size: int,
+    min_saving: float,
 ) -> tuple[BatchStage, ...]:
     """Return the stages of a growing batch; empty where a fixed one is as good.
 
     Args:
-        stretches: What was measured, in the order of training.
-        horizon_samples: Where the reference's training is looked at until, samples.
+        rungs: What was measured, in the order of training.
+        horizon_samples: Where the reference's training is considered until, samples.
         reference_batch_size: B₀, with which it trained.
         batch_size: The batch that was chosen.
         batch_sizes: Those that a stage may have.
         step_time_s: t(B); infinite where B cannot be run, which the chosen one can.
         dataset_size: Samples of an epoch.
+        min_saving: Share of the time, from 0 to below 1, that a growing batch must save at least.
     """
-    if len(stretches) < 2 or not _has_clear_growth(stretches):
+    if len(rungs) < 2 or not _has_clear_growth(rungs):
         return ()
-    ends = [*(stretch.first_sample for stretch in stretches[1:]), horizon_samples]
-    noises = [stretch.noise_scale.value for stretch in stretches]
+    ends = [*(rung.first_sample for rung in rungs[1:]), horizon_samples]
+    noises = [rung.noise_scale.value for rung in rungs]
     progress = [
-        max(0, end - stretch.first_sample) / relative_samples(reference_batch_size, noise)
-        for stretch, end, noise in zip(stretches, ends, noises, strict=True)
+        max(0, end - rung.first_sample) / relative_samples(reference_batch_size, noise)
+        for rung, end, noise in zip(rungs, ends, noises, strict=True)
     ]
 
     def time_s(sizes: Sequence[int]) -> float:
@@ -88,13 +87,13 @@ def plan_batches(
     fixed_s = min(time_s([size] * len(noises)) for size in candidates)
     if not growing[0] <= batch_size <= growing[-1]:
         return ()
-    if time_s(growing) >= (1 - _LEAST_SAVING) * fixed_s:
+    if time_s(growing) >= (1 - min_saving) * fixed_s:
         return ()
     return _stages(growing, progress, noises, dataset_size)
 
 
-def _has_clear_growth(stretches: Sequence[NoiseStretch]) -> bool:
-    first, last = stretches[0].noise_scale.interval, stretches[-1].noise_scale.interval
+def _has_clear_growth(rungs: Sequence[RungNoise]) -> bool:
+    first, last = rungs[0].noise_scale.interval, rungs[-1].noise_scale.interval
     return first is not None and last is not None and first[1] < last[0]
 
 

@@ -25,7 +25,7 @@ from advisor.planning.answer.verification import verification_of
 from advisor.planning.data.epoch import about_drop_last
 from advisor.planning.data.loading import about_loader, loader_bottleneck
 from advisor.planning.data.shuffle_plan import about_order
-from advisor.planning.evidence.invalid_measurements import is_spoilt
+from advisor.planning.evidence.invalid_measurements import is_invalid
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory.memory_savings import typical_peak
@@ -33,9 +33,6 @@ from advisor.planning.throughput.contention import about_contention
 from advisor.planning.throughput.energy import about_energy
 from advisor.planning.trials.range_test import is_suggested
 from advisor.planning.trials.trials import REFERENCE_TRIAL, Trial
-
-_BUSY_SLOWDOWN = 3.0
-"""Trainings this many times slower than timed steps tell of a busy machine."""
 
 
 def caveats(view: LogView, choice: Choice, chooser: Chooser) -> tuple[Caveat, ...]:
@@ -116,7 +113,8 @@ def _about_training(view: LogView, choice: Choice, chooser: Chooser) -> Iterator
     # By others than the reference: measuring noise slows its steps on the quietest of machines.
     others = trials[REFERENCE_TRIAL + 1 :] or trials
     was_cut = any(trial.was_cut and trial.is_sound for trial in others)
-    if was_cut or (trials and chooser.search.schedule.pace.slowdown > _BUSY_SLOWDOWN):
+    most = view.tuning.answer.advice.max_slowdown
+    if was_cut or (trials and chooser.search.schedule.pace.slowdown > most):
         yield Caveat(
             code=CaveatCode.TRAINING_SLOWER_THAN_TIMED,
             text="Training was slower than the steps that were timed, as on a busy machine: "
@@ -127,7 +125,7 @@ def _about_training(view: LogView, choice: Choice, chooser: Chooser) -> Iterator
         yield Caveat(
             code=CaveatCode.SHORT_TRIALS,
             text="The trials were short: the recommended one was not trained to the end. "
-            "A larger --budget makes it surer.",
+            "A larger --budget makes it more certain.",
         )
     yield from _about_target(view, chooser)
     if profile.optimizer.family is OptimizerFamily.OTHER:
@@ -178,7 +176,7 @@ def _about_trials(view: LogView, choice: Choice, trials: tuple[Trial, ...]) -> I
     elif choice.evidence is Evidence.RULE and trials and not diverged:
         yield Caveat(
             code=CaveatCode.BATCH_NOT_TRIED,
-            text="The learning rate follows the rule: this very batch was not tried.",
+            text="The learning rate follows the rule: this batch itself was not tried.",
         )
 
 
@@ -213,7 +211,7 @@ def _about_memory(view: LogView) -> Iterator[Caveat]:
     if largest >= LARGEST_SIZE:
         yield Caveat(
             code=CaveatCode.MEMORY_SEARCH_LIMIT,
-            text=f"Memory was not followed beyond {LARGEST_SIZE:,} samples a micro-batch.",
+            text=f"Memory was not traced beyond {LARGEST_SIZE:,} samples a micro-batch.",
         )
     elif view.device.present and not ran:
         yield Caveat(
@@ -228,11 +226,12 @@ def _about_memory(view: LogView) -> Iterator[Caveat]:
             text="Samples are of unlike sizes, and the longest decides what fits: a usual batch of "
             f"{typical.micro_batch_size:,} takes {format_bytes(typical.peak_bytes)}.",
         )
-    if any(map(is_spoilt, view.log)):
+    tuning = view.tuning.evidence.invalid_measurements
+    if any(is_invalid(entry, tuning) for entry in view.log):
         yield Caveat(
             code=CaveatCode.MEMORY_CHANGED_MEANWHILE,
             text="Other processes took or gave back memory of the device while it was measured; "
-            "what they spoilt was measured again.",
+            "affected measurements were repeated.",
         )
     others = [process for process in view.device.processes if not process.is_own]
     if others:
@@ -247,7 +246,7 @@ def _about_speed(view: LogView, choice: Choice) -> Iterator[Caveat]:
     if choice.split.world_size > 1:
         yield Caveat(
             code=CaveatCode.COMMUNICATION_NOT_MEASURED,
-            text=f"Measured on one device and reckoned for {choice.split.world_size}: the time "
+            text=f"Measured on one device and calculated for {choice.split.world_size}: the time "
             "that "
             "they take to exchange gradients was not measured.",
         )

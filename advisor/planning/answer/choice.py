@@ -19,19 +19,8 @@ from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.range_test import suggested_rate
 from advisor.planning.trials.trial_search import TrialSearch
 from advisor.planning.trials.trials import Trial, Trials
+from advisor.planning.tuning.answer import ChoiceTuning
 from advisor.ports.proposer import Point
-
-_PROGRESS_SHARES = (0.002, 0.02)
-_LOSS_SHARE = 0.03
-
-_BEGUN_SHARE = 0.5
-"""A reference whose loss has fallen by less than this share of another's has hardly begun to."""
-
-_TIE = 1.1
-"""Times to the target within this factor are the same, for all that a short trial can tell."""
-
-_LEAN_SHARE = 0.01
-"""Splits whose peaks are this close take the same memory; the one with fewer steps is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +49,10 @@ class Chooser:
     """
 
     view: LogView
+
+    @property
+    def _tuning(self) -> ChoiceTuning:
+        return self.view.tuning.answer.choice
 
     @cached_property
     def search(self) -> TrialSearch:
@@ -94,8 +87,8 @@ class Chooser:
         """The loss by whose time trials are ranked; None without trials.
 
         The user's where some trial came to it. Where there is none, what the reference recipe has
-        settled at: what lies below is overfitting's luck as much as merit. Else nearly the best
-        that any trial came to.
+        settled at: what lies below is due to chance in overfitting as much as to the setting. Else
+        nearly the best that any trial came to.
         """
         if not self.sound:
             return None
@@ -119,19 +112,22 @@ class Chooser:
             return False
         start, best = reference.curve.losses[0], reference.curve.best_loss
         lowest = min(trial.curve.best_loss for trial in self.sound)
-        has_begun = start - best >= _BEGUN_SHARE * (start - lowest)
-        return has_begun and reference.curve.best_until(reference.end_s / 2) <= self.nearly(best)
+        tuning = self._tuning
+        has_begun = start - best >= tuning.min_relative_fall * (start - lowest)
+        settled_s = tuning.settled_share * reference.end_s
+        return has_begun and reference.curve.best_until(settled_s) <= self.nearly(best)
 
     def nearly(self, loss: float) -> float:
         """Return the loss that is as good as ``loss``: the last bit of the way is noise.
 
-        It is above by 3 % of the loss, and of the way down to it no less than 0.2 % and no more
-        than 2 %, so that losses near or below 0 make sense too.
+        It is above by a share of the loss, which is bounded by shares of the way down to it, so
+        that losses near or below 0 make sense too.
         """
         start = self.trials.initial_loss
         worst = max(trial.curve.best_loss for trial in self.sound) if start is None else start
-        least, most = (share * max(worst - loss, 0.0) for share in _PROGRESS_SHARES)
-        return loss + min(max(_LOSS_SHARE * abs(loss), least), most)
+        tuning, fall = self._tuning, max(worst - loss, 0.0)
+        margin = max(tuning.loss_margin * abs(loss), tuning.min_progress_margin * fall)
+        return loss + min(margin, tuning.max_progress_margin * fall)
 
     @cached_property
     def choice(self) -> Choice | None:
@@ -203,14 +199,14 @@ class Chooser:
             for size in range(choice.split.micro_batch_size, 0, -1)
             if share % size == 0
         ]
-        most = (1 + _LEAN_SHARE) * min(map(memory.split_peak_bytes, splits))
+        most = (1 + self._tuning.memory_tie_share) * min(map(memory.split_peak_bytes, splits))
         split = next(split for split in splits if memory.split_peak_bytes(split) <= most)
         return Choice(split, choice.learning_rate, choice.evidence, choice.trial)
 
     def _fastest(self) -> Choice | None:
-        """Return the trial that comes to the target soonest; None without trials.
+        """Return the trial of shortest time to the target; None without trials.
 
-        Of those that are about as soon, the one in the middle of them. Where the reference has
+        Of those that are about as fast, the one in the middle of them. Where the reference has
         settled it is the largest batch instead: short trainings favour small ones, and the noise
         that a large one averages away matters more as the loss falls (arXiv 1803.02021,
         1812.06162). If that is expected to be slower than the reference, it is the reference.
@@ -222,7 +218,7 @@ class Chooser:
         best = self._least(self.time_to_target_s)
         if best is None or best.trial is None:
             return best
-        most_s = _TIE * (self.time_to_target_s(best.trial) or 0.0)
+        most_s = self._tuning.time_tie_factor * (self.time_to_target_s(best.trial) or 0.0)
         ties = [t for t in self.sound if (self.time_to_target_s(t) or most_s + 1) <= most_s]
         largest = max(ties, key=_batch_size, default=best.trial)
         return _trained(self.sound[0] if self._looks_slower(largest) else largest)
@@ -280,7 +276,10 @@ class Chooser:
         if split is not None or fixed:
             return split
         # A batch with no divisor that fits: the largest that does, in one piece.
-        largest = friendly_size(self.view.model(MemoryModel).max_micro_batch_size)
+        largest = friendly_size(
+            self.view.model(MemoryModel).max_micro_batch_size,
+            self.view.tuning.evidence.max_rounding_share,
+        )
         world_size = self.view.request.world_size
         return self.search.cost.split(largest * world_size) if largest else None
 

@@ -21,7 +21,7 @@ from advisor.planning.trials.trial_search import TrialSearch
 from advisor.planning.trials.trials import Trial
 
 _LEVEL = 0.8
-"""Probability of the intervals of what was fitted."""
+"""Probability of the intervals of what was fitted: that of all intervals of an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,14 +222,14 @@ def _scaling(search: TrialSearch) -> ScalingFit | None:
     acquisition: Acquisition = search.suggester.acquisition
     if acquisition.is_lost:
         return None
-    law, surest = acquisition.law, acquisition.surest
+    law, suggested = acquisition.law, acquisition.surest
     return ScalingFit(
         largest_rate=_fitted(law.largest_rate, law.probabilities),
         critical_batch_size=_fitted(law.critical_batch_size, law.probabilities),
         noise_scale=_fitted(law.noise_scale, law.probabilities),
-        suggested_batch_size=surest.point.effective_batch_size,
-        suggested_rate=search.trials.learning_rate(surest.point),
-        expected_regret=surest.behind,
+        suggested_batch_size=suggested.point.effective_batch_size,
+        suggested_rate=search.trials.learning_rate(suggested.point),
+        expected_regret=suggested.behind,
     )
 
 

@@ -10,7 +10,7 @@ from bsadvise.model.measurements import GradientNorms, TrainRun
 from bsadvise.model.request import Objective
 
 from advisor.estimators.gradient_clipping import carry_norm, norm_statistics
-from advisor.planning.answer.batch_schedule import NoiseStretch, plan_batches
+from advisor.planning.answer.batch_schedule import RungNoise, plan_batches
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.trials.batch_sizes import noise_scale_of
@@ -18,13 +18,13 @@ from advisor.planning.trials.trials import REFERENCE_TRIAL
 
 
 def norms_of_reference(view: LogView) -> GradientNormStatistics | None:
-    """Return the norms of its steps that were looked at; None when they are too few.
+    """Return the norms of its steps that were measured; None when they are too few.
 
     Of all of them: they shrink as a model learns, and what is no outlier at first must pass.
     """
     measured = [norms for _, _, norms in _measured(view)]
     raw_norms = [norm for norms in measured for norm in norms.raw_norms]
-    found = norm_statistics(raw_norms)
+    found = norm_statistics(raw_norms, tuning=view.tuning.answer.clipping)
     if found is None:
         return None
     return GradientNormStatistics(
@@ -66,25 +66,26 @@ def batch_schedule(view: LogView, chooser: Chooser, choice: Choice) -> tuple[Bat
         return float("inf") if split is None else cost.step_time_s(split)
 
     return plan_batches(
-        [stretch for command, _, norms in measured for stretch in _stretch(command, norms)],
+        [rung for command, _, norms in measured for rung in _rung_noise(command, norms)],
         horizon_samples=max((c.first_sample + r.sample_count for c, r, _ in measured), default=0),
         reference_batch_size=chooser.batches.reference,
         batch_size=choice.split.effective_batch_size,
         batch_sizes=chooser.batches.worth_trying(),
         step_time_s=step_time_s,
         dataset_size=dataset_size,
+        min_saving=view.tuning.answer.advice.min_schedule_saving,
     )
 
 
 def _measured(view: LogView) -> Iterator[tuple[Train, TrainRun, GradientNorms]]:
-    """Yield the stretches of the reference in which gradients were looked at, in order."""
+    """Yield the rungs of the reference in which gradients were measured, in order."""
     for command, run in view.figures(Train, TrainRun):
         is_reference = command.trial in (None, REFERENCE_TRIAL)
         if is_reference and run.gradient_norms is not None:
             yield command, run, run.gradient_norms
 
 
-def _stretch(command: Train, norms: GradientNorms) -> Iterator[NoiseStretch]:
+def _rung_noise(command: Train, norms: GradientNorms) -> Iterator[RungNoise]:
     noise = noise_scale_of(norms)
     if noise is not None:
-        yield NoiseStretch(command.first_sample, noise)
+        yield RungNoise(command.first_sample, noise)

@@ -1,8 +1,8 @@
-"""What goes with the batch that was chosen, beside its learning rate.
+"""What goes with the batch that was chosen, in addition to its learning rate.
 
 Trials and verification run with the weight decay, betas and momentum of the user's file, and
 without warm-up. So the advice names those as they are, and what published rules would make of them
-for another batch stands apart, as companions: known to be rules, and not run.
+for another batch stands apart, as related hyperparameters: known to be rules, and not run.
 """
 
 from __future__ import annotations
@@ -34,20 +34,16 @@ from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size, reference_learning_rate
 from advisor.planning.memory.memory_model import MemoryModel
-
-_NOTABLE = 1.25
-"""What a rule gives is told where it differs from what was trained by more than this factor."""
-
-_LEAST_EPSILON = 1e-6
-"""A smaller ε only guards against dividing by zero, whatever the batch."""
+from advisor.planning.tuning.answer import RelatedTuning
 
 _MOST_GROWTH, _MOST_SHARE = 10, 10
-"""A batch grows at most tenfold in place of a decay, and to a tenth of the data set."""
-_PAYS = 1.1
-"""A larger batch pays where it processes so many times the samples a second."""
+"""A batch grows at most tenfold in place of a decay, and to a tenth of the data set (Smith et al.,
+arXiv 1711.00489)."""
 
 
-def companions(view: LogView, chooser: Chooser, choice: Choice) -> tuple[Companion, ...]:
+def related_hyperparameters(
+    view: LogView, chooser: Chooser, choice: Choice
+) -> tuple[Companion, ...]:
     """Return what the rules say, where that differs notably from what was trained."""
     return tuple(_Rules(view, chooser, choice).notable())
 
@@ -66,7 +62,9 @@ def warmup_steps(view: LogView, choice: Choice, steps_per_epoch: int | None) -> 
     match optimizer.family:
         case OptimizerFamily.SGD if steps_per_epoch is not None:
             rate_ratio = choice.learning_rate / reference_learning_rate(view)
-            return sgd_warmup_steps(rate_ratio, steps_per_epoch)
+            return sgd_warmup_steps(
+                rate_ratio, steps_per_epoch, tuning=view.tuning.answer.related.rules
+            )
         case OptimizerFamily.ADAM if len(optimizer.betas) > 1 and 0 <= optimizer.betas[1] < 1:
             return adam_warmup_steps(optimizer.betas[1])
         case _:
@@ -93,6 +91,11 @@ class _Rules:
     view: LogView
     chooser: Chooser
     choice: Choice
+
+    @property
+    def tuning(self) -> RelatedTuning:
+        """When a rule's value is named."""
+        return self.view.tuning.answer.related
 
     @property
     def ratio(self) -> float:
@@ -130,7 +133,7 @@ class _Rules:
             noise.value,
         )
         rule = describe_rule_past_noise(family)
-        yield from _if_notable("learning_rate", rate, self.choice.learning_rate, rule)
+        yield from self._if_notable("learning_rate", rate, self.choice.learning_rate, rule)
 
     def _weight_decay(self) -> Iterator[Companion]:
         """Yield AdamW's; Adam's own adds to the gradient, for which there is no such rule."""
@@ -139,25 +142,25 @@ class _Rules:
         if "adamw" in optimizer.optimizer_name.lower() and decay is not None and decay > 0:
             scaled = scale_weight_decay(decay, self.ratio, self.rate_ratio)
             rule = "keeps the reference's time scale in epochs (AdamW, arXiv 2405.13698)"
-            yield from _if_notable("weight_decay", scaled, decay, rule)
+            yield from self._if_notable("weight_decay", scaled, decay, rule)
 
     def _betas(self) -> Iterator[Companion]:
         """Yield β₂, and β₁ for a larger batch: for a smaller one it was found best left alone."""
         if self.ratio > 1:
-            rule = "forgets faster, as the batch is larger (Adam, arXiv 2205.10287)"
+            rule = "shorter averaging window, scaled to the batch (Adam, arXiv 2205.10287)"
         else:
             rule = "keeps its half-life in samples (Adam, arXiv 2507.07101)"
         for number, beta in enumerate(self.view.profile.optimizer.betas[:2], start=1):
             if 0 < beta < 1 and (number == 2 or self.ratio > 1):
                 scaled = scale_beta(beta, self.ratio)
-                yield from _if_mean_is_notable(f"beta{number}", scaled, beta, rule)
+                yield from self._if_mean_is_notable(f"beta{number}", scaled, beta, rule)
 
     def _epsilon(self) -> Iterator[Companion]:
         epsilon = self.view.profile.optimizer.epsilon
-        if epsilon is not None and epsilon >= _LEAST_EPSILON:
+        if epsilon is not None and epsilon >= self.tuning.min_epsilon:
             scaled = scale_epsilon(epsilon, self.ratio)
             rule = "falls with the root of the batch (Adam, arXiv 2205.10287)"
-            yield from _if_notable("epsilon", scaled, epsilon, rule)
+            yield from self._if_notable("epsilon", scaled, epsilon, rule)
 
     def _momentum(self) -> Iterator[Companion]:
         """Yield the momentum for a batch that grew by more than its rate.
@@ -167,9 +170,9 @@ class _Rules:
         momentum = self.view.profile.optimizer.momentum
         lags = self.choice.evidence is Evidence.RULE and self.rate_ratio < self.ratio
         if lags and momentum is not None and 0 < momentum < 1:
-            scaled = scale_momentum(momentum, self.ratio, self.rate_ratio)
+            scaled = scale_momentum(momentum, self.ratio, self.rate_ratio, tuning=self.tuning.rules)
             rule = "keeps the noise of the reference's steps (SGD, arXiv 1711.00489)"
-            yield from _if_mean_is_notable("momentum", scaled, momentum, rule)
+            yield from self._if_mean_is_notable("momentum", scaled, momentum, rule)
 
     def _batch_size_at_decay(self) -> Iterator[Companion]:
         """Yield how far the batch may grow in place of decays of the rate, where that pays."""
@@ -183,7 +186,8 @@ class _Rules:
         if grown is None:
             return
         growth = grown.effective_batch_size / size
-        if growth * cost.step_time_s(split) >= _PAYS * cost.step_time_s(grown):
+        least_gain = self.tuning.min_throughput_gain
+        if growth * cost.step_time_s(split) >= least_gain * cost.step_time_s(grown):
             rule = (
                 "instead of dividing the rate by s, multiply the batch by s, up to this tenth of "
                 "the data; then decay the rate (SGD, arXiv 1711.00489)"
@@ -192,21 +196,22 @@ class _Rules:
                 name="batch_size_at_decay", value=most * size, trained_value=size, rule=rule
             )
 
+    def _if_notable(
+        self, name: str, value: float, trained: float, rule: str
+    ) -> Iterator[Companion]:
+        if self._differ(value, trained):
+            yield Companion(name=name, value=_rounded(value), trained_value=trained, rule=rule)
 
-def _if_notable(name: str, value: float, trained: float, rule: str) -> Iterator[Companion]:
-    if _differ(value, trained):
-        yield Companion(name=name, value=_rounded(value), trained_value=trained, rule=rule)
+    def _if_mean_is_notable(
+        self, name: str, value: float, trained: float, rule: str
+    ) -> Iterator[Companion]:
+        """Yield a running mean's coefficient: what matters is what it forgets a step."""
+        if self._differ(1 - value, 1 - trained):
+            rounded = round(1 - _rounded(1 - value), 12)
+            yield Companion(name=name, value=rounded, trained_value=trained, rule=rule)
 
-
-def _if_mean_is_notable(name: str, value: float, trained: float, rule: str) -> Iterator[Companion]:
-    """Yield a running mean's coefficient: what matters is what it forgets a step."""
-    if _differ(1 - value, 1 - trained):
-        rounded = round(1 - _rounded(1 - value), 12)
-        yield Companion(name=name, value=rounded, trained_value=trained, rule=rule)
-
-
-def _differ(value: float, trained: float) -> bool:
-    return max(value, trained) > _NOTABLE * min(value, trained)
+    def _differ(self, value: float, trained: float) -> bool:
+        return max(value, trained) > self.tuning.min_factor * min(value, trained)
 
 
 def _rounded(value: float) -> float:

@@ -6,9 +6,9 @@
 
 ρ is that of one training more of each. Its logarithm is taken to be normal about the estimate
 with variance s²(1/n + 1/n') + (c·r)² + 2s², n and n' being how often each of the two was trained
-(luck.py has s).
+(``advisor.planning.trials.seed_variance`` estimates s).
 Short of the target ρ is what the ranking expects of the two: the ratio of their times to a loss
-that both have come to, and the credit of the cooler one.
+that both have reached, less the penalty for noise of the one whose steps are noisier.
 """
 
 from __future__ import annotations
@@ -18,13 +18,9 @@ from dataclasses import dataclass
 
 from bsadvise.model.advice import Interval
 
+from advisor.estimators.quantiles import Z_80
 from advisor.planning.trials.ranking import HELD_OUT, Measure, Ranking
 from advisor.planning.trials.trials import Trial
-
-_Z_80 = 1.2816
-
-_DRIFT = 0.2
-"""c, of searches that were replayed on the benchmark's recordings."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ def speedup_over_reference(ranking: Ranking, trial: Trial, floor: float) -> Spee
     Args:
         ranking: Of every trial.
         trial: What is compared with the reference.
-        floor: The lowest loss at which to compare where one of the two has not come to the
+        floor: The lowest loss at which to compare where one of the two has not reached the
             target: what is gained below it is gained slowly.
     """
     ratio = held_out_ratio(ranking, trial, floor)
@@ -60,9 +56,11 @@ def speedup_over_reference(ranking: Ranking, trial: Trial, floor: float) -> Spee
             measure = ranking.measure_of(trial, reference)
             ratio = max(ratio, _ratio_by(measure, ranking, trial, reference, floor))
     luck = ranking.luck
-    errors = (luck.error(trial), luck.error(reference), luck.spread, luck.spread, _DRIFT * to_go)
+    tuning = ranking.trials.view.tuning.answer.speedup
+    extrapolation = tuning.extrapolation_deviation * to_go
+    errors = (luck.error(trial), luck.error(reference), luck.spread, luck.spread, extrapolation)
     variance = sum(error**2 for error in errors)
-    factor = math.exp(_Z_80 * math.sqrt(variance))
+    factor = math.exp(Z_80 * math.sqrt(variance))
     return Speedup(ratio, Interval(low=ratio / factor, high=ratio * factor))
 
 
@@ -80,7 +78,7 @@ def held_out_ratio(ranking: Ranking, trial: Trial, floor: float) -> float | None
 def _ratio_by(
     measure: Measure, ranking: Ranking, trial: Trial, reference: Trial, floor: float
 ) -> float:
-    """Return the times to the lowest loss that both came to, with the credit of the cooler."""
+    """Return the times to the lowest loss that both reached, less the penalty for noise."""
     loss = max(floor, *(measure(t, t.end_s) for t in (trial, reference)))
     ours_s, theirs_s = (ranking.time_at(t, loss, measure) for t in (trial, reference))
     ratio: float = theirs_s / ours_s * 2.0 ** ranking.credit(trial, reference)

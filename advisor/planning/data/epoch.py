@@ -10,10 +10,6 @@ from bsadvise.model.caveats import Caveat, CaveatCode
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
 
-_SMALL_SHARE = 0.25
-_FEW_STEPS = 50
-"""A partial batch below that share weighs too much where an epoch has no more steps than this."""
-
 
 def drop_last(view: LogView, split: Split) -> bool | None:
     """Return whether each loader should leave out an epoch's last, partial micro-batch.
@@ -29,7 +25,7 @@ def drop_last(view: LogView, split: Split) -> bool | None:
         return None
     if share < _samples_a_step(split):
         return False
-    return is_lone_sample(view, split) or _is_small_step(share, split)
+    return is_lone_sample(view, split) or _is_small_step(view, share, split)
 
 
 def is_lone_sample(view: LogView, split: Split) -> bool:
@@ -66,10 +62,12 @@ def steps_per_epoch(view: LogView, split: Split) -> int | None:
     return math.ceil((share - dropped) / _samples_a_step(split))
 
 
-def _is_small_step(share: int, split: Split) -> bool:
+def _is_small_step(view: LogView, share: int, split: Split) -> bool:
     whole_steps, rest = divmod(share, _samples_a_step(split))
     is_alone = 0 < rest < split.micro_batch_size
-    return is_alone and rest < _SMALL_SHARE * _samples_a_step(split) and whole_steps <= _FEW_STEPS
+    tuning = view.tuning.data.epoch
+    is_small = rest < tuning.max_partial_share * _samples_a_step(split)
+    return is_alone and is_small and whole_steps <= tuning.max_steps
 
 
 def _samples_of_a_device(view: LogView, split: Split) -> int | None:

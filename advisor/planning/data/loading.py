@@ -13,12 +13,6 @@ from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost
 
-_BOUND = 1.2
-"""A loader is waited for when a step takes this many times as long as computing alone."""
-_HANDOVER_S = 5e-4
-"""What the training loop itself spends to take one batch over from another process."""
-_MOST_WORKERS = 32
-
 
 @dataclass(frozen=True, slots=True)
 class LoaderBottleneck:
@@ -41,24 +35,24 @@ class LoaderBottleneck:
 def loader_bottleneck(view: LogView, split: Split) -> LoaderBottleneck | None:
     """Return the loader as training with ``split`` waits for it.
 
-    A process is taken to load as fast beside others as alone.
+    A process is assumed to load as fast among others as alone.
 
     Returns:
         None when it keeps up, was not timed, or takes little that nothing could save.
     """
     if view.step_times is None or view.load_time_per_sample_s is None:
         return None
-    cost = view.model(StepCost)
+    cost, tuning = view.model(StepCost), view.tuning.data.loading
     compute_s, loading_s = cost.compute_time_s(split), cost.loading_time_s(split)
     now_s = cost.step_time_s(split)
-    if now_s <= _BOUND * compute_s:
+    if now_s <= tuning.bottleneck_factor * compute_s:
         return None
     alone_s = loading_s * max(1, view.profile.num_workers)
-    needed = math.ceil(alone_s / compute_s) if compute_s else _MOST_WORKERS
+    needed = math.ceil(alone_s / compute_s) if compute_s else tuning.max_workers
     workers = min(needed, _most_workers(view, split))
     then_s = _step_time_with_workers_s(view, split, compute_s, alone_s, workers)
-    is_of_use = _BOUND * then_s <= now_s
-    if not is_of_use and loading_s <= _BOUND * compute_s:
+    is_of_use = tuning.bottleneck_factor * then_s <= now_s
+    if not is_of_use and loading_s <= tuning.bottleneck_factor * compute_s:
         return None
     return LoaderBottleneck(
         compute_s=compute_s,
@@ -76,7 +70,7 @@ def about_loader(bottleneck: LoaderBottleneck) -> Caveat:
 def _loader_finding(bottleneck: LoaderBottleneck) -> str:
     finding = (
         f"Training waits for its data loader: {format_seconds(bottleneck.loading_s)} for a step's "
-        f"samples, beside {format_seconds(bottleneck.compute_s)} of computing."
+        f"samples, against {format_seconds(bottleneck.compute_s)} of computing."
     )
     if bottleneck.workers is None:
         return f"{finding} More processes would not help: make the data set cheaper to read."
@@ -88,10 +82,10 @@ def _loader_finding(bottleneck: LoaderBottleneck) -> str:
 
 def _most_workers(view: LogView, split: Split) -> int:
     """Return how many processes a replica's loader may have, its own loop left a processor."""
-    cpu_count = view.profile.cpu_count
+    cpu_count, most = view.profile.cpu_count, view.tuning.data.loading.max_workers
     if cpu_count is None:
-        return _MOST_WORKERS
-    return min(_MOST_WORKERS, cpu_count // split.world_size - 1)
+        return most
+    return min(most, cpu_count // split.world_size - 1)
 
 
 def _step_time_with_workers_s(
@@ -100,8 +94,9 @@ def _step_time_with_workers_s(
     """Return the seconds of a step once ``workers`` processes load for it."""
     if workers < 1:
         return math.inf
-    computing_s = compute_s + _HANDOVER_S * split.accumulation_steps
+    tuning = view.tuning.data.loading
+    computing_s = compute_s + tuning.handover_s * split.accumulation_steps
     if view.device.kind is DeviceKind.CPU:
         # Computing takes all processors already, and loading is theirs to do besides.
-        computing_s += alone_s / (view.profile.cpu_count or _MOST_WORKERS)
+        computing_s += alone_s / (view.profile.cpu_count or tuning.max_workers)
     return max(computing_s, alone_s / workers)

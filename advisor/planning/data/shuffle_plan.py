@@ -14,40 +14,27 @@ from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size
 from advisor.planning.memory.memory_model import MemoryModel
 
-_BATCHES = 16
-_SHUFFLES = 2
-_LARGEST_BATCH = 32
-"""Of more neighbours in a batch the same would show, only dearer."""
-_SMALLEST_BATCH = 8
-"""Of fewer, even neighbours that are all alike would hardly differ from chance."""
-
-_MOST_S = 1.0
-_SHARE = 0.02
-"""It is not done where it would take more of the budget than this, nor more than _MOST_S."""
-_LATEST_SHARE = 0.5
-
-_MOST_READ_FACTOR = 64
-"""A stream is read for at most so many times the samples that are compared."""
-
 
 def next_order_comparison(view: LogView) -> CompareOrders | None:
-    """Return the comparison of stored and shuffled batches; None when it is done or too dear.
+    """Return the comparison of stored and shuffled batches; None when it is done or takes too long.
 
     Whatever comes of it, it is not made again, and nothing but a caveat depends on it.
     """
     if not _is_of_use(view) or list(view.entries(CompareOrders)):
         return None
-    limit_s = min(_MOST_S, _SHARE * view.request.budget_s)
+    tuning = view.tuning.data.order
+    limit_s = min(tuning.max_s, tuning.max_budget_share * view.request.budget_s)
     size = _largest_size(view)
-    while size >= _SMALLEST_BATCH:
+    while size >= tuning.min_batch_size:
         left_s = limit_s - _expected_s(view, size)
         if left_s >= 0 and _fits(view, size):
             return CompareOrders(
                 batch_size=size,
-                batch_count=_BATCHES,
-                shuffle_count=_SHUFFLES,
-                most_read_samples=_readable_samples(view, size * _BATCHES, left_s),
-                time_limit_s=hook_limit_s(view.request) + 10 * limit_s,
+                batch_count=tuning.batch_count,
+                shuffle_count=tuning.shuffle_count,
+                most_read_samples=_readable_samples(view, size * tuning.batch_count, left_s),
+                time_limit_s=hook_limit_s(view)
+                + view.tuning.evidence.seconds.limit_factor * limit_s,
             )
         size //= 2
     return None
@@ -63,6 +50,7 @@ def order_effect(view: LogView) -> OrderEffect | None:
                 stored.big_batch_size // stored.small_batch_size,
                 _norms(stored)[0],
                 _norms(shuffled),
+                tuning=view.tuning.data.order.effect,
             )
     return None
 
@@ -74,8 +62,8 @@ def about_order(view: LogView, batch_size: int) -> Iterator[Caveat]:
         return
     worth = max(1, round(effect.worth(batch_size)))
     finding = (
-        f"{batch_size:,} in a row tell no more of the gradient than about {worth:,} drawn at "
-        "random."
+        f"{batch_size:,} in a row are no more informative about the gradient than about {worth:,} "
+        "drawn at random."
     )
     if view.profile.dataset_size is None:
         yield Caveat(
@@ -102,15 +90,16 @@ def _is_of_use(view: LogView) -> bool:
         and not profile.is_synthetic
         and profile.evaluation_size > 0
         and request.max_trials != 0
-        and not view.spent(_LATEST_SHARE)
+        and not view.spent(view.tuning.data.order.latest_share)
     )
 
 
 def _largest_size(view: LogView) -> int:
-    size = min(_LARGEST_BATCH, max(reference_batch_size(view), _SMALLEST_BATCH))
+    tuning = view.tuning.data.order
+    size = min(tuning.max_batch_size, max(reference_batch_size(view), tuning.min_batch_size))
     if view.profile.dataset_size is not None:
         # A tenth may be held out.
-        size = min(size, int(0.9 * view.profile.dataset_size) // _BATCHES)
+        size = min(size, int(0.9 * view.profile.dataset_size) // tuning.batch_count)
     return size
 
 
@@ -130,15 +119,17 @@ def _expected_s(view: LogView, size: int) -> float:
         for _, entry in view.entries(TimeSteps)
         if isinstance(entry.outcome, StepTimes)
     )
-    gradients_s = _BATCHES * (1 + _SHUFFLES) * view.step_times.step_time_s(size)
-    return building_s + _BATCHES * size * _reading_s(view) + gradients_s
+    tuning = view.tuning.data.order
+    gradients_s = (
+        tuning.batch_count * (1 + tuning.shuffle_count) * view.step_times.step_time_s(size)
+    )
+    return building_s + tuning.batch_count * size * _reading_s(view) + gradients_s
 
 
 def _readable_samples(view: LogView, compared: int, left_s: float) -> int:
     """Return how far a stream may be read in ``left_s`` beyond the samples that are compared."""
-    reading_s = _reading_s(view)
-    readable = compared + int(left_s / reading_s) if reading_s else _MOST_READ_FACTOR * compared
-    return min(readable, _MOST_READ_FACTOR * compared)
+    reading_s, most = _reading_s(view), view.tuning.data.order.max_read_factor * compared
+    return min(compared + int(left_s / reading_s), most) if reading_s else most
 
 
 def _reading_s(view: LogView) -> float:

@@ -9,32 +9,17 @@ from bsadvise.model.request import AdviceRequest
 from bsadvise.model.task import TaskProfile
 
 from advisor.domain.memory_budget import MemoryBudget
-
-LEAST_MARGIN_BYTES = 256 << 20
-MARGIN_SHARE = 0.03
-
-CUDA_CONTEXT_BYTES = 512 << 20
-"""What CUDA and its libraries take on a card that is not here to be measured."""
+from advisor.planning.evidence.log_view import LogView
+from advisor.planning.tuning.evidence import MemoryBudgetTuning
 
 _WORKSPACE_BYTES = 20 << 20
 _HOPPER = re.compile(r"\bG?[HB][1-9]00\b")
 _HOPPER_WORKSPACE_BYTES = 64 << 20
 
-NCCL_BYTES = 384 << 20
-"""What NCCL keeps on each card to exchange gradients; a rule of thumb."""
 
-TRACING_SHARE = 0.25
-"""Share of the seconds after which no further memory trace is begun."""
-LADDER_SHARE = 0.35
-"""Share of the seconds after which no further size is timed."""
-VERIFY_SHARE = 0.05
-"""Share of the seconds kept for verification, beside what loading the task takes."""
-
-_LEAST_HOOK_LIMIT_S = 10.0
-"""However small the budget, user code gets this long: imports alone can take seconds."""
-
-
-def memory_budget(request: AdviceRequest, device: Device) -> MemoryBudget:
+def memory_budget(
+    request: AdviceRequest, device: Device, tuning: MemoryBudgetTuning
+) -> MemoryBudget:
     """Return what a step may take: the user's limit, or what is free less a margin."""
     if request.memory_limit_bytes is not None:
         return MemoryBudget(
@@ -44,17 +29,19 @@ def memory_budget(request: AdviceRequest, device: Device) -> MemoryBudget:
         )
     margin_bytes = request.margin_bytes
     if margin_bytes is None:
-        margin_bytes = max(LEAST_MARGIN_BYTES, int(MARGIN_SHARE * device.total_bytes))
+        margin_bytes = max(tuning.min_margin_bytes, int(tuning.margin_share * device.total_bytes))
     free_bytes = device.total_bytes if device.free_bytes is None else device.free_bytes
     return MemoryBudget(limit_bytes=free_bytes, margin_bytes=margin_bytes, is_user_limit=False)
 
 
-def overhead_bytes(request: AdviceRequest, device: Device, profile: TaskProfile) -> int:
+def overhead_bytes(
+    request: AdviceRequest, device: Device, profile: TaskProfile, tuning: MemoryBudgetTuning
+) -> int:
     """Return what a step takes beside its tensors: libraries, and exchanging gradients."""
     if device.kind is DeviceKind.CPU or request.memory_limit_bytes is not None:
         return bucket_bytes(request, profile)
-    exchange_bytes = NCCL_BYTES if request.world_size > 1 else 0
-    return _context_bytes(device, profile) + exchange_bytes + bucket_bytes(request, profile)
+    exchange_bytes = tuning.nccl_bytes if request.world_size > 1 else 0
+    return _context_bytes(device, profile, tuning) + exchange_bytes + bucket_bytes(request, profile)
 
 
 def workspace_bytes(device: Device) -> int:
@@ -79,12 +66,12 @@ def gradient_bytes(profile: TaskProfile) -> int:
     return int(profile.parameter_bytes * share)
 
 
-def _context_bytes(device: Device, profile: TaskProfile) -> int:
+def _context_bytes(device: Device, profile: TaskProfile, tuning: MemoryBudgetTuning) -> int:
     if profile.device_free_bytes is None or device.free_bytes is None:
-        return CUDA_CONTEXT_BYTES
+        return tuning.cuda_context_bytes
     return max(0, device.free_bytes - profile.device_free_bytes)
 
 
-def hook_limit_s(request: AdviceRequest) -> float:
+def hook_limit_s(view: LogView) -> float:
     """Return the seconds that loading the task may take."""
-    return max(_LEAST_HOOK_LIMIT_S, request.budget_s)
+    return max(view.tuning.evidence.seconds.min_hook_limit_s, view.request.budget_s)

@@ -17,4 +17,4 @@ def next_inspection(view: LogView) -> InspectTask | Refusal | None:
         if isinstance(entry.outcome, TaskProfile):
             return None
         return refuse(command, entry.outcome)
-    return InspectTask(time_limit_s=hook_limit_s(view.request))
+    return InspectTask(time_limit_s=hook_limit_s(view))

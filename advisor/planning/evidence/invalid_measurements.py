@@ -1,4 +1,4 @@
-"""Measurements of memory that other processes on the device have spoilt, to be made again."""
+"""Measurements of memory that other processes on the device made invalid, to be repeated."""
 
 from __future__ import annotations
 
@@ -9,28 +9,25 @@ from bsadvise.model.commands import Command, RunStep, Verify
 from bsadvise.model.measurements import Log, Measurement, OutOfMemory
 from bsadvise.model.values import Unknown
 
-_TOLERATED_BYTES = 32 << 20
-"""Less than this comes and goes on any card, and is below what a prediction is good to."""
-
-_MOST_REPEATS = 2
-"""After so many spoilt runs of one command the next is believed: the device will not settle."""
+from advisor.planning.tuning.evidence import InvalidMeasurementsTuning
 
 
-def sound_measurements(log: Log) -> Iterator[Measurement]:
-    """Yield the measurements of a log that may be believed, oldest first.
+def sound_measurements(log: Log, tuning: InvalidMeasurementsTuning) -> Iterator[Measurement]:
+    """Yield the measurements of a log that are valid, oldest first.
 
-    One that is left out is as one that was never made, so that the plan asks for it again.
+    One that is left out is as one that was never made, so that the plan asks for it again; but no
+    more often than ``tuning.max_repeats``, as the device may not settle.
     """
-    spoilt: Counter[Command | Unknown] = Counter()
+    repeats: Counter[Command | Unknown] = Counter()
     for entry in log:
-        if is_spoilt(entry) and spoilt[entry.command] < _MOST_REPEATS:
-            spoilt[entry.command] += 1
+        if is_invalid(entry, tuning) and repeats[entry.command] < tuning.max_repeats:
+            repeats[entry.command] += 1
         else:
             yield entry
 
 
-def is_spoilt(entry: Measurement) -> bool:
+def is_invalid(entry: Measurement, tuning: InvalidMeasurementsTuning) -> bool:
     """Return whether memory that others took or gave back meanwhile bears on a measurement."""
-    if entry.drift_bytes <= _TOLERATED_BYTES:
+    if entry.drift_bytes <= tuning.max_drift_bytes:
         return False
     return isinstance(entry.command, RunStep | Verify) or isinstance(entry.outcome, OutOfMemory)

@@ -76,7 +76,7 @@ class LogView:
     @cached_property
     def sound(self) -> Log:
         """The log without what other processes on the device have made invalid."""
-        return tuple(sound_measurements(self.log))
+        return tuple(sound_measurements(self.log, self.tuning.evidence.invalid_measurements))
 
     @cached_property
     def elapsed_s(self) -> float:

@@ -58,9 +58,9 @@ def _why_trained(command: Train) -> str:
     if command.trial is None:
         return "The reference recipe is what all trials are compared with."
     if command.replicate:
-        return "Another seed tells whether its time to the target was chance."
+        return "Another seed shows whether its time to the target was chance."
     if command.rung == 0:
         return _ORIGINS.get(command.origin or TrialOrigin.REFERENCE, "It was not tried.")
     if command.trial == 0:
         return "Where the reference recipe is headed decides what a speedup is worth."
-    return "It is among the best so far: longer training tells more of it."
+    return "It is among the best so far: longer training compares it more reliably."

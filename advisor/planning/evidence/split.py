@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_FRIENDLY_SHARE = 0.02
-"""A multiple of 8 this close below the limit is preferred: tiles and kernels are made for it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -53,7 +50,13 @@ def split_exactly(
     return None
 
 
-def friendly_size(largest: int) -> int:
-    """Return the multiple of 8 just below ``largest`` where that costs at most 2 %."""
+def friendly_size(largest: int, max_rounding_share: float) -> int:
+    """Return the multiple of 8 just below ``largest``, for which kernels' tiles are made.
+
+    Args:
+        largest: The largest size that fits.
+        max_rounding_share: The most that may be lost by rounding, as a share of ``largest``; where
+            more is, it is returned as it is.
+    """
     rounded = largest - largest % 8
-    return rounded if rounded >= (1 - _FRIENDLY_SHARE) * largest else largest
+    return rounded if rounded >= (1 - max_rounding_share) * largest else largest

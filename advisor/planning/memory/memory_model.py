@@ -56,12 +56,14 @@ class MemoryModel:
     @cached_property
     def overhead_bytes(self) -> int:
         """What the device's libraries take beside the tensors."""
-        return overhead_bytes(self.view.request, self.view.device, self.view.profile)
+        view = self.view
+        return overhead_bytes(view.request, view.device, view.profile, view.tuning.evidence.memory)
 
     @cached_property
     def budget_bytes(self) -> int:
         """What tensors may take."""
-        budget = memory_budget(self.view.request, self.view.device)
+        view = self.view
+        budget = memory_budget(view.request, view.device, view.tuning.evidence.memory)
         return max(0, budget.budget_bytes - self.overhead_bytes)
 
     @cached_property

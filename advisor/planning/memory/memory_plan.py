@@ -8,9 +8,8 @@ from bsadvise.model.device import DeviceKind
 from bsadvise.model.measurements import MemoryTrace
 
 from advisor.estimators.memory_curve import FIRST_SIZES, LARGEST_SIZE, MemoryCurve
-from advisor.planning.evidence.budget import TRACING_SHARE, hook_limit_s
+from advisor.planning.evidence.budget import hook_limit_s
 from advisor.planning.evidence.log_view import LogView
-from advisor.planning.evidence.reference import LEAST_BATCHES_PER_EPOCH
 from advisor.planning.evidence.refusals import refuse, refuse_no_fit
 from advisor.planning.memory.memory_model import MemoryModel, is_plain
 
@@ -55,14 +54,15 @@ def next_trace(view: LogView) -> TraceMemory | Refusal | None:
 def _next_size(view: LogView, curve: MemoryCurve, first: tuple[int, int]) -> int | None:
     model = view.model(MemoryModel)
     budget_bytes = model.traced_budget_bytes
+    is_time_up = view.spent(view.tuning.evidence.seconds.max_tracing_share)
     if not curve.points:
         return first[0]
     if model.is_traced_by_runs:
-        is_late = view.spent(TRACING_SHARE) and len(curve.points) > 1
+        is_late = is_time_up and len(curve.points) > 1
         return None if is_late else _next_real_size(curve, budget_bytes)
     if len(curve.points) == 1 and curve.largest_fit(budget_bytes) and first[1] not in curve.points:
         return first[1]
-    is_late = view.spent(TRACING_SHARE) and len(curve.points) >= _LEAST_TRACES
+    is_late = is_time_up and len(curve.points) >= _LEAST_TRACES
     if curve.largest_fit(budget_bytes) and (is_late or len(curve.points) >= _MOST_TRACES):
         return None
     return curve.next_size(budget_bytes)
@@ -88,10 +88,10 @@ def memory_bounds_the_batch(view: LogView, fits: int) -> bool:
 
 def _largest_thinkable(view: LogView) -> int:
     """Return the largest share of an effective batch that one device may come to hold."""
-    profile, request = view.profile, view.request
-    wanted = request.effective_batch_size or profile.reference_batch_size or 32
+    profile, request, reference = view.profile, view.request, view.tuning.evidence.reference
+    wanted = request.effective_batch_size or profile.reference_batch_size or reference.batch_size
     if request.effective_batch_size is None and profile.dataset_size is not None:
-        wanted = max(wanted, profile.dataset_size // LEAST_BATCHES_PER_EPOCH)
+        wanted = max(wanted, profile.dataset_size // reference.min_batches_per_epoch)
     return wanted // request.world_size
 
 
@@ -106,7 +106,7 @@ def next_calibration(view: LogView) -> RunStep | None:
     if list(view.entries(RunStep)):
         return None
     size = max(1, view.model(MemoryModel).max_micro_batch_size // _CALIBRATION_SHARE)
-    return RunStep(micro_batch_size=size, time_limit_s=hook_limit_s(view.request))
+    return RunStep(micro_batch_size=size, time_limit_s=hook_limit_s(view))
 
 
 def next_run(view: LogView) -> RunStep | None:
@@ -128,7 +128,7 @@ def next_run(view: LogView) -> RunStep | None:
     expected_s = 5 * view.step_times.step_time_s(size) + view.loading_s()
     if expected_s > _RUN_SHARE * view.request.budget_s:
         return None
-    return RunStep(micro_batch_size=size, time_limit_s=hook_limit_s(view.request) + expected_s)
+    return RunStep(micro_batch_size=size, time_limit_s=hook_limit_s(view) + expected_s)
 
 
 def trace_of(view: LogView, size: int, *, accumulation_steps: int = 1) -> TraceMemory:
@@ -136,5 +136,5 @@ def trace_of(view: LogView, size: int, *, accumulation_steps: int = 1) -> TraceM
     return TraceMemory(
         micro_batch_size=size,
         accumulation_steps=accumulation_steps,
-        time_limit_s=hook_limit_s(view.request),
+        time_limit_s=hook_limit_s(view),
     )

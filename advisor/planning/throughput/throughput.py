@@ -7,7 +7,7 @@ from bsadvise.model.commands import TimeLoader, TimeSteps
 from bsadvise.model.measurements import StepTimes
 from bsadvise.model.request import Objective
 
-from advisor.planning.evidence.budget import LADDER_SHARE, hook_limit_s
+from advisor.planning.evidence.budget import hook_limit_s
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size
 from advisor.planning.evidence.refusals import refuse
@@ -35,7 +35,7 @@ def next_timing(view: LogView) -> TimeSteps | TimeLoader | Refusal | None:
             return refuse(command, entry.outcome)
     if view.step_times is None:
         return _time_steps(view, min(_FIRST_SIZE, _largest_size(view)))
-    if not view.spent(LADDER_SHARE):
+    if not view.spent(view.tuning.evidence.seconds.max_timing_share):
         size = _next_size(view, {command.micro_batch_size for command, _ in timed})
         if size is not None:
             return _time_steps(view, size)
@@ -45,7 +45,7 @@ def next_timing(view: LogView) -> TimeSteps | TimeLoader | Refusal | None:
         return TimeLoader(
             batch_size=reference_batch_size(view),
             measure_s=_measure_s(view),
-            time_limit_s=hook_limit_s(view.request),
+            time_limit_s=hook_limit_s(view),
         )
     return None
 
@@ -81,7 +81,7 @@ def _time_steps(view: LogView, size: int) -> TimeSteps:
     return TimeSteps(
         micro_batch_size=size,
         measure_s=measure_s,
-        time_limit_s=hook_limit_s(view.request) + 10 * measure_s,
+        time_limit_s=hook_limit_s(view) + view.tuning.evidence.seconds.limit_factor * measure_s,
     )
 
 

@@ -13,7 +13,7 @@ from bsadvise.model.measurements import GradientNorms, TrainRun
 from advisor.estimators.efficiency import fastest_batch_size
 from advisor.estimators.noise_scale import NoiseScale, estimate_noise_scale
 from advisor.planning.evidence.log_view import LogView
-from advisor.planning.evidence.reference import LEAST_BATCHES_PER_EPOCH, reference_batch_size
+from advisor.planning.evidence.reference import reference_batch_size
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.rung_schedule import RungSchedule
 
@@ -61,7 +61,8 @@ class BatchSizes:
         request, profile = self.view.request, self.view.profile
         if request.effective_batch_size:
             return (request.effective_batch_size,)
-        largest = (profile.dataset_size or 1 << 20) // LEAST_BATCHES_PER_EPOCH
+        least_batches = self.view.tuning.evidence.reference.min_batches_per_epoch
+        largest = (profile.dataset_size or 1 << 20) // least_batches
         size = (2 if profile.batch_norm_layer_count else 1) * request.world_size
         sizes = [self.reference]
         while size <= largest:

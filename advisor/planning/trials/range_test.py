@@ -58,7 +58,7 @@ def next_range_test(view: LogView) -> RangeTest | None:
         largest_learning_rate=_ABOVE.get(view.profile.optimizer.family, _ABOVE_OTHERS) * default,
         step_count=step_count,
         stop_after_s=stop_after_s,
-        time_limit_s=hook_limit_s(view.request) + stop_after_s,
+        time_limit_s=hook_limit_s(view) + stop_after_s,
     )
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from bsadvise.model.commands import Train, TrialOrigin
 
-from advisor.planning.evidence.budget import VERIFY_SHARE, hook_limit_s
+from advisor.planning.evidence.budget import hook_limit_s
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size
 from advisor.planning.evidence.split import Split
@@ -110,7 +110,8 @@ class RungSchedule:
     @cached_property
     def reserve_s(self) -> float:
         """Seconds of the budget to keep for verification."""
-        return VERIFY_SHARE * self.view.request.budget_s + self.view.loading_s()
+        share = self.view.tuning.evidence.seconds.verification_share
+        return share * self.view.request.budget_s + self.view.loading_s()
 
     @cached_property
     def _left_s(self) -> float:
@@ -172,7 +173,7 @@ class RungSchedule:
             stop_after_s=self._stop_after_s(is_first=trial is None),
             target_loss=self.view.request.target_loss,
             replicate=replicate,
-            time_limit_s=hook_limit_s(self.view.request) + self.view.request.budget_s,
+            time_limit_s=hook_limit_s(self.view) + self.view.request.budget_s,
         )
 
     def _stop_after_s(self, *, is_first: bool) -> float:

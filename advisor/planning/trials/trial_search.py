@@ -100,7 +100,7 @@ class TrialSearch:
         if not evaluations:
             return Evaluate(
                 evaluation_batch_size=self.schedule.evaluation_batch_size,
-                time_limit_s=hook_limit_s(self.view.request),
+                time_limit_s=hook_limit_s(self.view),
             )
         command, entry = evaluations[0]
         if not isinstance(entry.outcome, Evaluation):

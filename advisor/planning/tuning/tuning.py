@@ -11,6 +11,9 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 
+from advisor.planning.tuning.answer import AnswerTuning
+from advisor.planning.tuning.data import DataTuning
+from advisor.planning.tuning.evidence import EvidenceTuning
 from advisor.planning.tuning.trials import TrialsTuning
 
 
@@ -18,7 +21,10 @@ from advisor.planning.tuning.trials import TrialsTuning
 class Tuning:
     """All tuned numbers."""
 
+    evidence: EvidenceTuning = field(default_factory=EvidenceTuning)
+    data: DataTuning = field(default_factory=DataTuning)
     trials: TrialsTuning = field(default_factory=TrialsTuning)
+    answer: AnswerTuning = field(default_factory=AnswerTuning)
 
     def digest(self) -> str:
         """Return the SHA-256, in hexadecimal, of the numbers as canonical JSON."""

@@ -100,7 +100,7 @@ class Lines:
         self._position: int | None = None
 
     def show(self, event: Event | Waiting) -> None:
-        """Print what an event tells, where it tells of a result, and a new place in the queue."""
+        """Print the result that an event carries, if any, and a new place in the queue."""
         if isinstance(event, Waiting):
             if event.position != self._position:
                 self._console.print(describe_waiting(event, time.time()), soft_wrap=True)

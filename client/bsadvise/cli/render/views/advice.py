@@ -6,14 +6,14 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from bsadvise.cli.render.phrases import describe_advice
-from bsadvise.cli.render.views.companions import (
-    companion_rows,
-    gradient_norm_words,
-    rule_of_thumb_rows,
-)
 from bsadvise.cli.render.views.energy import cost_words, energy_words
 from bsadvise.cli.render.views.layout import bullets, pairs, sections, table_of
-from bsadvise.cli.render.views.levers import levers_view
+from bsadvise.cli.render.views.memory_savings import memory_savings_view
+from bsadvise.cli.render.views.related_hyperparameters import (
+    gradient_norm_words,
+    related_hyperparameter_rows,
+    rule_of_thumb_rows,
+)
 from bsadvise.model.advice import Advice, Evidence, Interval
 from bsadvise.model.units import (
     format_bytes,
@@ -42,10 +42,10 @@ def advice_view(advice: Advice, model_name: str) -> RenderableType:
         ("Settings", pairs(_settings(advice))),
         (
             "By published rules, not run",
-            pairs(companion_rows(advice)) if advice.companions else None,
+            pairs(related_hyperparameter_rows(advice)) if advice.companions else None,
         ),
         ("Evidence", pairs(_evidence(advice))),
-        ("Ways to save memory", levers_view(advice.levers) if advice.levers else None),
+        ("Ways to save memory", memory_savings_view(advice.levers) if advice.levers else None),
         ("Caveats", bullets(one.text for one in advice.caveats) if advice.caveats else None),
         ("Alternatives", _alternatives(advice) if advice.alternatives else None),
         (

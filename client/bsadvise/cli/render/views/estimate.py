@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from bsadvise.cli.render.views.layout import bullets, pairs, sections, table_of
-from bsadvise.cli.render.views.levers import levers_view
+from bsadvise.cli.render.views.memory_savings import memory_savings_view
 from bsadvise.model.advice import MemoryEstimate
 from bsadvise.model.units import format_bytes
 
@@ -28,7 +28,7 @@ def estimate_view(
         ("", _headline(estimate, model_name, batch)),
         *_peak(estimate),
         ("Curve", _curve(estimate) if estimate.points else None),
-        ("Ways to save memory", levers_view(estimate.levers) if estimate.levers else None),
+        ("Ways to save memory", memory_savings_view(estimate.levers) if estimate.levers else None),
         ("Caveats", bullets(one.text for one in estimate.caveats) if estimate.caveats else None),
     )
 

@@ -15,7 +15,11 @@ from bsadvise.model.task import OptimizerFamily, OptimizerProfile
 from advisor.planning.answer.batch_caveats import about_batch
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.answer.gradients import batch_schedule, clip_gradient_norm, norms_of_reference
-from advisor.planning.answer.related_hyperparameters import companions, rules_of_thumb, warmup_steps
+from advisor.planning.answer.related_hyperparameters import (
+    related_hyperparameters,
+    rules_of_thumb,
+    warmup_steps,
+)
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
 from tests.planning.conftest import Recommend
@@ -37,7 +41,7 @@ class Told:
 
     def companions(self, batch_size: int, rate: float, evidence: Evidence) -> dict[str, Companion]:
         choice = a_choice(batch_size, rate, evidence)
-        return {one.name: one for one in companions(self.view, self.chooser, choice)}
+        return {one.name: one for one in related_hyperparameters(self.view, self.chooser, choice)}
 
 
 Tell = Callable[..., Told]

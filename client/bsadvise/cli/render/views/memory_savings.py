@@ -21,7 +21,7 @@ _WORDS = {
 }
 
 
-def levers_view(levers: Sequence[LeverGain]) -> RenderableType:
+def memory_savings_view(gains: Sequence[LeverGain]) -> RenderableType:
     """Return what each memory saving would do, for a person."""
     rows = [
         (
@@ -29,7 +29,7 @@ def levers_view(levers: Sequence[LeverGain]) -> RenderableType:
             f"{gain.max_micro_batch_size:,}",
             format_bytes(gain.saved_bytes),
         )
-        for gain in levers
+        for gain in gains
     ]
     head = ("", "largest micro-batch", "saves")
     return table_of(head, rows, figures=head[1:])

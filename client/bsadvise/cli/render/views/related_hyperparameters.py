@@ -5,7 +5,7 @@ from __future__ import annotations
 from bsadvise.model.advice import Advice
 
 
-def companion_rows(advice: Advice) -> list[tuple[str, str]]:
+def related_hyperparameter_rows(advice: Advice) -> list[tuple[str, str]]:
     """Return what should go with the batch by the rules, for a person."""
     return [
         (one.name, f"{one.value:.6g} (trained with {one.trained_value:.6g}): {one.rule}")
