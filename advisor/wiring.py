@@ -26,6 +26,7 @@ from advisor.devices.inventory import LocalInventory
 from advisor.domain.access import Limits
 from advisor.planning.memory_planner import MemoryPlanner
 from advisor.planning.planner import RecommendationPlanner
+from advisor.planning.tuning.tuning import DEFAULT_TUNING
 from advisor.pools.local import LocalPool
 from advisor.pools.observation import HostObserver
 from advisor.pools.resource_limits import Isolation, private_reach, shared_reach
@@ -170,8 +171,8 @@ async def build_daemon(settings: Settings) -> Daemon:
         store=store,
         pool=pool,
         inventory=inventory,
-        planner=RecommendationPlanner(OptunaProposer()),
-        estimate_planner=MemoryPlanner(),
+        planner=RecommendationPlanner(OptunaProposer(), DEFAULT_TUNING),
+        estimate_planner=MemoryPlanner(DEFAULT_TUNING),
         clock=clock,
         telemetry=metrics,
     )
@@ -179,7 +180,7 @@ async def build_daemon(settings: Settings) -> Daemon:
         ports,
         state_dir=settings.state_dir,
         unpack=unpack_bundle,
-        versions=await asyncio.to_thread(read_versions),
+        versions=await asyncio.to_thread(read_versions, DEFAULT_TUNING.digest()),
         owner=this_owner(),
         lease_s=settings.lease_s,
         is_private=settings.private,

@@ -17,29 +17,35 @@ from advisor.planning.memory.memory_model import MemoryModel, is_plain
 from advisor.planning.memory.memory_plan import next_trace, trace_of
 from advisor.planning.memory.memory_savings import (
     asked_size,
-    lever_gains,
-    next_lever,
+    next_saving_trace,
     next_typical,
+    saving_gains,
     shown_size,
     typical_peak,
 )
-
-_EXTRA_TRACES_SHARE = 0.13
-"""Share of the seconds after which no more levers are traced: an estimate needs no others."""
+from advisor.planning.tuning.tuning import DEFAULT_TUNING, Tuning
 
 
 class MemoryPlanner:
-    """Turns a log into the next step of a memory estimate."""
+    """Turns a log into the next step of a memory estimate.
+
+    Args:
+        tuning: The tuned numbers.
+    """
+
+    def __init__(self, tuning: Tuning = DEFAULT_TUNING) -> None:
+        self._tuning = tuning
 
     def next_step(self, request: AdviceRequest, device: Device, log: Log) -> EstimateStep:
         """Return what to trace next, the estimate, or why there is none."""
-        view = LogView(request, (device,), log)
+        view = LogView(request, (device,), log, self._tuning)
+        share = self._tuning.memory.savings.estimate_share
         step = (
             next_inspection(view)
             or _next_trace(view)
             or _next_asked(view)
-            or next_typical(view, _EXTRA_TRACES_SHARE)
-            or next_lever(view, _EXTRA_TRACES_SHARE)
+            or next_typical(view, share)
+            or next_saving_trace(view, share)
         )
         return _estimate(view) if step is None else step
 
@@ -81,6 +87,6 @@ def _estimate(view: LogView) -> MemoryEstimate:
         precision=view.profile.precision,
         caveats=tuple(dict.fromkeys((*notes, *view.profile.caveats))),
         search=search(view),
-        levers=lever_gains(view),
+        levers=saving_gains(view),
         typical_peak_bytes=None if typical is None else typical.peak_bytes,
     )

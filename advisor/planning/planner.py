@@ -26,16 +26,13 @@ from advisor.planning.memory.memory_plan import (
     next_run,
     next_trace,
 )
-from advisor.planning.memory.memory_savings import next_lever, next_typical
+from advisor.planning.memory.memory_savings import next_saving_trace, next_typical
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.throughput.throughput import next_timing
 from advisor.planning.trials.range_test import next_range_test
 from advisor.planning.trials.trial_search import TrialSearch, is_of_trial
 from advisor.planning.tuning.tuning import DEFAULT_TUNING, Tuning
 from advisor.ports.proposer import Proposer
-
-_EXTRA_TRACES_SHARE = 0.12
-"""Share of the budget after which nothing is traced that the answer does not rest on."""
 
 
 class RecommendationPlanner:
@@ -109,11 +106,12 @@ class RecommendationPlanner:
 
 
 def _next_memory_saving(view: LogView) -> Command | None:
-    """Return a trace that the answer does not rest on; None when there is none left, or no time."""
+    """Return a trace that the answer does not need; None when there is none left, or no time."""
+    share = view.tuning.memory.savings.recommendation_share
     largest = view.model(MemoryModel).max_micro_batch_size
     is_bound = memory_bounds_the_batch(view, largest)
-    lever = next_lever(view, _EXTRA_TRACES_SHARE) if is_bound else None
-    return lever or next_typical(view, _EXTRA_TRACES_SHARE)
+    trace = next_saving_trace(view, share) if is_bound else None
+    return trace or next_typical(view, share)
 
 
 def _refuse_misfit(view: LogView) -> Refusal | None:

@@ -21,7 +21,7 @@ def outlook(view: LogView, chooser: Chooser, choice: Choice) -> str | None:
         return "A larger budget would let the recommended batch itself be tried."
     ranking, target = chooser.search.ranking, view.request.target_loss
     rivals = [trial for trial in ranking.ties_of(best, chooser.sound) if trial is not best]
-    if best.arrival_s is None and target is not None:
+    if best.time_to_target_s is None and target is not None:
         return (
             f"A budget of about {format_seconds(_budget_to_arrive_s(view, chooser, best))} would "
             f"let the leaders come to the target loss {target:g}, as the loss has been falling."
@@ -46,6 +46,6 @@ def outlook(view: LogView, chooser: Chooser, choice: Choice) -> str | None:
 
 def _budget_to_arrive_s(view: LogView, chooser: Chooser, best: Trial) -> float:
     """Return the budget whose longest trials would come to the target."""
-    arrival_s: float = best.end_s * 2.0 ** chooser.search.ranking.doublings_to_go(best)
-    longer = arrival_s / chooser.search.schedule.horizon_s
+    time_to_target_s: float = best.end_s * 2.0 ** chooser.search.ranking.doublings_to_go(best)
+    longer = time_to_target_s / chooser.search.schedule.horizon_s
     return view.request.budget_s * max(longer, 2.0)

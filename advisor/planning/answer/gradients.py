@@ -66,7 +66,7 @@ def batch_schedule(view: LogView, chooser: Chooser, choice: Choice) -> tuple[Bat
         return float("inf") if split is None else cost.step_time_s(split)
 
     return plan_batches(
-        [stretch for command, _, norms in measured for stretch in _stretch(command, norms)],
+        [stretch for command, _, norms in measured for stretch in _stretch(view, command, norms)],
         horizon_samples=max((c.first_sample + r.sample_count for c, r, _ in measured), default=0),
         reference_batch_size=chooser.batches.reference,
         batch_size=choice.split.effective_batch_size,
@@ -84,7 +84,7 @@ def _measured(view: LogView) -> Iterator[tuple[Train, TrainRun, GradientNorms]]:
             yield command, run, run.gradient_norms
 
 
-def _stretch(command: Train, norms: GradientNorms) -> Iterator[NoiseStretch]:
-    noise = noise_scale_of(norms)
+def _stretch(view: LogView, command: Train, norms: GradientNorms) -> Iterator[NoiseStretch]:
+    noise = noise_scale_of(norms, view.tuning.estimators.noise_scale)
     if noise is not None:
         yield NoiseStretch(command.first_sample, noise)

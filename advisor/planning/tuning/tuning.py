@@ -11,13 +11,26 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 
+from advisor.planning.tuning.estimators import EstimatorsTuning
+from advisor.planning.tuning.memory import MemoryTuning
+from advisor.planning.tuning.throughput import ThroughputTuning
 from advisor.planning.tuning.trials import TrialsTuning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """All tuned numbers."""
+    """All tuned numbers.
 
+    Attributes:
+        estimators: Of the estimators that the stages share.
+        memory: Of the memory stage.
+        throughput: Of the throughput stage.
+        trials: Of the search over trials.
+    """
+
+    estimators: EstimatorsTuning = field(default_factory=EstimatorsTuning)
+    memory: MemoryTuning = field(default_factory=MemoryTuning)
+    throughput: ThroughputTuning = field(default_factory=ThroughputTuning)
     trials: TrialsTuning = field(default_factory=TrialsTuning)
 
     def digest(self) -> str:

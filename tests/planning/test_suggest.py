@@ -94,7 +94,7 @@ class Search:
     def promise(self, most: int = 30) -> None:
         """Go on until what promises most was tried."""
         for _ in range(most):
-            point = self.explorer.promising_point()
+            point = self.explorer.predicted_point()
             if point is None:
                 return
             self.origins.append(TrialOrigin.SUGGESTED)
@@ -107,7 +107,7 @@ class Search:
         self.look_about(most)
 
     def look_about(self, most: int = 60) -> None:
-        """Go on beside the best until no setting is worth its time."""
+        """Go on with neighbours of the best until no setting is worth its time."""
         for _ in range(most):
             proposal = self.explorer.next_point(self.proposer)
             if proposal is None:
@@ -146,13 +146,13 @@ def view_without_rate(begin: Begin) -> LogView:
     return begin(a_simulated(learning_rate=None))
 
 
-def test_what_promises_most_is_hotter_than_the_reference_and_never_by_far(view: LogView) -> None:
+def test_suggested_rates_are_above_the_reference_and_never_by_far(view: LogView) -> None:
     search = Search(view, bowl(64, 2.0))
     search.promise()
-    hottest = 1.0
+    largest = 1.0
     for point in search.points[1:]:
-        assert point.lr_multiplier <= 4.1 * hottest
-        hottest = max(hottest, point.lr_multiplier)
+        assert point.lr_multiplier <= 4.1 * largest
+        largest = max(largest, point.lr_multiplier)
     assert 2 <= len(search.points) <= 20
     assert search.points[1].lr_multiplier > 1
     assert len(set(search.points)) == len(search.points)
@@ -172,13 +172,13 @@ def test_while_nothing_trains_well_rates_fall_by_large_steps(view: LogView) -> N
         for n in range(3)
     ]
     explorer = Suggester(ranking_of(*broken, view=view), BatchSizes(view))
-    point = explorer.promising_point()
+    point = explorer.predicted_point()
     assert point is not None
     assert point.effective_batch_size == 32
     assert point.lr_multiplier == pytest.approx(1 / 8**3)
     endless = [a_trial(n, power_law(), lr_multiplier=1.0 / 8**n, diverged=True) for n in range(6)]
     explorer = Suggester(ranking_of(*endless, view=view), BatchSizes(view))
-    assert explorer.promising_point() is None, "it is not the rate that is at fault"
+    assert explorer.predicted_point() is None, "it is not the rate that is at fault"
 
 
 @pytest.mark.parametrize(("size", "multiplier"), [(64, 4.0), (32, 1.0), (256, 0.3)])
@@ -273,9 +273,9 @@ def test_a_sampler_learns_how_far_a_trial_came_and_what_went_wrong(begin: Begin)
     view = begin(a_simulated(), target_loss=0.5)
     horizon_s = RungSchedule(view).horizon_s
     short, long = (a_trial(n, power_law(0.01), end_s=horizon_s / d) for n, d in ((0, 8), (1, 1)))
-    arrived = a_trial(2, power_law(), end_s=horizon_s / 2, target_loss=0.5)
+    reached = a_trial(2, power_law(), end_s=horizon_s / 2, target_loss=0.5)
     broken = a_trial(3, power_law(), end_s=horizon_s, diverged=True)
-    explorer = Suggester(ranking_of(short, long, arrived, broken, view=view), BatchSizes(view))
+    explorer = Suggester(ranking_of(short, long, reached, broken, view=view), BatchSizes(view))
     records = explorer.study(explorer.bounds).trials
     deepest = [max(record.losses, default=-1) for record in records]
     assert deepest[0] == deepest[1] - 3
