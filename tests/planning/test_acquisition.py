@@ -134,7 +134,7 @@ def test_it_is_the_same_again(begin: Begin, family: OptimizerFamily) -> None:
     assert bool((one.law.noise_scale > 0).all()) == (family is not OptimizerFamily.SGD)
 
 
-def hoped_for(view: LogView, target_loss: float | None) -> Point:
+def explored(view: LogView, target_loss: float | None) -> Point:
     reference = tried(0, 1.0, 4.0, target_loss=target_loss)
     return acquisition_of(view, reference).highest_expected_speed.point
 
@@ -143,10 +143,10 @@ def test_the_noisier_the_gradients_the_larger_the_batch_until_the_target_is_reac
     begin: Begin,
 ) -> None:
     quiet, noisy = (begin(a_simulated(gradient_noise=noise)) for noise in (0.1, 40.0))
-    sizes = [hoped_for(view, None).effective_batch_size for view in (quiet, noisy)]
+    sizes = [explored(view, None).effective_batch_size for view in (quiet, noisy)]
     assert sizes[0] < sizes[1]
     lowest = tried(0, 1.0, 4.0).curve.losses[-1]
-    assert hoped_for(quiet, 1.5 * lowest) == hoped_for(noisy, 1.5 * lowest)
+    assert explored(quiet, 1.5 * lowest) == explored(noisy, 1.5 * lowest)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9, 0.999, 1.0, None])

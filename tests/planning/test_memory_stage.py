@@ -158,7 +158,7 @@ def test_memory_savings_are_traced_only_where_memory_bounds_the_batch(recommend:
 
 def test_a_card_is_tried_with_a_small_step_first(recommend: Recommend) -> None:
     device = a_gpu(free_bytes=8 * GIB, total_bytes=8 * GIB)
-    # What the libraries take beside the tensors is in no trace.
+    # What the libraries take in addition to the tensors is in no trace.
     simulated = SimulatedDevice(limit_bytes=8 * GIB, hidden_factor=1.1, segment_bytes=2 * MIB)
     answer, log = recommend(simulated, a_request(device="cuda:0"), device)
     advice = _advice(answer)

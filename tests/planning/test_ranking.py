@@ -1,4 +1,4 @@
-"""Which of two trials is the more promising: laws, and what short trainings would get wrong."""
+"""Which of two trials is predicted to be first: laws, and what short trainings get wrong."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_one_that_is_clearly_ahead_is_its_own_middle() -> None:
     assert ranking_of(best, *others, target_loss=0.5).middle_of_best([best, *others]) is best
 
 
-def test_what_was_hardly_trained_must_promise_more_to_be_taken_for_the_best() -> None:
+def test_what_was_hardly_trained_must_be_clearly_ahead_to_be_taken_for_the_best() -> None:
     deep = a_trial(0, power_law())
     ranking = ranking_of(deep)
     little, much = (
