@@ -50,12 +50,11 @@ class Versions:
     optuna: str | None
 
 
-def read_versions(tuning_digest: str = "") -> Versions:
+def read_versions(tuning_digest: str) -> Versions:
     """Return the versions of this installation.
 
     Args:
-        tuning_digest: Digest of the constants that the planner was tuned to, where these are
-            not in its sources.
+        tuning_digest: Digest of the tuned numbers that the planners are made with.
     """
     sources = digest_of_sources(DECIDING_SOURCES)
     return Versions(

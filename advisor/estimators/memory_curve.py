@@ -64,10 +64,6 @@ class MemoryCurveTuning:
             raise ValueError("tolerance must be from 0 to below 1")
 
 
-FIRST_SIZES = MemoryCurveTuning().first_sizes
-LARGEST_SIZE = MemoryCurveTuning().largest_size
-
-
 @dataclass(frozen=True, slots=True)
 class MemoryCurve:
     """Known points of f.

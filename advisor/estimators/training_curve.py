@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from advisor.estimators.learning_curve import LearningCurve
+from advisor.estimators.learning_curve import LearningCurve, LearningCurveTuning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,7 @@ def training_curve(
     step_time_s: float,
     *,
     tuning: TrainingCurveTuning = TrainingCurveTuning(),
+    curve_tuning: LearningCurveTuning = LearningCurveTuning(),
 ) -> LearningCurve | None:
     """Return L̄ against modelled seconds; None where there are no losses.
 
@@ -54,6 +55,7 @@ def training_curve(
         means: Mean training loss of each segment, finite.
         step_time_s: Seconds of a step, above 0.
         tuning: Over how many of the steps to average.
+        curve_tuning: Of the curve that is returned.
 
     Raises:
         ValueError: The lengths differ.
@@ -66,4 +68,4 @@ def training_curve(
     sums = np.concatenate([[0.0], np.cumsum(np.array(means) * np.diff(steps))])
     begins = steps[1:] / tuning.window_ratio
     trailing = (sums[1:] - np.interp(begins, steps, sums)) / (steps[1:] - begins)
-    return LearningCurve(tuple(steps[1:] * step_time_s), tuple(map(float, trailing)))
+    return LearningCurve(tuple(steps[1:] * step_time_s), tuple(map(float, trailing)), curve_tuning)

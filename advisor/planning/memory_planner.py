@@ -17,9 +17,9 @@ from advisor.planning.memory.memory_model import MemoryModel, is_plain
 from advisor.planning.memory.memory_plan import next_trace, trace_of
 from advisor.planning.memory.memory_savings import (
     asked_size,
-    lever_gains,
-    next_lever,
+    next_saving_trace,
     next_typical,
+    saving_gains,
     shown_size,
     typical_peak,
 )
@@ -45,7 +45,7 @@ class MemoryPlanner:
             or _next_trace(view)
             or _next_asked(view)
             or next_typical(view, savings_share)
-            or next_lever(view, savings_share)
+            or next_saving_trace(view, savings_share)
         )
         return _estimate(view) if step is None else step
 
@@ -89,6 +89,6 @@ def _estimate(view: LogView) -> MemoryEstimate:
         precision=view.profile.precision,
         caveats=tuple(dict.fromkeys((*notes, *view.profile.caveats))),
         search=search(view),
-        levers=lever_gains(view),
+        levers=saving_gains(view),
         typical_peak_bytes=None if typical is None else typical.peak_bytes,
     )

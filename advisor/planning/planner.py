@@ -26,7 +26,7 @@ from advisor.planning.memory.memory_plan import (
     next_run,
     next_trace,
 )
-from advisor.planning.memory.memory_savings import next_lever, next_typical
+from advisor.planning.memory.memory_savings import next_saving_trace, next_typical
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.throughput.throughput import next_timing
 from advisor.planning.trials.range_test import next_range_test
@@ -110,7 +110,7 @@ def _next_memory_saving(view: LogView) -> Command | None:
     share = view.tuning.evidence.seconds.max_savings_share
     largest = view.model(MemoryModel).max_micro_batch_size
     is_bound = memory_bounds_the_batch(view, largest)
-    return (next_lever(view, share) if is_bound else None) or next_typical(view, share)
+    return (next_saving_trace(view, share) if is_bound else None) or next_typical(view, share)
 
 
 def _refuse_misfit(view: LogView) -> Refusal | None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from bsadvise.model.commands import TrialOrigin
 
-from advisor.planning.tuning.trials import RankingTuning, TrialsTuning
+from advisor.planning.tuning.comparison import RankingTuning
+from advisor.planning.tuning.trials import TrialsTuning
 from advisor.planning.tuning.tuning import Tuning
 from advisor.ports.proposer import Point, Proposer, Study, Suggestion
 from advisor.search.optuna_proposer import OptunaProposer

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.estimators.memory_curve import FIRST_SIZES, LARGEST_SIZE, MemoryCurve
+from advisor.estimators.memory_curve import MemoryCurve, MemoryCurveTuning
+
+TUNING = MemoryCurveTuning()
 
 _lines = st.lists(
     st.tuples(st.integers(0, 1 << 34), st.integers(0, 1 << 28)), min_size=1, max_size=4
@@ -19,7 +21,7 @@ def _memory(lines: list[tuple[int, int]]) -> Callable[[int], int]:
 
 
 def _true_largest(memory: Callable[[int], int], budget: int) -> int:
-    low, high = 0, LARGEST_SIZE + 1
+    low, high = 0, TUNING.largest_size + 1
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if memory(middle) <= budget else (low, middle)
@@ -27,7 +29,7 @@ def _true_largest(memory: Callable[[int], int], budget: int) -> int:
 
 
 def _search(memory: Callable[[int], int], budget: int) -> tuple[MemoryCurve, int]:
-    points = {size: memory(size) for size in FIRST_SIZES}
+    points = {size: memory(size) for size in TUNING.first_sizes}
     asked = 0
     while (size := MemoryCurve(points).next_size(budget)) is not None:
         assert size not in points, "a size was asked for twice"
@@ -104,7 +106,7 @@ def test_nothing_fits_when_not_even_one_sample_does() -> None:
 
 def test_memory_that_does_not_grow_ends_the_walk() -> None:
     curve, _ = _search(_memory([(1000, 0)]), 2000)
-    assert curve.largest_fit(2000) == LARGEST_SIZE
+    assert curve.largest_fit(2000) == TUNING.largest_size
 
 
 def test_a_line_is_drawn_on_where_that_is_asked_for() -> None:
@@ -113,4 +115,4 @@ def test_a_line_is_drawn_on_where_that_is_asked_for() -> None:
     assert MemoryCurve(points, is_drawn_on=True).largest_fit(1000) == 90
     assert MemoryCurve(points, is_drawn_on=True).largest_fit(130) == 3, "between known points"
     assert MemoryCurve({2: 120}, is_drawn_on=True).largest_fit(1000) == 16, "all of it may grow"
-    assert MemoryCurve({2: 120, 16: 120}, is_drawn_on=True).largest_fit(1000) == LARGEST_SIZE
+    assert MemoryCurve({2: 120, 16: 120}, is_drawn_on=True).largest_fit(1000) == TUNING.largest_size

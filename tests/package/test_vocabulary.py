@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-_NOT_YET: tuple[str, ...] = ("advisor/planning",)
+_NOT_YET: tuple[str, ...] = ()
 """Directories and files that still contain such words. An entry that is no longer needed fails."""
 
 _CHECKED = (
@@ -79,6 +79,7 @@ _PHRASES = {
 
 _ALLOWED: dict[tuple[str, str], str] = {
     ("advisor/pipe/framing.py", "arrive"): "Bytes arrive on a pipe.",
+    ("advisor/planning/trials/rung_schedule.py", "stretch"): "Stored logs name checkpoints so.",
 }
 """Exceptions by file and word, each with its reason."""
 

@@ -52,7 +52,7 @@ def recommend(planner: RecommendationPlanner) -> Recommend:
 
 @pytest.fixture
 def begin(planner: RecommendationPlanner) -> Begin:
-    """Return a function that carries a recommendation through its trunk, up to its trials."""
+    """Return a function that carries a recommendation through its reference run."""
 
     def run(simulated: SimulatedDevice, **changes: object) -> LogView:
         request = a_request(memory_limit_bytes=simulated.limit_bytes, **changes)

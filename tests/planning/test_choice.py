@@ -80,11 +80,11 @@ def _chosen(view: LogView, *trials: Trial) -> int:
     return choice.trial.number
 
 
-def _arriving(number: int, arrival_s: float, **setting: float) -> Trial:
+def _arriving(number: int, time_to_target_s: float, **setting: float) -> Trial:
     """Return a trial that comes to the target in so many seconds, and was trained a bit on."""
-    loss: Loss = lambda time_s: TARGET * (time_s / arrival_s) ** -0.5  # noqa: E731 - a formula
-    trial = a_trial(number, loss, end_s=1.1 * arrival_s, target_loss=TARGET, **setting)  # type: ignore[arg-type] # a size
-    return replace(trial, arrival_s=arrival_s)
+    loss: Loss = lambda time_s: TARGET * (time_s / time_to_target_s) ** -0.5  # noqa: E731 - a formula
+    trial = a_trial(number, loss, end_s=1.1 * time_to_target_s, target_loss=TARGET, **setting)  # type: ignore[arg-type] # a size
+    return replace(trial, time_to_target_s=time_to_target_s)
 
 
 def test_of_trials_that_arrived_about_as_soon_the_middle_is_chosen(
@@ -128,7 +128,7 @@ def test_short_of_the_target_the_middle_of_the_most_promising_is_chosen(
             for n, multiplier in ((1, 0.97), (2, 1.0), (3, 1.03))
         ),
     ]
-    assert not any(trial.arrival_s for trial in trials)
+    assert not any(trial.time_to_target_s for trial in trials)
     assert _chosen(view_with_target, *trials) == 2
 
 
@@ -185,7 +185,7 @@ def test_short_of_a_target_it_does_not_matter_whether_the_reference_has_settled(
         a_trial(1, lambda time_s: _settling(2 * time_s)),
         a_trial(2, power_law(scale=1.9)),
     ]
-    assert not any(trial.arrival_s for trial in trials)
+    assert not any(trial.time_to_target_s for trial in trials)
     assert _chosen(view_with_target, *trials) == 2
 
 

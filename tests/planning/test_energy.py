@@ -48,17 +48,17 @@ def _ask(recommend: Recommend, power_w: Power, **changes: object) -> Advice:
 
 
 def test_a_hungry_device_is_given_a_smaller_batch_for_energy(recommend: Recommend) -> None:
-    soonest = _ask(recommend, _hungry, target_loss=_TARGET)
+    fastest = _ask(recommend, _hungry, target_loss=_TARGET)
     thriftiest = _ask(recommend, _hungry, objective=Objective.ENERGY, target_loss=_TARGET)
     assert thriftiest.verified
-    assert thriftiest.effective_batch_size < soonest.effective_batch_size
+    assert thriftiest.effective_batch_size < fastest.effective_batch_size
     simulated = _simulated(_hungry)
 
     def spent_j(advice: Advice) -> float:
         size, rate = advice.effective_batch_size, advice.learning_rate
         return _hungry(size) * simulated.time_to_loss_s(size, rate, _TARGET)
 
-    assert spent_j(thriftiest) < 0.9 * spent_j(soonest)
+    assert spent_j(thriftiest) < 0.9 * spent_j(fastest)
     assert not any("energy" in caveat.text for caveat in thriftiest.caveats)
 
 
@@ -125,12 +125,12 @@ def test_caveats_say_how_far_it_is_the_least_energy(
 
 
 def test_where_no_power_can_be_read_energy_is_time_and_that_is_said(recommend: Recommend) -> None:
-    soonest = _ask(recommend, None)
+    fastest = _ask(recommend, None)
     thriftiest = _ask(recommend, None, objective=Objective.ENERGY)
-    assert _setting(thriftiest) == _setting(soonest)
+    assert _setting(thriftiest) == _setting(fastest)
     assert any("could not be read" in caveat.text for caveat in thriftiest.caveats)
-    assert not any("could not be read" in caveat.text for caveat in soonest.caveats)
-    assert (soonest.mean_power_w, soonest.energy_per_epoch_j) == (None, None)
+    assert not any("could not be read" in caveat.text for caveat in fastest.caveats)
+    assert (fastest.mean_power_w, fastest.energy_per_epoch_j) == (None, None)
 
 
 def test_without_trials_the_batch_is_said_to_be_for_time(recommend: Recommend) -> None:
@@ -139,10 +139,10 @@ def test_without_trials_the_batch_is_said_to_be_for_time(recommend: Recommend) -
 
 
 def test_cost_ranks_as_time_does(recommend: Recommend) -> None:
-    soonest = _ask(recommend, _hungry)
+    fastest = _ask(recommend, _hungry)
     cheapest = _ask(recommend, _hungry, objective=Objective.COST, device_hour_price=3.6)
-    assert _setting(cheapest) == _setting(soonest)
-    assert soonest.cost_per_epoch is None
+    assert _setting(cheapest) == _setting(fastest)
+    assert fastest.cost_per_epoch is None
     assert cheapest.time_per_epoch_s is not None
     assert cheapest.cost_per_epoch == pytest.approx(cheapest.time_per_epoch_s / 1000)
 

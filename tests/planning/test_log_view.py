@@ -26,7 +26,8 @@ from advisor.planning.trials.suggest import Suggester
 from advisor.planning.trials.trial_search import TrialSearch
 from advisor.planning.trials.trials import Trials
 from advisor.planning.trials.wall_clock import WallClock
-from advisor.planning.tuning.trials import RankingTuning, TrialsTuning
+from advisor.planning.tuning.comparison import RankingTuning
+from advisor.planning.tuning.trials import TrialsTuning
 from advisor.planning.tuning.tuning import Tuning
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_request, an_inspection

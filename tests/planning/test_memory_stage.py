@@ -1,4 +1,4 @@
-"""The memory stage on a simulated device: reserved bytes, levers, drift, runs that disagree."""
+"""The memory stage on a simulated device: reserved bytes, savings, drift, runs that disagree."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_workspaces_are_those_of_the_cards_generation() -> None:
         assert workspace_bytes(a_gpu(name=name)) == 64 * MIB
 
 
-def test_the_levers_name_what_they_would_do() -> None:
+def test_memory_savings_name_what_they_would_do() -> None:
     profile = a_profile(repeated_block_count=4)
     simulated = SimulatedDevice(profile=profile, fixed_bytes=400 * MIB, optimizer_bytes=0)
     estimate, log = _estimate(simulated, a_request())
@@ -144,23 +144,23 @@ def test_an_answer_says_what_usual_samples_take(recommend: Recommend) -> None:
     assert any("a usual batch of" in caveat.text for caveat in advice.caveats)
 
 
-def test_levers_are_looked_into_only_where_memory_bounds_the_batch(recommend: Recommend) -> None:
+def test_memory_savings_are_traced_only_where_memory_bounds_the_batch(recommend: Recommend) -> None:
     profile = a_profile(dataset_size=4000)
 
-    def levers_tried(limit_bytes: int) -> bool:
+    def savings_tried(limit_bytes: int) -> bool:
         simulated = SimulatedDevice(profile=profile, limit_bytes=limit_bytes, optimizer_bytes=0)
         answer, log = recommend(simulated)
         tried = any(isinstance(e.command, TraceMemory) and e.command.lever for e in log)
         assert bool(_advice(answer).levers) is tried
         return tried
 
-    assert levers_tried(200 * MIB)
-    assert not levers_tried(8 * GIB)
+    assert savings_tried(200 * MIB)
+    assert not savings_tried(8 * GIB)
 
 
 def test_a_card_is_tried_with_a_small_step_first(recommend: Recommend) -> None:
     device = a_gpu(free_bytes=8 * GIB, total_bytes=8 * GIB)
-    # What the libraries take beside the tensors is in no trace.
+    # What the libraries take in addition to the tensors is in no trace.
     simulated = SimulatedDevice(limit_bytes=8 * GIB, hidden_factor=1.1, segment_bytes=2 * MIB)
     answer, log = recommend(simulated, a_request(device="cuda:0"), device)
     advice = _advice(answer)
@@ -184,13 +184,13 @@ def test_runs_that_agree_give_no_interval_and_others_do(recommend: Recommend) ->
 
 def test_what_other_processes_spoil_is_measured_again(recommend: Recommend) -> None:
     simulated = SimulatedDevice()
-    honest, spoilt = simulated.measure, 0
+    honest, invalid = simulated.measure, 0
 
     def measure(command: object) -> Measurement:
-        nonlocal spoilt
+        nonlocal invalid
         entry = honest(command)  # type: ignore[arg-type] # any command
-        if isinstance(command, RunStep) and not spoilt:
-            spoilt += 1
+        if isinstance(command, RunStep) and not invalid:
+            invalid += 1
             crash = OutOfMemory(message="out of memory")
             return dataclasses.replace(entry, outcome=crash, drift_bytes=512 * MIB)
         return entry

@@ -1,4 +1,4 @@
-"""A range test is asked for where the user names no rate, once, and nothing rests on it."""
+"""A range test is asked for where the user names no rate, once, and is not needed."""
 
 from __future__ import annotations
 

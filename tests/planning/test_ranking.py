@@ -1,4 +1,4 @@
-"""Which of two trials is the more promising: laws, and what short trainings would get wrong."""
+"""Which of two trials is predicted to be first: laws, and what short trainings get wrong."""
 
 from __future__ import annotations
 
@@ -33,10 +33,12 @@ def _trials(draw: st.DrawFn, number: int = 0, target_loss: float | None = None) 
     )
 
 
-def _reaching(number: int, arrival_s: float, *replicates_s: float, **setting: float) -> Trial:
+def _reaching(
+    number: int, time_to_target_s: float, *replicates_s: float, **setting: float
+) -> Trial:
     """Return a trial that came to a loss of 0.5."""
     trial = a_trial(number, power_law(), target_loss=0.5, **setting)  # type: ignore[arg-type] # a size
-    return replace(trial, arrival_s=arrival_s, replicates_s=replicates_s)
+    return replace(trial, time_to_target_s=time_to_target_s, replicates_s=replicates_s)
 
 
 @given(one=_trials(), other=_trials(number=1), target_loss=st.none() | st.floats(1e-3, 0.1))
@@ -81,34 +83,34 @@ def test_with_nothing_to_go_it_is_the_ratio_of_times(
 
 
 def test_replicates_count_as_much_as_the_first_training() -> None:
-    lucky, steady = _reaching(0, 4.0, 8.0, 8.0), _reaching(1, 5.0, 5.0, 5.0)
-    assert lucky.typical_arrival_s == pytest.approx(geometric_mean([4, 8, 8]))
-    assert ranking_of(lucky, steady, target_loss=0.5).best is steady
+    varying, steady = _reaching(0, 4.0, 8.0, 8.0), _reaching(1, 5.0, 5.0, 5.0)
+    assert varying.typical_time_to_target_s == pytest.approx(geometric_mean([4, 8, 8]))
+    assert ranking_of(varying, steady, target_loss=0.5).best is steady
 
 
-def test_one_that_did_not_arrive_in_as_long_is_behind_by_a_doubling_at_least() -> None:
-    arrived = _reaching(0, 4.0)
+def test_one_that_did_not_reach_the_target_in_as_long_is_behind_by_a_doubling_at_least() -> None:
+    reached = _reaching(0, 4.0)
     late = a_trial(1, power_law(0.01), end_s=8.0, target_loss=0.5)
-    ranking = ranking_of(arrived, late, target_loss=0.5)
-    assert ranking.lead(arrived, late) == pytest.approx(2)
-    assert ranking.lead(late, arrived) == pytest.approx(-2)
+    ranking = ranking_of(reached, late, target_loss=0.5)
+    assert ranking.lead(reached, late) == pytest.approx(2)
+    assert ranking.lead(late, reached) == pytest.approx(-2)
 
 
-def test_the_cooler_is_granted_the_more_the_more_is_to_go() -> None:
-    def lead_of_the_cooler(target_loss: float, **setting: float) -> float:
-        hot = a_trial(0, power_law(scale=0.99), target_loss=target_loss)
-        cool = a_trial(1, power_law(), target_loss=target_loss, **setting)  # type: ignore[arg-type]
-        return ranking_of(hot, cool, target_loss=target_loss).lead(cool, hot)
+def test_noise_is_penalised_the_more_the_more_is_to_go() -> None:
+    def lead_of_the_less_noisy(target_loss: float, **setting: float) -> float:
+        noisy = a_trial(0, power_law(scale=0.99), target_loss=target_loss)
+        quiet = a_trial(1, power_law(), target_loss=target_loss, **setting)  # type: ignore[arg-type]
+        return ranking_of(noisy, quiet, target_loss=target_loss).lead(quiet, noisy)
 
     near, far, farther = (power_law()(8.0 * 2**doublings) for doublings in (0.5, 1.5, 20.0))
     for setting in ({"lr_multiplier": 0.25}, {"batch_size": 128}):
-        same = lead_of_the_cooler(near)
-        leads = [lead_of_the_cooler(target, **setting) for target in (near, far, farther)]
+        same = lead_of_the_less_noisy(near)
+        leads = [lead_of_the_less_noisy(target, **setting) for target in (near, far, farther)]
         assert same < leads[0] < leads[1] <= leads[2]
         assert leads[2] - same < 2, "two halvings cost two doublings at the most"
 
 
-def test_of_two_that_are_as_far_the_cooler_is_best() -> None:
+def test_of_two_that_are_as_far_the_less_noisy_is_best() -> None:
     settings = [(32, 1.0), (32, 0.5), (64, 1.0), (32, 2.0)]
     trials = [
         a_trial(n, power_law(), batch_size=size, lr_multiplier=multiplier)
@@ -187,7 +189,7 @@ def test_one_that_is_clearly_ahead_is_its_own_middle() -> None:
     assert ranking_of(best, *others, target_loss=0.5).middle_of_best([best, *others]) is best
 
 
-def test_what_was_hardly_trained_must_promise_more_to_be_taken_for_the_best() -> None:
+def test_what_was_hardly_trained_must_be_clearly_ahead_to_be_taken_for_the_best() -> None:
     deep = a_trial(0, power_law())
     ranking = ranking_of(deep)
     little, much = (

@@ -19,7 +19,7 @@ _seconds = st.floats(0.1, 100)
 
 def _reaching(number: int, *arrivals_s: float) -> Trial:
     trial = a_trial(number, power_law(), target_loss=_TARGET)
-    return replace(trial, arrival_s=arrivals_s[0], replicates_s=arrivals_s[1:])
+    return replace(trial, time_to_target_s=arrivals_s[0], replicates_s=arrivals_s[1:])
 
 
 def _speedup(reference: Trial, trial: Trial, target_loss: float | None = _TARGET) -> Speedup:

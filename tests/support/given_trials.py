@@ -17,7 +17,7 @@ from advisor.planning.trials.trials import Trial, Trials
 from advisor.ports.proposer import Point
 from tests.support.builders import a_device, a_request, an_inspection
 
-_LOOKS_PER_DOUBLING = 4
+_EVALUATIONS_PER_DOUBLING = 4
 _DOUBLINGS = 7
 
 _STEPS = 100
@@ -28,7 +28,7 @@ Loss = Callable[[float], float]
 
 @dataclass(frozen=True)
 class GivenTrials(Trials):
-    """Trials that no log tells of.
+    """Trials that are in no log.
 
     Attributes:
         given: All of them, the reference first.
@@ -68,7 +68,7 @@ def a_trial(
     replicates_s: Sequence[float] = (),
     diverged: bool = False,
 ) -> Trial:
-    """Return a trial that was trained in one stretch, with looks four times a doubling."""
+    """Return a trial that was trained in one rung, with four evaluations a doubling."""
     rate = 0.1 * lr_multiplier if learning_rate is None else learning_rate
     curve = a_curve(loss, end_s)
     return Trial(
@@ -78,7 +78,7 @@ def a_trial(
         learning_rate=rate,
         point=Point(effective_batch_size=batch_size, lr_multiplier=lr_multiplier),
         curve=curve,
-        arrival_s=None if target_loss is None else curve.smooth().time_to(target_loss),
+        time_to_target_s=None if target_loss is None else curve.smooth().time_to(target_loss),
         commands=(_command(batch_size, rate),),
         runs=(_run(batch_size, None if diverged else curve.losses[-1]),),
         fault=None,
@@ -87,9 +87,9 @@ def a_trial(
 
 
 def a_curve(loss: Loss, end_s: float) -> LearningCurve:
-    """Return what looks at a formula show."""
-    count = _DOUBLINGS * _LOOKS_PER_DOUBLING
-    times_s = tuple(end_s * 2 ** (part / _LOOKS_PER_DOUBLING) for part in range(-count, 1))
+    """Return the curve of a formula."""
+    count = _DOUBLINGS * _EVALUATIONS_PER_DOUBLING
+    times_s = tuple(end_s * 2 ** (part / _EVALUATIONS_PER_DOUBLING) for part in range(-count, 1))
     return LearningCurve(times_s, tuple(map(loss, times_s)))
 
 

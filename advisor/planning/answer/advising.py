@@ -31,7 +31,7 @@ from advisor.planning.data.shuffle_plan import order_effect
 from advisor.planning.evidence.budget import memory_budget
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.memory.memory_model import MemoryModel
-from advisor.planning.memory.memory_savings import lever_gains
+from advisor.planning.memory.memory_savings import saving_gains
 from advisor.planning.throughput.energy import energy_j, step_power_w, training_cost
 
 
@@ -102,7 +102,7 @@ class _Adviser:
             ),
             alternatives=tuple(self._alternatives()),
             search=search(view, pruned_count=self._pruned_count()),
-            levers=lever_gains(view),
+            levers=saving_gains(view),
             max_micro_batch_size_interval=self._max_size_interval(),
             mean_power_w=step_power_w(view, split),
             energy_per_epoch_j=epoch_s and energy_j(view, split, epoch_s),

@@ -18,7 +18,7 @@ def forecast_budget(view: LogView, chooser: Chooser, choice: Choice) -> str | No
         return "A larger budget would let the recommended batch itself be tried."
     ranking, target = chooser.search.ranking, view.request.target_loss
     rivals = [trial for trial in ranking.ties_of(best, chooser.sound) if trial is not best]
-    if best.arrival_s is None and target is not None:
+    if best.time_to_target_s is None and target is not None:
         return (
             f"A budget of about {format_seconds(_budget_to_target_s(view, chooser, best))} would "
             f"let the best trials reach the target loss {target:g}, as the loss has been falling."

@@ -18,7 +18,6 @@ from bsadvise.model.measurements import (
 from bsadvise.model.task import OptimizerFamily
 from bsadvise.model.units import format_bytes, format_seconds
 
-from advisor.estimators.memory_curve import LARGEST_SIZE
 from advisor.planning.answer.batch_caveats import about_batch
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.answer.verification import verification_of
@@ -114,7 +113,7 @@ def _about_training(view: LogView, choice: Choice, chooser: Chooser) -> Iterator
     others = trials[REFERENCE_TRIAL + 1 :] or trials
     was_cut = any(trial.was_cut and trial.is_sound for trial in others)
     most = view.tuning.answer.advice.max_slowdown
-    if was_cut or (trials and chooser.search.schedule.pace.slowdown > most):
+    if was_cut or (trials and chooser.search.schedule.wall_clock.slowdown > most):
         yield Caveat(
             code=CaveatCode.TRAINING_SLOWER_THAN_TIMED,
             text="Training was slower than the steps that were timed, as on a busy machine: "
@@ -201,17 +200,18 @@ def _about_memory(view: LogView) -> Iterator[Caveat]:
         yield from trace.caveats
     model = view.model(MemoryModel)
     largest = model.max_micro_batch_size
+    limit = view.tuning.estimators.memory_curve.largest_size
     ran = any(command.micro_batch_size == largest for command, _ in view.figures(RunStep, StepRun))
-    if model.curve.next_size(model.traced_budget_bytes) is not None and largest < LARGEST_SIZE:
+    if model.curve.next_size(model.traced_budget_bytes) is not None and largest < limit:
         yield Caveat(
             code=CaveatCode.MEMORY_SEARCH_CUT_SHORT,
             text=f"The search for the largest micro-batch ended early: more than {largest:,} may "
             "fit.",
         )
-    if largest >= LARGEST_SIZE:
+    if largest >= limit:
         yield Caveat(
             code=CaveatCode.MEMORY_SEARCH_LIMIT,
-            text=f"Memory was not traced beyond {LARGEST_SIZE:,} samples a micro-batch.",
+            text=f"Memory was not traced beyond {limit:,} samples a micro-batch.",
         )
     elif view.device.present and not ran:
         yield Caveat(

@@ -101,7 +101,7 @@ class Chooser:
 
     @cached_property
     def _was_target_met(self) -> bool:
-        return any(trial.arrival_s is not None for trial in self.sound)
+        return any(trial.time_to_target_s is not None for trial in self.sound)
 
     @cached_property
     def _has_settled(self) -> bool:
@@ -151,7 +151,7 @@ class Chooser:
     def time_to_target_s(self, trial: Trial) -> float | None:
         """Return the modelled seconds in which a trial came to the target; None if never."""
         if self._was_target_met or self.target_loss is None:
-            return trial.typical_arrival_s
+            return trial.typical_time_to_target_s
         return trial.curve.time_to(self.target_loss)
 
     def energy_to_target_j(self, trial: Trial) -> float | None:

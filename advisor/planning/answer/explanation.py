@@ -209,7 +209,7 @@ def _explained(
         learning_rate=trial.learning_rate,
         held_out=trial.curve,
         training=trial.training,
-        time_to_target_s=trial.typical_arrival_s,
+        time_to_target_s=trial.typical_time_to_target_s,
         rank=rank,
         behind_doublings=behind,
         is_tied=is_tied,
@@ -220,16 +220,16 @@ def _scaling(search: TrialSearch) -> ScalingFit | None:
     if not search.trials.all:
         return None
     acquisition: Acquisition = search.suggester.acquisition
-    if acquisition.is_lost:
+    if acquisition.is_all_broken:
         return None
-    law, suggested = acquisition.law, acquisition.surest
+    law, suggested = acquisition.law, acquisition.least_expected_regret
     return ScalingFit(
         largest_rate=_fitted(law.largest_rate, law.probabilities),
         critical_batch_size=_fitted(law.critical_batch_size, law.probabilities),
         noise_scale=_fitted(law.noise_scale, law.probabilities),
         suggested_batch_size=suggested.point.effective_batch_size,
         suggested_rate=search.trials.learning_rate(suggested.point),
-        expected_regret=suggested.behind,
+        expected_regret=suggested.expected_regret,
     )
 
 

@@ -66,7 +66,7 @@ def batch_schedule(view: LogView, chooser: Chooser, choice: Choice) -> tuple[Bat
         return float("inf") if split is None else cost.step_time_s(split)
 
     return plan_batches(
-        [rung for command, _, norms in measured for rung in _rung_noise(command, norms)],
+        [rung for command, _, norms in measured for rung in _rung_noise(view, command, norms)],
         horizon_samples=max((c.first_sample + r.sample_count for c, r, _ in measured), default=0),
         reference_batch_size=chooser.batches.reference,
         batch_size=choice.split.effective_batch_size,
@@ -85,7 +85,7 @@ def _measured(view: LogView) -> Iterator[tuple[Train, TrainRun, GradientNorms]]:
             yield command, run, run.gradient_norms
 
 
-def _rung_noise(command: Train, norms: GradientNorms) -> Iterator[RungNoise]:
-    noise = noise_scale_of(norms)
+def _rung_noise(view: LogView, command: Train, norms: GradientNorms) -> Iterator[RungNoise]:
+    noise = noise_scale_of(norms, view.tuning.estimators.noise_scale)
     if noise is not None:
         yield RungNoise(command.first_sample, noise)

@@ -50,15 +50,22 @@ def speedup_over_reference(ranking: Ranking, trial: Trial, floor: float) -> Spee
     if trial.number == reference.number:
         return Speedup(1.0, Interval(low=1.0, high=1.0))
     to_go = 0.0
-    if trial.arrival_s is None or reference.arrival_s is None:
+    if trial.time_to_target_s is None or reference.time_to_target_s is None:
         to_go = ranking.doublings_to_go(min(trial, reference, key=lambda t: t.end_s))
         if ratio < 1:
             measure = ranking.measure_of(trial, reference)
             ratio = max(ratio, _ratio_by(measure, ranking, trial, reference, floor))
-    luck = ranking.luck
+    seeds = ranking.seed_variance
     tuning = ranking.trials.view.tuning.answer.speedup
     extrapolation = tuning.extrapolation_deviation * to_go
-    errors = (luck.error(trial), luck.error(reference), luck.spread, luck.spread, extrapolation)
+    one_training = seeds.spread
+    errors = (
+        seeds.error(trial),
+        seeds.error(reference),
+        one_training,
+        one_training,
+        extrapolation,
+    )
     variance = sum(error**2 for error in errors)
     factor = math.exp(Z_80 * math.sqrt(variance))
     return Speedup(ratio, Interval(low=ratio / factor, high=ratio * factor))
@@ -69,7 +76,7 @@ def held_out_ratio(ranking: Ranking, trial: Trial, floor: float) -> float | None
     reference = ranking.trials.reference
     if reference is None or not reference.is_sound or not trial.is_sound:
         return None
-    ours_s, theirs_s = trial.typical_arrival_s, reference.typical_arrival_s
+    ours_s, theirs_s = trial.typical_time_to_target_s, reference.typical_time_to_target_s
     if ours_s is not None and theirs_s is not None:
         return theirs_s / ours_s
     return _ratio_by(HELD_OUT, ranking, trial, reference, floor)
@@ -81,5 +88,5 @@ def _ratio_by(
     """Return the times to the lowest loss that both reached, less the penalty for noise."""
     loss = max(floor, *(measure(t, t.end_s) for t in (trial, reference)))
     ours_s, theirs_s = (ranking.time_at(t, loss, measure) for t in (trial, reference))
-    ratio: float = theirs_s / ours_s * 2.0 ** ranking.credit(trial, reference)
+    ratio: float = theirs_s / ours_s * 2.0 ** ranking.noise_penalty_difference(trial, reference)
     return ratio

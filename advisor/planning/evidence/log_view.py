@@ -130,6 +130,7 @@ class LogView:
                 for command, times in timed
             },
             typical_time_s([time_s for _, times in timed for time_s in times.optimizer_times_s]),
+            self.tuning.estimators.step_time,
         )
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What is known of a task's memory: the curve through its traces, and what runs have taught."""
+"""What is known of a task's memory: the curve through its traces, corrected by runs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,9 @@ from advisor.planning.evidence.budget import (
 )
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
+from advisor.planning.tuning.memory import MemoryModelTuning
 
 _REAL_COMMANDS = RunStep | TimeSteps | Train | Verify
-
-_MISS_FACTOR = 1.03
-"""How much larger than predicted memory is taken to be after a run that did not fit."""
-
-_AGREEMENT = 0.01
-"""Runs and predictions that differ by less than this agree."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +32,10 @@ class MemoryModel:
     """
 
     view: LogView
+
+    @property
+    def _tuning(self) -> MemoryModelTuning:
+        return self.view.tuning.memory.model
 
     @cached_property
     def traces(self) -> dict[int, MemoryTrace]:
@@ -55,7 +54,7 @@ class MemoryModel:
 
     @cached_property
     def overhead_bytes(self) -> int:
-        """What the device's libraries take beside the tensors."""
+        """What the device's libraries take in addition to the tensors."""
         view = self.view
         return overhead_bytes(view.request, view.device, view.profile, view.tuning.evidence.memory)
 
@@ -68,7 +67,7 @@ class MemoryModel:
 
     @cached_property
     def traced_budget_bytes(self) -> float:
-        """What a trace may come to, by what runs have taught."""
+        """What a trace may come to, corrected by runs."""
         return self.budget_bytes / self.correction
 
     @cached_property
@@ -77,11 +76,11 @@ class MemoryModel:
 
         Of the runs that fitted, that of the largest size says most: what is fixed weighs more
         in small ones. A run that did not fit, or took more than the budget, shows that it is
-        more than the budget over the prediction; how much more is not known, so a miss adds
-        _MISS_FACTOR.
+        more than the budget over the prediction; how much more is not known, so that a misfit adds
+        ``misfit_factor``.
         """
         ratios = self._run_ratios
-        return max(1.0, ratios[max(ratios)] if ratios else 1.0, *self._miss_factors())
+        return max(1.0, ratios[max(ratios)] if ratios else 1.0, *self._misfit_factors())
 
     @cached_property
     def _run_ratios(self) -> dict[int, float]:
@@ -91,7 +90,7 @@ class MemoryModel:
             for command, run in self.view.figures(RunStep, StepRun)
         }
 
-    def _miss_factors(self) -> Iterator[float]:
+    def _misfit_factors(self) -> Iterator[float]:
         proven = max(self._run_ratios, default=0)
         for entry in self.view.sound:
             command, outcome = entry.command, entry.outcome
@@ -99,15 +98,16 @@ class MemoryModel:
                 continue
             # Where a larger size has run, it was not the prediction that failed.
             if isinstance(outcome, OutOfMemory) and command.micro_batch_size > proven:
-                yield _MISS_FACTOR * self.budget_bytes / self._traced_by(command)
+                yield self._tuning.misfit_factor * self.budget_bytes / self._traced_by(command)
             elif isinstance(outcome, Verification) and outcome.peak_bytes > self.budget_bytes:
                 yield outcome.peak_bytes / self._traced_by(command)
 
     @cached_property
     def max_size_interval(self) -> tuple[int, int] | None:
         """What was seen to fit, and what may; None where runs agree with the prediction."""
-        ratios, misses = self._run_ratios, list(self._miss_factors())
-        if not ratios or (not misses and abs(ratios[max(ratios)] - 1) <= _AGREEMENT):
+        ratios, misfits = self._run_ratios, list(self._misfit_factors())
+        agreement = self._tuning.agreement
+        if not ratios or (not misfits and abs(ratios[max(ratios)] - 1) <= agreement):
             return None
         likely = self.curve.largest_fit(self.budget_bytes / min(ratios.values()))
         crashed = self.view.smallest_out_of_memory
@@ -143,6 +143,7 @@ class MemoryModel:
         return MemoryCurve(
             points,
             is_drawn_on=self.is_traced_by_runs and not self._has_trace_crashed,
+            tuning=self.view.tuning.estimators.memory_curve,
         )
 
     @cached_property
@@ -179,8 +180,8 @@ class MemoryModel:
             if is_plain(command) and (command.accumulation_steps > 1) is accumulating
         }
 
-    def _largest(self, curve: MemoryCurve, beside_bytes: int = 0) -> int:
-        size = curve.largest_fit(self.traced_budget_bytes - beside_bytes)
+    def _largest(self, curve: MemoryCurve, additional_bytes: int = 0) -> int:
+        size = curve.largest_fit(self.traced_budget_bytes - additional_bytes)
         crashed = self.view.smallest_out_of_memory
         return size if crashed is None else min(size, crashed - 1)
 

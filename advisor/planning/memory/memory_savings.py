@@ -1,4 +1,4 @@
-"""What a look beyond the answer finds: what would make room, and what usual batches take."""
+"""In addition to the answer: memory savings, and what a batch of typical samples takes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,7 @@ from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory.memory_plan import trace_of
 
 _OF_THE_MODEL = (Lever.BF16, Lever.CHECKPOINTING)
-"""Levers that change what a sample takes, so that a second size must be traced."""
-
-_STRETCH = 2
-"""The second size, over the largest that fits as it is."""
-
-_MOST_DRAWN = 4096
-"""Of more samples than this, one is as long as the longest."""
+"""Memory savings that change what a sample takes, so that a second size must be traced."""
 
 
 def next_typical(view: LogView, share: float) -> TraceMemory | None:
@@ -36,14 +30,15 @@ def next_typical(view: LogView, share: float) -> TraceMemory | None:
     """
     size = shown_size(view)
     is_made = typical_peak(view) is not None
-    if view.profile.longest_sample is None or size > _MOST_DRAWN or is_made:
+    most = view.tuning.memory.savings.max_typical_size
+    if view.profile.longest_sample is None or size > most or is_made:
         return None
     wanted = dataclasses.replace(trace_of(view, size), is_typical=True)
     return _next(view, [wanted], share)
 
 
-def next_lever(view: LogView, share: float) -> TraceMemory | None:
-    """Return the next trace of a lever; None when there is none left, or no time.
+def next_saving_trace(view: LogView, share: float) -> TraceMemory | None:
+    """Return the next trace of a memory saving; None when there is none left, or no time.
 
     Args:
         view: What is known.
@@ -53,7 +48,7 @@ def next_lever(view: LogView, share: float) -> TraceMemory | None:
     largest = model.max_micro_batch_size
     if largest == 0 or any(trace.was_run for trace in model.traces.values()):
         return None
-    return _next(view, _lever_traces(view, largest), share)
+    return _next(view, _saving_traces(view, largest), share)
 
 
 def _next(view: LogView, wanted: Iterable[TraceMemory], share: float) -> TraceMemory | None:
@@ -73,9 +68,9 @@ def typical_peak(view: LogView) -> MemoryPoint | None:
     return None
 
 
-def lever_gains(view: LogView) -> tuple[LeverGain, ...]:
-    """Return what each lever that helps would do, the most helpful first."""
-    gains = [gain for lever in Lever if (gain := _gain(view, lever)) is not None]
+def saving_gains(view: LogView) -> tuple[LeverGain, ...]:
+    """Return what each memory saving that helps would do, the most helpful first."""
+    gains = [gain for saving in Lever if (gain := _gain(view, saving)) is not None]
     return tuple(sorted(gains, key=lambda gain: -gain.max_micro_batch_size))
 
 
@@ -95,13 +90,14 @@ def asked_size(view: LogView) -> int | None:
     return None if batch_size is None else max(1, batch_size // view.request.world_size)
 
 
-def _lever_traces(view: LogView, largest: int) -> Iterator[TraceMemory]:
-    for lever in _applicable(view):
+def _saving_traces(view: LogView, largest: int) -> Iterator[TraceMemory]:
+    factor = view.tuning.memory.savings.second_size_factor
+    for saving in _applicable(view):
         # Runs may have lowered the largest since; what was traced before serves as well.
-        first = min(_points(view, lever), default=largest)
-        sizes = (first, _STRETCH * first) if lever in _OF_THE_MODEL else (first,)
+        first = min(_points(view, saving), default=largest)
+        sizes = (first, factor * first) if saving in _OF_THE_MODEL else (first,)
         for size in sizes:
-            yield dataclasses.replace(trace_of(view, size), lever=lever)
+            yield dataclasses.replace(trace_of(view, size), lever=saving)
 
 
 def _applicable(view: LogView) -> Iterator[Lever]:
@@ -119,36 +115,37 @@ def _applicable(view: LogView) -> Iterator[Lever]:
             yield Lever.EIGHT_BIT_OPTIMIZER
 
 
-def _gain(view: LogView, lever: Lever) -> LeverGain | None:
+def _gain(view: LogView, saving: Lever) -> LeverGain | None:
     model = view.model(MemoryModel)
     largest = model.max_micro_batch_size
     budget_bytes = model.traced_budget_bytes
-    points = _points(view, lever)
-    if lever is Lever.BUCKET_VIEW:
+    points = _points(view, saving)
+    if saving is Lever.BUCKET_VIEW:
         saved_bytes = bucket_bytes(view.request, view.profile)
-    elif not points or (lever in _OF_THE_MODEL and len(points) < 2):
+    elif not points or (saving in _OF_THE_MODEL and len(points) < 2):
         return None
-    elif lever in _OF_THE_MODEL:
-        saved_bytes = model.curve.peak_bytes(largest) - MemoryCurve(points).peak_bytes(largest)
+    elif saving in _OF_THE_MODEL:
+        curve = MemoryCurve(points, tuning=view.tuning.estimators.memory_curve)
+        saved_bytes = model.curve.peak_bytes(largest) - curve.peak_bytes(largest)
     else:
         saved_bytes = max(model.curve.peak_bytes(b) - peak for b, peak in points.items())
-    if lever not in _OF_THE_MODEL:
+    if saving not in _OF_THE_MODEL:
         points, budget_bytes = dict(model.curve.points), budget_bytes + saved_bytes
     size = _reach(points, largest, budget_bytes)
     if saved_bytes <= 0 or size <= largest:
         return None
     return LeverGain(
-        lever=lever, max_micro_batch_size=size, saved_bytes=int(saved_bytes * model.correction)
+        lever=saving, max_micro_batch_size=size, saved_bytes=int(saved_bytes * model.correction)
     )
 
 
-def _points(view: LogView, lever: Lever) -> dict[int, int]:
-    """Return the traced peaks of a lever, by size."""
+def _points(view: LogView, saving: Lever) -> dict[int, int]:
+    """Return the traced peaks of a memory saving, by size."""
     model = view.model(MemoryModel)
     return {
         command.micro_batch_size: model.reserved_bytes_of(trace)
         for command, trace in view.figures(TraceMemory, MemoryTrace)
-        if command.lever is lever
+        if command.lever is saving
     }
 
 

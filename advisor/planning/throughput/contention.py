@@ -1,4 +1,4 @@
-"""CPU contention: whether other work had the processors while steps were timed."""
+"""CPU contention: whether threads waited for a core while steps were timed."""
 
 from __future__ import annotations
 
@@ -11,18 +11,15 @@ from bsadvise.model.units import format_seconds
 
 from advisor.planning.evidence.log_view import LogView
 
-_CONTENDED_SHARE = 0.1
-"""Waiting over step time: 0.02 on two idle cores, 0.8 and more with one other process at work."""
-
 
 def about_contention(view: LogView) -> Iterator[Caveat]:
-    """Yield a caveat where threads waited long for processors; nothing where that is not known."""
+    """Yield a caveat where threads waited long for a core; nothing where that is not known."""
     wait_s = steps_s = 0.0
     for _, times in view.figures(TimeSteps, StepTimes):
         if times.processor_wait_s is not None:
             wait_s += times.processor_wait_s
             steps_s += sum(times.step_times_s)
-    if wait_s > _CONTENDED_SHARE * steps_s:
+    if wait_s > view.tuning.throughput.contention.max_wait_share * steps_s:
         yield Caveat(
             code=CaveatCode.CPU_CONTENTION,
             text=f"CPU contention: in {format_seconds(steps_s)} of timed steps, threads waited "

@@ -60,5 +60,5 @@ class StepCost:
 
     @cached_property
     def _step_times_s(self) -> dict[Split, float]:
-        """What was asked for so far: trainings of a few splits make up a long log."""
+        """What was asked for so far: a long log has trainings of a few splits only."""
         return {}

@@ -1,8 +1,13 @@
-"""What settings promise that were not tried: the law of batch and rate, fitted to the trials.
+"""Acquisition: which untried setting the scaling model suggests, fitted to the trials.
 
-Two settings are of interest. The *surest* is the one that is expected to be least behind the best,
-whatever the law turns out to be. The *most hopeful* has the highest expected speed: it is hotter
-and farther off, and trying it teaches what the law is.
+Two settings are of interest. That of *least expected regret* is expected to be least behind the
+best, over all laws that agree with the trials. That of *highest expected speed* has a higher rate
+or a smaller batch and is less certain: trying it shows which law holds.
+
+    symbol  meaning                                                   unit
+    t       modelled time to the target                               s
+    k       slowdown of a setting by a law: see ``scaling_law``       –
+    𝓑       noise scale of a law                                      samples
 """
 
 from __future__ import annotations
@@ -22,64 +27,57 @@ from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.loss_levels import LossLevels, numbers_of_broken
 from advisor.planning.trials.range_test import suggested_rate
 from advisor.planning.trials.trials import REFERENCE_TRIAL, Trials
+from advisor.planning.tuning.suggestion import AcquisitionTuning
 from advisor.ports.proposer import Point
 
-_RATE_STEPS_PER_DOUBLING = 3
-_DOUBLINGS_BELOW, _DOUBLINGS_ABOVE = 4, 10
-"""How far rates go from the reference's."""
-
-_MOST_BEHIND = math.log(8)
-"""A setting that never arrives is no farther behind than this, in ln t."""
-_DARING = 1.5
-"""Speeds are expected to this power: the higher it is, the more hopeful."""
-_HOTTER = 4.0
-"""No setting is tried whose multiplier is so many times the hottest that trained well."""
+_ROUNDING = 1.01
+"""Learning rates are rounded to three digits, so that a multiplier is known within this factor."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prospect:
-    """A setting, and what it promises.
+class PredictedSetting:
+    """A setting and its expected regret.
 
     Attributes:
         point: The setting.
-        behind: By how much ln t is expected to be above the best setting's.
+        expected_regret: By how much ln t is expected to be above the best setting's.
     """
 
     point: Point
-    behind: float
+    expected_regret: float
 
 
 @dataclass(frozen=True)
 class Acquisition:
-    """Settings by what they promise.
+    """The settings that the scaling model suggests.
 
     Attributes:
         trials: What was trained, at least the reference.
-        batches: The batches worth a thought.
+        batches: The batch sizes that may be tried.
     """
 
     trials: Trials
     batches: BatchSizes
 
     @property
-    def is_lost(self) -> bool:
-        """Whether nothing has trained well yet, so that there is nothing to go by."""
+    def is_all_broken(self) -> bool:
+        """Whether no trial has trained well yet, so that no law can be fitted."""
         return len(self._broken) == len(self.trials.all)
 
     @cached_property
-    def surest(self) -> Prospect:
+    def least_expected_regret(self) -> PredictedSetting:
         """The setting that is expected to be least behind the best."""
-        return self._prospect(-self._behind)
+        return self._setting(-self._regrets)
 
     @cached_property
-    def most_hopeful(self) -> Prospect:
-        """The setting of the highest expected speed, of those that are not far too hot."""
-        hot = self._multipliers > self._hottest
-        return self._prospect(np.where(hot, -np.inf, self._speeds))
+    def highest_expected_speed(self) -> PredictedSetting:
+        """The setting of highest expected speed, up to the largest multiplier allowed."""
+        is_too_high = self._multipliers > self._largest_multiplier
+        return self._setting(np.where(is_too_high, -np.inf, self._speeds))
 
     @cached_property
     def law(self) -> ScalingLaw:
-        """What the law of batch and rate may be."""
+        """The laws of batch and rate that agree with the trials."""
         levels = LossLevels(self.trials)
         view = self.trials.view
         return fit_scaling_law(
@@ -91,12 +89,13 @@ class Acquisition:
             broken=self._broken,
             noise_scale=self._noise_scale,
             lag=self._lag,
+            tuning=view.tuning.estimators.scaling,
         )
 
     @property
     def _noise_scale(self) -> NoiseScale | None:
-        """𝓑 while it is the best that is known of B_c: arrivals at the target tell better."""
-        return self.batches.noise_scale if self.trials.soonest_s is None else None
+        """The measured noise scale; None once times to target show more of B_c."""
+        return self.batches.noise_scale if self.trials.shortest_time_to_target_s is None else None
 
     @property
     def _lag(self) -> float:
@@ -106,16 +105,17 @@ class Acquisition:
 
     @cached_property
     def _broken(self) -> list[int]:
-        return numbers_of_broken(self.trials.all, self.trials.initial_loss)
+        rise_share = self.trials.view.tuning.trials.loss_levels.broken_rise_share
+        return numbers_of_broken(self.trials.all, self.trials.initial_loss, rise_share)
 
     @property
     def _reference_rate(self) -> float:
-        """The rate that the priors are about; the coolest tried where the recipe broke."""
+        """The rate that the priors are about; the lowest tried where the recipe broke."""
         view = self.trials.view
         if REFERENCE_TRIAL not in self._broken:
             return suggested_rate(view) or reference_learning_rate(view)
-        coolest = min(trial.point.lr_multiplier for trial in self.trials.all)
-        return coolest * self.trials.scaled_rate(self.batches.reference)
+        lowest = min(trial.point.lr_multiplier for trial in self.trials.all)
+        return lowest * self.trials.scaled_rate(self.batches.reference)
 
     @cached_property
     def _batch_sizes(self) -> tuple[int, ...]:
@@ -124,11 +124,13 @@ class Acquisition:
     @cached_property
     def _rates(self) -> Array:
         """Rates, shape (rates,)."""
+        tuning = self._tuning
+        resolution = tuning.rate_steps_per_doubling
         steps = np.arange(
-            -_DOUBLINGS_BELOW * _RATE_STEPS_PER_DOUBLING,
-            _DOUBLINGS_ABOVE * _RATE_STEPS_PER_DOUBLING + 1,
+            -tuning.doublings_below_reference * resolution,
+            tuning.doublings_above_reference * resolution + 1,
         )
-        rates: Array = self._reference_rate * 2.0 ** (steps / _RATE_STEPS_PER_DOUBLING)
+        rates: Array = self._reference_rate * 2.0 ** (steps / resolution)
         return rates
 
     @cached_property
@@ -139,14 +141,16 @@ class Acquisition:
         return multipliers
 
     @cached_property
-    def _hottest(self) -> float:
+    def _largest_multiplier(self) -> float:
+        """The largest multiplier that may be suggested for its expected speed."""
         broken = set(self._broken)
         sound = [t for n, t in enumerate(self.trials.all) if t.is_sound and n not in broken]
-        return 1.01 * _HOTTER * max((t.point.lr_multiplier for t in sound), default=1.0)
+        largest = max((t.point.lr_multiplier for t in sound), default=1.0)
+        return _ROUNDING * self._tuning.max_multiplier_factor * largest
 
     @cached_property
-    def _heats(self) -> list[Array]:
-        """For each size, what of ln t knows nothing of 𝓑, but for a constant: (rates, columns)."""
+    def _log_times(self) -> list[Array]:
+        """For each size, ln t without its term in 𝓑, but for a constant: (rates, columns)."""
         law, rates = self.law.at_target.columns[0], self._rates[:, None]
         return [
             law.log_slowdown(size, rates) - np.log(rates) + math.log(self.batches.step_time_s(size))
@@ -154,8 +158,8 @@ class Acquisition:
         ]
 
     @cached_property
-    def _dilutions(self) -> list[Array]:
-        """For each size, what is left of ln t: shape (laws,)."""
+    def _noise_terms(self) -> list[Array]:
+        """For each size, the term of ln t in 𝓑: shape (laws,)."""
         noise_scale = self.law.at_target.noise_scale
         return [0.5 * np.log1p(noise_scale / size) for size in self._batch_sizes]
 
@@ -164,40 +168,45 @@ class Acquisition:
         """Ln t of the best setting by each law."""
         column_of = self.law.at_target.columns[1]
         best_of_sizes = [
-            heats.min(axis=0)[column_of] + diluted
-            for heats, diluted in zip(self._heats, self._dilutions, strict=True)
+            log_times.min(axis=0)[column_of] + noise_term
+            for log_times, noise_term in zip(self._log_times, self._noise_terms, strict=True)
         ]
         best: Array = np.min(best_of_sizes, axis=0)
         return best
 
     @cached_property
-    def _behind(self) -> Array:
+    def _regrets(self) -> Array:
         """By how much ln t of each setting is expected to be above the best, (sizes, rates)."""
+        most = self._tuning.max_log_regret
         law = self.law.at_target
         times = np.empty((len(self._rates), len(law.probabilities)))
         rows = []
-        for heats, diluted in zip(self._heats, self._dilutions, strict=True):
-            np.take(heats, law.columns[1], axis=1, out=times)
-            times += diluted - self._best
-            rows.append(law.mean(np.minimum(times, _MOST_BEHIND, out=times)))
+        for log_times, noise_term in zip(self._log_times, self._noise_terms, strict=True):
+            np.take(log_times, law.columns[1], axis=1, out=times)
+            times += noise_term - self._best
+            rows.append(law.mean(np.minimum(times, most, out=times)))
         return np.stack(rows)
 
     @cached_property
     def _speeds(self) -> Array:
-        """The expected speed of each setting to the power _DARING, shape (sizes, rates)."""
-        law = self.law.at_target
+        """The expectation of each setting's speed to a power, shape (sizes, rates)."""
+        law, power = self.law.at_target, self._tuning.speed_power
         centre, column_of = float(law.mean(self._best)), law.columns[1]
         rows = []
-        for heats, diluted in zip(self._heats, self._dilutions, strict=True):
-            weights = law.probabilities * np.exp(-_DARING * diluted)
-            rows.append(np.exp(-_DARING * (heats - centre)) @ np.bincount(column_of, weights))
+        for log_times, noise_term in zip(self._log_times, self._noise_terms, strict=True):
+            weights = law.probabilities * np.exp(-power * noise_term)
+            rows.append(np.exp(-power * (log_times - centre)) @ np.bincount(column_of, weights))
         return np.stack(rows)
 
-    def _prospect(self, merits: Array) -> Prospect:
-        """Return the setting of the highest merit."""
-        size, rate = np.unravel_index(int(merits.argmax()), merits.shape)
+    @property
+    def _tuning(self) -> AcquisitionTuning:
+        return self.trials.view.tuning.trials.acquisition
+
+    def _setting(self, scores: Array) -> PredictedSetting:
+        """Return the setting of the highest score."""
+        size, rate = np.unravel_index(int(scores.argmax()), scores.shape)
         point = Point(
             effective_batch_size=self._batch_sizes[size],
             lr_multiplier=float(self._multipliers[size, rate]),
         )
-        return Prospect(point, float(self._behind[size, rate]))
+        return PredictedSetting(point, float(self._regrets[size, rate]))

@@ -1,4 +1,4 @@
-"""Which effective batches are worth a thought, and which one the noise scale points to."""
+"""Which effective batches may be tried, and which one the noise scale predicts to be fastest."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from bsadvise.model.commands import Train
 from bsadvise.model.measurements import GradientNorms, TrainRun
 
 from advisor.estimators.efficiency import fastest_batch_size
-from advisor.estimators.noise_scale import NoiseScale, estimate_noise_scale
+from advisor.estimators.noise_scale import NoiseScale, NoiseScaleTuning, estimate_noise_scale
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.rung_schedule import RungSchedule
-
-_LEAST_STEPS, _TRIAL_SHARE = 6, 0.8
-"""A batch is tried only if so much of the longest trial holds this many of its steps."""
+from advisor.planning.tuning.trials import BatchSizesTuning
 
 
-def noise_scale_of(norms: GradientNorms) -> NoiseScale | None:
-    """Return 𝓑 as one stretch showed it; None when it cannot be told."""
+def noise_scale_of(norms: GradientNorms, tuning: NoiseScaleTuning) -> NoiseScale | None:
+    """Return 𝓑 as the norms of one rung determine it; None when they do not."""
     return estimate_noise_scale(
         norms.small_batch_size,
         norms.big_batch_size,
         norms.small_squared_norms,
         norms.big_squared_norms,
+        tuning=tuning,
     )
 
 
@@ -48,10 +47,11 @@ class BatchSizes:
 
     @cached_property
     def noise_scale(self) -> NoiseScale | None:
-        """𝓑 as the trunk showed it; None when it was not measured."""
+        """𝓑 as measured on the reference run; None when it was not."""
         runs = (run for _, run in self.view.figures(Train, TrainRun))
-        stretches = (run.gradient_norms for run in runs if run.gradient_norms is not None)
-        return next(map(noise_scale_of, stretches), None)
+        norms = (run.gradient_norms for run in runs if run.gradient_norms is not None)
+        tuning = self.view.tuning.estimators.noise_scale
+        return next((noise_scale_of(one, tuning) for one in norms), None)
 
     def worth_trying(self) -> tuple[int, ...]:
         """Return the batch that was asked for; else B₀ and W times the powers of two.
@@ -61,12 +61,12 @@ class BatchSizes:
         request, profile = self.view.request, self.view.profile
         if request.effective_batch_size:
             return (request.effective_batch_size,)
-        least_batches = self.view.tuning.evidence.reference.min_batches_per_epoch
-        largest = (profile.dataset_size or 1 << 20) // least_batches
+        dataset_size = profile.dataset_size or self._tuning.unknown_dataset_size
+        largest = dataset_size // self.view.tuning.evidence.reference.min_batches_per_epoch
         size = (2 if profile.batch_norm_layer_count else 1) * request.world_size
         sizes = [self.reference]
         while size <= largest:
-            if self._can_show_anything(size):
+            if self._is_informative(size):
                 sizes.append(size)
             size *= 2
         return tuple(sizes)
@@ -77,17 +77,22 @@ class BatchSizes:
         middles = (
             self.divisible(round(math.sqrt(low * high)))
             for low, high in itertools.pairwise(sizes)
-            if high > 1.5 * low
+            if high > self._tuning.min_middle_ratio * low
         )
-        finely = sorted({*sizes, *(size for size in middles if self._can_show_anything(size))})
+        finely = sorted({*sizes, *(size for size in middles if self._is_informative(size))})
         return tuple(size for size in finely if math.isfinite(self.step_time_s(size)))
 
-    def _can_show_anything(self, size: int) -> bool:
-        return self._longest_s >= _LEAST_STEPS * self.step_time_s(size)
+    def _is_informative(self, size: int) -> bool:
+        """Return whether the longest trial makes enough steps of a batch to show anything."""
+        return self._longest_s >= self._tuning.min_trial_steps * self.step_time_s(size)
 
     @cached_property
     def _longest_s(self) -> float:
-        return _TRIAL_SHARE * self.view.model(RungSchedule).horizon_s
+        return self._tuning.trial_share * self.view.model(RungSchedule).horizon_s
+
+    @property
+    def _tuning(self) -> BatchSizesTuning:
+        return self.view.tuning.trials.batch_sizes
 
     def predicted(self) -> int:
         """Return the batch with the least S(B)·t(B); B₀ where the noise is not known."""

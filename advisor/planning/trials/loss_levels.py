@@ -1,16 +1,18 @@
-"""The losses that trials have come down to, and how learning curves fall there and at the target.
+"""The losses at which trials are compared, and the slopes of learning curves there.
 
-    ℓ       level: a loss that some trial has come down to
-    ℓ*      the target
-    D(ℓ)    −dℓ/d ln t of the learning curve
-    α       exponent of the curve as a power law
+    symbol  meaning                                         unit
+    ℓ       level: a loss that some trial has come to       loss
+    ℓ*      the target                                      loss
+    D(ℓ)    −dℓ/d ln t of the learning curve                loss
+    D*      D at the target, extrapolated                   loss
+    α       exponent of the curve as a power law            –
 
-D at the target is an extrapolation. A curve that falls as t to the power −α towards a floor loses
-slope as it loses height: D* = D − α·(ℓ − ℓ*). Where that is out of reach, D falls at least as the
-loss does and at most as its sixth power, and never below an eighth. D is that of the trial that has
-come lowest: curves that fall steeply far above the target say little of it. If that trial is too
-hot it flattens before its time, so that its D counts for as many times more, at most twice, as
-another's is steeper at the loss to which that one has come.
+A curve that falls as t to the power −α towards a floor loses slope as it loses height:
+D* = D − α·(ℓ − ℓ*). Where that is below 0, D falls at least as a low power of the loss and at most
+as a high one, and never below a share of itself (``LossLevelsTuning``). D is that of the trial of
+lowest loss: slopes far above the target are not informative about it. If that trial has too high a
+noise scale for its rate it flattens early, so that its D counts for as many times more, up to a
+limit, as another's is steeper at that one's lowest loss.
 """
 
 from __future__ import annotations
@@ -27,31 +29,12 @@ from advisor.estimators.scaling_law import Slope
 from advisor.estimators.scaling_likelihood import Level
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.trials import Trial, Trials
-
-_ALONG = 10
-"""LossLevels along the curve of the trial that has come lowest."""
-
-_MOST_TRIALS = 32
-_MOST_COMPARISONS = 800
-"""Trials, and trials times levels: what the fit takes is in proportion to the latter."""
-
-_EXPONENT = 0.5
-_LEAST_EXPONENT, _MOST_EXPONENT = 0.05, 1.5
-_LEAST_POWER, _MOST_POWER = 1.0, 6.0
-_LEAST_SLOPE_LEFT = 0.12
-_MOST_FLATTENED = 2.0
-
-_UNKNOWN_SLOPE_LEFT = 0.6
-"""Of D, where there is no target: one trains on for longer than any trial."""
-_RISEN = 0.05
-"""A trial whose loss stands above where it began by this share of it is broken."""
-_FLAT_SHARE = 1e-3
-"""D over the loss where no trial tells of any."""
+from advisor.planning.tuning.comparison import LossLevelsTuning
 
 
 @dataclass(frozen=True)
 class LossLevels:
-    """What trials have come down to, by the losses that tell the most.
+    """The losses at which the trials of a log are compared.
 
     Attributes:
         trials: What was trained.
@@ -61,16 +44,16 @@ class LossLevels:
 
     @cached_property
     def shown(self) -> tuple[tuple[int, Trial, LearningCurve], ...]:
-        """Trials that show anything, with their numbers in the order of ``trials.all``.
+        """Trials of more than one point, with their numbers in the order of ``trials.all``.
 
-        Of many it is those whose losses came lowest: how far the others are behind is known.
+        Of many it is those of lowest loss: how far the others are behind is known.
         """
         shown = [
             (number, trial, curve)
             for number, trial in enumerate(self.trials.all)
-            if trial.runs and len((curve := self.trials.telling_curve(trial)).times_s) > 1
+            if trial.runs and len((curve := self.trials.informative_curve(trial)).times_s) > 1
         ]
-        lowest = sorted(shown, key=lambda one: one[2].best_loss)[:_MOST_TRIALS]
+        lowest = sorted(shown, key=lambda one: one[2].best_loss)[: self._tuning.max_trials]
         return tuple(sorted(lowest, key=lambda one: one[0]))
 
     @cached_property
@@ -98,11 +81,11 @@ class LossLevels:
         if not self.shown:
             return np.array([])
         lead = min((curve for _, _, curve in self.shown), key=lambda curve: curve.best_loss)
-        times_s = np.geomspace(lead.times_s[0], lead.end_s, _ALONG)
+        times_s = np.geomspace(lead.times_s[0], lead.end_s, self._tuning.levels_per_curve)
         found = set(map(lead.lowest_until, map(float, times_s)))
         found |= {curve.best_loss for _, _, curve in self.shown}
         losses: Array = np.array(sorted(filter(math.isfinite, found), reverse=True))
-        most = _MOST_COMPARISONS // len(self.shown)
+        most = self._tuning.max_comparisons // len(self.shown)
         places = np.linspace(0, len(losses) - 1, min(most, len(losses)))
         thinned: Array = losses[places.round().astype(int)]
         return thinned
@@ -118,38 +101,46 @@ class LossLevels:
         """The exponent α at the target."""
         target = self.trials.view.request.target_loss
         loss = self._lowest if target is None else target
-        return _exponent(self.target_slope, loss)
+        return self._exponent_of(self.target_slope, loss)
 
     @cached_property
     def target_slope(self) -> float:
         """D*, above 0."""
-        flat: float = _FLAT_SHARE * abs(self._lowest) or _FLAT_SHARE
+        flat_share = self._tuning.flat_slope_share
+        flat: float = flat_share * abs(self._lowest) or flat_share
         sound = [(trial, curve) for _, trial, curve in self.shown if trial.is_sound]
         if not sound:
             return flat
         trial, lead = min(sound, key=lambda pair: pair[1].best_loss)
         flattened = max(_flattened(lead, curve) for _, curve in sound)
-        return min(flattened, _MOST_FLATTENED) * self._slope_left(trial, lead) or flat
+        limited = min(flattened, self._tuning.max_flattening)
+        return limited * self._slope_left(trial, lead) or flat
+
+    @property
+    def _tuning(self) -> LossLevelsTuning:
+        return self.trials.view.tuning.trials.loss_levels
 
     @property
     def _lowest(self) -> float:
         return min((curve.best_loss for _, _, curve in self.shown), default=1.0)
 
     def _slope_left(self, trial: Trial, curve: LearningCurve) -> float:
-        """Return what is left of a trial's slope at the target; 0 where it shows none."""
+        """Return what is left of a trial's slope at the target; 0 where it has none."""
+        tuning = self._tuning
         slope, target = curve.end_slope() or 0.0, self.trials.view.request.target_loss
         if slope <= 0 or target is None:
-            return _UNKNOWN_SLOPE_LEFT * slope
+            return tuning.unknown_slope_share * slope
         loss = trial.curve.losses[-1]
-        straight = 1 - _EXPONENT * max(0.0, loss - target) / slope
+        straight = 1 - tuning.usual_exponent * max(0.0, loss - target) / slope
         if not 0 < target < loss:
-            return slope * max(straight, _LEAST_SLOPE_LEFT)
+            return slope * max(straight, tuning.min_slope_share)
         share = target / loss
-        left: float = min(max(straight, share**_MOST_POWER), share**_LEAST_POWER)
-        return slope * max(left, _LEAST_SLOPE_LEFT)
+        least, most = share**tuning.max_slope_power, share**tuning.min_slope_power
+        left: float = min(max(straight, least), most)
+        return slope * max(left, tuning.min_slope_share)
 
     def _level(self, loss: float, times_s: Array, slope: float) -> Level:
-        """Return a level by the seconds in which each curve came down to it; nan if it did not."""
+        """Return a level by the seconds in which each curve came to it; nan if it did not."""
         steps: dict[int, float] = {}
         missed: dict[int, float] = {}
         for time_s, (number, _, curve) in zip(times_s.tolist(), self.shown, strict=True):
@@ -162,8 +153,15 @@ class LossLevels:
         return Level(
             steps=steps,
             missed=missed,
-            slope=Slope(steepness=steepness, exponent=_exponent(slope, loss)),
+            slope=Slope(steepness=steepness, exponent=self._exponent_of(slope, loss)),
         )
+
+    def _exponent_of(self, slope: float, loss: float) -> float:
+        """Return D/ℓ within its limits; the usual exponent where losses may be below 0."""
+        tuning = self._tuning
+        if loss <= 0:
+            return tuning.usual_exponent
+        return min(max(slope / loss, tuning.min_exponent), tuning.max_exponent)
 
 
 def _flattened(lead: LearningCurve, other: LearningCurve) -> float:
@@ -173,16 +171,17 @@ def _flattened(lead: LearningCurve, other: LearningCurve) -> float:
     return (other.end_slope() or 0.0) / slope if slope else 1.0
 
 
-def _exponent(slope: float, loss: float) -> float:
-    """Return D/ℓ within what is usual; the usual one where losses may be below 0."""
-    if loss <= 0:
-        return _EXPONENT
-    return min(max(slope / loss, _LEAST_EXPONENT), _MOST_EXPONENT)
+def numbers_of_broken(
+    trials: Sequence[Trial], initial_loss: float | None, rise_share: float
+) -> list[int]:
+    """Return the places of trials that diverged, or whose loss has risen.
 
-
-def numbers_of_broken(trials: Sequence[Trial], initial_loss: float | None) -> list[int]:
-    """Return the places of trials that diverged, or stand above where they began."""
-    begun = math.inf if initial_loss is None else initial_loss + _RISEN * abs(initial_loss)
+    Args:
+        trials: What was trained.
+        initial_loss: Held-out loss of the untrained model; None where it is not known.
+        rise_share: Share of that loss by which a broken trial stands above it.
+    """
+    begun = math.inf if initial_loss is None else initial_loss + rise_share * abs(initial_loss)
     return [
         number
         for number, trial in enumerate(trials)

@@ -1,4 +1,4 @@
-"""Settings beside the best: a step in batch or rate at a time, the cooler ones first."""
+"""Neighbours of the best trial: a step in batch or rate, lower rates and larger batches first."""
 
 from __future__ import annotations
 
@@ -6,19 +6,8 @@ import math
 from dataclasses import dataclass
 
 from advisor.planning.trials.ranking import Ranking
+from advisor.planning.tuning.suggestion import NeighboursTuning
 from advisor.ports.proposer import Point
-
-_BESIDE_BATCH = 2.0
-_BESIDE_MULTIPLIER = 1.7
-_BESIDE = (
-    (1, 1 / _BESIDE_MULTIPLIER),
-    (_BESIDE_BATCH, 1),
-    (1, _BESIDE_MULTIPLIER),
-    (1 / _BESIDE_BATCH, 1),
-    (_BESIDE_BATCH, 1 / _BESIDE_MULTIPLIER),
-    (1 / _BESIDE_BATCH, _BESIDE_MULTIPLIER),
-)
-"""Factors from a setting to those beside it, in batch and in multiplier; the cooler first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +20,7 @@ class Bounds:
         smallest_multiplier: Least multiplier of the rule's learning rate.
         largest_multiplier: Greatest.
         multiple: Every batch is a multiple of this.
+        tuning: How batch sizes are rounded.
     """
 
     smallest_batch_size: int
@@ -38,30 +28,31 @@ class Bounds:
     smallest_multiplier: float
     largest_multiplier: float
     multiple: int
+    tuning: NeighboursTuning
 
     def round_batch_size(self, batch_size: float) -> int:
         """Return the nearest batch size that is allowed."""
         step = self.multiple
-        if batch_size >= 64 * step:
-            step *= 8
+        if batch_size >= self.tuning.coarse_count * step:
+            step *= self.tuning.coarse_step
         rounded = max(step, round(batch_size / step) * step)
         return max(self.smallest_batch_size, min(rounded, self.largest_batch_size))
 
 
-def next_beside(ranking: Ranking, bounds: Bounds) -> Point | None:
-    """Return a setting beside the best trial that was not tried; None when all were.
+def next_neighbour(ranking: Ranking, bounds: Bounds) -> Point | None:
+    """Return a neighbour of the best trial that was not tried; None when all were.
 
     Args:
         ranking: Of every trial so far.
         bounds: Where proposals may lie.
     """
-    trials = ranking.trials.all
+    trials, tuning = ranking.trials.all, ranking.trials.view.tuning.trials.neighbours
     best = ranking.best_of(trials).point
     half_steps = {
-        "batch_factor": math.sqrt(_BESIDE_BATCH),
-        "multiplier_factor": math.sqrt(_BESIDE_MULTIPLIER),
+        "batch_factor": math.sqrt(tuning.batch_factor),
+        "multiplier_factor": math.sqrt(tuning.multiplier_factor),
     }
-    for batch_factor, multiplier_factor in _BESIDE:
+    for batch_factor, multiplier_factor in _factors(tuning):
         point = Point(
             effective_batch_size=bounds.round_batch_size(best.effective_batch_size * batch_factor),
             lr_multiplier=best.lr_multiplier * multiplier_factor,
@@ -69,3 +60,19 @@ def next_beside(ranking: Ranking, bounds: Bounds) -> Point | None:
         if not any(begun.is_near(point, **half_steps) for begun in ranking.trials.begun):
             return point
     return None
+
+
+def _factors(tuning: NeighboursTuning) -> tuple[tuple[float, float], ...]:
+    """Return the factors to each neighbour, in batch and in multiplier, those to try first first.
+
+    Those of lower noise, by rate or by batch, come before their opposites.
+    """
+    batch, multiplier = tuning.batch_factor, tuning.multiplier_factor
+    return (
+        (1, 1 / multiplier),
+        (batch, 1),
+        (1, multiplier),
+        (1 / batch, 1),
+        (batch, 1 / multiplier),
+        (1 / batch, multiplier),
+    )

@@ -3,7 +3,7 @@
 The default of an optimizer's class is then the only hint, and the best rate can lie a hundred
 times above it. Bracketing from there by fours would take three or four trials; a range test takes
 about as long as one, and what it suggests is near enough for the first trial to be a useful one.
-Nothing rests on it: where it says nothing, or fails, the search begins from the default alone.
+The search does not need it: where it fails or finds nothing, it begins from the default alone.
 """
 
 from __future__ import annotations
@@ -21,20 +21,6 @@ from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size, reference_learning_rate
 from advisor.planning.throughput.step_cost import StepCost
 
-_MOST_STEPS = 120
-_LEAST_STEPS = 60
-"""In fewer the rate would grow faster than the loss can answer."""
-_TIME_SHARE = 0.06
-"""Share of the seconds that are left which the steps may take."""
-_LATENESS = 2.0
-"""On a busy machine the test ends after so many times what its steps were timed to take."""
-
-_BELOW = 1e-3
-_ABOVE = {OptimizerFamily.SGD: 1e4}
-_ABOVE_OTHERS = 1e3
-"""The range, as multiples of the default rate. That of SGD is a placeholder, far too small for
-most losses; that of adaptive optimizers is meant, and they are rarely stable at 1."""
-
 
 def next_range_test(view: LogView) -> RangeTest | None:
     """Return the range test; None when it is not needed, was made, or would take too long."""
@@ -44,18 +30,20 @@ def next_range_test(view: LogView) -> RangeTest | None:
     split = cost.split(reference_batch_size(view))
     if split is None:
         return None
-    step_time_s = cost.step_time_s(split)
-    affordable = _TIME_SHARE * view.remaining_s / max(step_time_s, 1e-9)
-    step_count = int(min(_MOST_STEPS, affordable))
-    if step_count < _LEAST_STEPS:
+    tuning, step_time_s = view.tuning.trials.range_test, cost.step_time_s(split)
+    affordable = tuning.time_share * view.remaining_s / max(step_time_s, 1e-9)
+    step_count = int(min(tuning.max_steps, affordable))
+    if step_count < tuning.min_steps:
         return None
     default = reference_learning_rate(view)
-    stop_after_s = _LATENESS * step_count * step_time_s
+    is_sgd = view.profile.optimizer.family is OptimizerFamily.SGD
+    rate_factor = tuning.max_sgd_rate_factor if is_sgd else tuning.max_rate_factor
+    stop_after_s = tuning.max_slowdown * step_count * step_time_s
     return RangeTest(
         micro_batch_size=split.micro_batch_size,
         accumulation_steps=split.accumulation_steps * split.world_size,
-        smallest_learning_rate=_BELOW * default,
-        largest_learning_rate=_ABOVE.get(view.profile.optimizer.family, _ABOVE_OTHERS) * default,
+        smallest_learning_rate=tuning.min_rate_factor * default,
+        largest_learning_rate=rate_factor * default,
         step_count=step_count,
         stop_after_s=stop_after_s,
         time_limit_s=hook_limit_s(view) + stop_after_s,
@@ -63,9 +51,11 @@ def next_range_test(view: LogView) -> RangeTest | None:
 
 
 def range_estimate(view: LogView) -> RangeEstimate | None:
-    """Return what the range test says; None when there was none, or it says nothing."""
+    """Return the result of the range test; None when there was none, or it has none."""
     for _, run in view.figures(RangeTest, RangeRun):
-        return estimate_range(run.learning_rates, run.train_losses)
+        return estimate_range(
+            run.learning_rates, run.train_losses, tuning=view.tuning.estimators.range_test
+        )
     return None
 
 
@@ -85,7 +75,8 @@ def is_suggested(view: LogView, batch_size: int, learning_rate: float) -> bool:
         return False
     ratio = batch_size / reference_batch_size(view)
     scaled = scale_learning_rate(view.profile.optimizer.family, suggested, ratio)
-    return math.isclose(learning_rate, scaled, rel_tol=0.01)
+    tolerance = view.tuning.trials.range_test.same_rate_tolerance
+    return math.isclose(learning_rate, scaled, rel_tol=tolerance)
 
 
 def _is_useful(view: LogView) -> bool:

@@ -1,7 +1,7 @@
-"""How far trials are trained: stretches, and which of them are affordable.
+"""How far trials are trained: rungs, and which of them are affordable.
 
-A trial is trained in stretches, each one command, which end at modelled times that double
-while the budget allows it.
+A trial is trained in rungs, each one command, which end at modelled times that double while the
+budget allows it.
 """
 
 from __future__ import annotations
@@ -18,38 +18,12 @@ from advisor.planning.evidence.reference import reference_batch_size
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.wall_clock import WallClock
-
-_TRIALS_SHARE = 0.75
-_SEARCH_SHARE = 0.6
-"""Share of the time for trials after which no setting is tried for what it might teach."""
-_HORIZONS_PER_BUDGET = 2.5
-"""No trial is trained for longer than the time for all trials over this."""
-_ENTRIES_PER_HORIZON = 4.0
-"""The reference's first stretch is so much shorter."""
-_GROWTH = 0.25
-"""Later first stretches take this share of what was spent: what is tried late is compared with what
-has been trained for long."""
-
-_LEAST_ENTRY_STEPS = 6
-"""In fewer steps a setting shows nothing."""
-
-_TRUNK_SHARE = 0.25
-"""Share of the time for trials after which the trunk is cut short on a machine that is busy."""
-_LEAST_STRETCH_S = 0.1
-
-_EVALUATION_BATCH_SIZE = 256
-_EVALUATION_SHARE = 0.15
-"""Looks at the loss within a stretch may take this share of its time."""
-_LEAST_LOOKS = 1
-_LOOK_FACTOR = 2**0.25
-"""Looks are apart by this factor in time, or by a power of it where they are dear."""
-_EARLIEST_LOOK = 1 / 32
-"""The earliest look, as a share of a trial's first stretch."""
+from advisor.planning.tuning.trials import RungScheduleTuning
 
 
 @dataclass(frozen=True)
 class RungSchedule:
-    """The stretches of a recommendation's trials.
+    """The rungs of a recommendation's trials.
 
     Attributes:
         view: The log so far, with timed steps.
@@ -60,22 +34,23 @@ class RungSchedule:
     @property
     def horizon_s(self) -> float:
         """Modelled seconds after which a trial is trained no further."""
-        return self.trials_s / _HORIZONS_PER_BUDGET
+        return self.trials_s / self._tuning.horizons_per_budget
 
     @cached_property
     def entry_s(self) -> float:
-        """Modelled seconds of a trial's first stretch; it holds a few steps of the reference."""
-        cost = self.view.model(StepCost)
+        """Modelled seconds of a trial's first rung; it holds a few steps of the reference."""
+        tuning, cost = self._tuning, self.view.model(StepCost)
         split = cost.split(reference_batch_size(self.view))
-        least_s = 0.0 if split is None else _LEAST_ENTRY_STEPS * cost.step_time_s(split)
-        return max(self.horizon_s / _ENTRIES_PER_HORIZON, least_s)
+        steps = tuning.min_first_rung_steps
+        least_s = 0.0 if split is None else steps * cost.step_time_s(split)
+        return max(self.horizon_s / tuning.first_rungs_per_horizon, least_s)
 
-    def first_stretch_s(self, step_time_s: float) -> float:
-        """Return the modelled seconds of a new trial's first stretch, by the time of a step."""
+    def first_rung_s(self, step_time_s: float) -> float:
+        """Return the modelled seconds of a new trial's first rung, by the time of a step."""
         return max(
             self.entry_s,
-            _GROWTH * self.pace.spent_s,
-            _LEAST_ENTRY_STEPS * step_time_s,
+            self._tuning.late_first_rung_share * self.wall_clock.spent_s,
+            self._tuning.min_first_rung_steps * step_time_s,
         )
 
     @cached_property
@@ -83,8 +58,8 @@ class RungSchedule:
         """Seconds for all trials together; settled when the first training has ended.
 
         A fixed share of the budget, or that halved as often as it takes to fit into what is
-        left, and as often as the trunk fell short: a machine that is a little busier plans the
-        same trials, and one that is much slower plans shorter ones.
+        left, and as often as the reference run fell short: a machine that is a little slower
+        plans the same trials, and one that is much slower plans shorter ones.
         """
         before_s = 0.0
         for entry in self.view.log:
@@ -92,20 +67,24 @@ class RungSchedule:
                 break
             before_s += entry.wall_s
         left_s = self.view.request.budget_s - before_s - self.reserve_s
-        share_s = _TRIALS_SHARE * self.view.request.budget_s
-        while share_s > max(left_s, _LEAST_STRETCH_S):
+        share_s = self._tuning.trials_share * self.view.request.budget_s
+        while share_s > max(left_s, self._tuning.min_rung_s):
             share_s /= 2
-        return math.ldexp(share_s, -self.pace.trunk_halvings)
+        return math.ldexp(share_s, -self.wall_clock.reference_halvings)
 
     @cached_property
-    def pace(self) -> WallClock:
+    def wall_clock(self) -> WallClock:
         """What trainings take."""
         return self.view.model(WallClock)
 
     @property
+    def _tuning(self) -> RungScheduleTuning:
+        return self.view.tuning.trials.rung_schedule
+
+    @property
     def is_late(self) -> bool:
         """Whether it is time to make sure of what was found rather than to look for more."""
-        return self.pace.spent_s > _SEARCH_SHARE * self.trials_s
+        return self.wall_clock.spent_s > self._tuning.exploration_share * self.trials_s
 
     @cached_property
     def reserve_s(self) -> float:
@@ -117,15 +96,15 @@ class RungSchedule:
     def _left_s(self) -> float:
         """Seconds of the budget that are left once what is being trained now has ended."""
         running = (command for command in self.view.running if isinstance(command, Train))
-        return self.view.remaining_s - sum(map(self.pace.expected_s, running))
+        return self.view.remaining_s - sum(map(self.wall_clock.expected_s, running))
 
     @property
     def evaluation_batch_size(self) -> int:
         """Samples a batch of the held-out measure: no more than was seen to run."""
-        curve = self.view.step_times
-        return min(_EVALUATION_BATCH_SIZE, max(curve.step_times_s) if curve else 1)
+        curve, wanted = self.view.step_times, self._tuning.evaluation_batch_size
+        return min(wanted, max(curve.step_times_s) if curve else 1)
 
-    def stretch(
+    def rung(
         self,
         *,
         split: Split,
@@ -143,11 +122,11 @@ class RungSchedule:
         Args:
             split: The batch. W replicas become W times the micro-batches on one device.
             learning_rate: η.
-            trial: Number of the trial; None for the trunk, which is the reference's first.
+            trial: Number of the trial; None for the reference run, the first rung of trial 0.
             origin: Why the trial is run.
             end_s: Modelled seconds from fresh weights to its end.
             begun: Optimizer steps that the trial has taken.
-            ordinal: How many stretches the trial has had.
+            ordinal: How many rungs the trial has had.
             replicate: Which weights and data order.
             measure_noise: Whether to collect gradient norms, where there are two micro-batches.
         """
@@ -177,26 +156,27 @@ class RungSchedule:
         )
 
     def _stop_after_s(self, *, is_first: bool) -> float:
-        """Return the real seconds that a stretch may take, however slow its steps turn out."""
-        left_s = max(self._left_s - self.reserve_s, _LEAST_STRETCH_S)
-        return (
-            min(left_s, max(_TRUNK_SHARE * self.trials_s, _LEAST_STRETCH_S)) if is_first else left_s
-        )
+        """Return the real seconds that a rung may take, however slow its steps turn out."""
+        tuning = self._tuning
+        left_s = max(self._left_s - self.reserve_s, tuning.min_rung_s)
+        if not is_first:
+            return left_s
+        return min(left_s, max(tuning.reference_share * self.trials_s, tuning.min_rung_s))
 
     def _evaluation_steps(self, begun: int, step_count: int, step_time_s: float) -> tuple[int, ...]:
-        """Return where within a stretch to look at the loss, at times that grow by a factor.
+        """Return where within a rung to evaluate the loss, at times that grow by a factor.
 
-        A task that is learnt within the first stretch would otherwise show one point only. No
-        more are taken than cost a share of the stretch.
+        The curve of a task that is learnt within the first rung would otherwise be one point. No
+        more evaluations are made than take a share of the rung's time.
         """
-        end = begun + step_count
-        begin = max(begun, _EARLIEST_LOOK * end)
-        most = float(_LEAST_LOOKS)
-        look_s = self.pace.look_s
-        if look_s > 0:
-            share_s = _EVALUATION_SHARE * step_count * step_time_s
-            most = max(most, share_s / look_s)
-        factor = _LOOK_FACTOR
+        tuning, end = self._tuning, begun + step_count
+        begin = max(begun, tuning.earliest_evaluation_share * end)
+        most = float(tuning.min_evaluations)
+        evaluation_s = self.wall_clock.evaluation_s
+        if evaluation_s > 0:
+            share_s = tuning.evaluation_share * step_count * step_time_s
+            most = max(most, share_s / evaluation_s)
+        factor = tuning.evaluation_factor
         # A little more than most: two roots of a doubling are a doubling, whatever the rounding.
         while math.log(end / begin) / math.log(factor) > 1.01 * most:
             factor **= 2
@@ -211,4 +191,4 @@ class RungSchedule:
 
         The first one always is: with it the answer begins, and it is short.
         """
-        return self.pace.expected_s(command) + self.reserve_s <= self._left_s
+        return self.wall_clock.expected_s(command) + self.reserve_s <= self._left_s

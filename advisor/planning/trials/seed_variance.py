@@ -1,13 +1,15 @@
-"""How far luck goes: what a few trainings of a setting say of the next one.
+"""Seed-to-seed variance of the time to target, pooled over the settings of a task.
 
-    s      standard deviation of the logarithm of one training's seconds to the target
-    n      how often a setting was trained
-    m      mean logarithm of its seconds
+    symbol  meaning                                                                       unit
+    s       standard deviation of the logarithm of one training's seconds to the target   –
+    n       how often a setting was trained                                               –
+    m       mean logarithm of its seconds                                                 –
 
 s is taken to be the same for all settings of a task, and pooled over those that were trained more
-than once. The mean of n trainings is then off by about s/√n. A setting that was trained once and
-arrived soon is as likely lucky as good: of many such, the soonest surely was. So answers go by
-exp(m + s/√n), and trainings from other weights to whatever exp(m − s/√n) says may yet be the best.
+than once. The mean of n trainings is then off by about s/√n. Of many settings that were trained
+once, the first to reach the target owes part of its lead to its seed. So answers go by the upper
+bound exp(m + s/√n), and trainings from other seeds to the settings whose lower bound
+exp(m − s/√n) is below the best mean.
 """
 
 from __future__ import annotations
@@ -18,16 +20,12 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from advisor.planning.trials.trials import Trial
-
-_SPREAD = 0.2
-_SPREAD_WEIGHT = 2
-"""s before anything was trained again, and how many trainings that is worth. Near the best settings
-of the benchmark's recordings it is 0.12 to 0.2, over three seeds each."""
+from advisor.planning.tuning.comparison import SeedVarianceTuning
 
 
 @dataclass(frozen=True, slots=True)
 class SeedVariance:
-    """What is known of luck on one task.
+    """The seed-to-seed variance on one task.
 
     Attributes:
         spread: s, above 0.
@@ -36,31 +34,33 @@ class SeedVariance:
     spread: float
 
     def error(self, trial: Trial) -> float:
-        """Return s/√n of a trial; s for one that has not arrived."""
+        """Return s/√n of a trial; s for one that has not reached the target."""
         return self.spread / math.sqrt(1 + len(trial.replicates_s))
 
-    def cautious_s(self, trial: Trial) -> float:
-        """Return exp(m + s/√n), seconds; infinite for a trial that has not arrived."""
+    def upper_bound_s(self, trial: Trial) -> float:
+        """Return exp(m + s/√n), seconds; infinite for a trial short of the target."""
         return _typical_s(trial) * math.exp(self.error(trial))
 
-    def hopeful_s(self, trial: Trial) -> float:
-        """Return exp(m − s/√n), seconds; infinite for a trial that has not arrived."""
+    def lower_bound_s(self, trial: Trial) -> float:
+        """Return exp(m − s/√n), seconds; infinite for a trial short of the target."""
         return _typical_s(trial) * math.exp(-self.error(trial))
 
     def contenders(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Return the trials that may yet be the best, the most hopeful first."""
-        arrived = [trial for trial in trials if trial.is_sound and trial.arrival_s is not None]
-        best_s = min(map(_typical_s, arrived), default=math.inf)
-        hopeful = [trial for trial in arrived if self.hopeful_s(trial) <= best_s]
-        return sorted(hopeful, key=lambda trial: (self.hopeful_s(trial), trial.number))
+        """Return the trials that may yet be the best, by their lower bounds."""
+        sound = [trial for trial in trials if trial.is_sound]
+        reached = [trial for trial in sound if trial.time_to_target_s is not None]
+        best_s = min(map(_typical_s, reached), default=math.inf)
+        possible = [trial for trial in reached if self.lower_bound_s(trial) <= best_s]
+        return sorted(possible, key=lambda trial: (self.lower_bound_s(trial), trial.number))
 
 
-def luck_of(trials: Iterable[Trial]) -> SeedVariance:
-    """Return what the trials that were trained more than once say of luck."""
-    squares, freedom = _SPREAD_WEIGHT * _SPREAD**2, float(_SPREAD_WEIGHT)
+def estimate_seed_variance(trials: Iterable[Trial], prior: SeedVarianceTuning) -> SeedVariance:
+    """Return the variance by the trials that were trained more than once, and the prior."""
+    freedom = prior.prior_weight
+    squares = freedom * prior.prior_deviation**2
     for trial in trials:
-        if trial.arrival_s is not None:
-            logs = [math.log(time_s) for time_s in (trial.arrival_s, *trial.replicates_s)]
+        if trial.time_to_target_s is not None:
+            logs = [math.log(time_s) for time_s in (trial.time_to_target_s, *trial.replicates_s)]
             mean = fmean(logs)
             squares += sum((log - mean) ** 2 for log in logs)
             freedom += len(logs) - 1
@@ -68,5 +68,5 @@ def luck_of(trials: Iterable[Trial]) -> SeedVariance:
 
 
 def _typical_s(trial: Trial) -> float:
-    time_s = trial.typical_arrival_s
+    time_s = trial.typical_time_to_target_s
     return math.inf if time_s is None else time_s

@@ -1,4 +1,4 @@
-"""Which setting to try: what the law promises, beside the best, then where the sampler points."""
+"""Which setting to try: the scaling model's, a neighbour of the best trial, then the sampler's."""
 
 from __future__ import annotations
 
@@ -10,29 +10,13 @@ from bsadvise.model.commands import TrialOrigin
 
 from advisor.planning.trials.acquisition import Acquisition
 from advisor.planning.trials.batch_sizes import BatchSizes
-from advisor.planning.trials.neighbours import Bounds, next_beside
+from advisor.planning.trials.neighbours import Bounds, next_neighbour
 from advisor.planning.trials.range_test import suggested_rate
 from advisor.planning.trials.ranking import Ranking
 from advisor.planning.trials.rung_schedule import RungSchedule
 from advisor.planning.trials.trials import Trial
+from advisor.planning.tuning.suggestion import SuggestTuning
 from advisor.ports.proposer import Point, Proposer, Study, Suggestion, TrialRecord
-
-_FRUITLESS_TRIALS = 16
-"""The search ends when so many trials in a row were no better than the best."""
-_NEIGHBOURHOOD = 4.0
-"""The sampler looks within this factor of the best setting, in batch and in multiplier."""
-
-_SURE = 0.15
-"""The surest setting is taken if it is expected to be no farther behind the best, in ln t."""
-_NEAR_BATCH, _NEAR_RATE = 1.62, 1.35
-"""Settings within these factors of each other are not both tried for what they promise."""
-
-_MULTIPLIER_RANGE = 64.0
-_MUCH_COOLER = 8.0
-"""While nothing trains well, each rate is so many times smaller than the last."""
-
-_RUNGS = 12
-"""A sampler is shown losses at so many times, each twice the one before."""
 
 
 @dataclass(frozen=True)
@@ -41,53 +25,63 @@ class Suggester:
 
     Attributes:
         ranking: How the trials so far compare.
-        batches: The batches worth a thought.
+        batches: The batch sizes that may be tried.
     """
 
     ranking: Ranking
     batches: BatchSizes
 
-    def promising_point(self) -> Point | None:
-        """Return the setting that the law of batch and rate points to; None when it was tried.
+    def predicted_point(self) -> Point | None:
+        """Return the setting that the scaling model suggests; None when it was tried.
 
-        While much is unknown and there is time, it is the most hopeful one, then the surest.
+        While the expected regret is high and there is time, it is that of highest expected speed,
+        then that of least expected regret.
         """
         if self._suggested is not None and len(self.ranking.trials.begun) == 1:
             return self._suggested
         acquisition = self.acquisition
-        if acquisition.is_lost:
-            return self._much_cooler()
-        prospect = acquisition.surest
-        if prospect.behind > _SURE and not self.batches.view.model(RungSchedule).is_late:
-            prospect = acquisition.most_hopeful
-        point = prospect.point
+        if acquisition.is_all_broken:
+            return self._fallback()
+        tuning, setting = self._tuning, acquisition.least_expected_regret
+        is_late = self.batches.view.model(RungSchedule).is_late
+        if setting.expected_regret > tuning.max_expected_regret and not is_late:
+            setting = acquisition.highest_expected_speed
+        point = setting.point
         is_tried = any(
-            begun.is_near(point, batch_factor=_NEAR_BATCH, multiplier_factor=_NEAR_RATE)
+            begun.is_near(
+                point,
+                batch_factor=tuning.distinct_batch_factor,
+                multiplier_factor=tuning.distinct_multiplier_factor,
+            )
             for begun in self.ranking.trials.begun
         )
         return None if is_tried else point
 
-    def promising(self, proposer: Proposer) -> Suggestion | None:
+    def suggested(self, proposer: Proposer) -> Suggestion | None:
         """Return what the scaling model suggests; None when it was tried."""
-        point = self.promising_point()
+        point = self.predicted_point()
         if point is None:
             return None
         return proposer.propose(self._given(point, TrialOrigin.SUGGESTED))
 
-    def neighbouring(self, proposer: Proposer) -> Suggestion | None:
+    def explored(self, proposer: Proposer) -> Suggestion | None:
         """Return a neighbour of the best trial or what TPE proposes; None at the search's end."""
-        if self._since_improvement() >= _FRUITLESS_TRIALS:
+        if self._since_improvement() >= self._tuning.max_trials_without_improvement:
             return None
-        point = next_beside(self.ranking, self.bounds)
+        point = next_neighbour(self.ranking, self.bounds)
         if point is not None:
             return proposer.propose(self._given(point, TrialOrigin.NEIGHBOUR))
         return proposer.propose(self.study(self._neighbourhood()))
 
-    def _much_cooler(self) -> Point | None:
+    @property
+    def _tuning(self) -> SuggestTuning:
+        return self.batches.view.tuning.trials.suggest
+
+    def _fallback(self) -> Point | None:
         """Return a rate far below all that was tried, at the reference's batch or the nearest."""
-        coolest = min(point.lr_multiplier for point in self.ranking.trials.begun)
-        multiplier = coolest / _MUCH_COOLER
-        if multiplier < self.bounds.smallest_multiplier / _MULTIPLIER_RANGE:
+        lowest = min(point.lr_multiplier for point in self.ranking.trials.begun)
+        multiplier = lowest / self._tuning.fallback_divisor
+        if multiplier < self.bounds.smallest_multiplier / self._tuning.multiplier_range:
             return None
         reference = self.batches.reference
         size = min(self.batches.worth_trying(), key=lambda size: abs(math.log(size / reference)))
@@ -102,13 +96,15 @@ class Suggester:
     def bounds(self) -> Bounds:
         """Where settings may lie."""
         view, sizes = self.batches.view, self.batches.worth_trying()
+        multiplier_range = self._tuning.multiplier_range
         suggested = 1.0 if self._suggested is None else self._suggested.lr_multiplier
         return Bounds(
             smallest_batch_size=min(sizes),
             largest_batch_size=max(sizes),
-            smallest_multiplier=min(suggested, 1.0) / _MULTIPLIER_RANGE,
-            largest_multiplier=max(suggested, 1.0) * _MULTIPLIER_RANGE,
+            smallest_multiplier=min(suggested, 1.0) / multiplier_range,
+            largest_multiplier=max(suggested, 1.0) * multiplier_range,
             multiple=view.request.world_size,
+            tuning=view.tuning.trials.neighbours,
         )
 
     def study(self, bounds: Bounds) -> Study:
@@ -142,7 +138,7 @@ class Suggester:
 
     @cached_property
     def _suggested(self) -> Point | None:
-        """The setting that a range test points to; None without one."""
+        """The setting that a range test suggests; None without one."""
         rate, size = suggested_rate(self.batches.view), self.batches.reference
         if rate is None:
             return None
@@ -153,21 +149,23 @@ class Suggester:
         """Return what a proposer may know of a trial."""
         horizon_s = self.batches.view.model(RungSchedule).horizon_s
         losses = {}
-        for rung in range(_RUNGS):
-            time_s = horizon_s / 2 ** (_RUNGS - 1 - rung)
-            if trial.arrival_s is not None and trial.arrival_s < time_s:
+        last = self._tuning.sampler_rungs - 1
+        for rung in range(last + 1):
+            time_s = horizon_s / 2 ** (last - rung)
+            if trial.time_to_target_s is not None and trial.time_to_target_s < time_s:
                 losses[rung] = trial.curve.best_loss
             elif trial.reaches(time_s):
                 losses[rung] = trial.loss_until(time_s)
         return TrialRecord(
             point=trial.point,
             losses=losses if trial.is_sound else {},
-            was_pruned=trial.is_sound and _RUNGS - 1 not in losses,
+            was_pruned=trial.is_sound and last not in losses,
             excess=0.0 if trial.is_sound else 1.0,
         )
 
     def _neighbourhood(self) -> Bounds:
-        """Return the bounds within which the sampler looks: about the best trial."""
+        """Return the bounds within which the sampler proposes: about the best trial."""
+        factor = self._tuning.sampler_range_factor
         best = self.ranking.best
         if best is None:
             return self.bounds
@@ -175,13 +173,13 @@ class Suggester:
         return replace(
             bounds,
             smallest_batch_size=max(
-                bounds.smallest_batch_size, int(point.effective_batch_size / _NEIGHBOURHOOD)
+                bounds.smallest_batch_size, int(point.effective_batch_size / factor)
             ),
             largest_batch_size=min(
-                bounds.largest_batch_size, int(point.effective_batch_size * _NEIGHBOURHOOD)
+                bounds.largest_batch_size, int(point.effective_batch_size * factor)
             ),
-            smallest_multiplier=point.lr_multiplier / _NEIGHBOURHOOD,
-            largest_multiplier=point.lr_multiplier * _NEIGHBOURHOOD,
+            smallest_multiplier=point.lr_multiplier / factor,
+            largest_multiplier=point.lr_multiplier * factor,
         )
 
     def _since_improvement(self) -> int:

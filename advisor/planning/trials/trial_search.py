@@ -1,14 +1,14 @@
-"""The trunk and its search: the reference recipe, then trials, judged at equal modelled time.
+"""The search: the reference recipe, then trials, compared at equal modelled time.
 
-Every trial trains from the same fresh weights on the same order of samples, in stretches that
-end at modelled times, each twice the one before, or less where the budget leaves no more. The
-trunk, on which the noise scale is measured, is the reference recipe's first stretch; the
-reference is trial 0.
+Every trial trains from the same fresh weights on the same order of samples, in rungs that end at
+modelled times, each twice the one before, or less where the budget leaves no more. The reference
+is trial 0; its first rung, on which the noise scale is measured, is the reference run.
 
-What promises most is tried first, for a first stretch alone; when it was, the leaders are trained
-for twice as long, which moves what promises most. Once one has come to the target, no other is
-trained for much longer than that took. Late in the search what may yet be the best is trained from
-other weights, to tell merit from luck, before settings beside it are tried.
+The setting that the scaling model suggests is tried first, for a first rung; when it was, the
+leaders are trained for twice as long, which changes what the model suggests. Once one has reached
+the target, no other is trained for much longer than that took. Late in the search the settings that
+may yet be the best are trained from other seeds, to separate their merit from seed variance, before
+neighbours of the best are tried.
 """
 
 from __future__ import annotations
@@ -33,28 +33,8 @@ from advisor.planning.trials.ranking import Ranking
 from advisor.planning.trials.rung_schedule import RungSchedule
 from advisor.planning.trials.suggest import Suggester
 from advisor.planning.trials.trials import REFERENCE_TRIAL, Trial, Trials
+from advisor.planning.tuning.trials import TrialSearchTuning
 from advisor.ports.proposer import Point, Proposer, Suggestion
-
-_ARRIVAL_SLACK = 1.25
-"""Once a trial has come to the target, others get so many times its seconds."""
-
-_LEADERS = 3
-_CLEARLY_BEHIND = 0.7
-"""How many trials go deeper at a time, none of them farther behind the best, in doublings."""
-
-_GROWTHS = (2.0, 2**0.5, 2**0.25)
-"""How many times as long a leader is trained, the most that the budget leaves."""
-_FIRST_SHARES = (1.0, 2**-0.5, 0.5)
-"""The share of a first stretch that a trial begins with, the most that the budget leaves.
-
-Both are few and fixed, so that a budget that a busy machine nibbles at plans the same.
-"""
-
-_TRAININGS = 3
-_MOST_TRAININGS = 5
-"""How often a setting is trained to be trusted, and at most while others contend."""
-_REPLICATE_SLACK = 2.0
-"""A replicate may take so many times the seconds that its setting took at first."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +69,7 @@ class TrialSearch:
 
     @cached_property
     def batches(self) -> BatchSizes:
-        """The batches worth a thought."""
+        """The batch sizes that may be tried."""
         return self.view.model(BatchSizes)
 
     def next_command(self, proposer: Proposer) -> Train | Evaluate | Refusal | None:
@@ -111,7 +91,7 @@ class TrialSearch:
 
     def is_short(self, trial: Trial) -> bool:
         """Return whether a trial was not trained as far as it might have been."""
-        return trial.arrival_s is None and not trial.reaches(self.schedule.horizon_s)
+        return trial.time_to_target_s is None and not trial.reaches(self.schedule.horizon_s)
 
     @property
     def is_unfinished(self) -> bool:
@@ -126,22 +106,26 @@ class TrialSearch:
         if self.view.request.max_trials == 0:
             return None
         return (
-            self._promising(proposer)
+            self._suggested(proposer)
             or self._first_affordable(self._deepened())
             or (self._first_affordable(self._contested()) if self.schedule.is_late else None)
-            or self._spread(proposer)
+            or self._explored(proposer)
             or self._first_affordable(self._reference_on())
             or self._first_affordable(self._replicated())
         )
 
-    def _promising(self, proposer: Proposer) -> Train | None:
-        """Return the first stretch of the trial that promises most; None when it was tried."""
-        suggestion = self.suggester.promising(proposer)
+    @property
+    def _tuning(self) -> TrialSearchTuning:
+        return self.view.tuning.trials.search
+
+    def _suggested(self, proposer: Proposer) -> Train | None:
+        """Return the first rung of the setting that is predicted best; None when it was tried."""
+        suggestion = self.suggester.suggested(proposer)
         return None if suggestion is None else self._begun(suggestion)
 
-    def _spread(self, proposer: Proposer) -> Train | None:
-        """Return the first stretch of a trial beside the best; None when there are enough."""
-        suggestion = self.suggester.neighbouring(proposer)
+    def _explored(self, proposer: Proposer) -> Train | None:
+        """Return the first rung of a neighbour of the best; None when there are enough."""
+        suggestion = self.suggester.explored(proposer)
         return None if suggestion is None else self._begun(suggestion)
 
     @cached_property
@@ -161,50 +145,57 @@ class TrialSearch:
         return 1 + max((*self._busy, *(trial.number for trial in self.trials.all)))
 
     def _begun(self, suggestion: Suggestion) -> Train | None:
-        """Return the first stretch of another trial; None when it cannot be begun."""
+        """Return the first rung of another trial; None when it cannot be begun."""
         number, most = self._next_number, self.view.request.max_trials
         point = suggestion.point
         split = self.cost.split(self.batches.divisible(point.effective_batch_size))
         is_full = most is not None and number >= most
         if is_full or split is None or self._is_known(point):
             return None
-        first_s = min(self.schedule.first_stretch_s(self.cost.step_time_s(split)), self._last_s)
+        first_s = min(self.schedule.first_rung_s(self.cost.step_time_s(split)), self._last_s)
         return self._first_affordable(
-            self.schedule.stretch(
+            self.schedule.rung(
                 split=split,
                 learning_rate=self.trials.learning_rate(point),
                 trial=number,
                 origin=suggestion.origin,
                 end_s=share * first_s,
             )
-            for share in _FIRST_SHARES
+            for share in self._tuning.first_shares
         )
 
     @cached_property
     def _last_s(self) -> float:
         """Modelled seconds after which a trial is trained no further.
 
-        One that has not come to the target by the time that another has is worse.
+        One that has not reached the target by the time that another has is worse.
         """
-        horizon_s, soonest_s = self.schedule.horizon_s, self.trials.soonest_s
-        return horizon_s if soonest_s is None else min(_ARRIVAL_SLACK * soonest_s, horizon_s)
+        horizon_s, shortest_s = self.schedule.horizon_s, self.trials.shortest_time_to_target_s
+        if shortest_s is None:
+            return horizon_s
+        return min(self._tuning.target_slack * shortest_s, horizon_s)
 
     def _deepened(self) -> Iterator[Train]:
-        """Yield the next stretches of the leaders, the longest first, then the shallowest."""
-        best = self.ranking.best
+        """Yield the next rungs of the leaders, the longest first, then of the least trained."""
+        best, tuning = self.ranking.best, self._tuning
         if best is None:
             return
         behind = {
             trial.number: self._behind(best, trial) for trial in self.trials.all if trial.is_sound
         }
-        rivals = sorted(behind, key=lambda number: behind[number])[:_LEADERS]
-        leaders = [n for n in rivals if behind[n] <= _CLEARLY_BEHIND]
+        rivals = sorted(behind, key=lambda number: behind[number])[: tuning.max_leaders]
+        leaders = [n for n in rivals if behind[n] <= tuning.max_leader_gap]
         worth = sorted(
-            (round(2 * math.log2(trial.end_s)), behind[trial.number], trial.number, trial)
+            (
+                round(tuning.depths_per_doubling * math.log2(trial.end_s)),
+                behind[trial.number],
+                trial.number,
+                trial,
+            )
             for trial in self.trials.all
             if self._can_go_on(trial) and (trial.number in leaders or self._is_kept(trial))
         )
-        for growth in _GROWTHS:
+        for growth in tuning.growths:
             for *_, trial in worth:
                 yield self._further(trial, min(growth * trial.end_s, self._last_s))
 
@@ -212,15 +203,15 @@ class TrialSearch:
         """Return by how many doublings a trial is behind; no exact figure for those that end."""
         if trial is best:
             return 0.0
-        within = math.inf if self._is_kept(trial) else _CLEARLY_BEHIND
+        within = math.inf if self._is_kept(trial) else self._tuning.max_leader_gap
         return max(0.0, self.ranking.lead(best, trial, within=within))
 
     def _further(self, trial: Trial, end_s: float) -> Train:
-        """Return the stretch that takes a trial on to ``end_s``."""
-        # Halves of a batch would be another model where it is normalised; the trunk is enough.
+        """Return the rung that takes a trial on to ``end_s``."""
+        # Halves of a batch would be another model where it is normalised: the first rung is enough.
         has_norm = self.view.profile.batch_norm_layer_count > 0
         counts_noise = trial.number == REFERENCE_TRIAL and not has_norm
-        return self.schedule.stretch(
+        return self.schedule.rung(
             split=self._halved(trial.split) if counts_noise else trial.split,
             learning_rate=trial.learning_rate,
             trial=trial.number,
@@ -232,40 +223,41 @@ class TrialSearch:
         )
 
     def _can_go_on(self, trial: Trial) -> bool:
-        # The trunk may take a share of the time only: that it was cut is no want of time.
+        # The reference run has a share of the time: where it was cut, more may be left.
         return (
             trial.is_sound
             and trial.number not in self._busy
             and (trial.number == REFERENCE_TRIAL or not trial.was_cut)
-            and trial.arrival_s is None
+            and trial.time_to_target_s is None
             and not trial.reaches(self._last_s)
         )
 
     def _is_kept(self, trial: Trial) -> bool:
-        """Return whether a trial goes on however it does: where the reference is headed counts."""
+        """Return whether a trial goes on however it does: answers compare with the reference."""
         return trial.number == REFERENCE_TRIAL and self.view.request.target_loss is None
 
     def _reference_on(self) -> Iterator[Train]:
-        """Yield the reference's way on to the target that another trial has come to."""
+        """Yield the reference's next rung towards the target that another trial has reached."""
         reference = self.trials.all[REFERENCE_TRIAL]
-        is_done = reference.arrival_s is not None or reference.reaches(self.schedule.horizon_s)
-        is_done |= REFERENCE_TRIAL in self._busy
-        if self.trials.soonest_s is not None and reference.is_sound and not is_done:
-            yield self._further(reference, min(2 * reference.end_s, self.schedule.horizon_s))
+        is_done = reference.time_to_target_s is not None or REFERENCE_TRIAL in self._busy
+        is_done |= reference.reaches(self.schedule.horizon_s)
+        if self.trials.shortest_time_to_target_s is not None and reference.is_sound and not is_done:
+            growth = self._tuning.growths[0]
+            yield self._further(reference, min(growth * reference.end_s, self.schedule.horizon_s))
 
     def _contested(self) -> Iterator[Train]:
-        """Yield trainings, from other weights, of those that may yet be the best."""
-        contenders = self.ranking.luck.contenders(self.trials.all)
+        """Yield trainings, from other seeds, of those that may yet be the best."""
+        contenders = self.ranking.seed_variance.contenders(self.trials.all)
         if len(contenders) > 1:
-            yield from self._replicates(contenders, _MOST_TRAININGS)
+            yield from self._replicates(contenders, self._tuning.max_trainings)
 
     def _replicated(self) -> Iterator[Train]:
-        """Yield trainings, from other weights, of the best and of the reference."""
-        contenders = self.ranking.luck.contenders(self.trials.all)
+        """Yield trainings, from other seeds, of the best and of the reference."""
+        contenders = self.ranking.seed_variance.contenders(self.trials.all)
         reference = self.trials.all[REFERENCE_TRIAL]
-        yield from self._replicates(contenders, _TRAININGS)
-        if contenders and reference.arrival_s is not None:
-            yield from self._replicates([reference], _TRAININGS)
+        yield from self._replicates(contenders, self._tuning.trusted_trainings)
+        if contenders and reference.time_to_target_s is not None:
+            yield from self._replicates([reference], self._tuning.trusted_trainings)
 
     def _replicates(self, trials: Sequence[Trial], most: int) -> Iterator[Train]:
         for trial in trials:
@@ -273,23 +265,24 @@ class TrialSearch:
                 yield self._replicate(trial)
 
     def _replicate(self, trial: Trial) -> Train:
-        """Return one training more of a trial that has arrived."""
-        return self.schedule.stretch(
+        """Return one training more of a trial that has reached the target."""
+        return self.schedule.rung(
             split=trial.split,
             learning_rate=trial.learning_rate,
             trial=trial.number,
             origin=trial.origin,
-            end_s=_REPLICATE_SLACK * (trial.arrival_s or trial.end_s),
+            end_s=self._tuning.replicate_slack * (trial.time_to_target_s or trial.end_s),
             replicate=1 + len(trial.replicates_s),
         )
 
-    def _first_affordable(self, stretches: Iterator[Train]) -> Train | None:
-        return next((s for s in stretches if self.schedule.is_affordable(s)), None)
+    def _first_affordable(self, rungs: Iterator[Train]) -> Train | None:
+        return next((rung for rung in rungs if self.schedule.is_affordable(rung)), None)
 
     def _is_known(self, point: Point) -> bool:
+        tolerance = self._tuning.same_rate_tolerance
         return any(
             known.effective_batch_size == point.effective_batch_size
-            and abs(known.lr_multiplier / point.lr_multiplier - 1) < 0.02
+            and abs(known.lr_multiplier / point.lr_multiplier - 1) < tolerance
             for known in self.trials.begun
         )
 
@@ -306,7 +299,7 @@ class TrialSearch:
         split = self.cost.split(self.batches.reference)
         if split is None:
             return None
-        return self.schedule.stretch(
+        return self.schedule.rung(
             split=self._halved(split),
             learning_rate=reference_learning_rate(self.view),
             trial=None,
@@ -325,8 +318,8 @@ class TrialSearch:
 
 
 def is_of_trial(command: Command) -> bool:
-    """Return whether a command trains a trial, beside which those of others may be trained.
+    """Return whether a command trains a trial, while which those of others may be trained.
 
-    The reference's first training is none: noise scale, slowdown and all trials rest on it.
+    The reference's first training is none: noise scale, slowdown and all trials depend on it.
     """
     return isinstance(command, Train) and command.trial is not None

@@ -1,4 +1,4 @@
-"""Trials as the log tells them: which settings were trained, how far, and how well."""
+"""The trials of a log: which settings were trained, how far, and how well."""
 
 from __future__ import annotations
 
@@ -18,24 +18,16 @@ from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size, reference_learning_rate
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost
+from advisor.planning.tuning.comparison import TrialCurveTuning
 from advisor.ports.proposer import Point
 
 REFERENCE_TRIAL = 0
-"""Number of the reference recipe's trial. The trunk is its first stretch."""
-
-_ALMOST = 1.05
-_MISSED = 2.0
-
-_TELLING_SHARE = 0.25
-"""Training losses must have fallen by this share of what the held-out loss has."""
-
-_HONEST_EPOCHS = 4
-"""While samples have been seen a few times only, training loss falls as held-out loss does."""
+"""Number of the reference recipe's trial. The reference run is its first rung."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting, trained in stretches.
+    """One setting, trained in rungs.
 
     Attributes:
         number: 0 for the reference, then 1, 2, ….
@@ -46,14 +38,15 @@ class Trial:
         curve: Held-out loss against modelled seconds; its first point is the untrained model.
         training: Training loss against modelled seconds, each the mean over the last doubling; None
             where it was not recorded.
-        honest_s: Modelled seconds up to which training losses tell of what was not trained on.
-        arrival_s: Modelled seconds in which it came to the loss that was asked for; None if it
-            has not, or if none was asked for.
-        commands: The stretches, oldest first.
+        first_epochs_s: Modelled seconds up to which training loss falls as held-out loss does.
+        time_to_target_s: Modelled seconds in which it reached the loss that was asked for; None if
+            it has not, or if none was asked for.
+        commands: The rungs, oldest first.
         runs: What came of each; shorter by one when the last failed.
         fault: Why it failed; None when it did not.
-        replicates_s: Modelled seconds to the target from other weights; where one did not
-            arrive, twice what it was given.
+        replicates_s: Modelled seconds to the target from other seeds; where one did not reach it, a
+            multiple of what it was given.
+        tuning: When it counts as trained for a time.
     """
 
     number: int
@@ -62,20 +55,21 @@ class Trial:
     learning_rate: float
     point: Point
     curve: LearningCurve
-    arrival_s: float | None
+    time_to_target_s: float | None
     commands: tuple[Train, ...]
     runs: tuple[TrainRun, ...]
     fault: Fault | None
     replicates_s: tuple[float, ...] = ()
     training: LearningCurve | None = None
-    honest_s: float = math.inf
+    first_epochs_s: float = math.inf
+    tuning: TrialCurveTuning = TrialCurveTuning()
 
     @cached_property
-    def typical_arrival_s(self) -> float | None:
+    def typical_time_to_target_s(self) -> float | None:
         """Modelled seconds to the target, the geometric mean over replicates; None if never."""
-        if self.arrival_s is None:
+        if self.time_to_target_s is None:
             return None
-        return geometric_mean((self.arrival_s, *self.replicates_s))
+        return geometric_mean((self.time_to_target_s, *self.replicates_s))
 
     @property
     def step_count(self) -> int:
@@ -94,24 +88,24 @@ class Trial:
 
     @cached_property
     def is_sound(self) -> bool:
-        """Whether it can be recommended: it has a loss after every stretch."""
+        """Whether it can be recommended: it has a loss after every rung."""
         return len(self.runs) == len(self.commands) and bool(self.runs) and not self.diverged
 
     @cached_property
     def was_cut(self) -> bool:
-        """Whether its last stretch ended early for want of real time."""
-        stretches = zip(self.commands, self.runs, strict=False)
-        return self.arrival_s is None and any(
-            run.step_count < command.step_count for command, run in stretches
+        """Whether its last rung ended early for want of real time."""
+        rungs = zip(self.commands, self.runs, strict=False)
+        return self.time_to_target_s is None and any(
+            run.step_count < command.step_count for command, run in rungs
         )
 
     def reaches(self, time_s: float) -> bool:
         """Return whether it was trained for ``time_s``; it ends at a whole step."""
-        return time_s <= _ALMOST * self.end_s
+        return time_s <= self.tuning.reach_factor * self.end_s
 
     @property
     def progress(self) -> LearningCurve:
-        """The curve that is looked at most often."""
+        """The curve of most points."""
         return self.curve if self.training is None else self.training
 
     def loss_until(self, time_s: float) -> float:
@@ -139,17 +133,17 @@ class Trials:
     @cached_property
     def all(self) -> tuple[Trial, ...]:
         """All of them, the reference first."""
-        stretches: dict[int, list[tuple[Train, object]]] = {}
+        rungs: dict[int, list[tuple[Train, object]]] = {}
         replicates_s: dict[int, list[float]] = {}
         for command, entry in self.view.entries(Train):
             number = REFERENCE_TRIAL if command.trial is None else command.trial
             if command.replicate:
                 replicates_s.setdefault(number, []).append(self._replicate_s(command, entry))
             else:
-                stretches.setdefault(number, []).append((command, entry.outcome))
+                rungs.setdefault(number, []).append((command, entry.outcome))
         return tuple(
-            self._trial(number, stretches[number], replicates_s.get(number, ()))
-            for number in sorted(stretches)
+            self._trial(number, rungs[number], replicates_s.get(number, ()))
+            for number in sorted(rungs)
         )
 
     @cached_property
@@ -173,13 +167,13 @@ class Trials:
         return self.all[0] if self.all else None
 
     @cached_property
-    def soonest_s(self) -> float | None:
-        """Modelled seconds of the setting that comes to the target soonest; None when none did."""
-        arrivals_s = (trial.typical_arrival_s for trial in self.all)
-        return min((time_s for time_s in arrivals_s if time_s is not None), default=None)
+    def shortest_time_to_target_s(self) -> float | None:
+        """Modelled seconds of the setting that reaches the target first; None when none did."""
+        times_s = (trial.typical_time_to_target_s for trial in self.all)
+        return min((time_s for time_s in times_s if time_s is not None), default=None)
 
     @cached_property
-    def training_tells(self) -> bool:
+    def training_loss_is_informative(self) -> bool:
         """Whether training losses show what held-out losses do.
 
         While a model has hardly begun to learn, those of a few batches differ by their samples.
@@ -190,11 +184,11 @@ class Trials:
             return True
         # Not the lowest training loss: over the first steps the mean is that of a batch or two.
         seen = self.initial_loss - lead.training.losses[-1]
-        return seen >= _TELLING_SHARE * (self.initial_loss - lead.curve.best_loss)
+        return seen >= self._tuning.informative_share * (self.initial_loss - lead.curve.best_loss)
 
-    def telling_curve(self, trial: Trial) -> LearningCurve:
-        """Return the curve of a trial that shows the most."""
-        return trial.progress if self.training_tells else trial.curve
+    def informative_curve(self, trial: Trial) -> LearningCurve:
+        """Return the curve of training losses where they are informative, else of held-out ones."""
+        return trial.progress if self.training_loss_is_informative else trial.curve
 
     def learning_rate(self, point: Point) -> float:
         """Return η of a point: its multiplier times what the rule gives for its batch.
@@ -215,17 +209,17 @@ class Trials:
     def _trial(
         self,
         number: int,
-        stretches: Sequence[tuple[Train, object]],
+        rungs: Sequence[tuple[Train, object]],
         replicates_s: Sequence[float] = (),
     ) -> Trial:
-        commands = tuple(command for command, _ in stretches)
-        first, (_, last_outcome) = commands[0], stretches[-1]
-        # Not the command's own split: the trunk halves its micro-batches to see the noise, and
-        # W replicas are run as W times the micro-batches on one device.
+        commands = tuple(command for command, _ in rungs)
+        first, (_, last_outcome) = commands[0], rungs[-1]
+        # Not the command's own split: the reference run halves its micro-batches to measure the
+        # noise, and W replicas are run as W times the micro-batches on one device.
         split = self.view.model(StepCost).split(first.effective_batch_size) or Split(
             first.micro_batch_size, first.accumulation_steps, 1
         )
-        runs = [(c, outcome) for c, outcome in stretches if isinstance(outcome, TrainRun)]
+        runs = [(c, outcome) for c, outcome in rungs if isinstance(outcome, TrainRun)]
         curve = self._curve(split, runs)
         target = self.view.request.target_loss
         return Trial(
@@ -235,13 +229,14 @@ class Trials:
             learning_rate=first.learning_rate,
             point=self._point(first),
             curve=curve,
-            arrival_s=None if target is None else curve.smooth().time_to(target),
+            time_to_target_s=None if target is None else curve.smooth().time_to(target),
             commands=commands,
             runs=tuple(run for _, run in runs),
             fault=last_outcome.fault if isinstance(last_outcome, Failed) else None,
             replicates_s=tuple(replicates_s),
-            training=_training_curve([run for _, run in runs], self._step_time_s(split)),
-            honest_s=self._honest_s(split),
+            training=self._training_curve([run for _, run in runs], self._step_time_s(split)),
+            first_epochs_s=self._first_epochs_s(split),
+            tuning=self._tuning,
         )
 
     def _point(self, command: Train) -> Point:
@@ -252,16 +247,16 @@ class Trials:
     def _replicate_s(self, command: Train, entry: Measurement) -> float:
         """Return the modelled seconds of a replicate to the target."""
         trial = self._trial(0, [(command, entry.outcome)])
-        if trial.arrival_s is not None:
-            return trial.arrival_s
-        return _MISSED * command.step_count * self._step_time_s(trial.split)
+        if trial.time_to_target_s is not None:
+            return trial.time_to_target_s
+        return self._tuning.missed_factor * command.step_count * self._step_time_s(trial.split)
 
     def _step_time_s(self, split: Split) -> float:
         return self.view.model(StepCost).step_time_s(split)
 
-    def _honest_s(self, split: Split) -> float:
+    def _first_epochs_s(self, split: Split) -> float:
         """Return the modelled seconds of the first epochs."""
-        samples = (self.view.profile.dataset_size or math.inf) * _HONEST_EPOCHS
+        samples = (self.view.profile.dataset_size or math.inf) * self._tuning.first_epochs
         return samples / split.effective_batch_size * self._step_time_s(split)
 
     def _curve(self, split: Split, runs: Sequence[tuple[Train, TrainRun]]) -> LearningCurve:
@@ -269,33 +264,45 @@ class Trials:
         # The untrained model stands at the first step: no loss falls before it.
         times_s = [step_time_s]
         losses = [float("inf") if self.initial_loss is None else self.initial_loss]
-        begun_s = 0.0
+        begun_s, ratio = 0.0, self._tuning.min_time_ratio
         for command, run in runs:
             for step_count, loss in _losses_by_step(command, run).items():
-                times_s.append(max(begun_s + step_count * step_time_s, 1.001 * times_s[-1]))
+                times_s.append(max(begun_s + step_count * step_time_s, ratio * times_s[-1]))
                 losses.append(loss)
             begun_s = times_s[-1]
-        return LearningCurve(tuple(times_s), tuple(losses))
+        return LearningCurve(
+            tuple(times_s), tuple(losses), self.view.tuning.estimators.learning_curve
+        )
+
+    def _training_curve(self, runs: Sequence[TrainRun], step_time_s: float) -> LearningCurve | None:
+        """Return the training losses of all rungs; None where any has none."""
+        ends: list[int] = []
+        means: list[float] = []
+        begun = 0
+        for run in runs:
+            count = len(run.train_losses)
+            if not count:
+                return None
+            ends += [begun + round(part * run.step_count / count) for part in range(1, count + 1)]
+            means += run.train_losses
+            begun += run.step_count
+        tuning = self.view.tuning.estimators
+        return training_curve(
+            ends,
+            means,
+            step_time_s,
+            tuning=tuning.training_curve,
+            curve_tuning=tuning.learning_curve,
+        )
+
+    @property
+    def _tuning(self) -> TrialCurveTuning:
+        return self.view.tuning.trials.curves
 
 
 def _losses_by_step(command: Train, run: TrainRun) -> dict[int, float]:
-    """Return the held-out losses of a stretch by the steps taken in it, the last at its end."""
+    """Return the held-out losses of a rung by the steps taken in it, the last at its end."""
     seen = command.evaluation_steps[: len(run.earlier_losses)]
     final = float("inf") if run.held_out_loss is None else run.held_out_loss
     last = max(run.step_count, *seen, 1)
     return {**dict(zip(seen, run.earlier_losses, strict=True)), last: final}
-
-
-def _training_curve(runs: Sequence[TrainRun], step_time_s: float) -> LearningCurve | None:
-    """Return the training losses of all stretches; None where any has none."""
-    ends: list[int] = []
-    means: list[float] = []
-    begun = 0
-    for run in runs:
-        count = len(run.train_losses)
-        if not count:
-            return None
-        ends += [begun + round(part * run.step_count / count) for part in range(1, count + 1)]
-        means += run.train_losses
-        begun += run.step_count
-    return training_curve(ends, means, step_time_s)

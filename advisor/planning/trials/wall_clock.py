@@ -1,4 +1,4 @@
-"""What trainings take: modelled seconds of their steps and looks, and how much slower they are."""
+"""Modelled wall-clock time of training steps and evaluations, and how much slower they are."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from advisor.planning.throughput.step_cost import StepCost
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Training:
-    """What a training took: real seconds, modelled ones of its steps, and those of its looks."""
+    """What a training took: real seconds, modelled ones of its steps, and of its evaluations."""
 
     measures_noise: bool
     wall_s: float
     modelled_s: float
-    looks_s: float
+    evaluations_s: float
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class WallClock:
 
     @cached_property
     def spent_s(self) -> float:
-        """Modelled seconds of all trainings so far, looks at the held-out loss included."""
-        return sum(training.modelled_s + training.looks_s for training in self._trainings)
+        """Modelled seconds of all trainings so far, evaluations of the held-out loss included."""
+        return sum(training.modelled_s + training.evaluations_s for training in self._trainings)
 
     @cached_property
     def slowdown(self) -> float:
@@ -46,8 +46,8 @@ class WallClock:
         return _slowdown([t for t in self._trainings if not t.measures_noise])
 
     @cached_property
-    def look_s(self) -> float:
-        """Seconds of one look at the held-out loss."""
+    def evaluation_s(self) -> float:
+        """Seconds of one evaluation of the held-out loss."""
         return min(
             (
                 entry.wall_s if entry.outcome.evaluation_s is None else entry.outcome.evaluation_s
@@ -58,8 +58,8 @@ class WallClock:
         )
 
     @cached_property
-    def trunk_halvings(self) -> int:
-        """How many times the trunk would have to be halved not to be cut; 0 if it was not."""
+    def reference_halvings(self) -> int:
+        """How often the reference run would have to be halved not to be cut; 0 if it was not."""
         match next(iter(self.view.entries(Train)), None):
             case (command, Measurement(outcome=TrainRun(step_count=taken), wall_s=wall_s)) if (
                 wall_s >= (command.stop_after_s or math.inf)
@@ -69,14 +69,14 @@ class WallClock:
                 return 0
 
     def expected_s(self, command: Train) -> float:
-        """Return the real seconds that a training should take; its looks alone of the first.
+        """Return the real seconds that a training should take; its evaluations alone of the first.
 
         Measuring noise takes time of its own: trainings count for their like alone, and for all
         while those have none.
         """
         alike = [t for t in self._trainings if t.measures_noise is command.measure_noise]
-        looks_s = self.look_s * (1 + len(command.evaluation_steps))
-        return self._modelled_s(command) * _slowdown(alike or self._trainings) + looks_s
+        evaluations_s = self.evaluation_s * (1 + len(command.evaluation_steps))
+        return self._modelled_s(command) * _slowdown(alike or self._trainings) + evaluations_s
 
     @cached_property
     def _trainings(self) -> tuple[_Training, ...]:
@@ -85,7 +85,7 @@ class WallClock:
                 measures_noise=command.measure_noise,
                 wall_s=entry.wall_s,
                 modelled_s=self._modelled_s(command, entry.outcome.step_count),
-                looks_s=self.look_s * (1 + len(entry.outcome.earlier_losses)),
+                evaluations_s=self.evaluation_s * (1 + len(entry.outcome.earlier_losses)),
             )
             for command, entry in self.view.entries(Train)
             if isinstance(entry.outcome, TrainRun)
@@ -101,4 +101,4 @@ def _slowdown(trainings: Sequence[_Training]) -> float:
     modelled_s = sum(t.modelled_s for t in trainings)
     if not modelled_s:
         return 0.0
-    return sum(max(0.0, t.wall_s - t.looks_s) for t in trainings) / modelled_s
+    return sum(max(0.0, t.wall_s - t.evaluations_s) for t in trainings) / modelled_s

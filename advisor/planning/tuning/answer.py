@@ -172,7 +172,16 @@ class VerificationTuning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerTuning:
-    """Tuned numbers of ``advisor.planning.answer``."""
+    """Tuned numbers of ``advisor.planning.answer``.
+
+    Attributes:
+        choice: Which trial is recommended.
+        advice: What is said with it.
+        related: Hyperparameters that published rules change with the batch.
+        speedup: The expected speedup and its interval.
+        verification: The run of the recommended setting.
+        clipping: The suggested clipping threshold.
+    """
 
     choice: ChoiceTuning = field(default_factory=ChoiceTuning)
     advice: AdviceTuning = field(default_factory=AdviceTuning)

@@ -97,7 +97,13 @@ class OrderTuning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataTuning:
-    """Tuned numbers of ``advisor.planning.data``."""
+    """Tuned numbers of ``advisor.planning.data``.
+
+    Attributes:
+        epoch: The last batch of an epoch.
+        loading: The data loader.
+        order: Stored order against shuffled orders.
+    """
 
     epoch: EpochTuning = field(default_factory=EpochTuning)
     loading: LoadingTuning = field(default_factory=LoadingTuning)

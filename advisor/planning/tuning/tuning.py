@@ -13,15 +13,31 @@ from dataclasses import asdict, dataclass, field
 
 from advisor.planning.tuning.answer import AnswerTuning
 from advisor.planning.tuning.data import DataTuning
+from advisor.planning.tuning.estimators import EstimatorsTuning
 from advisor.planning.tuning.evidence import EvidenceTuning
+from advisor.planning.tuning.memory import MemoryTuning
+from advisor.planning.tuning.throughput import ThroughputTuning
 from advisor.planning.tuning.trials import TrialsTuning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """All tuned numbers."""
+    """All tuned numbers.
 
+    Attributes:
+        estimators: Of the estimators that the stages share.
+        evidence: Of what every stage reads: budgets, reference, invalid measurements.
+        memory: Of the memory stage.
+        throughput: Of the throughput stage.
+        data: Of the data stage.
+        trials: Of the search over trials.
+        answer: Of the choice and what is said with it.
+    """
+
+    estimators: EstimatorsTuning = field(default_factory=EstimatorsTuning)
     evidence: EvidenceTuning = field(default_factory=EvidenceTuning)
+    memory: MemoryTuning = field(default_factory=MemoryTuning)
+    throughput: ThroughputTuning = field(default_factory=ThroughputTuning)
     data: DataTuning = field(default_factory=DataTuning)
     trials: TrialsTuning = field(default_factory=TrialsTuning)
     answer: AnswerTuning = field(default_factory=AnswerTuning)

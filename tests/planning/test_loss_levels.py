@@ -100,8 +100,8 @@ def test_a_trial_that_has_flattened_does_not_alone_say_what_the_slope_is(view: L
     steep = a_trial(0, power_law())
     flat = a_trial(1, lambda time_s: power_law(0.1)(1e5 * time_s))
     alone = levels_of(view, flat, target_loss=0.2).target_slope
-    beside = levels_of(view, flat, steep, target_loss=0.2).target_slope
-    assert alone < beside <= 2 * alone
+    both = levels_of(view, flat, steep, target_loss=0.2).target_slope
+    assert alone < both <= 2 * alone
 
 
 def test_what_is_steep_far_above_the_target_says_little_of_the_slope_there(view: LogView) -> None:
@@ -129,12 +129,12 @@ def test_training_losses_tell_once_they_fall_as_held_out_losses_do(
 
     held_out = falling(0.2)
     trial = replace(
-        a_trial(0, power_law()), curve=held_out, training=falling(0.2 * fallen), honest_s=99.0
+        a_trial(0, power_law()), curve=held_out, training=falling(0.2 * fallen), first_epochs_s=99.0
     )
     trials = GivenTrials(view, (trial,))
-    assert trials.training_tells is tells
-    assert trials.telling_curve(trial) is (trial.training if tells else held_out)
-    assert [curve for *_, curve in LossLevels(trials).shown] == [trials.telling_curve(trial)]
+    assert trials.training_loss_is_informative is tells
+    assert trials.informative_curve(trial) is (trial.training if tells else held_out)
+    assert [curve for *_, curve in LossLevels(trials).shown] == [trials.informative_curve(trial)]
 
 
 def test_one_batch_that_happens_to_be_easy_tells_nothing(view: LogView) -> None:
@@ -143,7 +143,7 @@ def test_one_batch_that_happens_to_be_easy_tells_nothing(view: LogView) -> None:
     held_out = a_curve(lambda time_s: begun * (1 - 0.2 * time_s / 8.0), 8.0)
     easy_first = a_curve(lambda time_s: begun * (0.8 if time_s < 0.1 else 1.0), 8.0)
     trial = replace(a_trial(0, power_law()), curve=held_out, training=easy_first)
-    assert not GivenTrials(view, (trial,)).training_tells
+    assert not GivenTrials(view, (trial,)).training_loss_is_informative
 
 
 def test_nothing_trained_shows_no_levels(view: LogView) -> None:
@@ -153,5 +153,5 @@ def test_nothing_trained_shows_no_levels(view: LogView) -> None:
 def test_what_diverged_or_rose_is_broken() -> None:
     sound, risen = a_trial(0, power_law()), a_trial(1, lambda time_s: 3.0)
     diverged = a_trial(2, power_law(), diverged=True)
-    assert numbers_of_broken([sound, risen, diverged], 2.5) == [1, 2]
-    assert numbers_of_broken([sound, risen, diverged], None) == [2]
+    assert numbers_of_broken([sound, risen, diverged], 2.5, 0.05) == [1, 2]
+    assert numbers_of_broken([sound, risen, diverged], None, 0.05) == [2]

@@ -79,7 +79,7 @@ class Search:
         self.add(Point(effective_batch_size=32, lr_multiplier=1.0))
 
     @property
-    def explorer(self) -> Suggester:
+    def suggester(self) -> Suggester:
         return Suggester(ranking_of(*self.trials, view=self.view), BatchSizes(self.view))
 
     @property
@@ -100,25 +100,25 @@ class Search:
             )
         )
 
-    def promise(self, most: int = 30) -> None:
-        """Go on until what promises most was tried."""
+    def try_suggestions(self, most: int = 30) -> None:
+        """Go on until what the scaling model suggests was tried."""
         for _ in range(most):
-            suggestion = self.explorer.promising(self.proposer)
+            suggestion = self.suggester.suggested(self.proposer)
             if suggestion is None:
                 return
             self.origins.append(suggestion.origin)
             self.add(suggestion.point)
-        raise AssertionError("it promises without end")
+        raise AssertionError("it suggests without end")
 
     def run(self, most: int = 60) -> None:
         """Go on until no setting is worth its time."""
-        self.promise()
+        self.try_suggestions()
         self.look_about(most)
 
     def look_about(self, most: int = 60) -> None:
-        """Go on beside the best until no setting is worth its time."""
+        """Go on with neighbours of the best until no setting is worth its time."""
         for _ in range(most):
-            suggestion = self.explorer.neighbouring(self.proposer)
+            suggestion = self.suggester.explored(self.proposer)
             if suggestion is None:
                 return
             self.origins.append(suggestion.origin)
@@ -155,13 +155,13 @@ def view_without_rate(begin: Begin) -> LogView:
     return begin(a_simulated(learning_rate=None))
 
 
-def test_what_promises_most_is_hotter_than_the_reference_and_never_by_far(view: LogView) -> None:
+def test_suggested_rates_are_above_the_reference_and_never_by_far(view: LogView) -> None:
     search = Search(view, bowl(64, 2.0))
-    search.promise()
-    hottest = 1.0
+    search.try_suggestions()
+    largest = 1.0
     for point in search.points[1:]:
-        assert point.lr_multiplier <= 4.1 * hottest
-        hottest = max(hottest, point.lr_multiplier)
+        assert point.lr_multiplier <= 4.1 * largest
+        largest = max(largest, point.lr_multiplier)
     assert 2 <= len(search.points) <= 20
     assert search.points[1].lr_multiplier > 1
     assert len(set(search.points)) == len(search.points)
@@ -171,7 +171,7 @@ def test_what_promises_most_is_hotter_than_the_reference_and_never_by_far(view: 
 def test_the_suggestion_comes_near_the_best(view: LogView, size: int, multiplier: float) -> None:
     slowness = bowl(size, multiplier)
     search = Search(view, slowness)
-    search.promise()
+    search.try_suggestions()
     assert min(map(slowness, search.points)) < max(2.0, 0.5 * slowness(search.points[0]))
 
 
@@ -180,18 +180,18 @@ def test_while_nothing_trains_well_rates_fall_by_large_steps(view: LogView) -> N
         replace(a_trial(n, power_law(), lr_multiplier=1.0 / 8**n, diverged=True), number=n)
         for n in range(3)
     ]
-    explorer = Suggester(ranking_of(*broken, view=view), BatchSizes(view))
-    point = explorer.promising_point()
+    suggester = Suggester(ranking_of(*broken, view=view), BatchSizes(view))
+    point = suggester.predicted_point()
     assert point is not None
     assert point.effective_batch_size == 32
     assert point.lr_multiplier == pytest.approx(1 / 8**3)
     endless = [a_trial(n, power_law(), lr_multiplier=1.0 / 8**n, diverged=True) for n in range(6)]
-    explorer = Suggester(ranking_of(*endless, view=view), BatchSizes(view))
-    assert explorer.promising_point() is None, "it is not the rate that is at fault"
+    suggester = Suggester(ranking_of(*endless, view=view), BatchSizes(view))
+    assert suggester.predicted_point() is None, "it is not the rate that is at fault"
 
 
 @pytest.mark.parametrize(("size", "multiplier"), [(64, 4.0), (32, 1.0), (256, 0.3)])
-def test_the_sampler_is_asked_when_all_beside_the_best_was_tried(
+def test_the_sampler_is_asked_when_all_neighbours_were_tried(
     view: LogView, size: int, multiplier: float
 ) -> None:
     search = Search(view, bowl(size, multiplier))
@@ -219,7 +219,7 @@ def test_the_search_ends_when_trials_bring_nothing(view: LogView) -> None:
     best = ranking_of(*search.trials, view=view).best
     assert best is not None
     assert 4 <= len(search.trials) - 1 - best.number <= 20
-    assert search.explorer.neighbouring(search.proposer) is None
+    assert search.suggester.explored(search.proposer) is None
 
 
 def test_what_the_sampler_finds_is_followed_up(view: LogView) -> None:
@@ -236,7 +236,7 @@ def test_what_the_sampler_finds_is_followed_up(view: LogView) -> None:
 def test_the_sampler_looks_about_the_best(view: LogView) -> None:
     search = Search(view, bowl(64, 4.0))
     search.run()
-    bounds, best = search.explorer.bounds, ranking_of(*search.trials, view=view).best
+    bounds, best = search.suggester.bounds, ranking_of(*search.trials, view=view).best
     assert best is not None
     for study in search.proposer.studies:
         sizes = study.smallest_batch_size, study.largest_batch_size
@@ -264,8 +264,8 @@ def test_bounds_are_widened_to_what_a_range_test_suggests(
 ) -> None:
     rate = suggested_rate(view_without_rate)
     assert rate is not None
-    usual = Search(view, bowl(64, 1.0)).explorer.bounds
-    wide = Search(view_without_rate, bowl(64, 1.0)).explorer.bounds
+    usual = Search(view, bowl(64, 1.0)).suggester.bounds
+    wide = Search(view_without_rate, bowl(64, 1.0)).suggester.bounds
     assert usual.largest_multiplier == pytest.approx(1 / usual.smallest_multiplier)
     suggested = rate / 1e-3
     assert suggested > 10
@@ -283,10 +283,10 @@ def test_a_sampler_learns_how_far_a_trial_came_and_what_went_wrong(begin: Begin)
     view = begin(a_simulated(), target_loss=0.5)
     horizon_s = RungSchedule(view).horizon_s
     short, long = (a_trial(n, power_law(0.01), end_s=horizon_s / d) for n, d in ((0, 8), (1, 1)))
-    arrived = a_trial(2, power_law(), end_s=horizon_s / 2, target_loss=0.5)
+    reached = a_trial(2, power_law(), end_s=horizon_s / 2, target_loss=0.5)
     broken = a_trial(3, power_law(), end_s=horizon_s, diverged=True)
-    explorer = Suggester(ranking_of(short, long, arrived, broken, view=view), BatchSizes(view))
-    records = explorer.study(explorer.bounds).trials
+    suggester = Suggester(ranking_of(short, long, reached, broken, view=view), BatchSizes(view))
+    records = suggester.study(suggester.bounds).trials
     deepest = [max(record.losses, default=-1) for record in records]
     assert deepest[0] == deepest[1] - 3
     assert deepest[2] == deepest[1], "one that is there has nothing more to lose"

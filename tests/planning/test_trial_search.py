@@ -70,7 +70,7 @@ def _search(
 
 
 def _end_s(search: TrialSearch, command: Train) -> float:
-    """Return the modelled seconds from fresh weights to the end of a stretch."""
+    """Return the modelled seconds from fresh weights to the end of a rung."""
     begun = command.first_sample // command.effective_batch_size
     return (begun + command.step_count) * _step_time_s(search, command)
 
@@ -82,31 +82,31 @@ def _step_time_s(search: TrialSearch, command: Train) -> float:
 
 
 @pytest.mark.parametrize("budget_s", [60.0, PLENTY_S])
-def test_no_trial_is_trained_for_much_longer_than_the_soonest_needed(
+def test_no_trial_is_trained_for_much_longer_than_the_fastest_needed(
     recommend: Recommend, budget_s: float
 ) -> None:
     raced = 0
     for search, command, _ in _search(recommend, budget_s=budget_s).trainings():
-        soonest_s = search.trials.soonest_s
-        if soonest_s is None or command.replicate or command.trial == 0:
+        shortest_time_to_target_s = search.trials.shortest_time_to_target_s
+        if shortest_time_to_target_s is None or command.replicate or command.trial == 0:
             continue
         raced += 1
         step_time_s = _step_time_s(search, command)
-        assert _end_s(search, command) <= 1.3 * soonest_s + step_time_s
+        assert _end_s(search, command) <= 1.3 * shortest_time_to_target_s + step_time_s
     assert raced > 2
 
 
-def test_a_trial_that_has_arrived_is_trained_no_further(recommend: Recommend) -> None:
+def test_a_trial_that_has_reached_the_target_is_trained_no_further(recommend: Recommend) -> None:
     for search, command, _ in _search(recommend, budget_s=PLENTY_S).trainings():
-        arrived = {t.number for t in search.trials.all if t.arrival_s is not None}
-        assert command.replicate or command.trial not in arrived
+        reached = {t.number for t in search.trials.all if t.time_to_target_s is not None}
+        assert command.replicate or command.trial not in reached
 
 
 @pytest.mark.parametrize(
     ("budget_s", "wall_factor", "target_loss"),
     [(20.0, 1.2, TARGET), (20.0, 3.0, None), (60.0, 3.0, TARGET), (60.0, 1.2, None)],
 )
-def test_no_stretch_is_asked_for_that_cannot_be_afforded(
+def test_no_rung_is_asked_for_that_cannot_be_afforded(
     recommend: Recommend, budget_s: float, wall_factor: float, target_loss: float | None
 ) -> None:
     simulated = _simulated(wall_factor=wall_factor)
@@ -118,14 +118,14 @@ def test_no_stretch_is_asked_for_that_cannot_be_afforded(
         command, run = entry.command, entry.outcome
         if isinstance(command, Train) and command.trial is not None:
             assert isinstance(run, TrainRun)
-            has_arrived = target_loss is not None and (run.held_out_loss or 0.0) <= target_loss
-            assert run.step_count == command.step_count or has_arrived, "it was cut short"
+            has_reached = target_loss is not None and (run.held_out_loss or 0.0) <= target_loss
+            assert run.step_count == command.step_count or has_reached, "it was cut short"
             assert left_s >= reserve_s - 0.1
     assert left_s >= 0
 
 
 @pytest.mark.parametrize("budget_s", [20.0, 25.0, 35.0, 60.0])
-def test_a_stretch_is_shorter_only_where_the_budget_leaves_no_more(
+def test_a_rung_is_shorter_only_where_the_budget_leaves_no_more(
     recommend: Recommend, budget_s: float
 ) -> None:
     cut = 0
@@ -136,7 +136,7 @@ def test_a_stretch_is_shorter_only_where_the_budget_leaves_no_more(
         whole_s = (
             2 * search.trials.all[command.trial].end_s
             if command.start_checkpoint
-            else search.schedule.first_stretch_s(step_time_s)
+            else search.schedule.first_rung_s(step_time_s)
         )
         whole_s = min(whole_s, search.schedule.horizon_s)
         if end_s + step_time_s < whole_s:
@@ -161,10 +161,10 @@ def test_with_time_to_spare_the_leaders_and_the_reference_are_trained_again(
     assert best in again
     assert len(again) >= 3
     for trial in again:
-        assert trial.arrival_s is not None
-        own_s = (trial.arrival_s, *trial.replicates_s)
+        assert trial.time_to_target_s is not None
+        own_s = (trial.time_to_target_s, *trial.replicates_s)
         assert len(set(own_s)) == len(own_s), "other weights take another time"
-        assert trial.typical_arrival_s == pytest.approx(geometric_mean(own_s))
+        assert trial.typical_time_to_target_s == pytest.approx(geometric_mean(own_s))
     assert searched.advice.search.trial_count == len(search.trials.all)
 
 
@@ -176,13 +176,13 @@ def test_replicates_come_in_order_each_from_fresh_weights(recommend: Recommend) 
         numbers.setdefault(command.trial, []).append(command.replicate)
         best, trial = search.ranking.best, search.trials.all[command.trial or 0]
         assert best is not None
-        assert trial.arrival_s is not None
-        contenders = search.ranking.luck.contenders(search.trials.all)
+        assert trial.time_to_target_s is not None
+        contenders = search.ranking.seed_variance.contenders(search.trials.all)
         assert trial in contenders or trial.number == 0
         assert (command.first_sample, command.start_checkpoint) == (0, None)
         assert command.save_checkpoint is None
         assert command.learning_rate == trial.learning_rate
-        assert _end_s(search, command) >= trial.arrival_s
+        assert _end_s(search, command) >= trial.time_to_target_s
     assert all(found == list(range(1, len(found) + 1)) for found in numbers.values())
     assert 2 <= max(map(len, numbers.values())) <= 4
 
@@ -193,7 +193,9 @@ def test_replicates_are_no_trials_of_their_own(recommend: Recommend) -> None:
     assert any(command.replicate for _, command, _ in searched.trainings())
 
 
-def test_a_replicate_that_fails_counts_as_one_that_never_arrives(recommend: Recommend) -> None:
+def test_a_replicate_that_fails_counts_as_one_that_never_reaches_the_target(
+    recommend: Recommend,
+) -> None:
     simulated = _simulated()
     honest = simulated.measure
 
@@ -209,8 +211,8 @@ def test_a_replicate_that_fails_counts_as_one_that_never_arrives(recommend: Reco
     assert again
     for trial in again:
         assert trial.is_sound
-        assert trial.arrival_s is not None
-        assert min(trial.replicates_s) > 2 * trial.arrival_s
+        assert trial.time_to_target_s is not None
+        assert min(trial.replicates_s) > 2 * trial.time_to_target_s
     assert searched.advice.verified
 
 
@@ -222,11 +224,14 @@ def test_without_a_target_nothing_is_replicated(recommend: Recommend) -> None:
 
 def test_the_reference_is_followed_to_the_target_where_there_is_time(recommend: Recommend) -> None:
     search = _search(recommend, budget_s=PLENTY_S).search()
-    reference, soonest_s = search.trials.reference, search.trials.soonest_s
+    reference, shortest_time_to_target_s = (
+        search.trials.reference,
+        search.trials.shortest_time_to_target_s,
+    )
     assert reference is not None
-    assert reference.arrival_s is not None
-    assert soonest_s is not None
-    assert reference.arrival_s > 2 * soonest_s
+    assert reference.time_to_target_s is not None
+    assert shortest_time_to_target_s is not None
+    assert reference.time_to_target_s > 2 * shortest_time_to_target_s
 
 
 def test_the_dearer_looks_are_the_fewer_are_taken(recommend: Recommend) -> None:
@@ -236,21 +241,21 @@ def test_the_dearer_looks_are_the_fewer_are_taken(recommend: Recommend) -> None:
         trainings = list(searched.trainings())
         for search, command, _ in trainings:
             marks = command.evaluation_steps
-            stretch_s = command.step_count * _step_time_s(search, command)
-            assert len(marks) <= 2 or look_s * len(marks) <= 0.15 * stretch_s
+            rung_s = command.step_count * _step_time_s(search, command)
+            assert len(marks) <= 2 or look_s * len(marks) <= 0.15 * rung_s
         counts.append(len(trainings[0][1].evaluation_steps))
     assert counts == sorted(counts, reverse=True)
     assert counts[0] > counts[1] > counts[-1] >= 0
 
 
 @pytest.mark.parametrize("step_time_s", [0.02, 0.2, 0.6])
-def test_a_first_stretch_holds_a_few_steps_of_the_reference(
+def test_a_first_rung_holds_a_few_steps_of_the_reference(
     recommend: Recommend, step_time_s: float
 ) -> None:
     simulated = _simulated(fixed_time_s=step_time_s, wall_factor=1.0)
-    trunk = next(command for _, command, _ in _search(recommend, simulated).trainings())
-    assert trunk.trial is None
-    assert trunk.step_count >= 6
+    reference_run = next(command for _, command, _ in _search(recommend, simulated).trainings())
+    assert reference_run.trial is None
+    assert reference_run.step_count >= 6
 
 
 def test_no_trial_is_trained_beyond_the_horizon(recommend: Recommend) -> None:
@@ -260,7 +265,7 @@ def test_no_trial_is_trained_beyond_the_horizon(recommend: Recommend) -> None:
 
 
 @pytest.mark.parametrize("target_loss", [None, TARGET])
-def test_noise_is_measured_in_every_stretch_of_the_reference_alone(
+def test_noise_is_measured_in_every_rung_of_the_reference_alone(
     recommend: Recommend, target_loss: float | None
 ) -> None:
     searched = _search(recommend, max_trials=4, target_loss=target_loss)
