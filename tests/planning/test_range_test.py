@@ -10,6 +10,7 @@ from bsadvise.model.commands import Command, RangeTest, Train
 from bsadvise.model.measurements import Failed, Log, Measurement, RangeRun
 from bsadvise.model.task import OptimizerFamily, TaskProfile
 
+from advisor.estimators.range_test import RangeTestTuning
 from advisor.planning.answer.caveats import caveats
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.evidence.log_view import LogView
@@ -17,6 +18,8 @@ from advisor.planning.evidence.split import Split
 from advisor.planning.evidence.step import Commands
 from advisor.planning.planner import RecommendationPlanner
 from advisor.planning.trials.range_test import is_suggested, next_range_test, suggested_rate
+from advisor.planning.tuning.estimators import EstimatorsTuning
+from advisor.planning.tuning.tuning import Tuning
 from tests.planning.conftest import Recommend
 from tests.support.builders import a_device, a_fault, a_profile, a_request, an_optimizer
 from tests.support.simulated_device import SimulatedDevice
@@ -93,6 +96,16 @@ def test_the_suggestion_is_near_the_best_rate(
     )
     assert suggested is not None
     assert 1 / 4 <= suggested / best <= 4
+
+
+def test_the_suggestion_keeps_the_margin_of_its_view(log: Log) -> None:
+    usual, wide = (
+        Tuning(estimators=EstimatorsTuning(range_test=RangeTestTuning(rate_margin=margin)))
+        for margin in (4.0, 40.0)
+    )
+    rate, lower = (suggested_rate(replace(view_of(log), tuning=t)) for t in (usual, wide))
+    assert rate is not None
+    assert lower == pytest.approx(rate / 10, rel=0.05)
 
 
 def test_a_budget_shows_how_many_steps_are_taken(log: Log) -> None:

@@ -13,10 +13,15 @@ from bsadvise.model.measurements import TrainRun
 
 from advisor.estimators.learning_curve import LearningCurveTuning
 from advisor.estimators.memory_curve import MemoryCurveTuning
+from advisor.estimators.noise_scale import NoiseScaleTuning
+from advisor.estimators.scaling_tuning import ScalingTuning
 from advisor.estimators.timing import StepTimeTuning
+from advisor.estimators.training_curve import TrainingCurveTuning
 from advisor.planning import tuning as package
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.memory.memory_model import MemoryModel
+from advisor.planning.trials.acquisition import Acquisition
+from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.trials import Trials
 from advisor.planning.tuning.comparison import (
     LossLevelsTuning,
@@ -231,15 +236,24 @@ def view(begin: Begin) -> LogView:
     estimators = EstimatorsTuning(
         learning_curve=LearningCurveTuning(averaged_evaluations=2),
         memory_curve=MemoryCurveTuning(tolerance=0.01),
+        noise_scale=NoiseScaleTuning(max_interval_factor=1.0001),
+        scaling=ScalingTuning(max_noise_share=0.5),
         step_time=StepTimeTuning(knee_share=0.5),
+        training_curve=TrainingCurveTuning(window_ratio=4.0),
     )
     curves = TrialCurveTuning(reach_factor=3.0)
     tuning = Tuning(estimators=estimators, trials=TrialsTuning(curves=curves))
     begun = begin(SimulatedDevice())
     *earlier, last = begun.log
     assert isinstance(last.outcome, TrainRun)
-    trained = replace(last, outcome=replace(last.outcome, train_losses=(2.0, 1.0)))
-    return replace(begun, log=(*earlier, trained), tuning=tuning)
+    assert last.outcome.gradient_norms is not None
+    norms = replace(
+        last.outcome.gradient_norms,
+        small_squared_norms=(3.0, 3.5, 2.5, 3.2),
+        big_squared_norms=(2.0, 2.2, 1.9, 2.1),
+    )
+    run = replace(last.outcome, train_losses=(2.0, 1.0), gradient_norms=norms)
+    return replace(begun, log=(*earlier, replace(last, outcome=run)), tuning=tuning)
 
 
 def test_what_is_read_from_a_log_has_the_tuning_of_its_view(view: LogView) -> None:
@@ -248,8 +262,20 @@ def test_what_is_read_from_a_log_has_the_tuning_of_its_view(view: LogView) -> No
     assert trial.curve.tuning is estimators.learning_curve
     assert trial.training is not None
     assert trial.training.tuning is estimators.learning_curve
+    # The mean over the last three quarters of two segments of losses 2 and 1.
+    assert trial.training.losses[-1] == pytest.approx(4 / 3, rel=0.01)
     assert trial.reaches(2.9 * trial.end_s)
     assert not trial.reaches(3.1 * trial.end_s)
     assert view.step_times is not None
     assert view.step_times.tuning is estimators.step_time
     assert view.model(MemoryModel).curve.tuning is estimators.memory_curve
+
+
+def test_fits_to_trials_have_the_tuning_of_their_view(view: LogView) -> None:
+    batches = view.model(BatchSizes)
+    usual = replace(view, tuning=DEFAULT_TUNING).model(BatchSizes)
+    assert batches.noise_scale is not None
+    assert usual.noise_scale is not None
+    assert batches.noise_scale.interval is None
+    assert usual.noise_scale.interval is not None
+    assert Acquisition(view.model(Trials), batches).law.max_noise_share == 0.5
