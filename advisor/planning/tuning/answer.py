@@ -172,7 +172,16 @@ class VerificationTuning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerTuning:
-    """Tuned numbers of ``advisor.planning.answer``."""
+    """Tuned numbers of ``advisor.planning.answer``.
+
+    Attributes:
+        choice: When losses, times and memory count as equal.
+        advice: What is added to the chosen setting.
+        related: Which related hyperparameters are named.
+        speedup: How wide the interval of the speedup is.
+        verification: How the chosen setting is run.
+        clipping: From how many steps a gradient norm to clip at is given.
+    """
 
     choice: ChoiceTuning = field(default_factory=ChoiceTuning)
     advice: AdviceTuning = field(default_factory=AdviceTuning)

@@ -97,7 +97,13 @@ class OrderTuning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataTuning:
-    """Tuned numbers of ``advisor.planning.data``."""
+    """Tuned numbers of ``advisor.planning.data``.
+
+    Attributes:
+        epoch: When an epoch's last micro-batch is left out.
+        loading: When the data loader is a bottleneck.
+        order: How the stored order is compared with shuffled ones.
+    """
 
     epoch: EpochTuning = field(default_factory=EpochTuning)
     loading: LoadingTuning = field(default_factory=LoadingTuning)

@@ -130,6 +130,10 @@ class EvidenceTuning:
     """Tuned numbers of ``advisor.planning.evidence`` and of the two planners.
 
     Attributes:
+        memory: How much memory a step may take.
+        seconds: How the budget's seconds are shared out.
+        reference: The reference recipe where a model file names none.
+        invalid_measurements: When measurements of memory are repeated.
         max_rounding_share: Share, at least 0 and below 1, by which the largest micro-batch may be
             reduced to be a multiple of 8, the tile of tensor-core kernels. Rule of thumb, not
             tuned.
