@@ -175,12 +175,12 @@ class AnswerTuning:
     """Tuned numbers of ``advisor.planning.answer``.
 
     Attributes:
-        choice: Which trial is recommended.
-        advice: What is said with it.
-        related: Hyperparameters that published rules change with the batch.
-        speedup: The expected speedup and its interval.
-        verification: The run of the recommended setting.
-        clipping: The suggested clipping threshold.
+        choice: When losses, times and memory count as equal.
+        advice: What is added to the chosen setting.
+        related: Which related hyperparameters are named.
+        speedup: How wide the interval of the speedup is.
+        verification: How the chosen setting is run.
+        clipping: From how many steps a gradient norm to clip at is given.
     """
 
     choice: ChoiceTuning = field(default_factory=ChoiceTuning)

@@ -100,9 +100,9 @@ class DataTuning:
     """Tuned numbers of ``advisor.planning.data``.
 
     Attributes:
-        epoch: The last batch of an epoch.
-        loading: The data loader.
-        order: Stored order against shuffled orders.
+        epoch: When an epoch's last micro-batch is left out.
+        loading: When the data loader is a bottleneck.
+        order: How the stored order is compared with shuffled ones.
     """
 
     epoch: EpochTuning = field(default_factory=EpochTuning)

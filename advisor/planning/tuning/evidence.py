@@ -131,9 +131,9 @@ class EvidenceTuning:
 
     Attributes:
         memory: How much memory a step may take.
-        seconds: How a request's seconds are shared out.
-        reference: The recipe where a model file names none.
-        invalid_measurements: Which measurements are repeated.
+        seconds: How the budget's seconds are shared out.
+        reference: The reference recipe where a model file names none.
+        invalid_measurements: When measurements of memory are repeated.
         max_rounding_share: Share, at least 0 and below 1, by which the largest micro-batch may be
             reduced to be a multiple of 8, the tile of tensor-core kernels. Rule of thumb, not
             tuned.
