@@ -51,12 +51,14 @@ class StepCost:
         Without loader processes the loop fetches, then computes; with them it does both at
         once and waits for the slower.
         """
-        if split not in self._step_times_s:
-            compute_s, loading_s = self.compute_time_s(split), self.loading_time_s(split)
-            is_serial = self.view.profile.num_workers == 0
-            time_s = compute_s + loading_s if is_serial else max(compute_s, loading_s)
-            self._step_times_s[split] = time_s
-        return self._step_times_s[split]
+        known_s = self._step_times_s.get(split)
+        if known_s is not None:
+            return known_s
+        compute_s, loading_s = self.compute_time_s(split), self.loading_time_s(split)
+        is_serial = self.view.profile.num_workers == 0
+        time_s = compute_s + loading_s if is_serial else max(compute_s, loading_s)
+        self._step_times_s[split] = time_s
+        return time_s
 
     @cached_property
     def _step_times_s(self) -> dict[Split, float]:
