@@ -36,7 +36,7 @@ _ANSWERS: Mapping[str, type[Advice | Refusal]] = {"advice": Advice, "refusal": R
 class AnsweredBy(StrEnum):
     """Which of the planner's functions gave the answer."""
 
-    NEXT_STEP = "next_step"
+    PLAN = "plan"
     """The plan was carried out to its end."""
     BEST_SO_FAR = "best_so_far"
     """The runner ended the search: it was cancelled, or far over its budget."""
@@ -63,7 +63,7 @@ class Recording:
     request: AdviceRequest
     device: Device
     log: Log
-    answered_by: AnsweredBy = AnsweredBy.NEXT_STEP
+    answered_by: AnsweredBy = AnsweredBy.PLAN
     answer: Answer = None
     best_so_far: Mapping[int, Advice | None] = field(default_factory=dict)
 

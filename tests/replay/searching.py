@@ -77,7 +77,7 @@ def carry_out(search: Search, package_version: str) -> tuple[Recording, Answer]:
         request=recommendation.request,
         device=recommendation.device,
         log=log,
-        answered_by=AnsweredBy.BEST_SO_FAR if is_cancelled else AnsweredBy.NEXT_STEP,
+        answered_by=AnsweredBy.BEST_SO_FAR if is_cancelled else AnsweredBy.PLAN,
     )
     refusal = recommendation.refusal
     if refusal is not None:
