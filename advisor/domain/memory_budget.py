@@ -14,13 +14,10 @@ class MemoryBudget:
     Attributes:
         limit_bytes: The user's limit, or what is free on the device.
         margin_bytes: What of it is left alone.
-        is_user_limit: Whether the user set the limit. The worker then enforces it, so that a
-            CPU behaves like a card of that size.
     """
 
     limit_bytes: int
     margin_bytes: int
-    is_user_limit: bool
 
     def __post_init__(self) -> None:
         at_least("limit_bytes", self.limit_bytes, 0)

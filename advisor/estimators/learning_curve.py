@@ -31,7 +31,7 @@ class LearningCurveTuning:
     """Tuned numbers of ``LearningCurve``.
 
     They were chosen by hand on the ten development workloads of benchmarks/README.md.
-    ``python -m benchmarks.replay`` prints the answers that the planner gives with them, and
+    ``python -m benchmarks.replay WORKLOAD…`` prints the time to target that they lead to, and
     ``python -m benchmarks.answers --check`` whether a change of them changes any.
 
     Attributes:
@@ -39,7 +39,7 @@ class LearningCurveTuning:
             Numerical resolution, not tuned.
         averaged_evaluations: Consecutive evaluations, at least 1, whose mean must be at the target
             for it to count as reached, so that noise of one evaluation does not count.
-        slope_span_before: Span of the chord of ``slope_at`` before its time, above 0.
+        slope_span_before: Span of the chord of ``slopes_at`` before its time, above 0.
         slope_span_after: Span of that chord after its time, at least 0: shorter, since the curve
             flattens.
         min_slope_span: Span, at least 0, below which that chord is taken from before its end alone.

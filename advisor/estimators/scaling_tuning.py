@@ -10,7 +10,7 @@ class ScalingTuning:
     """Priors, grid and tolerances of ``fit_scaling_law``; symbols are those of ``scaling_law``.
 
     All were chosen by hand on the ten development workloads of benchmarks/README.md.
-    ``python -m benchmarks.replay`` prints the answers that the planner gives with them, and
+    ``python -m benchmarks.replay WORKLOAD…`` prints the time to target that they lead to, and
     ``python -m benchmarks.answers --check`` whether a change of them changes any. Other evidence
     stands with the field.
 

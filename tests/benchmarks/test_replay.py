@@ -56,7 +56,7 @@ def rule(size: int) -> float:
 
 
 def a_grid_run(size: int, power: int, seed: int = 0) -> Run:
-    """Return a run whose loss falls from 4 by the logarithm of its time; the hottest diverges."""
+    """Return a run whose loss falls from 4 with log time; at the highest rate it diverges."""
     steps = (1, *(2**n for n in range(1, 9)), 800)
     if power == POWERS[-1]:
         steps = steps[:4]
@@ -123,7 +123,7 @@ class TestSurface:
         assert SURFACE.loss(largest_rate, RECORDED_S) == math.inf
         assert SURFACE.ratio(largest_rate) == CAP
 
-    def test_what_is_hotter_than_all_of_the_grid_diverges_at_once(self) -> None:
+    def test_what_is_above_the_rates_of_the_grid_diverges_at_once(self) -> None:
         assert SURFACE.loss(a_setting(32, POWERS[-1] + 1), STEP_S) == math.inf
         assert SURFACE.ratio(a_setting(32, POWERS[-1] + 1)) == CAP
 
@@ -299,7 +299,7 @@ class TracingTrainer(ReplayedTrainer):
         self.execute = execute
 
 
-class TestTrunks:
+class TestReferenceStart:
     def test_candidates_are_near_the_reference_batch(self) -> None:
         assert {setting.batch_size for setting in candidates(RECORDING)} == set(SIZES)
         wide = replace(RECORDING, step_times_s=dict.fromkeys((*SIZES, 128), STEP_S))

@@ -128,8 +128,8 @@ def test_smoothing_keeps_within_its_values_and_keeps_a_level(
 def test_one_loss_far_out_moves_nothing_far() -> None:
     losses = falling_then_rising(0)
     clean = estimate_range(rates(), losses)
-    spoilt = [50.0 if i == 70 else loss for i, loss in enumerate(losses)]
-    found = estimate_range(rates(), spoilt)
+    with_outlier = [50.0 if i == 70 else loss for i, loss in enumerate(losses)]
+    found = estimate_range(rates(), with_outlier)
     assert clean is not None
     assert found is not None
     assert 1 / 3 <= found.suggested_rate / clean.suggested_rate <= 3

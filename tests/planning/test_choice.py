@@ -80,7 +80,7 @@ def _chosen(view: LogView, *trials: Trial) -> int:
     return choice.trial.number
 
 
-def _arriving(number: int, time_to_target_s: float, **setting: float) -> Trial:
+def _reaching(number: int, time_to_target_s: float, **setting: float) -> Trial:
     """Return a trial that comes to the target in so many seconds, and was trained a bit on."""
     loss: Loss = lambda time_s: TARGET * (time_s / time_to_target_s) ** -0.5  # noqa: E731 - a formula
     trial = a_trial(number, loss, end_s=1.1 * time_to_target_s, target_loss=TARGET, **setting)  # type: ignore[arg-type] # a size
@@ -91,11 +91,11 @@ def test_of_trials_that_arrived_about_as_soon_the_middle_is_chosen(
     view_with_target: LogView,
 ) -> None:
     trials = [
-        _arriving(0, 16.0, lr_multiplier=0.25),
-        _arriving(1, 4.1, lr_multiplier=1.0),
-        _arriving(2, 4.0, lr_multiplier=2.0),
-        _arriving(3, 3.9, lr_multiplier=4.0),
-        _arriving(4, 12.0, lr_multiplier=8.0),
+        _reaching(0, 16.0, lr_multiplier=0.25),
+        _reaching(1, 4.1, lr_multiplier=1.0),
+        _reaching(2, 4.0, lr_multiplier=2.0),
+        _reaching(3, 3.9, lr_multiplier=4.0),
+        _reaching(4, 12.0, lr_multiplier=8.0),
     ]
     assert _chosen(view_with_target, *trials) == 2
 
@@ -103,19 +103,19 @@ def test_of_trials_that_arrived_about_as_soon_the_middle_is_chosen(
 def test_one_that_arrived_clearly_sooner_is_chosen_though_it_lies_at_an_end(
     view_with_target: LogView,
 ) -> None:
-    trials = [_arriving(n, 4.0, lr_multiplier=2.0**n) for n in range(4)]
-    assert _chosen(view_with_target, *trials, _arriving(4, 2.0, lr_multiplier=16.0)) == 4
+    trials = [_reaching(n, 4.0, lr_multiplier=2.0**n) for n in range(4)]
+    assert _chosen(view_with_target, *trials, _reaching(4, 2.0, lr_multiplier=16.0)) == 4
 
 
 def test_what_other_weights_took_counts(view_with_target: LogView) -> None:
-    lucky = replace(_arriving(1, 3.0), replicates_s=(9.0, 9.0))
-    steady = replace(_arriving(2, 4.0, lr_multiplier=2.0), replicates_s=(4.0, 4.0))
-    assert _chosen(view_with_target, _arriving(0, 16.0), lucky, steady) == 2
+    early_once = replace(_reaching(1, 3.0), replicates_s=(9.0, 9.0))
+    steady = replace(_reaching(2, 4.0, lr_multiplier=2.0), replicates_s=(4.0, 4.0))
+    assert _chosen(view_with_target, _reaching(0, 16.0), early_once, steady) == 2
 
 
 def test_one_that_did_not_arrive_is_not_chosen_where_others_did(view_with_target: LogView) -> None:
     stuck = [a_trial(n, power_law(0.01), end_s=4.4, target_loss=TARGET) for n in (2, 3, 4)]
-    assert _chosen(view_with_target, _arriving(0, 16.0), _arriving(1, 4.0), *stuck) == 1
+    assert _chosen(view_with_target, _reaching(0, 16.0), _reaching(1, 4.0), *stuck) == 1
 
 
 def test_short_of_the_target_the_middle_of_the_most_promising_is_chosen(
@@ -144,7 +144,7 @@ def test_without_a_target_it_is_the_middle_too_while_the_reference_falls(view: L
     assert _chosen(view, *trials) == 3
 
 
-def test_where_the_reference_has_settled_the_largest_of_the_soonest_is_chosen(
+def test_where_the_reference_has_settled_the_largest_of_the_first_is_chosen(
     view: LogView,
 ) -> None:
     trials = [
@@ -193,9 +193,9 @@ def test_a_setting_that_looks_slower_than_the_reference_is_not_chosen_for_its_pl
     view_with_target: LogView,
 ) -> None:
     trials = [
-        _arriving(0, 4.0, lr_multiplier=1.0),
-        _arriving(1, 4.1, lr_multiplier=2.0),
-        _arriving(2, 4.2, lr_multiplier=4.0),
+        _reaching(0, 4.0, lr_multiplier=1.0),
+        _reaching(1, 4.1, lr_multiplier=2.0),
+        _reaching(2, 4.2, lr_multiplier=4.0),
     ]
     assert _chosen(view_with_target, *trials) == 0
 
@@ -212,9 +212,9 @@ def test_a_trial_that_diverged_is_never_chosen(view: LogView) -> None:
 def test_the_fewest_samples_are_counted_to_the_target(view_with_target: LogView) -> None:
     request = replace(view_with_target.request, objective=Objective.SAMPLES)
     trials = [
-        _arriving(0, 16.0),
-        _arriving(1, 4.0, batch_size=512),
-        _arriving(2, 5.0, batch_size=8),
+        _reaching(0, 16.0),
+        _reaching(1, 4.0, batch_size=512),
+        _reaching(2, 5.0, batch_size=8),
     ]
     assert _chosen(view_with_target, *trials) == 1
     assert _chosen(replace(view_with_target, request=request), *trials) == 2
@@ -228,8 +228,8 @@ def test_at_a_fixed_price_the_cost_is_chosen_as_the_time_is(
 ) -> None:
     view = begin(SimulatedDevice(), objective=objective, target_loss=TARGET, device_hour_price=3.6)
     trials = [
-        _arriving(0, 16.0),
-        _arriving(1, 4.0, batch_size=256),
-        _arriving(2, 6.0, batch_size=8),
+        _reaching(0, 16.0),
+        _reaching(1, 4.0, batch_size=256),
+        _reaching(2, 6.0, batch_size=8),
     ]
     assert _chosen(view, *trials) == chosen

@@ -218,7 +218,7 @@ def test_a_card_that_is_not_here_is_predicted_for_and_says_so(recommend: Recomme
     assert {type(entry.command) for entry in log[1:]} == {TraceMemory}
 
 
-def test_a_cpu_without_a_limit_is_not_filled_to_the_brim(recommend: Recommend) -> None:
+def test_a_cpu_without_a_limit_is_not_filled_to_the_limit(recommend: Recommend) -> None:
     answer, log = recommend(_simulated(limit_bytes=1 << 40), a_request(), a_device())
     assert not any(isinstance(entry.command, RunStep) for entry in log)
     assert any("predicted, not run" in caveat.text for caveat in _advice(answer).caveats)
@@ -231,7 +231,7 @@ def test_a_diverging_reference_is_said_and_bettered(recommend: Recommend) -> Non
     assert advice.lr_evidence is Evidence.MEASURED
 
 
-def test_a_busy_machine_cuts_stretches_short_and_keeps_the_budget(recommend: Recommend) -> None:
+def test_a_busy_machine_cuts_rungs_short_and_keeps_the_budget(recommend: Recommend) -> None:
     answer, log = recommend(_simulated(wall_factor=60.0))
     advice = _advice(answer)
     assert advice.verified
@@ -253,10 +253,10 @@ def test_a_machine_that_is_far_too_slow_still_compares_settings(
 def test_an_answer_that_compares_nothing_says_so(recommend: Recommend) -> None:
     request = a_request(memory_limit_bytes=_simulated().limit_bytes)
     _, log = recommend(_simulated(), request)
-    trunk = next(n for n, entry in enumerate(log) if isinstance(entry.command, Train))
+    first_training = next(n for n, entry in enumerate(log) if isinstance(entry.command, Train))
     for max_trials in (None, 1):
         asked = replace(request, max_trials=max_trials)
-        chooser = Chooser(LogView(asked, (a_device(),), log[: trunk + 1]))
+        chooser = Chooser(LogView(asked, (a_device(),), log[: first_training + 1]))
         choice = chooser.choice
         assert choice is not None
         told = caveats(chooser.view, choice, chooser)

@@ -17,9 +17,9 @@ _TARGET = 0.5
 _seconds = st.floats(0.1, 100)
 
 
-def _reaching(number: int, *arrivals_s: float) -> Trial:
+def _reaching(number: int, *times_to_target_s: float) -> Trial:
     trial = a_trial(number, power_law(), target_loss=_TARGET)
-    return replace(trial, time_to_target_s=arrivals_s[0], replicates_s=arrivals_s[1:])
+    return replace(trial, time_to_target_s=times_to_target_s[0], replicates_s=times_to_target_s[1:])
 
 
 def _speedup(reference: Trial, trial: Trial, target_loss: float | None = _TARGET) -> Speedup:
@@ -94,8 +94,8 @@ def test_the_more_is_to_go_the_less_sure_it_is() -> None:
 
 def test_a_trial_that_is_cooler_is_said_to_be_the_faster_for_it() -> None:
     reference = a_trial(0, power_law())
-    same, cool = a_trial(1, power_law()), a_trial(1, power_law(), lr_multiplier=0.25)
-    assert _speedup(reference, cool, None).ratio > _speedup(reference, same, None).ratio
+    same, lower = a_trial(1, power_law()), a_trial(1, power_law(), lr_multiplier=0.25)
+    assert _speedup(reference, lower, None).ratio > _speedup(reference, same, None).ratio
 
 
 def test_what_cannot_be_compared_has_none() -> None:

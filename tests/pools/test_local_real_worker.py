@@ -49,13 +49,13 @@ async def test_a_model_is_inspected_run_and_trained(pool: LocalPool, tmp_path: P
             learning_rate=0.05,
             step_count=2,
             evaluation_batch_size=8,
-            save_checkpoint="trunk",
+            save_checkpoint="reference",
         )
         trained = (await session.run(command)).outcome
         assert isinstance(trained, TrainRun)
     limited = replace(job, memory_limit_bytes=first.peak_bytes - 1)
     async with pool.open(limited) as session:  # Another process, the same checkpoints.
-        evaluate = Evaluate(time_limit_s=LIMIT_S, evaluation_batch_size=8, checkpoint="trunk")
+        evaluate = Evaluate(time_limit_s=LIMIT_S, evaluation_batch_size=8, checkpoint="reference")
         evaluation = (await session.run(evaluate)).outcome
         assert isinstance(evaluation, Evaluation)
         assert evaluation.held_out_loss == trained.held_out_loss

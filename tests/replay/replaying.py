@@ -50,7 +50,7 @@ def changed_commands(
     """Return in which fields the plan differs from the commands of the log.
 
     Whatever a log holds, of a search that was killed and went on, of measurements that were
-    spoilt and repeated: each entry is what the planner asked for when it was told of those before.
+    invalidated and repeated: each entry is what the planner asked for, given those before it.
     """
     found = []
     for count in measurement_counts:

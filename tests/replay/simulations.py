@@ -49,7 +49,8 @@ class Simulation:
         device: What the planner is told of the device.
         failures: What comes of every command of a class, in place of what the device says.
         accumulated_bytes: What a traced step of several micro-batches takes more than one of one.
-        spoilt: Classes of commands whose first measurement other processes' memory spoils.
+        invalidated: Classes of commands whose first measurement is made invalid by other
+            processes' memory.
     """
 
     description: str
@@ -58,7 +59,7 @@ class Simulation:
     device: Device = field(default_factory=a_device)
     failures: Mapping[type[Command], Outcome] = field(default_factory=dict)
     accumulated_bytes: int = 0
-    spoilt: frozenset[type[Command]] = frozenset()
+    invalidated: frozenset[type[Command]] = frozenset()
 
 
 def simulate(simulation: Simulation, planner: Planner, package_version: str) -> Recording:
@@ -89,7 +90,7 @@ def _measure(simulation: Simulation, command: Command, log: Log) -> Measurement:
         outcome = replace(outcome, peak_bytes=outcome.peak_bytes + extra_bytes)
         return replace(measurement, outcome=outcome)
     is_first = not any(isinstance(entry.command, kind) for entry in log)
-    if kind in simulation.spoilt and is_first:
+    if kind in simulation.invalidated and is_first:
         return replace(measurement, drift_bytes=_SPOILT_BYTES)
     return measurement
 
@@ -138,7 +139,7 @@ SIMULATIONS: Mapping[str, Simulation] = {
         simulated=SimulatedDevice(limit_bytes=79 * GIB, sample_bytes=GIB),
         request=a_request(device="cuda:0"),
         device=a_gpu(),
-        spoilt=frozenset({RunStep}),
+        invalidated=frozenset({RunStep}),
     ),
     "simulated_sgd": Simulation(
         description="SGD whose gradients are noisy, on a busy machine",

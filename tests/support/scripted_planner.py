@@ -36,7 +36,7 @@ SCRIPT: tuple[Command, ...] = (
         learning_rate=0.1,
         step_count=4,
         evaluation_batch_size=8,
-        save_checkpoint="trunk",
+        save_checkpoint="reference",
     ),
     Verify(
         time_limit_s=30.0,

@@ -49,7 +49,7 @@ from tests.support.builders import a_profile
 
 _CURVATURES = tuple(2.0**-k for k in range(8))
 _DIVERGED_LOSS = 1e9
-_ARRIVAL_LOOKS = 3
+_TARGET_EVALUATIONS = 3
 
 
 @dataclass
@@ -348,6 +348,6 @@ def fresh_errors(replicate: int = 0) -> tuple[float, ...]:
 
 def _has_arrived(losses: Sequence[float], target_loss: float | None) -> bool:
     """Return whether the mean of the last looks is at the target."""
-    if target_loss is None or len(losses) < _ARRIVAL_LOOKS:
+    if target_loss is None or len(losses) < _TARGET_EVALUATIONS:
         return False
-    return math.fsum(losses[-_ARRIVAL_LOOKS:]) / _ARRIVAL_LOOKS <= target_loss
+    return math.fsum(losses[-_TARGET_EVALUATIONS:]) / _TARGET_EVALUATIONS <= target_loss

@@ -25,13 +25,12 @@ def memory_budget(
         return MemoryBudget(
             limit_bytes=request.memory_limit_bytes,
             margin_bytes=request.margin_bytes or 0,
-            is_user_limit=True,
         )
     margin_bytes = request.margin_bytes
     if margin_bytes is None:
         margin_bytes = max(tuning.min_margin_bytes, int(tuning.margin_share * device.total_bytes))
     free_bytes = device.total_bytes if device.free_bytes is None else device.free_bytes
-    return MemoryBudget(limit_bytes=free_bytes, margin_bytes=margin_bytes, is_user_limit=False)
+    return MemoryBudget(limit_bytes=free_bytes, margin_bytes=margin_bytes)
 
 
 def overhead_bytes(

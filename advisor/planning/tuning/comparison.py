@@ -47,7 +47,7 @@ class TrialCurveTuning:
 class RankingTuning:
     """How short trainings are compared.
 
-    ``python -m benchmarks.replay`` prints the answers that the planner gives with these numbers on
+    ``python -m benchmarks.replay WORKLOAD…`` prints the time to target that they lead to on
     the ten development workloads of benchmarks/README.md, by hand on which they were chosen.
 
     Attributes:

@@ -11,7 +11,7 @@ class AcquisitionTuning:
     """Settings that the scaling model predicts for, and what it is asked; t is time to target.
 
     Chosen by hand on the ten development workloads of benchmarks/README.md.
-    ``python -m benchmarks.replay`` prints the answers that the planner gives with them, and
+    ``python -m benchmarks.replay WORKLOAD…`` prints the time to target that they lead to, and
     ``python -m benchmarks.answers --check`` whether a change of them changes any.
 
     Attributes:

@@ -53,7 +53,7 @@ class RungScheduleTuning:
     """How the budget is divided into trials and rungs, and where a rung evaluates.
 
     Chosen by hand on the ten development workloads of benchmarks/README.md.
-    ``python -m benchmarks.replay`` prints the answers that the planner gives with them, and
+    ``python -m benchmarks.replay WORKLOAD…`` prints the time to target that they lead to, and
     ``python -m benchmarks.answers --check`` whether a change of them changes any.
 
     Attributes:
@@ -121,7 +121,7 @@ class TrialSearchTuning:
     """Which trials are trained on, for how long, and how often again.
 
     Chosen by hand on the ten development workloads of benchmarks/README.md.
-    ``python -m benchmarks.replay`` prints the answers that the planner gives with them, and
+    ``python -m benchmarks.replay WORKLOAD…`` prints the time to target that they lead to, and
     ``python -m benchmarks.answers --check`` whether a change of them changes any.
 
     Attributes:

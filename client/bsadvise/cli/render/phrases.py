@@ -50,7 +50,7 @@ def describe_advice(advice: Advice) -> str:
 
 
 def describe_waiting(waiting: Waiting, now_s: float) -> str:
-    """Return a place in the queue: "waiting for the device: number 3, about 2 min"."""
+    """Return a place in the queue: "waiting for the device: number 3, at most about 2 min"."""
     wait_s = max(0.0, waiting.expected_start_at_s - now_s)
     when = f", at most about {format_seconds(round(wait_s))}" if wait_s >= 1 else ""
     return f"waiting for the device: number {waiting.position}{when}"
