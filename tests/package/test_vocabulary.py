@@ -15,9 +15,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-_NOT_YET: tuple[str, ...] = ()
-"""Directories and files that still contain such words. An entry that is no longer needed fails."""
-
 _CHECKED = (
     "advisor",
     "client/bsadvise",
@@ -127,17 +124,14 @@ def test_standard_terms_are_used() -> None:
     found = [
         f"{path}:{number}: {word!r}; write: {(_TERMS | _PHRASES)[word]}"
         for path, number, word in _occurrences()
-        if not _is_below(path, _NOT_YET) and (path, word) not in _ALLOWED
+        if (path, word) not in _ALLOWED
     ]
     assert not found, "\n".join(("words that docs/glossary.md has a term for:", *found))
 
 
 def test_exceptions_are_needed() -> None:
-    used = list(_occurrences())
-    unused = [str(key) for key in _ALLOWED if key not in {(path, word) for path, _, word in used}]
-    unused += [
-        entry for entry in _NOT_YET if not any(_is_below(path, (entry,)) for path, _, _ in used)
-    ]
+    used = {(path, word) for path, _, word in _occurrences()}
+    unused = [str(key) for key in _ALLOWED if key not in used]
     assert not unused
 
 
