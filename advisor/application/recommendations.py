@@ -17,6 +17,7 @@ from bsadvise.model.recommendation import (
     Waiting,
 )
 from bsadvise.model.request import AdviceRequest
+from bsadvise.model.token import Scope
 from bsadvise.version import __version__
 
 from advisor.application.cache import Fingerprints, find_cached_advice
@@ -27,7 +28,7 @@ from advisor.application.sources import check_source
 from advisor.application.validation import check_python, check_request_id, resolve
 from advisor.application.work_queue import POLL_S, WorkQueue
 from advisor.application.workspace import Workspace
-from advisor.domain.access import Caller, Scope
+from advisor.domain.access import Caller
 from advisor.domain.errors import Draining, FieldViolation, InvalidRequest, NotFound
 from advisor.ports.clock import Clock, wait_for
 from advisor.ports.device_inventory import DeviceInventory

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from advisor.domain.access import NO_LIMITS, Caller, Limits, Scope
+from bsadvise.model.token import Scope
+
+from advisor.domain.access import NO_LIMITS, Caller, Limits
 from advisor.domain.errors import QuotaExceeded
 
 

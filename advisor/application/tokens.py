@@ -8,7 +8,9 @@ import re
 import secrets
 from dataclasses import dataclass
 
-from advisor.domain.access import Caller, Scope, Token, is_principal
+from bsadvise.model.token import Scope
+
+from advisor.domain.access import Caller, Token, is_principal
 from advisor.domain.errors import FieldViolation, InvalidRequest, Unauthenticated
 from advisor.ports.clock import Clock
 from advisor.ports.token_store import TokenStore

@@ -4,24 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 
-LOCAL = "local"
-"""The principal of whoever runs the daemon: they come through its unix socket."""
+from bsadvise.model.recommendation import LOCAL
+from bsadvise.model.token import Scope
 
 _PRINCIPAL = re.compile(r"[A-Za-z0-9._@:/+-]{1,128}")
-
-
-class Scope(StrEnum):
-    """What a caller may do; each one allows what those before it allow."""
-
-    READ = "read"
-    """See devices, and one's own recommendations."""
-    RUN = "run"
-    """Upload code and have it measured."""
-    ADMIN = "admin"
-    """See and stop what others asked for, and make tokens; no quota holds."""
-
 
 _ALLOWS = {
     Scope.READ: frozenset({Scope.READ}),

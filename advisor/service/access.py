@@ -12,9 +12,10 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
 import grpc
+from bsadvise.model.token import Scope
 
 from advisor.application.tokens import Tokens
-from advisor.domain.access import LOCAL_CALLER, Caller, Scope, is_principal
+from advisor.domain.access import LOCAL_CALLER, Caller, is_principal
 from advisor.domain.errors import PermissionDenied, Unauthenticated
 from advisor.service.context import Context
 from advisor.service.interception import Handler, wrap

@@ -7,11 +7,12 @@ from typing import Any
 
 from bsadvise.model.recommendation import Recommendation, Waiting
 from bsadvise.model.request import AdviceRequest, Source
+from bsadvise.model.token import Scope
 from bsadvise.v1 import recommendation_pb2, source_service_pb2, token_service_pb2
 from bsadvise.wire.messages import message_to_plain, to_message
 from google.protobuf.message import DecodeError
 
-from advisor.domain.access import Scope, Token
+from advisor.domain.access import Token
 from advisor.domain.errors import FieldViolation, InvalidRequest, SourceRejected
 from advisor.serialization import from_dict
 

@@ -7,6 +7,7 @@ JSON types of databases refuse.
 
 from __future__ import annotations
 
+from bsadvise.model.recommendation import LOCAL
 from sqlalchemy import (
     Boolean,
     Column,
@@ -20,8 +21,6 @@ from sqlalchemy import (
     Table,
     Text,
 )
-
-from advisor.domain.access import LOCAL
 
 SCHEMA_REVISION = "0004"
 """The newest revision in ``migrations/versions``, which makes the tables as they stand here."""

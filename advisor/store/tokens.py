@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from bsadvise.model.token import Scope
 from sqlalchemy import Connection, Row, insert, select, update
 
-from advisor.domain.access import Scope, Token
+from advisor.domain.access import Token
 from advisor.domain.errors import NotFound
 from advisor.store.tables import tokens
 

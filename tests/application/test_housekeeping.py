@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from bsadvise.model.advice import RefusalCode
-from bsadvise.model.recommendation import Recommendation, State, StateChanged
+from bsadvise.model.recommendation import LOCAL, Recommendation, State, StateChanged
 
 from advisor.application.application import Application
 from advisor.application.cancellation import Cancellation
 from advisor.application.housekeeping import ROUND_S, UNUSED_S, Keep
-from advisor.domain.access import LOCAL, LOCAL_CALLER
+from advisor.domain.access import LOCAL_CALLER
 from advisor.domain.errors import NotFound, StoreUnavailable
 from advisor.ports.store import Removed, Retention
 from tests.support.bench import LEASE_S, Bench, create, end_of, until

@@ -6,10 +6,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from bsadvise.model.recommendation import LOCAL
 
 from advisor.application.bundles import checked_files
 from advisor.application.workspace import Workspace
-from advisor.domain.access import LOCAL
 from advisor.domain.errors import NotFound, SourceRejected
 from advisor.service.converters import unpack_bundle
 from tests.support.bench import Bench

@@ -9,12 +9,12 @@ from typing import Any
 
 import grpc
 import pytest
+from bsadvise.model.token import Scope
 from bsadvise.v1 import device_service_pb2, memory_service_pb2, source_service_pb2
 from bsadvise.v1 import recommendation_service_pb2 as pb
 from bsadvise.v1 import token_service_pb2 as tokens_pb
 
 from advisor.application.sharing import SharingPolicy
-from advisor.domain.access import Scope
 from advisor.service.access import SCOPES
 from advisor.service.server import ListenConfig
 from tests.support.bench import Bench

@@ -9,13 +9,13 @@ from pathlib import Path
 import grpc
 import pytest
 from bsadvise.model.measurements import Failed, FaultCode
+from bsadvise.model.recommendation import LOCAL
 from bsadvise.v1 import device_pb2, device_service_pb2, memory_service_pb2, source_service_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from advisor.application import bundles
-from advisor.domain.access import LOCAL
 from advisor.service.server import SERVICE_NAMES
 from tests.support.bench import BUNDLE, Bench, until
 from tests.support.builders import a_fault

@@ -13,6 +13,7 @@ import grpc
 import pytest
 from bsadvise import Credentials
 from bsadvise.model.errors import DaemonUnreachable, NotAuthenticated
+from bsadvise.model.token import Scope
 from bsadvise.transport import operations
 from bsadvise.v1 import device_service_pb2, source_service_pb2, token_service_pb2
 from bsadvise.v1.device_service_pb2_grpc import DeviceServiceStub
@@ -20,7 +21,6 @@ from bsadvise.v1.source_service_pb2_grpc import SourceServiceStub
 from bsadvise.v1.token_service_pb2_grpc import TokenServiceStub
 
 from advisor.application.application import Application
-from advisor.domain.access import Scope
 from advisor.service import server as server_module
 from advisor.service.server import ListenConfig
 from advisor.service.tls import TlsFiles, TlsRefused, check_files

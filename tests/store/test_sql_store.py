@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from bsadvise.model.recommendation import Measured
+from bsadvise.model.recommendation import LOCAL, Measured
 from sqlalchemy import text
 
-from advisor.domain.access import LOCAL
 from advisor.domain.errors import StoreUnavailable
 from advisor.ports.store import Store
 from advisor.store.opening import open_store

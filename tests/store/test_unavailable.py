@@ -10,9 +10,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from bsadvise.model.recommendation import LOCAL
 from sqlalchemy.exc import IntegrityError
 
-from advisor.domain.access import LOCAL
 from advisor.domain.errors import StoreFull, StoreUnavailable
 from advisor.ports.store import Retention
 from advisor.store.opening import open_store
@@ -215,7 +215,7 @@ async def test_a_check_finds_what_may_only_be_read(path: Path) -> None:
 
 WRITE_UNTIL_FULL = """
 import asyncio, resource, signal, sys
-from advisor.domain.access import LOCAL
+from bsadvise.model.recommendation import LOCAL
 from advisor.domain.errors import StoreFull
 from advisor.store.opening import open_store
 from tests.support.fake_clock import FakeClock

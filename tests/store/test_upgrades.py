@@ -12,11 +12,10 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.commands import Train, TrialOrigin
-from bsadvise.model.recommendation import Measured, State, StateChanged
+from bsadvise.model.recommendation import LOCAL, Measured, State, StateChanged
 from bsadvise.wire.plain import to_plain, union_to_plain
 from sqlalchemy import URL, Connection, create_engine, text
 
-from advisor.domain.access import LOCAL
 from advisor.store import schema
 from advisor.store.database import make_engine, writing
 from advisor.store.opening import open_store

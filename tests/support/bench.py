@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bsadvise.model.recommendation import Event, Recommendation, StateChanged
+from bsadvise.model.recommendation import LOCAL, Event, Recommendation, StateChanged
 from bsadvise.model.request import AdviceRequest
 
 from advisor.application.application import Application, Ports, build_application
 from advisor.application.housekeeping import Keep
 from advisor.application.sharing import SharingPolicy
 from advisor.application.versions import Versions
-from advisor.domain.access import LOCAL, LOCAL_CALLER
+from advisor.domain.access import LOCAL_CALLER
 from advisor.planning.evidence.step import Planner
 from advisor.planning.tuning.tuning import DEFAULT_TUNING
 from advisor.ports.device_inventory import DeviceInventory

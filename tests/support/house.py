@@ -8,12 +8,12 @@ from typing import Any
 
 import grpc
 import pytest
+from bsadvise.model.token import Scope
 from bsadvise.v1 import device_service_pb2, memory_service_pb2, source_service_pb2
 from bsadvise.v1 import recommendation_service_pb2 as pb
 from bsadvise.v1 import token_service_pb2 as tokens_pb
 
 from advisor.application.application import Application
-from advisor.domain.access import Scope
 from advisor.service.server import Bound
 from tests.support.bench import BUNDLE, Bench
 from tests.support.bundles import digest_of

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from bsadvise.model.recommendation import Recommendation, State, StateChanged
+from bsadvise.model.recommendation import LOCAL, Recommendation, State, StateChanged
 
-from advisor.domain.access import LOCAL
 from advisor.domain.errors import IllegalTransition, InvalidRequest, NotFound, RequestIdReused
 from advisor.ports.store import Store
 from tests.support.builders import a_gpu, a_recommendation, a_request, an_advice

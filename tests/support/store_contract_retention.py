@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bsadvise.model.recommendation import Measured, Recommendation, State
+from bsadvise.model.recommendation import LOCAL, Measured, Recommendation, State
 
-from advisor.domain.access import LOCAL
 from advisor.domain.errors import NotFound
 from advisor.ports.store import InUse, Removed, Retention, Share, Store
 from tests.support.builders import a_gpu, a_measurement, a_recommendation, a_request, a_source

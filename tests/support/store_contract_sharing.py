@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import pytest
 from bsadvise.model.recommendation import Recommendation, State, StateChanged
 from bsadvise.model.request import Priority
+from bsadvise.model.token import Scope
 
-from advisor.domain.access import Limits, Scope, Token
+from advisor.domain.access import Limits, Token
 from advisor.domain.errors import NotFound, QuotaExceeded, RequestIdReused
 from advisor.ports.store import Share, Store
 from tests.support.builders import a_gpu, a_recommendation, a_request
