@@ -78,21 +78,24 @@ def change_values(change: StateChanged) -> dict[str, Any]:
 
 def to_recommendation(row: Row[Any]) -> Recommendation:
     """Return the recommendation of a whole row. Raises StoreUnavailable."""
-    answered_by = _parse(row.advice or row.refusal or row.request).get(WRITER_VERSION)
+    request, device = _parse(row.request), _parse(row.device)
+    advice = _parse(row.advice) if row.advice else None
+    refusal = _parse(row.refusal) if row.refusal else None
+    answer = advice or refusal or request
     return Recommendation(
         recommendation_id=row.recommendation_id,
         request_id=row.request_key.partition(" ")[2],
-        request=_from_json(row.request, AdviceRequest),
-        device=_from_json(row.device, Device),
+        request=_read(request, AdviceRequest),
+        device=_read(device, Device),
         fingerprint=row.fingerprint,
         state=State.of(row.state),
         created_at_s=row.created_at_s,
         updated_at_s=row.updated_at_s,
         cancel_requested=row.cancel_requested,
-        advice=_from_json(row.advice, Advice) if row.advice else None,
-        refusal=_from_json(row.refusal, Refusal) if row.refusal else None,
+        advice=None if advice is None else _read(advice, Advice),
+        refusal=None if refusal is None else _read(refusal, Refusal),
         principal=row.principal,
-        planner_version=answered_by or FIRST_RELEASE,
+        planner_version=answer.get(WRITER_VERSION, FIRST_RELEASE),
     )
 
 
@@ -109,10 +112,13 @@ def event_values(recommendation_id: str, event: Event) -> dict[str, Any]:
 
 def to_event(row: Row[Any]) -> Event:
     """Return the event of a row. Raises StoreUnavailable."""
+    happening = _parse(row.body)
+    # A union is a dictionary with one key, the member's name.
+    happening.pop(WRITER_VERSION, None)
     return Event(
         sequence=row.sequence,
         at_s=row.at_s,
-        happening=_from_json(row.body, cast(type[Happening], Happening)),
+        happening=_read(happening, cast(type[Happening], Happening)),
     )
 
 
@@ -130,12 +136,6 @@ def to_measurement(body: str) -> Measurement | None:
 def _to_json(data: Mapping[str, Any]) -> str:
     # Escapes all but ASCII: a user's output may hold what no encoding of text can.
     return json.dumps({WRITER_VERSION: __version__, **data}, separators=(",", ":"))
-
-
-def _from_json(text: str, cls: type[T]) -> T:
-    data = _parse(text)
-    data.pop(WRITER_VERSION, None)
-    return _read(data, cls)
 
 
 def _parse(text: str) -> dict[str, Any]:
