@@ -13,7 +13,7 @@ from bsadvise.model.task import TaskProfile
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from advisor.worker.loop.compiling import is_compiled
+from advisor.worker.loop.compiling import NOT_TRACED, is_compiled
 from advisor.worker.loop.protocol import BuildContext, Training
 from advisor.worker.loop.recipe import ANY_LEARNING_RATE, Recipe
 from advisor.worker.loop.session import Session
@@ -58,12 +58,7 @@ def inspect_task(session: Session) -> TaskProfile:
         *_data_caveats(session),
     ]
     if is_compiled(model):
-        caveats.append(
-            Caveat(
-                code=CaveatCode.COMPILATION_NOT_TRACED,
-                text="Memory is predicted for the model without torch.compile.",
-            )
-        )
+        caveats.append(NOT_TRACED)
     caveats += _try_out(session, training)
     return TaskProfile(
         model_name=_name_of(model),

@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from advisor.estimators.cuda_allocator import CachingAllocator
 from advisor.worker.loop.allocation_tracker import AllocationTracker, tracking
-from advisor.worker.loop.compiling import is_compiled
+from advisor.worker.loop.compiling import NOT_TRACED, is_compiled
 from advisor.worker.loop.protocol import Training
 from advisor.worker.loop.recipe import SINGLE_PROCESS, Recipe
 from advisor.worker.loop.session import Session
@@ -24,11 +24,6 @@ from advisor.worker.user.hooks import UserCodeFailed
 from advisor.worker.user.oom import out_of_memory
 
 _STEPS = 2
-
-_COMPILED_CAVEAT = Caveat(
-    code=CaveatCode.COMPILATION_NOT_TRACED,
-    text="Memory is predicted for the model without torch.compile.",
-)
 
 
 class _NotFollowed(Exception):
@@ -139,7 +134,7 @@ def _count(
         tracker.reset_peak()
         training.evaluate_batch(batch, observers=[tracker])
     if is_compiled(training.model):
-        caveats = (*caveats, _COMPILED_CAVEAT)
+        caveats = (*caveats, NOT_TRACED)
     return MemoryTrace(
         peak_bytes=peak_bytes,
         evaluation_peak_bytes=tracker.peak_bytes,

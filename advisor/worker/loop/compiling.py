@@ -6,7 +6,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+from bsadvise.model.caveats import Caveat, CaveatCode
 from torch import nn
+
+NOT_TRACED = Caveat(
+    code=CaveatCode.COMPILATION_NOT_TRACED,
+    text="Memory is predicted for the model without torch.compile.",
+)
+"""What is said of a compiled model."""
 
 
 def is_compiled(model: nn.Module) -> bool:
