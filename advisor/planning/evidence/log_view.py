@@ -61,7 +61,7 @@ class LogView:
         need they pass it to each other.
 
         Args:
-            build: A class whose constructor takes a view alone, or a pure function of a view.
+            build: A class whose constructor takes a view alone.
         """
         if build not in self._models:
             self._models[build] = build(self)

@@ -115,14 +115,14 @@ class StandardTraining:
         was_training = self.model.training
         with random_state_kept():
             self.model.eval()
-            measure = self._mean_loss if self._measure is None else self._measured
-            value = measure(batch_size)
+            value = self._held_out(batch_size)
         self.model.train(was_training)
         return value if math.isfinite(value) else None
 
-    def _measured(self, batch_size: int) -> float:
+    def _held_out(self, batch_size: int) -> float:
+        """Return the user's measure, else the mean loss a sample."""
         if self._measure is None:
-            raise AssertionError("there is a measure of the user's")
+            return self._mean_loss(batch_size)
         with torch.no_grad():
             return self._measure(self.model, batch_size)
 
