@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bsadvise.model.advice import Evidence
 from bsadvise.model.caveats import Caveat, CaveatCode
-from bsadvise.model.commands import RunStep, TimeSteps, TraceMemory, Verify
+from bsadvise.model.commands import REFERENCE_TRIAL, RunStep, TimeSteps, TraceMemory, Verify
 from bsadvise.model.measurements import (
     Failed,
     MemoryTrace,
@@ -31,7 +31,7 @@ from advisor.planning.memory.memory_savings import typical_peak
 from advisor.planning.throughput.contention import about_contention
 from advisor.planning.throughput.energy import about_energy
 from advisor.planning.trials.range_test import is_suggested
-from advisor.planning.trials.trials import REFERENCE_TRIAL, Trial
+from advisor.planning.trials.trials import Trial
 
 
 def caveats(view: LogView, choice: Choice, chooser: Chooser) -> tuple[Caveat, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bsadvise.model.advice import BatchStage, Evidence, GradientNormStatistics
-from bsadvise.model.commands import Train
+from bsadvise.model.commands import REFERENCE_TRIAL, Train
 from bsadvise.model.measurements import GradientNorms, TrainRun
 from bsadvise.model.request import Objective
 
@@ -14,7 +14,6 @@ from advisor.planning.answer.batch_schedule import RungNoise, plan_batches
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.trials.batch_sizes import noise_scale_of
-from advisor.planning.trials.trials import REFERENCE_TRIAL
 
 
 def norms_of_reference(view: LogView) -> GradientNormStatistics | None:
@@ -80,7 +79,7 @@ def batch_schedule(view: LogView, chooser: Chooser, choice: Choice) -> tuple[Bat
 def _measured(view: LogView) -> Iterator[tuple[Train, TrainRun, GradientNorms]]:
     """Yield the rungs of the reference in which gradients were measured, in order."""
     for command, run in view.figures(Train, TrainRun):
-        is_reference = command.trial in (None, REFERENCE_TRIAL)
+        is_reference = command.trial_number == REFERENCE_TRIAL
         if is_reference and run.gradient_norms is not None:
             yield command, run, run.gradient_norms
 

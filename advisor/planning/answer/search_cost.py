@@ -33,7 +33,7 @@ def search(view: LogView, *, pruned_count: int = 0) -> Search:
         ),
         probe_samples=sum(_probe_samples(entry) for entry in view.log),
         out_of_memory_count=sum(isinstance(entry.outcome, OutOfMemory) for entry in view.log),
-        trial_count=len({command.trial or 0 for command, _ in view.entries(Train)}),
+        trial_count=len({command.trial_number for command, _ in view.entries(Train)}),
         pruned_count=pruned_count,
     )
 

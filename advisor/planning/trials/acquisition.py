@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from bsadvise.model.commands import REFERENCE_TRIAL
 from bsadvise.model.task import OptimizerFamily
 
 from advisor.estimators.noise_scale import NoiseScale
@@ -26,7 +27,7 @@ from advisor.planning.evidence.reference import reference_learning_rate
 from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.loss_levels import LossLevels, numbers_of_broken
 from advisor.planning.trials.range_test import suggested_rate
-from advisor.planning.trials.trials import REFERENCE_TRIAL, Trials
+from advisor.planning.trials.trials import Trials
 from advisor.planning.tuning.suggestion import AcquisitionTuning
 from advisor.ports.proposer import Point
 

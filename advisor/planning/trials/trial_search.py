@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bsadvise.model.advice import Refusal
-from bsadvise.model.commands import Command, Evaluate, Train
+from bsadvise.model.commands import REFERENCE_TRIAL, Command, Evaluate, Train
 from bsadvise.model.measurements import Evaluation
 
 from advisor.planning.evidence.budget import hook_limit_s
@@ -32,7 +32,7 @@ from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.ranking import Ranking
 from advisor.planning.trials.rung_schedule import RungSchedule
 from advisor.planning.trials.suggest import Suggester
-from advisor.planning.trials.trials import REFERENCE_TRIAL, Trial, Trials
+from advisor.planning.trials.trials import Trial, Trials
 from advisor.planning.tuning.trials import TrialSearchTuning
 from advisor.ports.proposer import Point, Proposer, Suggestion
 
@@ -137,7 +137,7 @@ class TrialSearch:
     def _busy(self) -> frozenset[int]:
         """Numbers of the trials that are being trained now."""
         running = (command for command in self.view.running if isinstance(command, Train))
-        return frozenset(command.trial or REFERENCE_TRIAL for command in running)
+        return frozenset(command.trial_number for command in running)
 
     @property
     def _next_number(self) -> int:

@@ -21,9 +21,6 @@ from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.tuning.comparison import TrialCurveTuning
 from advisor.ports.proposer import Point
 
-REFERENCE_TRIAL = 0
-"""Number of the reference recipe's trial. The reference run is its first rung."""
-
 
 @dataclass(frozen=True)
 class Trial:
@@ -136,7 +133,7 @@ class Trials:
         rungs: dict[int, list[tuple[Train, object]]] = {}
         replicates_s: dict[int, list[float]] = {}
         for command, entry in self.view.entries(Train):
-            number = REFERENCE_TRIAL if command.trial is None else command.trial
+            number = command.trial_number
             if command.replicate:
                 replicates_s.setdefault(number, []).append(self._replicate_s(command, entry))
             else:

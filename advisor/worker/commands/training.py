@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 
-from bsadvise.model.commands import RangeTest, Train
+from bsadvise.model.commands import TARGET_EVALUATIONS, RangeTest, Train
 from bsadvise.model.measurements import TrainRun
 
 from advisor.worker.loop.allocation_tracker import tracking
@@ -21,9 +21,6 @@ from advisor.worker.loop.session import Session
 
 _MOST_LOSSES = 64
 _TRACKED_STEPS = 2
-
-_TARGET_EVALUATIONS = 3
-"""The mean of so many must be at the target: one alone may be low by chance."""
 
 
 def train(session: Session, checkpoints: Checkpoints, command: Train) -> TrainRun:
@@ -72,10 +69,10 @@ def _recipe(session: Session, command: Train) -> Recipe:
 
 def _has_reached(losses: list[float | None], target_loss: float | None) -> bool:
     """Return whether the mean of the last evaluations is at the target."""
-    last = [loss for loss in losses[-_TARGET_EVALUATIONS:] if loss is not None]
-    if target_loss is None or len(last) < _TARGET_EVALUATIONS:
+    last = [loss for loss in losses[-TARGET_EVALUATIONS:] if loss is not None]
+    if target_loss is None or len(last) < TARGET_EVALUATIONS:
         return False
-    return math.fsum(last) / _TARGET_EVALUATIONS <= target_loss
+    return math.fsum(last) / TARGET_EVALUATIONS <= target_loss
 
 
 def take_steps(

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 from bsadvise.model.advice import Advice
-from bsadvise.model.commands import Evaluate, Train, TrialOrigin
+from bsadvise.model.commands import TARGET_EVALUATIONS, Evaluate, Train, TrialOrigin
 from bsadvise.model.errors import ExportFailed
 from bsadvise.model.measurements import (
     Evaluation,
@@ -27,11 +27,6 @@ from bsadvise.model.measurements import (
     TrainRun,
 )
 from bsadvise.model.recommendation import Event, Measured, Recommendation
-
-_REFERENCE_TRIAL = 0
-
-_TARGET_EVALUATIONS = 3
-"""The target loss is reached when the mean of so many held-out losses is at or below it."""
 
 
 class TrialState(StrEnum):
@@ -154,7 +149,7 @@ def make_study(
     for index, entry in enumerate(log):
         if isinstance(entry.command, Train):
             at_s = ended_at_s[index] if index < len(ended_at_s) else recommendation.updated_at_s
-            number = _REFERENCE_TRIAL if entry.command.trial is None else entry.command.trial
+            number = entry.command.trial_number
             trainings = repeats if entry.command.replicate else rungs
             trainings.setdefault(number, []).append(
                 _Rung(
@@ -236,10 +231,10 @@ def _step_count(rungs: Iterable[_Rung]) -> int:
 
 
 def _reached_target(command: Train, losses: Mapping[int, float]) -> bool:
-    latest = [losses[step] for step in sorted(losses)[-_TARGET_EVALUATIONS:]]
-    if command.target_loss is None or len(latest) < _TARGET_EVALUATIONS:
+    latest = [losses[step] for step in sorted(losses)[-TARGET_EVALUATIONS:]]
+    if command.target_loss is None or len(latest) < TARGET_EVALUATIONS:
         return False
-    return math.fsum(latest) / _TARGET_EVALUATIONS <= command.target_loss
+    return math.fsum(latest) / TARGET_EVALUATIONS <= command.target_loss
 
 
 def _is_setting_of(advice: Advice | None, command: Train) -> bool:

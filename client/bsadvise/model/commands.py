@@ -124,6 +124,14 @@ class TimeLoader(Tagged):
     measure_s: float
 
 
+REFERENCE_TRIAL = 0
+"""Number of the reference recipe's trial. The reference run is its first rung."""
+
+TARGET_EVALUATIONS = 3
+"""A target loss is reached when the mean of so many held-out losses is at or below it: one alone
+may be low by chance."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Train(Tagged):
     """Train for some optimizer steps, then measure the held-out loss.
@@ -151,8 +159,8 @@ class Train(Tagged):
         trial: Number of the trial; None for the reference run.
         rung: Which rung of the trial this is, from 0.
         origin: Why the trial is run; None for the reference run.
-        target_loss: Held-out loss at which to stop, once the mean of three measures on the way
-            is at or below it; None to take all steps.
+        target_loss: Held-out loss at which to stop, once the mean of TARGET_EVALUATIONS measures
+            on the way is at or below it; None to take all steps.
         replicate: Which weights and data order: 0 for the job's own, other numbers for others
             drawn by the same seed.
     """
@@ -179,6 +187,11 @@ class Train(Tagged):
     def effective_batch_size(self) -> int:
         """Samples a step on one device."""
         return self.micro_batch_size * self.accumulation_steps
+
+    @property
+    def trial_number(self) -> int:
+        """Number of the trial, of which the reference run is the first rung of one."""
+        return REFERENCE_TRIAL if self.trial is None else self.trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
