@@ -1,4 +1,4 @@
-"""torch.compile: whether a model uses it, and how to do without."""
+"""torch.compile: whether a model uses it, what is said then, and how to do without."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Values that the user sees: requests, devices, commands, measurements and advice."""
+"""The values of client and daemon: requests, devices, commands, measurements and advice."""

@@ -1,4 +1,4 @@
-"""What all values that the user sees can do.
+"""What all values of client and daemon can do.
 
 The dataclasses give the wire's messages Python types, None for "not measured", and plain
 dictionaries for JSON and YAML. That each class has just the fields of its message is tested.
