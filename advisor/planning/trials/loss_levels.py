@@ -70,10 +70,10 @@ class LossLevels:
             ]
         )
         steepest = np.where(np.isnan(times_s), 0.0, slopes).max(axis=0)
-        return [
-            self._level(float(loss), column, float(slope))
-            for loss, column, slope in zip(losses, times_s.T, steepest, strict=True)
-        ]
+        step_times_s = [self._step_times_s[number] for number, _, _ in self.shown]
+        steps = np.maximum(times_s / np.array(step_times_s)[:, None], 1.0)
+        of_each = zip(losses.tolist(), steps.T.tolist(), steepest.tolist(), strict=True)
+        return [self._level(*level) for level in of_each]
 
     @cached_property
     def _losses(self) -> Array:
@@ -97,6 +97,14 @@ class LossLevels:
         return {number: cost.step_time_s(trial.split) for number, trial, _ in self.shown}
 
     @cached_property
+    def _ends(self) -> list[tuple[int, float, float]]:
+        """The number of each trial that is shown, its last loss and the steps that it took."""
+        return [
+            (number, curve.losses[-1], curve.end_s / self._step_times_s[number])
+            for number, _, curve in self.shown
+        ]
+
+    @cached_property
     def exponent(self) -> float:
         """The exponent α at the target."""
         target = self.trials.view.request.target_loss
@@ -112,7 +120,7 @@ class LossLevels:
         if not sound:
             return flat
         trial, lead = min(sound, key=lambda pair: pair[1].best_loss)
-        flattened = max(_flattened(lead, curve) for _, curve in sound)
+        flattened = _flattened(lead, [curve for _, curve in sound])
         limited = min(flattened, self._tuning.max_flattening)
         return limited * self._slope_left(trial, lead) or flat
 
@@ -139,16 +147,15 @@ class LossLevels:
         left: float = min(max(straight, least), most)
         return slope * max(left, tuning.min_slope_share)
 
-    def _level(self, loss: float, times_s: Array, slope: float) -> Level:
-        """Return a level by the seconds in which each curve came to it; nan if it did not."""
+    def _level(self, loss: float, steps_to: Sequence[float], slope: float) -> Level:
+        """Return a level by the steps in which each curve came to it; nan if it did not."""
         steps: dict[int, float] = {}
         missed: dict[int, float] = {}
-        for time_s, (number, _, curve) in zip(times_s.tolist(), self.shown, strict=True):
-            step_time_s = self._step_times_s[number]
-            if not math.isnan(time_s):
-                steps[number] = max(time_s / step_time_s, 1.0)
-            elif curve.losses[-1] > loss:
-                missed[number] = curve.end_s / step_time_s
+        for count, (number, last_loss, step_count) in zip(steps_to, self._ends, strict=True):
+            if not math.isnan(count):
+                steps[number] = count
+            elif last_loss > loss:
+                missed[number] = step_count
         steepness = max(1.0, slope / self.target_slope)
         return Level(
             steps=steps,
@@ -164,11 +171,14 @@ class LossLevels:
         return min(max(slope / loss, tuning.min_exponent), tuning.max_exponent)
 
 
-def _flattened(lead: LearningCurve, other: LearningCurve) -> float:
-    """Return how many times as steep another curve is at the loss that it has come to."""
-    time_s = float(lead.left_behind_s(np.array([other.best_loss]))[0])
-    slope = None if math.isnan(time_s) else lead.slope_until(time_s)
-    return (other.end_slope() or 0.0) / slope if slope else 1.0
+def _flattened(lead: LearningCurve, others: Sequence[LearningCurve]) -> float:
+    """Return how many times as steep another curve is at the loss that it has come to, at most."""
+    ratios = []
+    times_s = lead.left_behind_s(np.array([other.best_loss for other in others]))
+    for time_s, other in zip(times_s.tolist(), others, strict=True):
+        slope = None if math.isnan(time_s) else lead.slope_until(time_s)
+        ratios.append((other.end_slope() or 0.0) / slope if slope else 1.0)
+    return max(ratios)
 
 
 def numbers_of_broken(
