@@ -274,6 +274,14 @@ class Store(TokenStore, ABC):
         """Return what runs and what waits on a device."""
 
     @abstractmethod
+    async def used_device_s(self, principal: str) -> float:
+        """Return the seconds of devices that a principal has been charged within 24 hours."""
+
+    @abstractmethod
+    async def charge(self, principal: str, device_s: float) -> None:
+        """Add what no lease counts to the seconds of devices that a principal has used."""
+
+    @abstractmethod
     async def put_source(
         self, digest: str, bundle: bytes, *, principal: str, limits: Limits = NO_LIMITS
     ) -> None:

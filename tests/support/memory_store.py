@@ -249,6 +249,12 @@ class MemoryStore(Store):
             shares={r.principal: self._share(r.principal) for r in waiting},
         )
 
+    async def used_device_s(self, principal: str) -> float:
+        return self._share(principal).device_s
+
+    async def charge(self, principal: str, device_s: float) -> None:
+        self._usage[principal, int(self._clock.now_s() // 3600)] += max(0.0, device_s)
+
     async def put_source(
         self, digest: str, bundle: bytes, *, principal: str, limits: Limits = NO_LIMITS
     ) -> None:
