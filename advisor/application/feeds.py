@@ -12,7 +12,6 @@ from bsadvise.model.recommendation import Event, Waiting
 from advisor.application.event_bus import EventBus
 from advisor.application.forecast import Forecasts
 from advisor.application.work_queue import POLL_S
-from advisor.domain.errors import AdvisorError
 from advisor.ports.clock import Clock, wait_for
 from advisor.ports.store import Store
 
@@ -33,7 +32,7 @@ class Look:
     after_sequence: int = 0
     has_ended: bool = False
     waiting: Waiting | None = None
-    error: AdvisorError | None = None
+    error: Exception | None = None
 
     @property
     def sequence(self) -> int:
@@ -118,7 +117,7 @@ class Feeds:
                         begin = await self._beginning(recommendation_id, after_sequence)
                         last = Look(after_sequence=begin)
                     look = await self._next(recommendation_id, last)
-                except AdvisorError as error:
+                except Exception as error:  # noqa: BLE001 - told to all who watch
                     look = Look(error=error)
                 feed.show(look)
                 if look.error is None:

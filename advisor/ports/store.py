@@ -96,8 +96,9 @@ class Retention:
     Attributes:
         finished_before_s: Unix time; recommendations that ended before it are removed, and
             sources that were last used before it.
-        keep_count: The most recommendations that have ended to keep, the newest.
-        keep_source_bytes: The most bytes of sources to keep, those used last.
+        keep_count: The most recommendations that have ended to keep, the newest of each
+            principal; who has more than an even share gives way first.
+        keep_source_bytes: The most bytes of sources to keep, those used last, divided likewise.
         sources_unused_since_s: Unix time; a source that was used since is kept, whatever its
             size: its client may be about to ask.
     """
