@@ -35,9 +35,6 @@ _ESTIMATES_AT_ONCE = 3
 """An estimate keeps one processor busy and holds a model's worth of no memory but its own. One
 place is never any one principal's, so that two are left to each."""
 
-_ESTIMATES_WAITED_FOR = 16
-"""By one principal: each holds a call and a request in memory."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
@@ -144,8 +141,8 @@ def build_application(
             turns=Turns(_ESTIMATES_AT_ONCE),
             policy=policy,
             in_flight=InFlight(
-                "estimates_in_flight",
-                _ESTIMATES_WAITED_FOR,
+                "max_estimates",
+                policy.max_estimates,
                 "you wait for too many estimates already; ask for one after the other",
             ),
         ),

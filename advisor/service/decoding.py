@@ -69,9 +69,7 @@ def _taking_bytes(handler: Any, limit_s: float) -> Handler:  # noqa: ANN401 - on
     async def answer(bodies: AsyncIterator[bytes], context: Context) -> Any:  # noqa: ANN401
         return await body(await requested(bodies), context)
 
-    async def stream(
-        bodies: AsyncIterator[bytes], context: Context
-    ) -> AsyncIterator[Any]:
+    async def stream(bodies: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
         async for response in body(await requested(bodies), context):
             yield response
 

@@ -61,6 +61,10 @@ _OPTIONS = (
     # The log of a long search: thousands of measurements of a few KiB.
     ("grpc.max_send_message_length", 64 << 20),
     ("grpc.max_metadata_size", 16 << 10),
+    # What of a call is taken in before anybody has asked for it; as a message is read, the rest of
+    # it may come. gRPC would let this grow to megabytes a call on a fast network.
+    ("grpc.http2.lookahead_bytes", 16 << 10),
+    ("grpc.http2.bdp_probe", 0),
     # A second daemon on a port must fail, not take half of the calls.
     ("grpc.so_reuseport", 0),
     # A watcher may wait for long in silence; routers forget connections after some minutes.
