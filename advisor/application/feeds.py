@@ -56,6 +56,14 @@ class Feed:
     follower_count: int = 0
     task: asyncio.Task[None] | None = None
 
+    async def latest(self) -> Look:
+        """Return what was read last, as soon as there is something; raise why it was not."""
+        while self.look is None:
+            await self.changed.wait()
+        if self.look.error is not None:
+            raise self.look.error
+        return self.look
+
     def show(self, look: Look) -> None:
         """Wake those who watch, if there is anything new for them."""
         if look == self.look:

@@ -199,12 +199,8 @@ class Recommendations:
         with self.feeds.follow(recommendation_id, after_sequence=after_sequence) as feed:
             told: Waiting | None = None
             while True:
-                look, changed = feed.look, feed.changed
-                if look is None:
-                    await changed.wait()
-                    continue
-                if look.error is not None:
-                    raise look.error
+                look = await feed.latest()
+                changed = feed.changed
                 events = await self._unseen(recommendation_id, look, after_sequence)
                 for event in events:
                     yield event

@@ -1,4 +1,4 @@
-"""Turns at what a daemon does at once for several principals, as the queue of devices gives them."""
+"""Turns, fair between principals, at what a daemon does for several of them at a time."""
 
 from __future__ import annotations
 
