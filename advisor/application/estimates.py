@@ -122,8 +122,9 @@ class Estimates:
 
     async def _answer(self, request: AdviceRequest, device: Device) -> MemoryEstimate:
         limit_s = max(_LEAST_WALL_LIMIT_S, _OVERTIME * request.budget_s)
+        wall = asyncio.timeout(limit_s)
         try:
-            async with asyncio.timeout(limit_s) as wall:
+            async with wall:
                 return await self._measure_in_session(request, device)
         except TimeoutError as error:
             if not wall.expired():

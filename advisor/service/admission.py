@@ -26,6 +26,9 @@ _ADDRESSES = 2
 _HEALTH_WATCHES_OF_A_HOST = 32
 """A load balancer keeps one a connection; nobody else needs to watch."""
 
+_HEALTH_WATCHES = 512
+"""Of all hosts."""
+
 _WATCH = "WatchRecommendation"
 _EVERYBODY = "everybody"
 
@@ -40,8 +43,8 @@ class AdmissionLimits:
         connection_idle_s: Seconds after which a connection without a call is closed.
         handshake_s: Seconds that a connection's handshake may take.
         request_s: Seconds within which each message of a request must have come.
-        max_unknown_calls: Calls that are being authenticated, all together; as many may watch
-            the daemon's health.
+        max_unknown_calls: Calls that are being authenticated, all together, each for about a
+            millisecond; a burst waits in memory, some 50 KiB a call.
         max_calls: Calls of a principal under way, watches not counted.
         max_watches: Watches of a principal.
     """
@@ -51,7 +54,7 @@ class AdmissionLimits:
     connection_idle_s: float = 60.0
     handshake_s: float = 10.0
     request_s: float = 30.0
-    max_unknown_calls: int = 512
+    max_unknown_calls: int = 4096
     max_calls: int = 64
     max_watches: int = 256
 
@@ -91,7 +94,7 @@ class Admission:
         )
         self._all_health_watches = InFlight(
             "health_watches",
-            limits.max_unknown_calls,
+            _HEALTH_WATCHES,
             "this daemon's health is watched by too many already; use Check",
         )
         self._calls = InFlight(

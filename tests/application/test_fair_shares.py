@@ -25,8 +25,8 @@ def test_shares_are_fair(held: dict[str, int], most: int) -> None:
     assert shares.keys() == held.keys()
     assert all(0 <= shares[one] <= held[one] for one in held)
     assert sum(shares.values()) == min(most, sum(held.values()))
-    for one in held:
-        if shares[one] < held[one]:  # who gives way has no less than anybody else
+    for one, amount in held.items():
+        if shares[one] < amount:  # who gives way has no less than anybody else
             assert all(shares[one] + 1 >= share for share in shares.values())
 
 

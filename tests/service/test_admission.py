@@ -94,7 +94,7 @@ async def test_a_request_that_does_not_come_is_given_up(bench: Bench, method: st
     async with house_of(bench, request_s=0.05) as house:
         _, text = await house.application.tokens.create("alice", Scope.RUN)
         async with house.client(None) as client:
-            call = client.channel.stream_stream(method)(
+            call: Any = client.channel.stream_stream(method)(
                 metadata=(("authorization", f"Bearer {text}"),)
             )
             with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -107,7 +107,7 @@ async def test_a_request_without_a_message_is_refused(bench: Bench) -> None:
     async with house_of(bench) as house:
         _, text = await house.application.tokens.create("alice", Scope.RUN)
         async with house.client(None) as client:
-            call = client.channel.stream_unary(ESTIMATE)(
+            call: Any = client.channel.stream_unary(ESTIMATE)(
                 iter(()), metadata=(("authorization", f"Bearer {text}"),)
             )
             refused = await refusal(call)
@@ -117,16 +117,19 @@ async def test_a_request_without_a_message_is_refused(bench: Bench) -> None:
 async def test_calls_of_a_principal_are_bounded_and_others_are_not_touched(bench: Bench) -> None:
     bench.pool.gate.clear()
     request = memory_service_pb2.EstimateMemoryRequest(request=advice_request())
-    async with house_of(bench, max_calls=1) as house:
-        async with house.caller("alice") as alice, house.caller("bob") as bob:
-            await alice.upload()
-            held = asyncio.ensure_future(alice.memory.EstimateMemory(request))
-            await bench.pool.entered.wait()
-            refused = await refusal(list_devices(alice))
-            await list_devices(bob)
-            bench.pool.gate.set()
-            await held
-            await list_devices(alice)
+    async with (
+        house_of(bench, max_calls=1) as house,
+        house.caller("alice") as alice,
+        house.caller("bob") as bob,
+    ):
+        await alice.upload()
+        held = asyncio.ensure_future(alice.memory.EstimateMemory(request))
+        await bench.pool.entered.wait()
+        refused = await refusal(list_devices(alice))
+        await list_devices(bob)
+        bench.pool.gate.set()
+        await held
+        await list_devices(alice)
     assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert dict(refused.info.metadata) == {"quota": "max_calls", "limit": "1"}
     assert "under way already" in refused.sentence
@@ -185,7 +188,7 @@ async def test_who_watches_health_is_bounded_and_checks_go_on(
 ) -> None:
     monkeypatch.setattr(admission, "_HEALTH_WATCHES_OF_A_HOST", 2)
     async with house_of(bench) as house, house.client(None) as stranger:
-        stub = HealthStub(stranger.channel)
+        stub: Any = HealthStub(stranger.channel)
         watches = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(2)]
         for one in watches:
             await one.read()
