@@ -16,7 +16,7 @@ class Waiter:
     Attributes:
         principal: Whose turn it would be.
         used_s: Seconds of devices and of turns that the principal has used within a day.
-        number: Its place in the order of arrival.
+        number: Its place among all that came, in order.
     """
 
     principal: str
