@@ -13,6 +13,7 @@ from advisor.config.loading import load_settings
 from advisor.config.logs import configure_logging
 from advisor.config.settings import LOG_FORMATS, LOG_LEVELS, SANDBOXES, ConfigError, Settings
 from advisor.domain.errors import StoreUnavailable
+from advisor.kernel.descriptors import raise_open_file_limit
 from advisor.pools.sandbox import SandboxMissing
 from advisor.preflight import describe_start
 from advisor.service.address import AddressRefused
@@ -43,6 +44,7 @@ def main() -> int:
             return _say(describe_start(settings), code=0)
         check_listen_config(listen_config_of(settings))
         configure_logging(settings)
+        raise_open_file_limit()
         asyncio.run(_serve(settings, until_stdin_closes=arguments.until_stdin_closes))
     except _REFUSALS as error:
         return _say(f"bsadvise: {error}", code=1)

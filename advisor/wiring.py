@@ -37,6 +37,7 @@ from advisor.ports.store import Store
 from advisor.ports.worker_pool import WorkerPool
 from advisor.search.optuna_proposer import OptunaProposer
 from advisor.service.address import AddressRefused
+from advisor.service.admission import AdmissionLimits
 from advisor.service.converters import unpack_bundle
 from advisor.service.exporter import Exporter
 from advisor.service.metrics import Metrics
@@ -114,7 +115,7 @@ class Daemon:
         )
         exporter = Exporter(self.metrics, self.metrics_listen)
         try:
-            exporter.start()
+            await exporter.start()
             await self.bound.server.start()
             print(on_ready, file=sys.stderr, flush=True)  # noqa: T201 - what starters wait for
             # The queue ends by itself only when it is broken: then there is no use in serving.
@@ -194,7 +195,12 @@ async def build_daemon(settings: Settings) -> Daemon:
         ),
     )
     try:
-        bound = await make_server(application, listen_config_of(settings), metrics=metrics)
+        bound = await make_server(
+            application,
+            listen_config_of(settings),
+            metrics=metrics,
+            limits=_admission_of(settings),
+        )
     except (AddressRefused, TlsRefused):
         await pool.close()
         await store.close()
@@ -273,10 +279,28 @@ def isolation_of(settings: Settings) -> Isolation:
     return Isolation(limits=limits, sandbox=sandbox, reach=reach)
 
 
+def _admission_of(settings: Settings) -> AdmissionLimits:
+    return AdmissionLimits(
+        max_connections=settings.max_connections,
+        max_connection_streams=settings.max_connection_streams,
+        connection_idle_s=settings.connection_idle_s,
+        handshake_s=settings.handshake_s,
+        request_s=settings.request_s,
+        max_calls=settings.max_calls,
+        max_watches=settings.max_watches,
+    )
+
+
 def _policy_of(settings: Settings) -> SharingPolicy:
     limits = Limits(
         max_queued=settings.max_queued,
         device_s_per_day=settings.device_s_per_day,
         upload_bytes_per_day=settings.upload_bytes_per_day,
+        max_budget_s=settings.max_budget_s,
+        max_estimate_budget_s=settings.max_estimate_budget_s,
     )
-    return SharingPolicy(limits=limits, cache_is_shared=settings.cache_is_shared)
+    return SharingPolicy(
+        limits=limits,
+        cache_is_shared=settings.cache_is_shared,
+        max_estimates=settings.max_estimates,
+    )

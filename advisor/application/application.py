@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from advisor.application.bundles import Unpack
 from advisor.application.cache import Fingerprints
 from advisor.application.estimates import Estimates
 from advisor.application.event_bus import EventBus
+from advisor.application.feeds import Feeds
 from advisor.application.forecast import Forecasts
 from advisor.application.housekeeping import Housekeeping, Keep
 from advisor.application.instance_lock import InstanceLock
@@ -19,6 +19,7 @@ from advisor.application.runner import Runner
 from advisor.application.sharing import InFlight, SharingPolicy
 from advisor.application.sources import Sources
 from advisor.application.tokens import Tokens
+from advisor.application.turns import Turns
 from advisor.application.versions import Versions
 from advisor.application.work_queue import WorkQueue
 from advisor.application.workspace import Workspace
@@ -30,11 +31,9 @@ from advisor.ports.store import Store
 from advisor.ports.telemetry import Telemetry
 from advisor.ports.worker_pool import WorkerPool
 
-_ESTIMATES_AT_ONCE = 2
-"""An estimate keeps one processor busy and holds a model's worth of no memory but its own."""
-
-_ESTIMATES_WAITED_FOR = 16
-"""By one principal; a loop that asks for more keeps others from their turn."""
+_ESTIMATES_AT_ONCE = 3
+"""An estimate keeps one processor busy and holds a model's worth of no memory but its own. One
+place is never any one principal's, so that two are left to each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +97,7 @@ def build_application(
     policy = policy or SharingPolicy()
     event_bus = EventBus()
     fingerprints = Fingerprints(versions=versions, policy=policy, memory=tuning.evidence.memory)
+    forecasts = Forecasts(ports.store, ports.clock)
     workspace = Workspace(state_dir, ports.store, unpack, ports.clock)
     runner = Runner(
         store=ports.store,
@@ -121,10 +121,11 @@ def build_application(
             workspace=workspace,
             queue=queue,
             event_bus=event_bus,
+            feeds=Feeds(ports.store, event_bus, forecasts, ports.clock),
             clock=ports.clock,
             policy=policy,
             fingerprints=fingerprints,
-            forecasts=Forecasts(ports.store, ports.clock),
+            forecasts=forecasts,
             telemetry=ports.telemetry,
             pythons=pythons,
         ),
@@ -137,10 +138,11 @@ def build_application(
             clock=ports.clock,
             telemetry=ports.telemetry,
             pythons=pythons,
-            slots=asyncio.Semaphore(_ESTIMATES_AT_ONCE),
+            turns=Turns(_ESTIMATES_AT_ONCE),
+            policy=policy,
             in_flight=InFlight(
-                "estimates_in_flight",
-                _ESTIMATES_WAITED_FOR,
+                "max_estimates",
+                policy.max_estimates,
                 "you wait for too many estimates already; ask for one after the other",
             ),
         ),

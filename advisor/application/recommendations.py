@@ -22,15 +22,21 @@ from bsadvise.version import __version__
 
 from advisor.application.cache import Fingerprints, find_cached_advice
 from advisor.application.event_bus import EventBus
+from advisor.application.feeds import Feeds, Look
 from advisor.application.forecast import Forecasts
 from advisor.application.sharing import SharingPolicy
 from advisor.application.sources import check_source
-from advisor.application.validation import check_python, check_request_id, resolve
-from advisor.application.work_queue import POLL_S, WorkQueue
+from advisor.application.validation import (
+    check_budget,
+    check_python,
+    check_request_id,
+    resolve,
+)
+from advisor.application.work_queue import WorkQueue
 from advisor.application.workspace import Workspace
 from advisor.domain.access import Caller
 from advisor.domain.errors import Draining, FieldViolation, InvalidRequest, NotFound
-from advisor.ports.clock import Clock, wait_for
+from advisor.ports.clock import Clock
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.store import Page, Store
 from advisor.ports.telemetry import Telemetry
@@ -49,6 +55,7 @@ class Recommendations:
         workspace: Where their sources are laid out.
         queue: What works on them.
         event_bus: Publishes their events.
+        feeds: Reads them for those who watch.
         clock: The time.
         policy: How the daemon is shared.
         fingerprints: Makes the keys of answers.
@@ -62,6 +69,7 @@ class Recommendations:
     workspace: Workspace
     queue: WorkQueue
     event_bus: EventBus
+    feeds: Feeds
     clock: Clock
     policy: SharingPolicy
     fingerprints: Fingerprints
@@ -87,6 +95,7 @@ class Recommendations:
             self.inventory,
             *check_request_id(request_id),
             *check_python(request, self.pythons),
+            *check_budget(request, self.policy.limits_of(caller).max_budget_s),
         )
         key = self.fingerprints.of(caller.principal, request, device)
         cached = await find_cached_advice(
@@ -186,14 +195,13 @@ class Recommendations:
         """
         if after_sequence < 0:
             raise InvalidRequest(FieldViolation("after_sequence", "must be at least 0"))
-        told: Waiting | None = None
-        with self.event_bus.subscribe(recommendation_id) as news:
+        await self._find(caller, recommendation_id)
+        with self.feeds.follow(recommendation_id, after_sequence=after_sequence) as feed:
+            told: Waiting | None = None
             while True:
-                news.clear()
-                # The state is read first: what it ended with is then among the events.
-                found = await self._find(caller, recommendation_id)
-                has_ended = found.state.is_final
-                events = await self.store.events(recommendation_id, after_sequence=after_sequence)
+                look = await feed.latest()
+                changed = feed.changed
+                events = await self._unseen(recommendation_id, look, after_sequence)
                 for event in events:
                     yield event
                     if _is_end(event):
@@ -201,14 +209,22 @@ class Recommendations:
                     after_sequence = event.sequence
                 if events:
                     continue
-                if has_ended:
+                if look.has_ended:
                     return
-                waiting = await self.forecasts.of(found) if tell_waiting else None
-                if waiting is not None and waiting != told:
-                    yield (told := waiting)
+                if tell_waiting and look.waiting not in (None, told):
+                    yield (told := look.waiting)
                 if self.event_bus.is_closed:
                     raise Draining("the daemon is stopping; watch again when it is back")
-                await wait_for(news, self.clock, limit_s=POLL_S)
+                await changed.wait()
+
+    async def _unseen(
+        self, recommendation_id: str, look: Look, after_sequence: int
+    ) -> tuple[Event, ...]:
+        if after_sequence >= look.sequence:
+            return ()
+        if after_sequence >= look.after_sequence:
+            return tuple(event for event in look.events if event.sequence > after_sequence)
+        return await self.store.events(recommendation_id, after_sequence=after_sequence)
 
     async def _remove_checkpoints(self, recommendation: Recommendation) -> None:
         # An equal request may have the same ones, and go on from them.

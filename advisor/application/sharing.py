@@ -20,10 +20,13 @@ class SharingPolicy:
     Attributes:
         limits: How much each principal may have; whoever may administer has no limit.
         cache_is_shared: Whether an answer that was found for one principal is given to others.
+        max_estimates: Estimates that a principal may wait for at a time: each holds a call and
+            a request in memory.
     """
 
     limits: Limits = NO_LIMITS
     cache_is_shared: bool = False
+    max_estimates: int = 16
 
     def limits_of(self, caller: Caller) -> Limits:
         """Return how much a caller may have."""

@@ -74,6 +74,17 @@ def check_python(
         yield FieldViolation("request.python", f"there is no program {path} on this machine")
 
 
+def check_budget(request: AdviceRequest, most_s: float | None) -> Iterator[FieldViolation]:
+    """Yield what is wrong with the budget of a request.
+
+    Args:
+        request: The request.
+        most_s: The largest that the caller may ask for; None for any.
+    """
+    if most_s is not None and request.budget_s > most_s:
+        yield FieldViolation("request.budget_s", f"must be at most {most_s:g} s on this daemon")
+
+
 async def resolve(
     request: AdviceRequest, inventory: DeviceInventory, *violations: FieldViolation
 ) -> Device:

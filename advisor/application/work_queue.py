@@ -104,8 +104,8 @@ class WorkQueue:
     async def _claim(self) -> Claim | None:
         try:
             return await self._store.claim(self._runner.owner, lease_s=self._runner.lease_s)
-        except StoreUnavailable:
-            _LOG.exception("cannot look for work: the store is not available")
+        except (StoreUnavailable, OSError):  # Of the machine: it may have no descriptors left.
+            _LOG.exception("cannot look for work")
             return None
 
     def _is_left_over(self, claim: Claim) -> bool:

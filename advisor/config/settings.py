@@ -31,6 +31,18 @@ class Settings:
         trust_loopback: Whether every process of this machine may do all over ``listen`` without
             TLS, with no token.
         reflection: Whether clients may ask for the contract.
+        max_connections: Connections at a time to each of ``socket`` and ``listen``, 1 to
+            1,000,000; fewer where the process may not have as many files open.
+        max_connection_streams: Calls at a time on one connection, 1 to 10,000.
+        connection_idle_s: Seconds, 1 to 86,400, after which a connection without a call is
+            closed.
+        handshake_s: Seconds, 0.1 to 120, that a connection's handshake may take.
+        request_s: Seconds, 0.1 to 3600, within which each message of a request must have come.
+        max_calls: Calls that a principal may have under way, watches not counted, 1 to 100,000.
+        max_watches: Recommendations that a principal may watch at a time, 1 to 100,000.
+        max_estimates: Estimates that a principal may wait for at a time, 1 to 1000.
+        max_budget_s: The largest budget of a recommendation, in seconds, 1 to 31,536,000.
+        max_estimate_budget_s: The largest budget of an estimate, in seconds, 1 to 86,400.
         max_queued: Recommendations that a principal may have waiting.
         device_s_per_day: Seconds of devices that a principal may use within 24 hours.
         upload_bytes_per_day: Bytes of new sources that a principal may send within 24 hours.
@@ -44,8 +56,9 @@ class Settings:
         otel_endpoint: Where a collector takes traces, OTLP over HTTP, such as
             ``http://localhost:4318``; None for what OpenTelemetry's own variables say.
         keep_days: Days after which a recommendation that has ended is removed.
-        keep_count: The most recommendations that have ended to keep.
-        keep_source_bytes: The most bytes of uploaded sources to keep.
+        keep_count: The most recommendations that have ended to keep, divided evenly between
+            those who keep more than their share.
+        keep_source_bytes: The most bytes of uploaded sources to keep, divided likewise.
         sandbox: What confines user code: "off", "landlock", "bwrap", or "auto" for the strongest
             that works here.
         data_paths: What strangers' model files may read in a sandbox. The user's own may read
@@ -70,6 +83,16 @@ class Settings:
     tls_client_ca: Path | None = None
     trust_loopback: bool = False
     reflection: bool = False
+    max_connections: int = 10_000
+    max_connection_streams: int = 256
+    connection_idle_s: float = 60.0
+    handshake_s: float = 10.0
+    request_s: float = 30.0
+    max_calls: int = 64
+    max_watches: int = 256
+    max_estimates: int = 16
+    max_budget_s: float = 7 * 86_400.0
+    max_estimate_budget_s: float = 600.0
     max_queued: int | None = 1000
     device_s_per_day: float | None = None
     upload_bytes_per_day: int | None = 4 << 30

@@ -39,14 +39,31 @@ def _flag(content: object) -> bool:
     return words[content.lower()]
 
 
-def _lease_s(content: object) -> float:
-    try:
-        lease_s = float(str(content))
-    except ValueError:
-        raise ValueError(f"must be a number of seconds, not {content!r}") from None
-    if not SHORTEST_LEASE_S <= lease_s <= 3600:
-        raise ValueError(f"must be {SHORTEST_LEASE_S:g} to 3600 seconds, not {content}")
-    return lease_s
+def _seconds(least: float, most: float) -> Callable[[object], float]:
+    """Return what reads a number of seconds within a range."""
+
+    def read(content: object) -> float:
+        try:
+            duration_s = float(str(content))
+        except ValueError:
+            raise ValueError(f"must be a number of seconds, not {content!r}") from None
+        if not least <= duration_s <= most:
+            raise ValueError(f"must be {least:.12g} to {most:.12g} seconds, not {content}")
+        return duration_s
+
+    return read
+
+
+def _number(least: int, most: int) -> Callable[[object], int]:
+    """Return what reads a whole number within a range."""
+
+    def read(content: object) -> int:
+        number = _count(content)
+        if not least <= number <= most:
+            raise ValueError(f"must be {least} to {most}, not {content}")
+        return number
+
+    return read
 
 
 def _keep_days(content: object) -> float:
@@ -114,6 +131,16 @@ PARSERS: Mapping[str, Callable[[object], object]] = {
     "tls_client_ca": _path,
     "trust_loopback": _flag,
     "reflection": _flag,
+    "max_connections": _number(1, 1_000_000),
+    "max_connection_streams": _number(1, 10_000),
+    "connection_idle_s": _seconds(1, 86_400),
+    "handshake_s": _seconds(0.1, 120),
+    "request_s": _seconds(0.1, 3600),
+    "max_calls": _number(1, 100_000),
+    "max_watches": _number(1, 100_000),
+    "max_estimates": _number(1, 1000),
+    "max_budget_s": _seconds(1, 31_536_000),
+    "max_estimate_budget_s": _seconds(1, 86_400),
     "max_queued": _limit,
     "device_s_per_day": _limit,
     "upload_bytes_per_day": _limit,
@@ -133,7 +160,7 @@ PARSERS: Mapping[str, Callable[[object], object]] = {
     "worker_memory_bytes": _limit,
     "worker_scratch_bytes": _limit,
     "worker_processes": _count,
-    "lease_s": _lease_s,
+    "lease_s": _seconds(SHORTEST_LEASE_S, 3600),
     "log_format": _log_format,
     "log_level": _log_level,
 }

@@ -77,11 +77,15 @@ class Limits:
         max_queued: Recommendations that wait at a time.
         device_s_per_day: Seconds of devices within 24 hours.
         upload_bytes_per_day: Bytes of new sources within 24 hours.
+        max_budget_s: The largest budget of a recommendation.
+        max_estimate_budget_s: The largest budget of an estimate.
     """
 
     max_queued: int | None = None
     device_s_per_day: float | None = None
     upload_bytes_per_day: int | None = None
+    max_budget_s: float | None = None
+    max_estimate_budget_s: float | None = None
 
 
 NO_LIMITS = Limits()

@@ -7,6 +7,7 @@ AdvisorError
 ├── Unauthenticated      the caller is not known
 ├── PermissionDenied     the caller is known, and may not do this
 ├── QuotaExceeded        the caller has had their share of this daemon
+├── RequestStalled       a request of which no more came
 ├── UploadStalled        an upload that came to a standstill
 ├── SourceRejected       an upload that is too large, damaged or unsafe
 ├── IllegalTransition    a change of state that cannot be; a defect, or a lost race
@@ -79,6 +80,10 @@ class QuotaExceeded(AdvisorError):
         self.principal = principal
         self.quota = quota
         self.limit = limit
+
+
+class RequestStalled(AdvisorError):
+    """Nothing more came of a request for too long."""
 
 
 class UploadStalled(AdvisorError):

@@ -96,8 +96,9 @@ class Retention:
     Attributes:
         finished_before_s: Unix time; recommendations that ended before it are removed, and
             sources that were last used before it.
-        keep_count: The most recommendations that have ended to keep, the newest.
-        keep_source_bytes: The most bytes of sources to keep, those used last.
+        keep_count: The most recommendations that have ended to keep, the newest of each
+            principal; who has more than an even share gives way first.
+        keep_source_bytes: The most bytes of sources to keep, those used last, divided likewise.
         sources_unused_since_s: Unix time; a source that was used since is kept, whatever its
             size: its client may be about to ask.
     """
@@ -272,6 +273,14 @@ class Store(TokenStore, ABC):
     @abstractmethod
     async def queue(self, device_id: str) -> DeviceQueue:
         """Return what runs and what waits on a device."""
+
+    @abstractmethod
+    async def used_device_s(self, principal: str) -> float:
+        """Return the seconds of devices that a principal has been charged within 24 hours."""
+
+    @abstractmethod
+    async def charge(self, principal: str, device_s: float) -> None:
+        """Add what no lease counts to the seconds of devices that a principal has used."""
 
     @abstractmethod
     async def put_source(

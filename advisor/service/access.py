@@ -17,6 +17,7 @@ from bsadvise.model.token import Scope
 from advisor.application.tokens import Tokens
 from advisor.domain.access import LOCAL_CALLER, Caller, is_principal
 from advisor.domain.errors import PermissionDenied, Unauthenticated
+from advisor.service.admission import Admission
 from advisor.service.context import Context
 from advisor.service.interception import Handler, wrap
 
@@ -58,15 +59,19 @@ def current_caller() -> Caller:
 class Guard(grpc.aio.ServerInterceptor):
     """Lets through who may call a method, and tells the method who that is."""
 
-    def __init__(self, tokens: Tokens, *, trust_loopback: bool = False) -> None:
+    def __init__(
+        self, tokens: Tokens, admission: Admission, *, trust_loopback: bool = False
+    ) -> None:
         """Make a guard.
 
         Args:
             tokens: What knows tokens.
+            admission: What bounds the calls under way.
             trust_loopback: Whether whoever comes in plain text, which only loopback may, is the
                 daemon's own user.
         """
         self._tokens = tokens
+        self._admission = admission
         self._trust_loopback = trust_loopback
 
     async def intercept_service(
@@ -77,21 +82,30 @@ class Guard(grpc.aio.ServerInterceptor):
         """Return the handler of a method, guarded."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or (method in SCOPES and SCOPES[method] is None):
-            return handler
+        if handler is None:
+            return None
+        if method in SCOPES and SCOPES[method] is None:
+            return wrap(handler, lambda context: self._counted(context, method))
         return wrap(handler, lambda context: self._guarded(context, method))
+
+    @asynccontextmanager
+    async def _counted(self, context: Context, method: str) -> AsyncIterator[None]:
+        with self._admission.health(context, method):
+            yield
 
     @asynccontextmanager
     async def _guarded(self, context: Context, method: str) -> AsyncIterator[None]:
         scope = SCOPES.get(method)
-        caller = await self._authenticate(context)
+        with self._admission.unknown():
+            caller = await self._authenticate(context)
         if scope is None or not caller.may(scope):
             needed = f"the scope {scope}" if scope else "what nobody has"
             raise PermissionDenied(
                 f"{caller.principal} has the scope {caller.scope}; this takes {needed}"
             )
         _caller.set(caller)
-        yield
+        with self._admission.known(caller, method):
+            yield
 
     async def _authenticate(self, context: Context) -> Caller:
         shown = dict(context.invocation_metadata() or ()).get("authorization")

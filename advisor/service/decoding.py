@@ -1,11 +1,13 @@
-"""Reads the bytes of requests where errors are translated.
+"""Reads the bytes of requests where errors are translated, and only of callers who may call.
 
-gRPC itself answers bytes that are no message with INTERNAL and a traceback in the log; they are
-the caller's mistake.
+gRPC itself reads a unary request before its method is called, whoever sends it and however
+long that takes, and answers bytes that are no message with INTERNAL and a traceback in the log;
+they are the caller's mistake. On the wire a unary request is a stream of one message.
 """
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from advisor.domain.errors import FieldViolation, InvalidRequest
+from advisor.domain.errors import FieldViolation, InvalidRequest, RequestStalled
 from advisor.service.context import Context
 from advisor.service.interception import Handler
 
@@ -21,7 +23,19 @@ _Decode = Callable[[bytes], Any]
 
 
 class Decoder(grpc.aio.ServerInterceptor):
-    """Hands methods their messages; the innermost interceptor."""
+    """Hands methods their messages; the innermost interceptor.
+
+    Every handler that it returns takes a stream, so that a call is authenticated, and refused,
+    while its request is still unread.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        """Make a decoder.
+
+        Args:
+            limit_s: Seconds within which each message of a request must have come.
+        """
+        self._limit_s = limit_s
 
     async def intercept_service(
         self,
@@ -30,26 +44,33 @@ class Decoder(grpc.aio.ServerInterceptor):
     ) -> Handler | None:
         """Return the handler of a method, which now takes bytes."""
         handler = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith("/bsadvise."):
-            return handler
-        return _taking_bytes(handler)
+        if handler is None or (handler.request_streaming and handler.response_streaming):
+            return handler  # Of the second kind there is reflection alone.
+        return _taking_bytes(handler, self._limit_s)
 
 
-def _taking_bytes(handler: Any) -> Handler:  # noqa: ANN401 - one of three kinds
+def _taking_bytes(handler: Any, limit_s: float) -> Handler:  # noqa: ANN401 - one of three kinds
     decode = handler.request_deserializer
     body = handler.unary_unary or handler.unary_stream or handler.stream_unary
-    read = _read_each if handler.request_streaming else _read
-    make = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, False): grpc.stream_unary_rpc_method_handler,
-    }[handler.request_streaming, handler.response_streaming]
+    make = (
+        grpc.stream_stream_rpc_method_handler
+        if handler.response_streaming
+        else grpc.stream_unary_rpc_method_handler
+    )
 
-    async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401 - of any method
-        return await body(read(decode, request), context)
+    async def requested(bodies: AsyncIterator[bytes]) -> Any:  # noqa: ANN401 - a message, or many
+        messages = _read_each(decode, bodies, limit_s)
+        if handler.request_streaming:
+            return messages
+        async for message in messages:
+            return message
+        raise InvalidRequest(FieldViolation("request", "there is none"))
 
-    async def stream(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
-        async for response in body(read(decode, request), context):
+    async def answer(bodies: AsyncIterator[bytes], context: Context) -> Any:  # noqa: ANN401
+        return await body(await requested(bodies), context)
+
+    async def stream(bodies: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
+        async for response in body(await requested(bodies), context):
             yield response
 
     return make(
@@ -59,13 +80,24 @@ def _taking_bytes(handler: Any) -> Handler:  # noqa: ANN401 - one of three kinds
     )
 
 
+async def _read_each(
+    decode: _Decode, bodies: AsyncIterator[bytes], limit_s: float
+) -> AsyncIterator[Any]:
+    while True:
+        try:
+            async with asyncio.timeout(limit_s):
+                body = await anext(bodies, None)
+        except TimeoutError as error:
+            raise RequestStalled(
+                f"nothing more of the request came for {limit_s:g} s; send it again"
+            ) from error
+        if body is None:
+            return
+        yield _read(decode, body)
+
+
 def _read(decode: _Decode, body: bytes) -> Any:  # noqa: ANN401 - any message
     try:
         return decode(body)
     except DecodeError as error:
         raise InvalidRequest(FieldViolation("request", "the bytes are not a request's")) from error
-
-
-async def _read_each(decode: _Decode, bodies: AsyncIterator[bytes]) -> AsyncIterator[Any]:
-    async for body in bodies:
-        yield _read(decode, body)

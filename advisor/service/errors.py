@@ -26,6 +26,7 @@ from advisor.domain.errors import (
     PermissionDenied,
     QuotaExceeded,
     RequestIdReused,
+    RequestStalled,
     SourceRejected,
     StoreFull,
     StoreUnavailable,
@@ -65,6 +66,7 @@ CATALOGUE: dict[type[AdvisorError], PublicError] = {
     Unauthenticated: PublicError(code_pb2.UNAUTHENTICATED, "UNAUTHENTICATED"),
     PermissionDenied: PublicError(code_pb2.PERMISSION_DENIED, "PERMISSION_DENIED"),
     QuotaExceeded: PublicError(code_pb2.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED"),
+    RequestStalled: PublicError(code_pb2.DEADLINE_EXCEEDED, "REQUEST_STALLED"),
     UploadStalled: PublicError(code_pb2.DEADLINE_EXCEEDED, "UPLOAD_STALLED"),
     SourceRejected: PublicError(code_pb2.INVALID_ARGUMENT, "SOURCE_REJECTED"),
     IllegalTransition: PublicError(
@@ -157,7 +159,7 @@ def _pack(message: Message) -> AnyMessage:
 
 
 class ErrorTranslator(grpc.aio.ServerInterceptor):
-    """Wraps every RPC of ours: the detail is logged, the safe sentence is sent."""
+    """Wraps every RPC: the detail is logged, the safe sentence is sent."""
 
     async def intercept_service(
         self,
@@ -167,8 +169,8 @@ class ErrorTranslator(grpc.aio.ServerInterceptor):
         """Return the handler of an RPC, wrapped."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or not method.startswith("/bsadvise."):
-            return handler
+        if handler is None:
+            return None
         return wrap(handler, lambda context: _translated(context, method))
 
 
@@ -176,6 +178,8 @@ class ErrorTranslator(grpc.aio.ServerInterceptor):
 async def _translated(context: Any, method: str) -> AsyncIterator[None]:  # noqa: ANN401
     try:
         yield
+    except grpc.aio.AbortError:  # Of gRPC's own services: what is to be told is told.
+        raise
     except Exception as error:
         status = to_status(error)
         log = _LOG.bind(method=method, code=code_pb2.Code.Name(status.code))

@@ -55,6 +55,9 @@ class HealthReporter:
 
     async def check_once(self) -> None:
         """Check once."""
+        turns = self._application.estimates.turns
+        self._metrics.estimates.labels("running").set(turns.running_count)
+        self._metrics.estimates.labels("waiting").set(turns.waiting_count)
         try:
             await self._application.store.check()
             counts = await self._application.store.count_unfinished()

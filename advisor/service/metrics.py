@@ -75,6 +75,7 @@ class Metrics(Telemetry):
         rpcs: Calls by method and code.
         rpc_duration: Seconds of a call by method; of a stream, to its end.
         unfinished: Recommendations that wait or run, by state, in this daemon's database.
+        estimates: Estimates that wait or are being made, by state, in this daemon.
         store_available: 1 while the database can be read and written.
     """
 
@@ -97,6 +98,12 @@ class Metrics(Telemetry):
         self.unfinished = Gauge(
             "bsadvise_recommendations",
             "Recommendations that wait or run.",
+            ["state"],
+            registry=self.registry,
+        )
+        self.estimates = Gauge(
+            "bsadvise_estimates",
+            "Estimates that wait for their turn or are being made.",
             ["state"],
             registry=self.registry,
         )

@@ -23,8 +23,10 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from advisor.application.application import Application
+from advisor.kernel.descriptors import open_file_limit
 from advisor.service.access import Guard
 from advisor.service.address import AddressRefused, check_tcp, owner_only, prepare_socket
+from advisor.service.admission import Admission, AdmissionLimits
 from advisor.service.call_log import CallLog
 from advisor.service.decoding import Decoder
 from advisor.service.device_servicer import DeviceServicer
@@ -59,10 +61,12 @@ _OPTIONS = (
     # The log of a long search: thousands of measurements of a few KiB.
     ("grpc.max_send_message_length", 64 << 20),
     ("grpc.max_metadata_size", 16 << 10),
+    # What of a call is taken in before anybody has asked for it; as a message is read, the rest of
+    # it may come. gRPC would let this grow to megabytes a call on a fast network.
+    ("grpc.http2.lookahead_bytes", 16 << 10),
+    ("grpc.http2.bdp_probe", 0),
     # A second daemon on a port must fail, not take half of the calls.
     ("grpc.so_reuseport", 0),
-    # Who connects and says nothing holds a descriptor; 120 s is gRPC's own limit.
-    ("grpc.server_handshake_timeout_ms", 10_000),
     # A watcher may wait for long in silence; routers forget connections after some minutes.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
@@ -114,7 +118,11 @@ def check_listen_config(listen_config: ListenConfig) -> None:
 
 
 async def make_server(
-    application: Application, listen_config: ListenConfig, *, metrics: Metrics | None = None
+    application: Application,
+    listen_config: ListenConfig,
+    *,
+    metrics: Metrics | None = None,
+    limits: AdmissionLimits | None = None,
 ) -> Bound:
     """Build a server, and bind it without starting it.
 
@@ -122,6 +130,7 @@ async def make_server(
         application: What it serves.
         listen_config: Where.
         metrics: Where calls are counted; None for nowhere that anyone sees.
+        limits: What callers may have open; None for the defaults.
 
     Raises:
         AddressRefused: It may not, or cannot, listen there.
@@ -129,9 +138,18 @@ async def make_server(
     """
     monotonic_s = application.clock.monotonic_s
     metrics = metrics or Metrics(monotonic_s)
-    guard = Guard(application.tokens, trust_loopback=listen_config.trust_loopback)
-    interceptors = (CallLog(metrics, monotonic_s), ErrorTranslator(), guard, Decoder())
-    server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS)
+    limits = limits or AdmissionLimits()
+    guard = Guard(
+        application.tokens, Admission(limits), trust_loopback=listen_config.trust_loopback
+    )
+    interceptors = (
+        CallLog(metrics, monotonic_s),
+        ErrorTranslator(),
+        guard,
+        Decoder(limits.request_s),
+    )
+    options = (*_OPTIONS, *limits.server_options(open_file_limit()))
+    server = grpc.aio.server(interceptors=interceptors, options=options)
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
         RecommendationServicer(application.recommendations), server
     )

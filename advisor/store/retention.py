@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from bsadvise.model.advice import RefusalCode
-from bsadvise.model.recommendation import State
+from bsadvise.model.recommendation import LOCAL, State
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     select,
 )
 
+from advisor.domain.fair_shares import KeptSource, fair_shares, sources_beyond
 from advisor.ports.store import InUse, Retention
 from advisor.store.tables import recommendations, sources, uploads
 
@@ -35,40 +37,61 @@ _IS_FINAL = _COLUMNS.state.in_(_FINAL)
 
 
 def remove_finished(connection: Connection, retention: Retention) -> int:
-    """Remove a batch of the oldest that have ended, and return how many there were."""
-    is_old: ColumnElement[bool] = _COLUMNS.updated_at_s < retention.finished_before_s
-    first_too_many = connection.scalar(
-        select(_COLUMNS.number)
-        .where(_IS_FINAL)
-        .order_by(_COLUMNS.number.desc())
-        .offset(retention.keep_count)
-        .limit(1)
-    )
-    if first_too_many is not None:
-        is_old = or_(is_old, _COLUMNS.number <= first_too_many)
-    batch = (
-        select(_COLUMNS.number).where(_IS_FINAL, is_old).order_by(_COLUMNS.number).limit(BATCH_SIZE)
-    )
-    removed = connection.execute(delete(recommendations).where(_COLUMNS.number.in_(batch)))
+    """Remove a batch of what has ended, and return how many there were.
+
+    What is too old goes first; then the oldest of each principal that has more than its share.
+    """
+    is_old = _COLUMNS.updated_at_s < retention.finished_before_s
+    removed = _remove_oldest(connection, is_old, BATCH_SIZE)
+    query = select(_COLUMNS.principal, func.count()).where(_IS_FINAL).group_by(_COLUMNS.principal)
+    held = {str(principal): int(count) for principal, count in connection.execute(query)}
+    for principal, share in fair_shares(held, retention.keep_count).items():
+        count = min(held[principal] - share, BATCH_SIZE - removed)
+        removed += _remove_oldest(connection, _COLUMNS.principal == principal, count)
+    return removed
+
+
+def _remove_oldest(connection: Connection, which: ColumnElement[bool], count: int) -> int:
+    if count <= 0:
+        return 0
+    oldest = select(_COLUMNS.number).where(_IS_FINAL, which).order_by(_COLUMNS.number).limit(count)
+    removed = connection.execute(delete(recommendations).where(_COLUMNS.number.in_(oldest)))
     return removed.rowcount
 
 
 def remove_sources(connection: Connection, retention: Retention) -> tuple[int, int]:
     """Remove sources, longest unused first, and return how many and how large they were."""
-    total_bytes = connection.scalar(select(func.coalesce(func.sum(sources.c.size_bytes), 0)))
-    excess_bytes = int(total_bytes or 0) - retention.keep_source_bytes
-    removed: list[Row[Any]] = []
-    for row in _removable_sources(connection, retention.sources_unused_since_s):
-        freed_bytes = sum(each.size_bytes for each in removed)
-        if row.used_at_s >= retention.finished_before_s and freed_bytes >= excess_bytes:
-            break
-        removed.append(row)
-    for row in removed:
-        connection.execute(delete(sources).where(sources.c.digest == row.digest))
-    return len(removed), sum(row.size_bytes for row in removed)
+    sizes: dict[str, int] = {}
+    kept: list[KeptSource] = []
+    senders = _senders(connection)
+    for row in _sources_by_use(connection):
+        is_removable = not row.is_in_use and row.used_at_s < retention.sources_unused_since_s
+        if is_removable and row.used_at_s < retention.finished_before_s:
+            sizes[row.digest] = row.size_bytes
+            continue
+        kept.append(
+            KeptSource(
+                digest=row.digest,
+                size_bytes=row.size_bytes,
+                principals=frozenset(senders[row.digest] or {LOCAL}),
+                is_removable=is_removable,
+            )
+        )
+    beyond = set(sources_beyond(kept, retention.keep_source_bytes))
+    sizes |= {source.digest: source.size_bytes for source in kept if source.digest in beyond}
+    for digest in sizes:
+        connection.execute(delete(sources).where(sources.c.digest == digest))
+    return len(sizes), sum(sizes.values())
 
 
-def _removable_sources(connection: Connection, unused_since_s: float) -> list[Row[Any]]:
+def _senders(connection: Connection) -> defaultdict[str, set[str]]:
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for digest, principal in connection.execute(select(uploads.c.digest, uploads.c.principal)):
+        found[digest].add(principal)
+    return found
+
+
+def _sources_by_use(connection: Connection) -> list[Row[Any]]:
     uses = (
         select(
             _COLUMNS.source_digest,
@@ -87,10 +110,10 @@ def _removable_sources(connection: Connection, unused_since_s: float) -> list[Ro
     used_at_s = case(
         (uses.c.used_at_s > uploaded_at_s, uses.c.used_at_s), else_=uploaded_at_s
     ).label("used_at_s")
+    is_in_use = func.coalesce(uses.c.is_in_use, 0).label("is_in_use")
     query = (
-        select(sources.c.digest, sources.c.size_bytes, used_at_s)
+        select(sources.c.digest, sources.c.size_bytes, used_at_s, is_in_use)
         .outerjoin_from(sources, uses, uses.c.source_digest == sources.c.digest)
-        .where(func.coalesce(uses.c.is_in_use, 0) == 0, used_at_s < unused_since_s)
         .order_by(used_at_s, sources.c.digest)
     )
     return [*connection.execute(query)]

@@ -138,6 +138,16 @@ class SqlStore(Store):
             lambda c: sharing.read_queue(c, self._host, device_id, self._clock.now_s())
         )
 
+    async def used_device_s(self, principal: str) -> float:
+        return await self._database.read(
+            lambda c: sharing.used_device_s(c, principal, self._clock.now_s())
+        )
+
+    async def charge(self, principal: str, device_s: float) -> None:
+        await self._database.write(
+            lambda c: sharing.charge(c, principal, device_s, self._clock.now_s())
+        )
+
     async def put_source(
         self, digest: str, bundle: bytes, *, principal: str, limits: Limits = NO_LIMITS
     ) -> None:

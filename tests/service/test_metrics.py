@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 import shutil
 import subprocess
+import threading
 import urllib.request
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
@@ -18,11 +22,12 @@ from bsadvise.v1 import recommendation_service_pb2 as pb
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from advisor.service import exporter as exporter_module
 from advisor.service.address import AddressRefused
 from advisor.service.call_log import REQUEST_ID_KEY
 from advisor.service.exporter import Exporter
 from advisor.service.metrics import Metrics
-from tests.support.bench import Bench, create, end_of
+from tests.support.bench import Bench, create, end_of, until
 from tests.support.builders import a_measurement
 from tests.support.scripted_planner import SCRIPT
 from tests.support.server import serving
@@ -105,17 +110,80 @@ async def test_calls_are_counted_by_their_end_and_carry_an_id(bench: Bench) -> N
     assert value(bench, "rpc_duration_seconds_count", method=METHOD) == 2
 
 
-def test_prometheus_is_answered_until_it_is_told_to_stop() -> None:
-    metrics = Metrics(lambda: 0.0)
-    exporter = Exporter(metrics, "127.0.0.1:0")
-    exporter.start()
-    with urllib.request.urlopen(f"http://127.0.0.1:{exporter.port}/metrics") as answer:
-        families = {f.name for f in text_string_to_metric_families(answer.read().decode())}
+async def scrape(port: int) -> str:
+    def read() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            return str(answer.read().decode())
+
+    return await asyncio.to_thread(read)
+
+
+@pytest.fixture
+async def exporter() -> AsyncIterator[Exporter]:
+    exporter = Exporter(Metrics(lambda: 0.0), "127.0.0.1:0")
+    await exporter.start()
+    yield exporter
+    exporter.stop()
+
+
+async def test_prometheus_is_answered_until_it_is_told_to_stop(exporter: Exporter) -> None:
+    port = exporter.port
+    families = {f.name for f in text_string_to_metric_families(await scrape(port))}
     assert {"bsadvise_build_info", "bsadvise_rpcs"} <= families
     with pytest.raises(AddressRefused, match="cannot listen"):
-        Exporter(metrics, f"127.0.0.1:{exporter.port}").start()
+        await Exporter(Metrics(lambda: 0.0), f"127.0.0.1:{port}").start()
     exporter.stop()
     exporter.stop()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_half_requests_take_no_threads_and_keep_nobody_from_an_answer(
+    exporter: Exporter,
+) -> None:
+    before = threading.active_count()
+    halves = []
+    for _ in range(3 * exporter_module._MAX_CONNECTIONS):
+        halves.append(await asyncio.open_connection("127.0.0.1", exporter.port))
+        halves[-1][1].write(b"GET /metrics HTTP/1.1\r\n")
+    await until(lambda: len(exporter._open) == exporter_module._MAX_CONNECTIONS)
+    assert threading.active_count() == before
+    assert "bsadvise_build_info" in await scrape(exporter.port)
+    assert await halves[0][0].read() == b""  # the oldest was closed
+    for _, writer in halves:
+        writer.close()
+
+
+async def test_a_request_that_does_not_end_is_ended(
+    exporter: Exporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporter_module, "_REQUEST_S", 0.05)
+    reader, writer = await asyncio.open_connection("127.0.0.1", exporter.port)
+    writer.write(b"GET /metrics HTTP/1.1\r\n")
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    writer.close()
+    assert not exporter._open
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "answer"),
+    [
+        (b"POST / HTTP/1.1\r\n\r\n", b"HTTP/1.1 405"),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * (9 << 10), b""),
+        (b"\xff" * 100 + b"\r\n\r\n", b"HTTP/1.1 405"),
+    ],
+)
+async def test_other_requests_are_refused(
+    exporter: Exporter, request_bytes: bytes, answer: bytes
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", exporter.port)
+    writer.write(request_bytes)
+    found = b""
+    with contextlib.suppress(ConnectionError):
+        found = await reader.read()
+    assert found.startswith(answer)
+    writer.close()
 
 
 def alert_rules() -> list[dict[str, str]]:

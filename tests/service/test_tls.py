@@ -21,7 +21,7 @@ from bsadvise.v1.source_service_pb2_grpc import SourceServiceStub
 from bsadvise.v1.token_service_pb2_grpc import TokenServiceStub
 
 from advisor.application.application import Application
-from advisor.service import server as server_module
+from advisor.service.admission import AdmissionLimits
 from advisor.service.server import ListenConfig
 from advisor.service.tls import TlsFiles, TlsRefused, check_files
 from tests.support.bench import Bench
@@ -61,11 +61,11 @@ def _replace(pair: Pair, files: TlsFiles) -> None:
 
 
 @asynccontextmanager
-async def secure(bench: Bench, files: TlsFiles) -> AsyncIterator[tuple[Application, str]]:
-    async with serving_at(bench, ListenConfig(listen="127.0.0.1:0", tls=files)) as (
-        application,
-        bound,
-    ):
+async def secure(
+    bench: Bench, files: TlsFiles, limits: AdmissionLimits | None = None
+) -> AsyncIterator[tuple[Application, str]]:
+    listen_config = ListenConfig(listen="127.0.0.1:0", tls=files)
+    async with serving_at(bench, listen_config, limits) as (application, bound):
         (address,) = bound.addresses
         yield application, address
 
@@ -190,13 +190,9 @@ async def test_who_connects_and_says_nothing_keeps_nobody_waiting(
             assert await code_of(channel_to(address, authority), text) is grpc.StatusCode.OK
 
 
-async def test_who_connects_and_says_nothing_is_let_go(
-    bench: Bench, own: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    options = dict(server_module._OPTIONS) | {"grpc.server_handshake_timeout_ms": 100}
-    monkeypatch.setattr(server_module, "_OPTIONS", tuple(options.items()))
-    files = TlsFiles(cert=own.cert, key=own.key)
-    async with secure(bench, files) as (_, address), silent(address) as readers:
+async def test_who_connects_and_says_nothing_is_let_go(bench: Bench, own: Pair) -> None:
+    files, limits = TlsFiles(cert=own.cert, key=own.key), AdmissionLimits(handshake_s=0.1)
+    async with secure(bench, files, limits) as (_, address), silent(address) as readers:
         async with asyncio.timeout(LIMIT_S):
             for reader in readers:
                 await reader.read()  # returns when the daemon has closed it

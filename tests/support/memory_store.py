@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +29,7 @@ from advisor.domain.errors import (
     QuotaExceeded,
     RequestIdReused,
 )
+from advisor.domain.fair_shares import KeptSource, fair_shares, sources_beyond
 from advisor.domain.transitions import check_transition
 from advisor.ports.clock import Clock
 from advisor.ports.store import (
@@ -249,6 +250,12 @@ class MemoryStore(Store):
             shares={r.principal: self._share(r.principal) for r in waiting},
         )
 
+    async def used_device_s(self, principal: str) -> float:
+        return self._share(principal).device_s
+
+    async def charge(self, principal: str, device_s: float) -> None:
+        self._usage[principal, int(self._clock.now_s() // 3600)] += max(0.0, device_s)
+
     async def put_source(
         self, digest: str, bundle: bytes, *, principal: str, limits: Limits = NO_LIMITS
     ) -> None:
@@ -315,13 +322,7 @@ class MemoryStore(Store):
         )
 
     async def prune(self, keep: Retention) -> Removed:
-        finished = [e for e in self._newest_first() if e.recommendation.state.is_final]
-        old = [
-            entry.recommendation.recommendation_id
-            for place, entry in enumerate(finished)
-            if place >= keep.keep_count
-            or entry.recommendation.updated_at_s < keep.finished_before_s
-        ]
+        old = self._unwanted(keep)
         for recommendation_id in old:
             del self._entries[recommendation_id]
         unwanted = self._unwanted_sources(keep)
@@ -349,17 +350,37 @@ class MemoryStore(Store):
     async def close(self) -> None:
         pass
 
+    def _unwanted(self, keep: Retention) -> list[str]:
+        finished = [e for e in self._entries.values() if e.recommendation.state.is_final]
+        is_old = [e.recommendation.updated_at_s < keep.finished_before_s for e in finished]
+        unwanted = list(itertools.compress(finished, is_old))
+        rest = [e for e, old in zip(finished, is_old, strict=True) if not old]
+        held = Counter(entry.principal for entry in rest)
+        excess = {p: held[p] - share for p, share in fair_shares(held, keep.keep_count).items()}
+        for entry in rest:
+            if excess[entry.principal] > 0:
+                excess[entry.principal] -= 1
+                unwanted.append(entry)
+        return [entry.recommendation.recommendation_id for entry in unwanted]
+
     def _unwanted_sources(self, keep: Retention) -> list[str]:
-        unwanted: list[str] = []
-        total_bytes = sum(len(bundle) for bundle in self._sources.values())
         in_use = {e.recommendation.request.source.digest for e in self._unfinished()}
+        unwanted: list[str] = []
+        kept: list[KeptSource] = []
         for used_at_s, digest in sorted((self._used_at_s(d), d) for d in self._sources):
-            if digest in in_use or used_at_s >= keep.sources_unused_since_s:
-                continue
-            if used_at_s < keep.finished_before_s or total_bytes > keep.keep_source_bytes:
+            is_removable = digest not in in_use and used_at_s < keep.sources_unused_since_s
+            if is_removable and used_at_s < keep.finished_before_s:
                 unwanted.append(digest)
-                total_bytes -= len(self._sources[digest])
-        return unwanted
+                continue
+            kept.append(
+                KeptSource(
+                    digest=digest,
+                    size_bytes=len(self._sources[digest]),
+                    principals=frozenset(p for p, sent in self._uploads if sent == digest),
+                    is_removable=is_removable,
+                )
+            )
+        return unwanted + sources_beyond(kept, keep.keep_source_bytes)
 
     def _used_at_s(self, digest: str) -> float:
         uses = [

@@ -18,6 +18,7 @@ from bsadvise.v1.token_service_pb2_grpc import TokenServiceStub
 from google.rpc import error_details_pb2, status_pb2
 
 from advisor.application.application import Application
+from advisor.service.admission import AdmissionLimits
 from advisor.service.health import HealthReporter
 from advisor.service.server import Bound, ListenConfig, make_server
 from tests.support.bench import BUNDLE, Bench
@@ -75,11 +76,13 @@ async def serving(bench: Bench, socket_path: Path | None = None) -> AsyncIterato
 
 @asynccontextmanager
 async def serving_at(
-    bench: Bench, listen_config: ListenConfig
+    bench: Bench, listen_config: ListenConfig, limits: AdmissionLimits | None = None
 ) -> AsyncIterator[tuple[Application, Bound]]:
     """Serve a bench at an address, its queue running."""
     async with bench.running() as application:
-        bound = await make_server(application, listen_config, metrics=bench.telemetry)
+        bound = await make_server(
+            application, listen_config, metrics=bench.telemetry, limits=limits
+        )
         await bound.server.start()
         try:
             yield application, bound

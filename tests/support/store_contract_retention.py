@@ -129,6 +129,39 @@ class RetentionContract(StoreFixtures):
             True,
         ]
 
+    async def test_who_keeps_much_pushes_out_nothing_of_who_keeps_little(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        await store.put_source(DIGESTS[0], b"x" * 10, principal="alice")
+        own = [await finished(store, clock, principal="alice") for _ in range(2)]
+        for digest in DIGESTS[1:]:
+            clock.advance(1)
+            await store.put_source(digest, b"x" * 10, principal="mallory")
+        others = [await finished(store, clock, principal="mallory") for _ in range(8)]
+        clock.advance(1)
+
+        removed = await store.prune(
+            keep(keep_count=5, keep_source_bytes=20, sources_unused_since_s=clock.now_s())
+        )
+
+        assert removed == Removed(recommendation_count=5, source_count=2, source_bytes=20)
+        rest = (await store.list_page(page_size=20)).recommendations
+        assert {r.recommendation_id for r in rest} == {*own, *others[-3:]}
+        assert await store.has_source(DIGESTS[0], principal="alice")
+        assert await store.has_source(DIGESTS[3], principal="mallory")
+
+    async def test_what_no_lease_counts_is_charged_all_the_same(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        await store.charge("alice", 2.0)
+        clock.advance(2 * HOUR_S)
+        await store.charge("alice", 3.0)
+
+        assert await store.used_device_s("alice") == 5.0
+        assert await store.used_device_s("bob") == 0.0
+        clock.advance(23 * HOUR_S)
+        assert await store.used_device_s("alice") == 3.0
+
     async def test_a_source_unused_for_long_goes_whatever_its_size(
         self, store: Store, clock: FakeClock
     ) -> None:

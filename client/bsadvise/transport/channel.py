@@ -18,6 +18,8 @@ def channel_options() -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", _MAX_REPLY_BYTES),
         # Channels in one process would else share a connection, and its backing off.
         ("grpc.use_local_subchannel_pool", 1),
+        # A daemon closes idle connections after a minute, of which gRPC would write to stderr.
+        ("grpc.client_idle_timeout_ms", 30_000),
     ]
 
 
