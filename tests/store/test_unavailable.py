@@ -61,19 +61,6 @@ async def test_a_damaged_database(path: Path) -> None:
         open_at(path)
 
 
-async def test_a_row_that_cannot_be_understood(path: Path) -> None:
-    await make(path)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("UPDATE recommendations SET request = '{\"surprise\": 1}'")
-        connection.commit()
-    store = open_at(path)
-
-    with pytest.raises(StoreUnavailable, match="source is missing"):
-        await store.list_page(page_size=1)
-
-    await store.close()
-
-
 async def test_a_newer_database(path: Path) -> None:
     await make(path)
     with closing(sqlite3.connect(path)) as connection:
