@@ -73,8 +73,8 @@ class Estimates:
         async with AsyncExitStack() as stack:
             stack.enter_context(self.in_flight.hold(caller.principal)).add(1)
             await stack.enter_async_context(self.slots)
-            scratch = stack.enter_context(self.workspace.scratch_dir())
-            job = await self.workspace.job(request, found=(device,), checkpoint_dir=Path(scratch))
+            scratch = await stack.enter_async_context(self.workspace.scratch_dir())
+            job = await self.workspace.job(request, found=(device,), checkpoint_dir=scratch)
             session = await stack.enter_async_context(self.pool.open(job))
             try:
                 return await self._measure(session, request, device)

@@ -9,6 +9,7 @@ from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import start_http_server
 
+from advisor.ports.clock import Clock
 from advisor.service.address import AddressRefused
 from advisor.service.metrics import Metrics
 
@@ -26,6 +27,9 @@ def is_free(listen: str) -> bool:
             return False
         raise AddressRefused(f"cannot listen on {listen}: {error}") from error
     return True
+
+
+_PERIOD_S = 5.0
 
 
 class Exporter:
@@ -53,6 +57,20 @@ class Exporter:
             )
         except OSError as error:
             raise AddressRefused(f"cannot listen on {self._listen}: {error}") from error
+
+    async def watch(self, clock: Clock) -> None:
+        """Begin to answer again whenever its thread has ended, until cancelled.
+
+        Raises:
+            AddressRefused: It cannot.
+        """
+        while True:
+            await clock.sleep(_PERIOD_S)
+            if self._running is not None and not self._running[1].is_alive():
+                server, _ = self._running
+                server.server_close()
+                self.start()
+                raise RuntimeError("the thread that answers Prometheus had ended")
 
     @property
     def port(self) -> int:
