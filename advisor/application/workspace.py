@@ -109,8 +109,11 @@ class Workspace:
         return self._set_aside(self.checkpoint_dir(recommendation))
 
     def remove(self, path: Path) -> bool:
-        """Remove a directory, and return whether all of it is gone. Never raises OSError."""
-        reason = remove_tree(path)
+        """Remove a directory, and return whether all of it is gone. Fails no run: never raises."""
+        try:
+            reason = remove_tree(path)
+        except Exception as error:  # noqa: BLE001 - such as a want of memory; it is tried again
+            reason = repr(error)
         if reason is not None:
             self._supervisor.note("removal", reason, path=str(path))
         return reason is None

@@ -26,7 +26,13 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
 from advisor.domain.errors import LeaseLost, RecordUnreadable
 from advisor.domain.transitions import check_transition
 from advisor.ports.store import Claim
-from advisor.store.device_sets import devices_of, first_served, release_all, take_all
+from advisor.store.device_sets import (
+    devices_of,
+    first_served,
+    release_all,
+    release_stale,
+    take_all,
+)
 from advisor.store.events import insert_event
 from advisor.store.recommendations import NO_LEASE, change_state, read
 from advisor.store.rows import unreadable
@@ -53,6 +59,7 @@ def claim(
         "lease_expires_at_s": now_s + lease_s,
         "charged_at_s": now_s,  # what an owner that died had left is nobody's to pay
     }
+    release_stale(connection, host)
     while True:
         orphan_id = _take_over_orphan(connection, lease, now_s, is_owner_dead, host)
         claimed_id = orphan_id or _begin_queued(connection, lease, now_s, host)

@@ -105,6 +105,15 @@ async def test_what_a_dead_daemon_ran_is_set_aside_and_its_device_is_free(
     assert (await store.get(bad.recommendation_id)).state is State.FAILED
 
 
+async def test_a_device_that_nothing_runs_on_is_free(store: SqlStore, execute: Execute) -> None:
+    await running(store)
+    execute("UPDATE recommendations SET state = 'cancelled', lease_owner = NULL")
+    waiting = await store.create(a_recommendation())
+    claim = await store.claim("one", lease_s=LEASE_S)
+    assert claim is not None
+    assert claim.recommendation.recommendation_id == waiting.recommendation_id
+
+
 async def test_one_that_waits_can_be_cancelled_and_deleted(
     store: SqlStore, execute: Execute
 ) -> None:
