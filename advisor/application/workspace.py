@@ -104,7 +104,8 @@ class Workspace:
         """Take a recommendation's checkpoints out of use at once, whatever they hold.
 
         Returns:
-            Where they are now, for ``remove``; None where there are none.
+            Where they are now, for ``remove``; None where there are none, or where they cannot be
+            moved and were removed as far as can be.
         """
         return self._set_aside(self.checkpoint_dir(recommendation))
 
@@ -153,8 +154,11 @@ class Workspace:
         count = 0
         for path in candidates:
             is_wanted = path.name.split(".")[0] in in_use.names or path.name in in_use.digests
-            if not is_wanted and (aside := self._set_aside(path)) is not None:
-                count += self.remove(aside)
+            if is_wanted:
+                continue
+            if (aside := self._set_aside(path)) is not None:
+                self.remove(aside)
+            count += not path.exists()
         return count
 
     def _set_aside(self, path: Path) -> Path | None:
@@ -165,8 +169,10 @@ class Workspace:
             path.rename(aside)
         except FileNotFoundError:
             return None
-        except OSError:  # It is a file, say, or lies on a disk of its own: removed where it is.
-            return path
+        except Exception as error:  # noqa: BLE001 - a file, a mount, no room: it fails no run
+            if not self.remove(path):
+                self._supervisor.note("removal", error, path=str(path))
+            return None
         return aside
 
     async def has_file(self, digest: str, path: str) -> bool:

@@ -125,14 +125,15 @@ class ForkServer:
 
         Raises:
             ForkServerLost: There is no such program, or no room for another process.
+            OSError: There is no room on the disk, or for another descriptor.
         """
         if environment is None:
             environment = worker_environment(os.environ)
-        ours, theirs = socket.socketpair()
-        output = Output()
         mark = secrets.token_hex(16)
         with contextlib.ExitStack() as on_failure:
+            output = Output()
             on_failure.callback(output.close)
+            ours, theirs = socket.socketpair()
             on_failure.callback(ours.close)
             with theirs:
                 try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import socket
 
@@ -72,17 +73,18 @@ class WorkerProcess:
 
         Raises:
             ForkServerLost: There is no worker.
+            OSError: There is no room on the disk, or for another descriptor.
         """
-        ours, theirs = socket.socketpair()
-        output = Output()
-        streams = await asyncio.open_connection(sock=ours)
-        try:
+        with contextlib.ExitStack() as on_failure:
+            output = Output()
+            on_failure.callback(output.close)
+            ours, theirs = socket.socketpair()
+            on_failure.callback(ours.close)
             with theirs:
+                streams = await asyncio.open_connection(sock=ours)
+                on_failure.callback(streams[1].close)
                 process = await fork_server.fork(theirs, output)
-        except BaseException:
-            streams[1].close()
-            output.close()
-            raise
+            on_failure.pop_all()
         streams[1].write(frame(pipe_pb2.ToWorker(job=_job_message(job, isolation))))
         watchdog = Watchdog(
             process.pid, process.scratch_dir, isolation.limits, fork_server.worker_pids, output
