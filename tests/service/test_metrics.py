@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ from advisor.service.exporter import Exporter
 from advisor.service.metrics import Metrics
 from tests.support.bench import Bench, create, end_of
 from tests.support.builders import a_measurement
+from tests.support.fake_clock import FakeClock
 from tests.support.scripted_planner import SCRIPT
 from tests.support.server import serving
 
@@ -118,6 +120,22 @@ def test_prometheus_is_answered_until_it_is_told_to_stop() -> None:
     exporter.stop()
 
 
+async def test_an_exporter_whose_thread_has_ended_begins_again() -> None:
+    exporter, clock = Exporter(Metrics(lambda: 0.0), "127.0.0.1:0"), FakeClock()
+    exporter.start()
+    assert exporter._running is not None
+    server, thread = exporter._running
+    server.shutdown()
+    thread.join()
+    watching = asyncio.create_task(exporter.watch(clock))
+    await clock.wait_for_sleepers()
+    clock.advance(60.0)
+    with pytest.raises(RuntimeError, match="had ended"):  # For the supervisor to say so.
+        await watching
+    assert exporter._running[1].is_alive()
+    exporter.stop()
+
+
 def alert_rules() -> list[dict[str, str]]:
     groups = yaml.safe_load(RULES.read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
@@ -134,6 +152,8 @@ def metrics() -> Metrics:
     metrics.rpcs.labels("m", "OK").inc()
     metrics.rpc_duration.labels("m").observe(1.0)
     metrics.unfinished.labels("queued").set(1)
+    metrics.failed("queue")
+    metrics.task_failing.labels("queue").set(1)
     return metrics
 
 
