@@ -128,7 +128,7 @@ class Workspace:
         """Make an empty directory, and remove it on leaving."""
         path = self._state_dir / "scratch" / secrets.token_hex(8)
         with _room_needed(path):
-            path.mkdir(parents=True)
+            path.mkdir(mode=0o700, parents=True)
             self._touch(path)
         try:
             yield path

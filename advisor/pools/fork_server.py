@@ -239,13 +239,13 @@ class ForkServer:
         if exit_code is None:
             self._end_message = "The process that starts workers cannot be ended."
             return
+        if exit_code != 0:  # Else it has ended everything itself.
+            await asyncio.to_thread(end_marked, self._mark)
+            await asyncio.to_thread(self._remove_scratch)
         last_line = (self._output.tail() or "").rpartition("\n")[2]
         self._end_message = (
             f"The process that starts workers ended {ending(exit_code)}. {last_line}"
         )
-        if exit_code != 0:  # Else it has ended everything itself.
-            await asyncio.to_thread(end_marked, self._mark)
-            await asyncio.to_thread(self._remove_scratch)
 
     async def _wait_for_end(self) -> int | None:
         """Return its exit code; None where even killing it does not end it."""
