@@ -8,6 +8,9 @@ import os
 import signal
 import sys
 from pathlib import Path
+from threading import Timer
+
+import structlog
 
 from advisor.config.loading import load_settings
 from advisor.config.logs import configure_logging
@@ -22,7 +25,15 @@ from advisor.service.tls import TlsRefused
 from advisor.service.tracing import TracingRefused
 from advisor.wiring import build_daemon, listen_config_of
 
+_LOG = structlog.stdlib.get_logger(__name__)
+
 _STDIN = 0
+
+_DRAIN_LIMIT_S = 20.0
+"""For putting work back and ending every worker, before the daemon ends all the same."""
+
+_THREADS_LIMIT_S = 2.0
+"""For threads that still compute when everything is put back and closed: none has work to lose."""
 
 _REFUSALS = (
     ConfigError,
@@ -52,7 +63,7 @@ def main() -> int:
 
 
 async def _serve(settings: Settings, *, until_stdin_closes: bool) -> None:
-    stop = asyncio.Event()
+    stop = _Stop()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -64,6 +75,28 @@ async def _serve(settings: Settings, *, until_stdin_closes: bool) -> None:
         await daemon.serve(stop, on_ready=ready)
     finally:
         settings.socket.unlink(missing_ok=True)
+    _end_after(_THREADS_LIMIT_S, exit_code=0)
+
+
+class _Stop(asyncio.Event):
+    """Is set when the daemon is to stop; from then on its time is limited."""
+
+    def set(self) -> None:
+        if not self.is_set():
+            _end_after(_DRAIN_LIMIT_S, exit_code=1)
+        super().set()
+
+
+def _end_after(limit_s: float, *, exit_code: int) -> None:
+    """End this process after some seconds, should anything hold it until then."""
+
+    def end() -> None:
+        _LOG.error("ended though threads still compute", limit_s=limit_s)
+        os._exit(exit_code)
+
+    timer = Timer(limit_s, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

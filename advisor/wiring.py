@@ -14,7 +14,12 @@ from pathlib import Path
 
 import structlog
 
-from advisor.application.application import Application, Ports, build_application
+from advisor.application.application import (
+    Application,
+    Ports,
+    build_application,
+    supervisor_over,
+)
 from advisor.application.housekeeping import Keep
 from advisor.application.sharing import SharingPolicy
 from advisor.application.versions import read_versions
@@ -107,21 +112,19 @@ class Daemon:
             stop: Set to stop.
             on_ready: Line to write to stderr once clients are answered.
         """
-        queue = asyncio.create_task(self.application.queue.serve())
-        stopping = asyncio.create_task(stop.wait())
+        application, exporter = self.application, Exporter(self.metrics, self.metrics_listen)
+        queue = asyncio.create_task(application.queue.serve())
         background = (
-            asyncio.create_task(self.application.housekeeping.serve()),
+            asyncio.create_task(application.housekeeping.serve()),
             asyncio.create_task(self.bound.health_reporter.run()),
         )
-        exporter = Exporter(self.metrics, self.metrics_listen)
         try:
             await exporter.start()
             await self.bound.server.start()
             print(on_ready, file=sys.stderr, flush=True)  # noqa: T201 - what starters wait for
-            # The queue ends by itself only when it is broken: then there is no use in serving.
-            await asyncio.wait((queue, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await stop.wait()
         finally:
-            for task in (stopping, *background):
+            for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
             await self._stop(queue)
@@ -165,9 +168,12 @@ async def build_daemon(settings: Settings) -> Daemon:
     accelerators = Accelerators()
     inventory = LocalInventory(read_accelerators=accelerators.read)
     energy_meter = LocalEnergyMeter(accelerators)
-    host = HostObserver(inventory=inventory, energy_meter=energy_meter, clock=clock)
-    pool = LocalPool(isolation=isolation, host=host)
     metrics = Metrics(clock.monotonic_s, tracing)
+    supervisor = supervisor_over(clock, metrics)
+    host = HostObserver(
+        inventory=inventory, energy_meter=energy_meter, clock=clock, supervisor=supervisor
+    )
+    pool = LocalPool(isolation=isolation, host=host, supervisor=supervisor)
     ports = Ports(
         store=store,
         pool=pool,
@@ -193,6 +199,7 @@ async def build_daemon(settings: Settings) -> Daemon:
             count=settings.keep_count,
             source_bytes=settings.keep_source_bytes,
         ),
+        supervisor=supervisor,
     )
     try:
         bound = await make_server(

@@ -20,6 +20,7 @@ import torch
 from bsadvise.model.commands import InspectTask, TimeSteps
 from bsadvise.model.measurements import StepTimes
 
+from advisor.application.supervision import Supervisor
 from advisor.devices.cpu import read_cpu
 from advisor.kernel.landlock import landlock_abi
 from advisor.pools.local import LocalPool
@@ -56,7 +57,8 @@ async def _start_s(pool: LocalPool, job: WorkerJob) -> float:
     """Return the seconds from the request for a worker until it is sandboxed and has answered."""
     fork_server = await pool._live_fork_server(None)  # noqa: SLF001 - below the sessions' command
     began_s = time.perf_counter()
-    worker = await WorkerProcess.start(fork_server, job, pool._isolation)  # noqa: SLF001
+    isolation = pool._isolation  # noqa: SLF001
+    worker = await WorkerProcess.start(fork_server, job, isolation, Supervisor())
     started_s = time.perf_counter() - began_s
     await worker.end()
     return started_s

@@ -18,6 +18,7 @@ from advisor.application.recommendations import Recommendations
 from advisor.application.runner import Runner
 from advisor.application.sharing import InFlight, SharingPolicy
 from advisor.application.sources import Sources
+from advisor.application.supervision import Supervisor
 from advisor.application.tokens import Tokens
 from advisor.application.turns import Turns
 from advisor.application.versions import Versions
@@ -63,6 +64,7 @@ class Application:
     event_bus: EventBus
     store: Store
     clock: Clock
+    supervisor: Supervisor
 
 
 def build_application(
@@ -78,6 +80,7 @@ def build_application(
     policy: SharingPolicy | None = None,
     keep: Keep | None = None,
     pythons: Collection[Path] | None = None,
+    supervisor: Supervisor | None = None,
 ) -> Application:
     """Return an application whose loop is not started.
 
@@ -93,12 +96,14 @@ def build_application(
         policy: How it is shared; None for no limits, and answers for their principals alone.
         keep: How much is kept of what has ended.
         pythons: The interpreters that requests may name; None for any.
+        supervisor: What keeps its tasks at work; None for one over these ports.
     """
+    supervisor = supervisor or supervisor_over(ports.clock, ports.telemetry)
     policy = policy or SharingPolicy()
     event_bus = EventBus()
     fingerprints = Fingerprints(versions=versions, policy=policy, memory=tuning.evidence.memory)
     forecasts = Forecasts(ports.store, ports.clock)
-    workspace = Workspace(state_dir, ports.store, unpack, ports.clock)
+    workspace = Workspace(state_dir, ports.store, unpack, ports.clock, supervisor)
     runner = Runner(
         store=ports.store,
         pool=ports.pool,
@@ -109,11 +114,12 @@ def build_application(
         workspace=workspace,
         telemetry=ports.telemetry,
         fingerprints=fingerprints,
+        supervisor=supervisor,
         owner=owner,
         lease_s=lease_s,
     )
     instance_lock = InstanceLock(state_dir) if is_private else None
-    queue = WorkQueue(ports.store, runner, ports.clock, instance_lock=instance_lock)
+    queue = WorkQueue(ports.store, runner, ports.clock, supervisor, instance_lock=instance_lock)
     return Application(
         recommendations=Recommendations(
             store=ports.store,
@@ -152,13 +158,23 @@ def build_application(
         queue=queue,
         housekeeping=Housekeeping(
             store=ports.store,
+            pool=ports.pool,
             workspace=workspace,
             queue=queue,
             clock=ports.clock,
             telemetry=ports.telemetry,
+            supervisor=supervisor,
             keep=keep or Keep(),
         ),
         event_bus=event_bus,
         store=ports.store,
         clock=ports.clock,
+        supervisor=supervisor,
+    )
+
+
+def supervisor_over(clock: Clock, telemetry: Telemetry) -> Supervisor:
+    """Return what keeps a daemon's tasks at work."""
+    return Supervisor(
+        sleep=clock.sleep, monotonic_s=clock.monotonic_s, count_failure=telemetry.failed
     )

@@ -7,6 +7,8 @@ from collections.abc import Coroutine
 from enum import Enum, auto
 from typing import Any, TypeVar
 
+from advisor.ports.clock import Clock
+
 T = TypeVar("T")
 
 
@@ -53,6 +55,19 @@ class Cancellation:
     async def wait(self) -> None:
         """Return once it was asked for."""
         await self._requested.wait()
+
+
+async def within(limit_s: float, work: Coroutine[Any, Any, T], clock: Clock) -> T | None:
+    """Return what ``work`` returns, or None when that takes longer than a time in seconds."""
+    running = asyncio.ensure_future(work)
+    waiting = asyncio.ensure_future(clock.sleep(limit_s))
+    try:
+        await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+        return await running if running.done() else None
+    finally:
+        running.cancel()
+        waiting.cancel()
+        await asyncio.gather(running, waiting, return_exceptions=True)
 
 
 async def run_until_stopped(work: Coroutine[Any, Any, T], cancellation: Cancellation) -> T:

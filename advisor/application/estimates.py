@@ -137,8 +137,8 @@ class Estimates:
 
     async def _measure_in_session(self, request: AdviceRequest, device: Device) -> MemoryEstimate:
         async with AsyncExitStack() as stack:
-            scratch = stack.enter_context(self.workspace.scratch_dir())
-            job = await self.workspace.job(request, found=(device,), checkpoint_dir=Path(scratch))
+            scratch = await stack.enter_async_context(self.workspace.scratch_dir())
+            job = await self.workspace.job(request, found=(device,), checkpoint_dir=scratch)
             session = await stack.enter_async_context(self.pool.open(job))
             try:
                 return await self._measure(session, request, device)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import structlog
 
+from advisor.application.supervision import Supervisor
 from advisor.application.work_queue import WorkQueue
 from advisor.application.workspace import Workspace
 from advisor.domain.errors import StoreUnavailable
 from advisor.ports.clock import Clock
 from advisor.ports.store import Removed, Retention, Store
 from advisor.ports.telemetry import Telemetry
+from advisor.ports.worker_pool import WorkerPool
 
 _LOG = structlog.stdlib.get_logger(__name__)
 
@@ -47,22 +49,29 @@ class Housekeeping:
 
     Attributes:
         store: What is pruned.
+        pool: Is asked to remove what its workers have left.
         workspace: What is swept.
         queue: Its idle moments are used to compact the database.
         clock: The time.
         telemetry: Is told what is removed.
+        supervisor: Keeps it at work.
         keep: What is not removed.
     """
 
     store: Store
+    pool: WorkerPool
     workspace: Workspace
     queue: WorkQueue
     clock: Clock
     telemetry: Telemetry
+    supervisor: Supervisor
     keep: Keep
 
     async def serve(self) -> None:
         """Work until cancelled, the first time at once."""
+        await self.supervisor.keep("housekeeping", self._work_in_rounds)
+
+    async def _work_in_rounds(self) -> None:
         while True:
             try:
                 await self.work()
@@ -85,9 +94,11 @@ class Housekeeping:
         candidates = await asyncio.to_thread(self.workspace.list_unused, now_s - UNUSED_S)
         in_use = await self.store.find_in_use()
         swept = await asyncio.to_thread(self.workspace.sweep, candidates, in_use)
+        self._tell(removed, swept)
+        await asyncio.to_thread(self.workspace.remove_set_aside)
+        await self.pool.remove_leftovers()
         if self.queue.is_idle:
             await self.store.compact()
-        self._tell(removed, swept)
         return removed
 
     def _tell(self, removed: Removed, swept: int) -> None:

@@ -23,8 +23,9 @@ class InstanceLock:
     def __enter__(self) -> Self:
         """Take it."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = self._path.open("wb")
-        fcntl.flock(self._file, fcntl.LOCK_SH)
+        file = self._path.open("wb")
+        fcntl.flock(file, fcntl.LOCK_SH)
+        self._file = file
         return self
 
     def __exit__(
@@ -36,6 +37,12 @@ class InstanceLock:
         """Release it."""
         if self._file is not None:
             self._file.close()
+            self._file = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it has been entered, and not left since."""
+        return self._file is not None
 
     def is_alone(self) -> bool:
         """Return whether no other private daemon runs. For use between entering and leaving."""

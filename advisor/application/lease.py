@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import structlog
+
 from advisor.application.cancellation import StopReason
 from advisor.application.run import Run
 from advisor.domain.errors import LeaseLost, StoreUnavailable
+
+_LOG = structlog.stdlib.get_logger(__name__)
 
 RENEWALS_A_LEASE = 3
 """Two renewals in a row may fail before the lease runs out."""
@@ -13,21 +17,31 @@ RENEWALS_A_LEASE = 3
 async def keep_lease(run: Run) -> None:
     """Renew the lease of a run at intervals, until this is cancelled or the lease is lost.
 
-    It counts as lost as well when the store was not available for a lease's length.
+    It counts as lost as well when it could not be renewed for its whole length. May be called
+    again after it has raised.
     """
-    renewed_s = run.clock.monotonic_s()
+    period_s = run.lease_s / RENEWALS_A_LEASE
+    due_s = run.renewed_s + period_s
     while run.cancellation.reason is not StopReason.LEASE_LOST:
-        await run.clock.sleep(run.lease_s / RENEWALS_A_LEASE)
-        try:
-            is_cancelled = await run.store.renew(
-                run.recommendation_id, run.owner, lease_s=run.lease_s
-            )
-        except LeaseLost:
+        await run.clock.sleep(max(0.0, due_s - run.clock.monotonic_s()))
+        due_s = run.clock.monotonic_s() + period_s
+        await _renew(run)
+
+
+async def _renew(run: Run) -> None:
+    try:
+        is_cancelled = await run.store.renew(run.recommendation_id, run.owner, lease_s=run.lease_s)
+    except LeaseLost:
+        run.cancellation.request(StopReason.LEASE_LOST)
+    except Exception as error:
+        if run.clock.monotonic_s() - run.renewed_s >= run.lease_s:
             run.cancellation.request(StopReason.LEASE_LOST)
-        except StoreUnavailable:
-            if run.clock.monotonic_s() - renewed_s >= run.lease_s:
-                run.cancellation.request(StopReason.LEASE_LOST)
-        else:
-            renewed_s = run.clock.monotonic_s()
-            if is_cancelled:
-                run.cancellation.request(StopReason.CANCEL)
+        if not isinstance(error, StoreUnavailable):
+            raise
+        _LOG.warning(
+            "a lease is not renewed", recommendation_id=run.recommendation_id, error=str(error)
+        )
+    else:
+        run.renewed_s = run.clock.monotonic_s()
+        if is_cancelled:
+            run.cancellation.request(StopReason.CANCEL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
@@ -46,6 +46,7 @@ class Run:
         event_bus: Wakes those who watch.
         owner: This daemon's name on the lease.
         lease_s: Seconds of a lease; after as many without the store, the lease is lost.
+        renewed_s: When the lease was renewed last, by the monotonic clock.
     """
 
     recommendation: Recommendation
@@ -56,7 +57,12 @@ class Run:
     event_bus: EventBus
     owner: str
     lease_s: float
+    renewed_s: float = field(init=False)
     _last_sequence: int = 0
+
+    def __post_init__(self) -> None:
+        """Begin with a lease that was just taken."""
+        self.renewed_s = self.clock.monotonic_s()
 
     @property
     def recommendation_id(self) -> str:

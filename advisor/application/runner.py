@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import structlog
 from bsadvise.model.advice import Advice, Refusal, RefusalCode
@@ -23,12 +24,19 @@ from bsadvise.model.recommendation import (
 from bsadvise.model.request import AdviceRequest
 
 from advisor.application.cache import Fingerprints, find_cached_advice
-from advisor.application.cancellation import Cancellation, Stopped, StopReason, run_until_stopped
+from advisor.application.cancellation import (
+    Cancellation,
+    Stopped,
+    StopReason,
+    run_until_stopped,
+    within,
+)
 from advisor.application.event_bus import EventBus
 from advisor.application.lease import keep_lease
 from advisor.application.run import Run
+from advisor.application.supervision import Supervisor
 from advisor.application.workspace import Workspace
-from advisor.domain.errors import LeaseLost, NotFound, StoreUnavailable
+from advisor.domain.errors import LeaseLost, NotFound, RecordUnreadable, StoreUnavailable
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.step import Planner
 from advisor.ports.clock import Clock
@@ -44,6 +52,12 @@ Devices = tuple[Device, ...]
 _OVERTIME = 4.0
 _LEAST_WALL_LIMIT_S = 300.0
 """Planners keep to the budget, but for a command or two; past this something is wrong."""
+
+_STOP_LIMIT_S = 5.0
+"""For the best answer so far of a run that is cancelled; planners take a fraction of a second."""
+
+_LONGEST_LEASE_WAIT_S = 1.0
+"""Before a renewal that failed is tried again: a lease runs out meanwhile."""
 
 _NO_SANDBOX = Caveat(
     code=CaveatCode.NO_SANDBOX,
@@ -68,6 +82,7 @@ class Runner:
         workspace: The directory shared with workers.
         telemetry: Is told what is done.
         fingerprints: Makes the keys of answers.
+        supervisor: Keeps leases renewed.
         owner: This daemon's name on its leases.
         lease_s: Seconds of a lease.
     """
@@ -81,6 +96,7 @@ class Runner:
     workspace: Workspace
     telemetry: Telemetry
     fingerprints: Fingerprints
+    supervisor: Supervisor
     owner: str
     lease_s: float
 
@@ -99,7 +115,14 @@ class Runner:
         waited_s = self.clock.now_s() - recommendation.created_at_s
         self.telemetry.leased(claim.device_ids, waited_s=max(0.0, waited_s))
         state: State | None = None
-        heartbeat = asyncio.create_task(keep_lease(run))
+        heartbeat = asyncio.create_task(
+            self.supervisor.keep(
+                "lease",
+                lambda: keep_lease(run),
+                is_essential=True,
+                longest_wait_s=_LONGEST_LEASE_WAIT_S,
+            )
+        )
         try:
             with self.telemetry.running(recommendation.recommendation_id):
                 change = await self._carry_out(run)
@@ -122,14 +145,17 @@ class Runner:
             LeaseLost: This daemon does not hold it.
         """
         recommendation_id = recommendation.recommendation_id
+        checkpoints: Path | None = None
         is_interrupted = change.refusal and change.refusal.code is RefusalCode.INTERRUPTED
         if change.state.is_final and not is_interrupted:
             # While the lease surely holds: once it has ended, an equal request may begin and
             # keep its own checkpoints there.
             await self.store.renew(recommendation_id, self.owner, lease_s=self.lease_s)
-            await asyncio.to_thread(self.workspace.remove_checkpoints, recommendation)
+            checkpoints = await asyncio.to_thread(self.workspace.set_aside, recommendation)
         await self.store.finish(recommendation_id, self.owner, change)
         self.event_bus.publish(recommendation_id)
+        if checkpoints is not None:  # Now that the devices are free: it may hold a lot.
+            await asyncio.to_thread(self.workspace.remove, checkpoints)
 
     def _new_run(self, claim: Claim, cancellation: Cancellation) -> Run:
         return Run(
@@ -148,13 +174,16 @@ class Runner:
             return await self._search_or_stop(run)
         except (LeaseLost, StoreUnavailable):
             raise
+        except RecordUnreadable as error:
+            _LOG.exception("recommendation failed", recommendation_id=run.recommendation_id)
+            return _refused(RefusalCode.INTERNAL, f"{error}.")
         except Exception:  # noqa: BLE001 - the trouble of one must not end the daemon's others
             _LOG.exception("recommendation failed", recommendation_id=run.recommendation_id)
             return _refused(RefusalCode.INTERNAL, "The advisor failed; the daemon's log says how.")
 
     async def _search_or_stop(self, run: Run) -> StateChanged:
         try:
-            return await self._search(run)
+            return await run_until_stopped(self._search(run), run.cancellation)
         except Stopped as stopped:
             return await self._stop(run, stopped.reason)
         except DeviceLost as lost:
@@ -195,7 +224,9 @@ class Runner:
             return
         await run.with_retries(lambda: self.store.restart(run.recommendation_id, self.owner, key))
         run.recommendation = replace(before, fingerprint=key)
-        await asyncio.to_thread(self.workspace.remove_checkpoints, before)
+        checkpoints = await asyncio.to_thread(self.workspace.set_aside, before)
+        if checkpoints is not None:
+            await asyncio.to_thread(self.workspace.remove, checkpoints)
         _LOG.warning(
             "search begun anew: the planner, a library or the driver has another version",
             recommendation_id=run.recommendation_id,
@@ -205,7 +236,6 @@ class Runner:
         async with AsyncExitStack() as stack:
             session: WorkerSession | None = None
             while True:
-                run.cancellation.check()
                 plan = await asyncio.to_thread(self.planner.plan, view)
                 if isinstance(plan, Advice):
                     advice = self._signed(plan, run.recommendation)
@@ -246,7 +276,7 @@ class Runner:
     async def _measure(self, session: WorkerSession, command: Command, run: Run) -> Measurement:
         begun_s = self.clock.monotonic_s()
         with self.telemetry.measuring(command, run.recommendation_id) as note_outcome:
-            result = await run_until_stopped(session.run(command), run.cancellation)
+            result = await session.run(command)
             note_outcome(result.outcome)
         measurement = Measurement(
             command=command,
@@ -312,7 +342,8 @@ class Runner:
         if reason is StopReason.DRAIN:
             return StateChanged(state=State.QUEUED)
         view = self._read(run.recommendation, await run.log())
-        best = await self._best_so_far(run.recommendation, view)
+        asked = self._best_so_far(run.recommendation, view)
+        best = await within(_STOP_LIMIT_S, asked, self.clock)
         return StateChanged(state=State.CANCELLED, advice=best)
 
 

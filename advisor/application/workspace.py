@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+import secrets
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from bsadvise.model.device import Device
@@ -16,10 +15,14 @@ from bsadvise.model.recommendation import Recommendation
 from bsadvise.model.request import AdviceRequest
 
 from advisor.application.bundles import Unpack, checked_files
+from advisor.application.supervision import Supervisor
 from advisor.domain.errors import StoreFull
+from advisor.kernel.removal import open_to_owner, remove_tree, temporary_dir
 from advisor.ports.clock import Clock
 from advisor.ports.store import InUse, Store
 from advisor.ports.worker_pool import WorkerJob
+
+_REMOVED = "removed"
 
 
 class Workspace:
@@ -28,13 +31,23 @@ class Workspace:
     ``sources/<digest>/`` holds a bundle's files, ``checkpoints/<name>/`` the checkpoints of a
     recommendation, ``scratch/`` directories that go with their use. Each directory's time is
     that of its last use; by it, what nobody will come back to is found and swept away.
+    ``removed/`` holds what is out of use; most is gone at once, and what cannot be removed is
+    tried again.
     """
 
-    def __init__(self, state_dir: Path, store: Store, unpack: Unpack, clock: Clock) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        store: Store,
+        unpack: Unpack,
+        clock: Clock,
+        supervisor: Supervisor,
+    ) -> None:
         self._state_dir = state_dir
         self._store = store
         self._unpack = unpack
         self._clock = clock
+        self._supervisor = supervisor
 
     async def job(
         self,
@@ -87,18 +100,40 @@ class Workspace:
             self._touch(path)
         return path
 
-    def remove_checkpoints(self, recommendation: Recommendation) -> None:
-        """Remove a recommendation's checkpoints, where there are any."""
-        shutil.rmtree(self.checkpoint_dir(recommendation), ignore_errors=True)
+    def set_aside(self, recommendation: Recommendation) -> Path | None:
+        """Take a recommendation's checkpoints out of use at once, whatever they hold.
 
-    def scratch_dir(self) -> AbstractContextManager[str]:
-        """Return an empty directory that is removed on leaving."""
-        parent = self._state_dir / "scratch"
-        with _room_needed(parent):
-            parent.mkdir(parents=True, exist_ok=True)
-            scratch = tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True)
-            self._touch(Path(scratch.name))
-        return scratch
+        Returns:
+            Where they are now, for ``remove``; None where there are none, or where they cannot be
+            moved and were removed as far as can be.
+        """
+        return self._set_aside(self.checkpoint_dir(recommendation))
+
+    def remove(self, path: Path) -> bool:
+        """Remove a directory, and return whether all of it is gone. Fails no run: never raises."""
+        try:
+            reason = remove_tree(path)
+        except Exception as error:  # noqa: BLE001 - such as a want of memory; it is tried again
+            reason = repr(error)
+        if reason is not None:
+            self._supervisor.note("removal", reason, path=str(path))
+        return reason is None
+
+    def remove_set_aside(self) -> int:
+        """Remove all that is out of use, and return how many directories are left."""
+        return sum(not self.remove(path) for path in _children(self._state_dir / _REMOVED))
+
+    @asynccontextmanager
+    async def scratch_dir(self) -> AsyncIterator[Path]:
+        """Make an empty directory, and remove it on leaving."""
+        path = self._state_dir / "scratch" / secrets.token_hex(8)
+        with _room_needed(path):
+            path.mkdir(mode=0o700, parents=True)
+            self._touch(path)
+        try:
+            yield path
+        finally:
+            await asyncio.to_thread(self.remove, path)
 
     def list_unused(self, since_s: float) -> list[Path]:
         """Return the directories that nobody has begun to use since a Unix time."""
@@ -119,10 +154,26 @@ class Workspace:
         count = 0
         for path in candidates:
             is_wanted = path.name.split(".")[0] in in_use.names or path.name in in_use.digests
-            if not is_wanted:
-                shutil.rmtree(path, ignore_errors=True)
-                count += not path.exists()
+            if is_wanted:
+                continue
+            if (aside := self._set_aside(path)) is not None:
+                self.remove(aside)
+            count += not path.exists()
         return count
+
+    def _set_aside(self, path: Path) -> Path | None:
+        aside = self._state_dir / _REMOVED / secrets.token_hex(8)
+        try:
+            open_to_owner(path)  # To move a folder one must be allowed to write in it.
+            aside.parent.mkdir(exist_ok=True)
+            path.rename(aside)
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # noqa: BLE001 - a file, a mount, no room: it fails no run
+            if not self.remove(path):
+                self._supervisor.note("removal", error, path=str(path))
+            return None
+        return aside
 
     async def has_file(self, digest: str, path: str) -> bool:
         """Return whether a bundle holds a file. Raises NotFound."""
@@ -150,11 +201,11 @@ class Workspace:
     def _unpack_into(self, target: Path, bundle: bytes) -> None:
         files = checked_files(self._unpack(bundle))
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as scratch:
-            _write_files(Path(scratch) / "files", files)
+        with temporary_dir(target.parent, ".new-") as scratch:
+            _write_files(scratch / "files", files)
             try:
                 # Whole or not at all: a daemon killed here leaves no half of a bundle.
-                (Path(scratch) / "files").rename(target)
+                (scratch / "files").rename(target)
                 self._touch(target)
             except OSError:
                 if not target.is_dir():

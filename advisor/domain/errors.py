@@ -14,6 +14,7 @@ AdvisorError
 ├── LeaseLost            another daemon has taken the work over
 ├── NoAnswer             a question asked at once has no answer, and why
 ├── Draining             the daemon is stopping; another, or the next one, will answer
+├── RecordUnreadable     what is stored of one thing cannot be read; the rest can
 └── StoreUnavailable     the database cannot be read or written
     └── StoreFull        the disk below it has no room
 """
@@ -112,6 +113,10 @@ class NoAnswer(AdvisorError):
 
 class Draining(AdvisorError):
     """The daemon is stopping."""
+
+
+class RecordUnreadable(AdvisorError):
+    """What is stored of one recommendation cannot be read; the message says what and why."""
 
 
 class StoreUnavailable(AdvisorError):

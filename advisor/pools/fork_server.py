@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import os
 import secrets
-import shutil
 import signal
 import socket
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +16,8 @@ from typing import TypeVar
 import psutil
 from bsadvise.model.measurements import Fault, FaultCode
 
+from advisor.application.supervision import Supervisor
+from advisor.kernel.removal import remove_tree
 from advisor.pipe.framing import BadFrame, PipeClosed, read, send_fork_request
 from advisor.pipe.v1 import pipe_pb2
 from advisor.pools.environment import worker_environment
@@ -24,6 +25,9 @@ from advisor.pools.exit_status import ending
 from advisor.pools.output import Output
 
 T = TypeVar("T")
+
+NoteLeft = Callable[[Path, str], None]
+"""Is told of a directory of a worker's that could not be removed, and why."""
 
 START_LIMIT_S = 120.0
 """A cold import of torch from a network disk takes a minute."""
@@ -83,8 +87,12 @@ class ForkServer:
         control: socket.socket,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         output: Output,
+        supervisor: Supervisor,
+        note_left: NoteLeft,
     ) -> None:
         self.is_alive = True
+        self._supervisor = supervisor
+        self._note_left = note_left
         self._process = process
         self._mark = mark
         self._control = control
@@ -100,24 +108,32 @@ class ForkServer:
 
     @classmethod
     async def start(
-        cls, command: Sequence[str], environment: Mapping[str, str] | None = None
+        cls,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        *,
+        supervisor: Supervisor,
+        note_left: NoteLeft,
     ) -> ForkServer:
         """Start a fork server. It takes requests at once, though it first has torch to import.
 
         Args:
             command: What to run; the control socket's number is added to it.
             environment: Its environment; None for what workers may have of the daemon's.
+            supervisor: Is told of errors that are not the fork server's.
+            note_left: Is told of what its workers have left.
 
         Raises:
             ForkServerLost: There is no such program, or no room for another process.
+            OSError: There is no room on the disk, or for another descriptor.
         """
         if environment is None:
             environment = worker_environment(os.environ)
-        ours, theirs = socket.socketpair()
-        output = Output()
         mark = secrets.token_hex(16)
         with contextlib.ExitStack() as on_failure:
+            output = Output()
             on_failure.callback(output.close)
+            ours, theirs = socket.socketpair()
             on_failure.callback(ours.close)
             with theirs:
                 try:
@@ -135,7 +151,7 @@ class ForkServer:
                     raise _lost(f"{command[0]} cannot be started: {error}.") from error
             streams = await asyncio.open_connection(sock=ours)
             on_failure.pop_all()
-        return cls(process, mark, ours, streams, output)
+        return cls(process, mark, ours, streams, output, supervisor, note_left)
 
     async def fork(self, pipe: socket.socket, output: Output) -> ForkedProcess:
         """Have a worker forked, and return once it is there.
@@ -195,43 +211,72 @@ class ForkServer:
         self._output.close()
 
     async def _listen(self) -> None:
+        """Hear of workers until the fork server ends; then all who wait are told, come what may."""
         try:
-            while True:
-                self._note(await read(self._reader, pipe_pb2.FromForkServer()))
+            await self._hear()
         except (PipeClosed, BadFrame):
-            self.is_alive = False
-            self._writer.close()
+            pass  # It has ended, or makes no sense any more.
+        except Exception as error:  # noqa: BLE001 - a new one takes its place
+            self._supervisor.note("fork server", error)
+        self.is_alive = False
         try:
-            async with asyncio.timeout(CLOSE_LIMIT_S):
-                exit_code = await self._process.wait()
-        except TimeoutError:
-            self.kill()
-            exit_code = await self._process.wait()
+            await self._clear_up()
+        except Exception as error:  # noqa: BLE001 - those who wait must hear of the end
+            self._supervisor.note("fork server", error)
+        finally:
+            for fork in self._forks.values():
+                _settle(fork, None)
+            for exited in self._exits.values():
+                _settle(exited, None)
+
+    async def _hear(self) -> None:
+        while True:
+            self._note(await read(self._reader, pipe_pb2.FromForkServer()))
+
+    async def _clear_up(self) -> None:
+        self._writer.close()
+        exit_code = await self._wait_for_end()
+        if exit_code is None:
+            self._end_message = "The process that starts workers cannot be ended."
+            return
+        if exit_code != 0:  # Else it has ended everything itself.
+            await asyncio.to_thread(end_marked, self._mark)
+            await asyncio.to_thread(self._remove_scratch)
         last_line = (self._output.tail() or "").rpartition("\n")[2]
         self._end_message = (
             f"The process that starts workers ended {ending(exit_code)}. {last_line}"
         )
-        if exit_code != 0:  # Else it has ended everything itself.
-            await asyncio.to_thread(end_marked, self._mark)
-            await asyncio.to_thread(self._remove_scratch)
-        for fork in self._forks.values():
-            _settle(fork, None)
-        for exited in self._exits.values():
-            _settle(exited, None)
+
+    async def _wait_for_end(self) -> int | None:
+        """Return its exit code; None where even killing it does not end it."""
+        for end_it in (self.kill, lambda: None):
+            try:
+                async with asyncio.timeout(CLOSE_LIMIT_S):
+                    return await self._process.wait()
+            except TimeoutError:
+                end_it()
+        return None
 
     def _remove_scratch(self) -> None:
         """Remove what workers that were still there have left in their scratch directories."""
         for fork in list(self._forks.values()):
             forked = fork.result() if fork.done() and not fork.cancelled() else None
             if forked is not None and Path(forked.scratch_dir).name.startswith(SCRATCH_PREFIX):
-                shutil.rmtree(forked.scratch_dir, ignore_errors=True)
+                scratch_dir = Path(forked.scratch_dir)
+                if reason := remove_tree(scratch_dir):
+                    self._note_left(scratch_dir, reason)
 
     def _note(self, message: pipe_pb2.FromForkServer) -> None:
         if message.WhichOneof("message") == "forked":
             _settle(self._forks[message.forked.worker_id], message.forked)
             return
         worker_id = message.exited.worker_id
-        _settle(self._forks.pop(worker_id), None)
+        fork = self._forks.pop(worker_id)
+        if message.exited.scratch_left and fork.done() and not fork.cancelled():
+            forked = fork.result()
+            if forked is not None and Path(forked.scratch_dir).name.startswith(SCRATCH_PREFIX):
+                self._note_left(Path(forked.scratch_dir), message.exited.scratch_left)
+        _settle(fork, None)
         _settle(self._exits.pop(worker_id), message.exited.exit_code)
 
 

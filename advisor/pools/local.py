@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -21,7 +20,9 @@ from bsadvise.model.measurements import (
     TimedOut,
 )
 
+from advisor.application.supervision import Supervisor
 from advisor.domain.fresh_process import needs_fresh_process
+from advisor.kernel.removal import remove_tree
 from advisor.pools.fork_server import ForkServer, ForkServerLost
 from advisor.pools.interpreters import command_under, environment_under, lay_out_modules
 from advisor.pools.observation import DeviceObserver, HostObserver
@@ -51,6 +52,7 @@ class LocalPool(WorkerPool):
         fork_server_command: Sequence[str] = DEFAULT_COMMAND,
         isolation: Isolation | None = None,
         host: HostObserver | None = None,
+        supervisor: Supervisor | None = None,
     ) -> None:
         """Make a pool that has no process yet.
 
@@ -58,10 +60,13 @@ class LocalPool(WorkerPool):
             fork_server_command: What to run as the fork server of the daemon's own interpreter.
             isolation: What its workers may take and reach; None for the usual limits, no sandbox.
             host: Observes this host while commands run; None to observe nothing.
+            supervisor: Keeps its tasks at work; None for one of its own.
         """
         self._command = fork_server_command
         self._isolation = isolation or Isolation()
         self._host = host
+        self._supervisor = supervisor or Supervisor()
+        self._left: set[Path] = set()
         self._folder: Path | None = None
         self._fork_servers: dict[Path | None, ForkServer] = {}
         self._starting = asyncio.Lock()
@@ -77,8 +82,14 @@ class LocalPool(WorkerPool):
         """Open a session; its first worker is started by its first command."""
 
         async def start_worker() -> WorkerProcess:
-            fork_server = await self._live_fork_server(job.python)
-            return await WorkerProcess.start(fork_server, job, self._isolation)
+            try:
+                fork_server = await self._live_fork_server(job.python)
+                return await WorkerProcess.start(
+                    fork_server, job, self._isolation, self._supervisor
+                )
+            except OSError as error:  # No room on the disk, or for another descriptor.
+                message = f"No worker can be started: {error}."
+                raise ForkServerLost(Fault(code=FaultCode.WORKER, message=message)) from error
 
         async with AsyncExitStack() as stack:
             observer = None
@@ -89,6 +100,15 @@ class LocalPool(WorkerPool):
             stack.push_async_callback(session.end_worker)
             yield session
 
+    async def remove_leftovers(self) -> int:
+        """Try again to remove scratch directories that could not be when their workers ended."""
+        for path in tuple(self._left):
+            if reason := await asyncio.to_thread(remove_tree, path):
+                self._note_left(path, reason)
+            else:
+                self._left.discard(path)
+        return len(self._left)
+
     async def close(self) -> None:
         """End the fork servers, and with them every worker."""
         self._is_closed = True
@@ -96,7 +116,7 @@ class LocalPool(WorkerPool):
             for fork_server in self._fork_servers.values():
                 await fork_server.close()
             if self._folder is not None:
-                await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+                await asyncio.to_thread(remove_tree, self._folder)
                 self._folder = None
 
     async def _live_fork_server(self, python: Path | None) -> ForkServer:
@@ -128,7 +148,13 @@ class LocalPool(WorkerPool):
                 modules_dir=self._folder / _MODULES,
                 scratch_root=self._folder / _SCRATCH,
             )
-        return await ForkServer.start(command, environment)
+        return await ForkServer.start(
+            command, environment, supervisor=self._supervisor, note_left=self._note_left
+        )
+
+    def _note_left(self, path: Path, reason: str) -> None:
+        self._left.add(path)
+        self._supervisor.note("removal", reason, path=str(path))
 
 
 def _make_folder() -> Path:

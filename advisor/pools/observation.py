@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bsadvise.model.device import Device
 from bsadvise.model.measurements import Outcome
 
+from advisor.application.supervision import Supervisor
 from advisor.pools.gpu_tenants import GpuTenants, drift_bytes
 from advisor.pools.power_watch import PowerWatch
 from advisor.ports.clock import Clock
@@ -26,11 +27,13 @@ class HostObserver:
         inventory: Finds them.
         energy_meter: Reads their energy.
         clock: Times those reads.
+        supervisor: Is told of reads that fail.
     """
 
     inventory: DeviceInventory
     energy_meter: EnergyMeter
     clock: Clock
+    supervisor: Supervisor = field(default_factory=Supervisor)
 
     @asynccontextmanager
     async def observing(self, devices: Sequence[Device]) -> AsyncIterator[DeviceObserver]:
@@ -40,7 +43,7 @@ class HostObserver:
             for device in devices:
                 meter = self.energy_meter.open(device)
                 read_energy = await asyncio.to_thread(stack.enter_context, meter)
-                watches.append(PowerWatch(read_energy, self.clock))
+                watches.append(PowerWatch(read_energy, self.clock, self.supervisor))
             yield DeviceObserver(GpuTenants(self.inventory, devices), watches)
 
 

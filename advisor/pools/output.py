@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import os
 import re
 import tempfile
+from pathlib import Path
 
 TAIL_BYTES = 4096
 
@@ -20,20 +21,29 @@ class Output:
     """Standard output and standard error of one worker, in the order in which they were written."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - close() closes it
-        # So that what is written after clear() begins at the beginning again.
-        fcntl.fcntl(self._file, fcntl.F_SETFL, os.O_APPEND)
+        # Opened twice: who shares the description of an open file changes its flags for all.
+        # Appended to, so that what is written after clear() begins at the beginning again.
+        with contextlib.ExitStack() as on_failure:
+            with tempfile.NamedTemporaryFile(prefix="bsadvise-output-") as named:
+                path = Path(named.name)
+                self._workers_file = on_failure.enter_context(path.open("ab", buffering=0))
+                self._file = on_failure.enter_context(path.open("a+b", buffering=0))
+            on_failure.pop_all()
 
     def fileno(self) -> int:
         """Return the descriptor to give to the worker."""
-        return self._file.fileno()
+        return self._workers_file.fileno()
 
     def clear(self) -> None:
-        """Forget what was printed so far."""
+        """Forget what was printed so far. Raises OSError."""
         self._file.truncate(0)
 
     def trim(self) -> None:
-        """Let go of all but the end of a file that has grown too large. May lose a line."""
+        """Let go of all but the end of a file that has grown too large. May lose a line.
+
+        Raises:
+            OSError: It cannot be read or written.
+        """
         size_bytes = os.fstat(self._file.fileno()).st_size
         if size_bytes > MOST_BYTES:
             end = os.pread(self._file.fileno(), TAIL_BYTES, size_bytes - TAIL_BYTES)
@@ -49,6 +59,7 @@ class Output:
 
     def close(self) -> None:
         """Remove the file. Idempotent."""
+        self._workers_file.close()
         self._file.close()
 
 

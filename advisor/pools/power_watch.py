@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from bsadvise.model.measurements import Outcome, StepTimes
 
+from advisor.application.supervision import Supervisor
 from advisor.estimators.power import mean_power_w
 from advisor.ports.clock import Clock, wait_for
 from advisor.ports.energy_meter import ReadEnergy
@@ -23,15 +24,19 @@ class PowerWatch:
     and what counts is the power of the steps at its end.
     """
 
-    def __init__(self, read_energy: ReadEnergy | None, clock: Clock) -> None:
+    def __init__(
+        self, read_energy: ReadEnergy | None, clock: Clock, supervisor: Supervisor
+    ) -> None:
         """Create a watch.
 
         Args:
             read_energy: Reads the device's energy; None where that cannot be told.
             clock: The time.
+            supervisor: Is told of reads that fail.
         """
         self._read_energy = read_energy
         self._clock = clock
+        self._supervisor = supervisor
         self._reads: list[tuple[float, float]] = []
 
     @asynccontextmanager
@@ -42,7 +47,7 @@ class PowerWatch:
             yield
             return
         is_over = asyncio.Event()
-        reading = asyncio.create_task(self._read_until(is_over, self._read_energy))
+        reading = asyncio.create_task(self._sample(is_over, self._read_energy))
         try:
             yield
         finally:
@@ -62,6 +67,13 @@ class PowerWatch:
         if isinstance(outcome, StepTimes):
             begin_s = end_s - sum(outcome.step_times_s)
         return mean_power_w(self._reads, begin_s=begin_s, end_s=end_s)
+
+    async def _sample(self, is_over: asyncio.Event, read_energy: ReadEnergy) -> None:
+        try:
+            await self._read_until(is_over, read_energy)
+        except Exception as error:  # noqa: BLE001 - what is measured meanwhile stands without it
+            self._reads.clear()
+            self._supervisor.note("device sampling", error)
 
     async def _read_until(self, is_over: asyncio.Event, read_energy: ReadEnergy) -> None:
         while not is_over.is_set():

@@ -70,13 +70,14 @@ class Watchdog:
             await asyncio.to_thread(self._check)
 
     def _check(self) -> None:
-        self._output.trim()
         pids = self._find_processes()
         self.verdict = self._judge(pids)
         if self.verdict is not None:
             # The group goes first and at once, so that it cannot fork ahead of its end.
             kill_all([-self._pid, *pids])
             kill_all(self._find_processes())
+            return
+        self._output.trim()  # Last, so that limits hold though it fails.
 
     def _find_processes(self) -> list[int]:
         """Return the worker's processes, also those that have lost their parents.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import socket
 
@@ -11,6 +12,7 @@ from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome, OutOf
 from bsadvise.v1 import recommendation_pb2
 from bsadvise.wire.messages import to_message
 
+from advisor.application.supervision import Supervisor
 from advisor.pipe.framing import BadFrame, PipeClosed, frame, read
 from advisor.pipe.unions import command_message, outcome_of
 from advisor.pipe.v1 import pipe_pb2
@@ -25,7 +27,7 @@ from advisor.pools.fork_server import (
 from advisor.pools.outcome_validation import cleaned, is_possible
 from advisor.pools.output import Output, plain_text
 from advisor.pools.resource_limits import Isolation
-from advisor.pools.watchdog import Watchdog
+from advisor.pools.watchdog import INTERVAL_S, Watchdog
 from advisor.ports.worker_pool import WorkerJob
 
 EXIT_WAIT_S = 5.0
@@ -48,6 +50,7 @@ class WorkerProcess:
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         output: Output,
         watchdog: Watchdog,
+        watching: asyncio.Task[None],
     ) -> None:
         self.hook: str | None = None
         self._fork_server = fork_server
@@ -55,33 +58,43 @@ class WorkerProcess:
         self._reader, self._writer = streams
         self._output = output
         self._watchdog = watchdog
-        self._watching = asyncio.create_task(watchdog.watch())
+        self._watching = watching
         self._last_command_id = 0
 
     @classmethod
     async def start(
-        cls, fork_server: ForkServer, job: WorkerJob, isolation: Isolation
+        cls,
+        fork_server: ForkServer,
+        job: WorkerJob,
+        isolation: Isolation,
+        supervisor: Supervisor,
     ) -> WorkerProcess:
         """Start a worker and tell it its job.
 
         Raises:
             ForkServerLost: There is no worker.
+            OSError: There is no room on the disk, or for another descriptor.
         """
-        ours, theirs = socket.socketpair()
-        output = Output()
-        streams = await asyncio.open_connection(sock=ours)
-        try:
+        with contextlib.ExitStack() as on_failure:
+            output = Output()
+            on_failure.callback(output.close)
+            ours, theirs = socket.socketpair()
+            on_failure.callback(ours.close)
             with theirs:
+                streams = await asyncio.open_connection(sock=ours)
+                on_failure.callback(streams[1].close)
                 process = await fork_server.fork(theirs, output)
-        except BaseException:
-            streams[1].close()
-            output.close()
-            raise
+            on_failure.pop_all()
         streams[1].write(frame(pipe_pb2.ToWorker(job=_job_message(job, isolation))))
         watchdog = Watchdog(
             process.pid, process.scratch_dir, isolation.limits, fork_server.worker_pids, output
         )
-        return cls(fork_server, process, streams, output, watchdog)
+        watching = asyncio.create_task(
+            supervisor.keep(
+                "watchdog", watchdog.watch, is_essential=True, longest_wait_s=INTERVAL_S
+            )
+        )
+        return cls(fork_server, process, streams, output, watchdog, watching)
 
     @property
     def has_run(self) -> bool:

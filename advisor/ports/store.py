@@ -13,6 +13,9 @@ from bsadvise.model.request import Priority
 from advisor.domain.access import NO_LIMITS, Limits
 from advisor.ports.token_store import TokenStore
 
+ABANDONED_S = 60.0
+"""After the end of its lease, work that nobody has taken over is not taken to go on."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
@@ -168,7 +171,11 @@ class Store(TokenStore, ABC):
 
     @abstractmethod
     async def get(self, recommendation_id: str) -> Recommendation:
-        """Return a recommendation. Raises NotFound."""
+        """Return a recommendation. Raises NotFound.
+
+        Of one that cannot be understood the refusal says why, and the request is a placeholder;
+        so it is in a page. It is never claimed: when its turn comes, it becomes FAILED.
+        """
 
     @abstractmethod
     async def list_page(
@@ -193,8 +200,9 @@ class Store(TokenStore, ABC):
     async def request_cancel(self, recommendation_id: str) -> Recommendation:
         """Ask for a recommendation to stop, and return it.
 
-        One that is queued becomes CANCELLED at once; a running one is marked; a finished one
-        is left alone. Raises NotFound.
+        One that is queued becomes CANCELLED at once, and so does a running one whose lease
+        has ended for more than ``ABANDONED_S``; another running one is marked; a finished one is
+        left alone. Raises NotFound.
         """
 
     @abstractmethod
@@ -257,6 +265,7 @@ class Store(TokenStore, ABC):
 
         Raises:
             NotFound: There is none.
+            RecordUnreadable: One of them cannot be understood.
         """
 
     @abstractmethod

@@ -46,5 +46,9 @@ class Telemetry(ABC):
         """A command came to its outcome."""
 
     @abstractmethod
+    def failed(self, task: str) -> None:
+        """A task of the daemon's own has failed, and goes on."""
+
+    @abstractmethod
     def removed(self, kind: str, count: int) -> None:
         """So many of something were removed for their age or size."""

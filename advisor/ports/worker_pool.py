@@ -110,5 +110,13 @@ class WorkerPool(ABC):
         """Open a session; leaving it ends every process that it started."""
 
     @abstractmethod
+    async def remove_leftovers(self) -> int:
+        """Try again to remove what workers have left that could not be removed when they ended.
+
+        Returns:
+            How many directories are still left.
+        """
+
+    @abstractmethod
     async def close(self) -> None:
         """End every process of the pool. Idempotent."""

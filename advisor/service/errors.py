@@ -25,6 +25,7 @@ from advisor.domain.errors import (
     NotFound,
     PermissionDenied,
     QuotaExceeded,
+    RecordUnreadable,
     RequestIdReused,
     RequestStalled,
     SourceRejected,
@@ -80,6 +81,12 @@ CATALOGUE: dict[type[AdvisorError], PublicError] = {
     NoAnswer: PublicError(code_pb2.FAILED_PRECONDITION, "NO_ANSWER"),
     Draining: PublicError(
         code_pb2.UNAVAILABLE, "DRAINING", "The daemon is stopping; ask again when it is back."
+    ),
+    RecordUnreadable: PublicError(
+        code_pb2.DATA_LOSS,
+        "RECORD_UNREADABLE",
+        "What is stored of this recommendation cannot be read by this release of the daemon; its "
+        "log says why. Delete it, or ask a daemon of the release that wrote it.",
     ),
     StoreUnavailable: PublicError(
         code_pb2.UNAVAILABLE,

@@ -77,6 +77,7 @@ class Metrics(Telemetry):
         unfinished: Recommendations that wait or run, by state, in this daemon's database.
         estimates: Estimates that wait or are being made, by state, in this daemon.
         store_available: 1 while the database can be read and written.
+        task_failing: 1 while one of the daemon's own tasks fails again and again.
     """
 
     def __init__(self, monotonic_s: Callable[[], float], tracing: Tracing | None = None) -> None:
@@ -124,6 +125,15 @@ class Metrics(Telemetry):
         )
         self._out_of_memory = self._counter(
             "out_of_memory", "Commands that ran out of memory, on the device or the host.", "where"
+        )
+        self._task_failures = self._counter(
+            "task_failures", "Failures of the daemon's own tasks, which go on.", "task"
+        )
+        self.task_failing = Gauge(
+            "bsadvise_task_failing",
+            "1 while one of the daemon's own tasks fails again and again.",
+            ["task"],
+            registry=self.registry,
         )
         self._removed = self._counter("removed", "What retention has removed.", "kind")
         Gauge(
@@ -177,6 +187,10 @@ class Metrics(Telemetry):
         ).inc()
         if isinstance(outcome, OutOfMemory):
             self._out_of_memory.labels("host" if outcome.is_host else "device").inc()
+
+    def failed(self, task: str) -> None:
+        """Count a failure of one of the daemon's own tasks."""
+        self._task_failures.labels(task).inc()
 
     def removed(self, kind: str, count: int) -> None:
         """Count what retention has removed."""

@@ -68,6 +68,24 @@ def release_all(connection: Connection, recommendation_id: str) -> None:
     )
 
 
+def release_stale(connection: Connection, host: str) -> None:
+    """Give back the devices of a host that are held by what does not run.
+
+    No statement here leaves one so; a database that was mended by hand may hold it, and nothing
+    else would ever make that device free again.
+    """
+    running = select(recommendations.c.recommendation_id).where(
+        recommendations.c.state == State.RUNNING.value
+    )
+    connection.execute(
+        update(recommendation_devices)
+        .where(
+            _COLUMNS.host == host, _COLUMNS.is_leased, _COLUMNS.recommendation_id.not_in(running)
+        )
+        .values(is_leased=False)
+    )
+
+
 def leased_devices(connection: Connection, host: str) -> set[str]:
     """Return the ids of a host's devices that leases hold."""
     query = select(_COLUMNS.device_id).where(_COLUMNS.host == host, _COLUMNS.is_leased)

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import structlog
+from bsadvise.model.advice import Refusal
 from bsadvise.model.recommendation import (
     Event,
     Happening,
@@ -21,14 +23,23 @@ from bsadvise.model.recommendation import (
 )
 from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
 
-from advisor.domain.errors import LeaseLost
+from advisor.domain.errors import LeaseLost, RecordUnreadable
 from advisor.domain.transitions import check_transition
 from advisor.ports.store import Claim
-from advisor.store.device_sets import devices_of, first_served, release_all, take_all
+from advisor.store.device_sets import (
+    devices_of,
+    first_served,
+    release_all,
+    release_stale,
+    take_all,
+)
 from advisor.store.events import insert_event
-from advisor.store.recommendations import change_state, get
+from advisor.store.recommendations import NO_LEASE, change_state, read
+from advisor.store.rows import unreadable
 from advisor.store.sharing import charge, fairest_first
 from advisor.store.tables import recommendations
+
+_LOG = structlog.stdlib.get_logger(__name__)
 
 _COLUMNS = recommendations.c
 _IS_RUNNING = _COLUMNS.state == State.RUNNING.value
@@ -48,15 +59,24 @@ def claim(
         "lease_expires_at_s": now_s + lease_s,
         "charged_at_s": now_s,  # what an owner that died had left is nobody's to pay
     }
-    orphan_id = _take_over_orphan(connection, lease, now_s, is_owner_dead, host)
-    claimed_id = orphan_id or _begin_queued(connection, lease, now_s, host)
-    if claimed_id is None:
-        return None
-    return Claim(
-        recommendation=get(connection, claimed_id),
-        is_takeover=orphan_id is not None,
-        device_ids=devices_of(connection, claimed_id),
-    )
+    release_stale(connection, host)
+    while True:
+        orphan_id = _take_over_orphan(connection, lease, now_s, is_owner_dead, host)
+        claimed_id = orphan_id or _begin_queued(connection, lease, now_s, host)
+        if claimed_id is None:
+            return None
+        try:
+            recommendation = read(connection, claimed_id)
+        except RecordUnreadable as error:
+            refusal = unreadable(error)
+            _LOG.error("set aside", recommendation_id=claimed_id, reason=refusal.message)
+            _end(connection, claimed_id, owner, _failed(refusal), now_s)
+            continue
+        return Claim(
+            recommendation=recommendation,
+            is_takeover=orphan_id is not None,
+            device_ids=devices_of(connection, claimed_id),
+        )
 
 
 def _take_over_orphan(
@@ -153,15 +173,29 @@ def finish(
     now_s: float,
 ) -> Event:
     """Move a leased recommendation on and end its lease. Raises LeaseLost, IllegalTransition."""
-    condition = _held_by(recommendation_id, owner)
     _charge(connection, recommendation_id, owner, now_s)
-    no_lease = {"lease_owner": None, "lease_expires_at_s": None, "charged_at_s": None}
-    event = change_state(connection, condition, change, now_s, **no_lease)
+    event = _end(connection, recommendation_id, owner, change, now_s)
+    check_transition(State.RUNNING, change.state)  # undoes the change when it raises
+    return event
+
+
+def _end(
+    connection: Connection,
+    recommendation_id: str,
+    owner: str,
+    change: StateChanged,
+    now_s: float,
+) -> Event:
+    condition = _held_by(recommendation_id, owner)
+    event = change_state(connection, condition, change, now_s, **NO_LEASE)
     if event is None:
         raise _lease_lost(recommendation_id, owner)
     release_all(connection, recommendation_id)
-    check_transition(State.RUNNING, change.state)  # undoes the change when it raises
     return event
+
+
+def _failed(refusal: Refusal) -> StateChanged:
+    return StateChanged(state=State.FAILED, refusal=refusal)
 
 
 def _charge(connection: Connection, recommendation_id: str, owner: str, now_s: float) -> None:

@@ -32,6 +32,8 @@ def is_owner_dead(owner: str) -> bool:
         return is_zombie or f"{_started_s(process):.2f}" != started_s
     except psutil.NoSuchProcess:
         return True
+    except (psutil.Error, OSError):  # No descriptor is left to look with, say.
+        return False
 
 
 def _started_s(process: psutil.Process) -> float:

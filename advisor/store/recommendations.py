@@ -8,12 +8,17 @@ from typing import Any
 from bsadvise.model.advice import RefusalCode
 from bsadvise.model.measurements import Log
 from bsadvise.model.recommendation import Event, Recommendation, State, StateChanged
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from advisor.domain.access import Limits
-from advisor.domain.errors import IllegalTransition, NotFound, RequestIdReused
-from advisor.ports.store import Page
-from advisor.store.device_sets import insert_devices
+from advisor.domain.errors import (
+    IllegalTransition,
+    NotFound,
+    RecordUnreadable,
+    RequestIdReused,
+)
+from advisor.ports.store import ABANDONED_S, Page
+from advisor.store.device_sets import insert_devices, release_all
 from advisor.store.events import insert_event, read_log
 from advisor.store.page_tokens import make_page_token, read_page_token
 from advisor.store.quotas import check_queue
@@ -22,11 +27,15 @@ from advisor.store.rows import (
     first_change,
     recommendation_values,
     request_key,
+    to_listed,
     to_recommendation,
 )
 from advisor.store.tables import recommendations
 
 _COLUMNS = recommendations.c
+
+NO_LEASE = {"lease_owner": None, "lease_expires_at_s": None, "charged_at_s": None}
+"""The columns of a recommendation that nobody works on."""
 
 
 def insert_new(
@@ -65,7 +74,16 @@ def find_repeated(connection: Connection, recommendation: Recommendation) -> Rec
 
 
 def get(connection: Connection, recommendation_id: str) -> Recommendation:
-    """Return a recommendation. Raises NotFound."""
+    """Return a recommendation, or what can be said of one not understood. Raises NotFound."""
+    return to_listed(_row_of(connection, recommendation_id))
+
+
+def read(connection: Connection, recommendation_id: str) -> Recommendation:
+    """Return a recommendation. Raises NotFound, RecordUnreadable."""
+    return to_recommendation(_row_of(connection, recommendation_id))
+
+
+def _row_of(connection: Connection, recommendation_id: str) -> Row[Any]:
     row = None
     if "\x00" not in recommendation_id:  # PostgreSQL's text cannot hold it, and says so
         row = connection.execute(
@@ -73,7 +91,7 @@ def get(connection: Connection, recommendation_id: str) -> Recommendation:
         ).one_or_none()
     if row is None:
         raise NotFound(f"there is no recommendation {recommendation_id}")
-    return to_recommendation(row)
+    return row
 
 
 def list_page(
@@ -88,7 +106,7 @@ def list_page(
     rows = connection.execute(query).all()
     page = rows[:page_size]
     return Page(
-        recommendations=tuple(to_recommendation(row) for row in page),
+        recommendations=tuple(to_listed(row) for row in page),
         next_page_token=make_page_token(page[-1].number) if len(rows) > page_size else "",
     )
 
@@ -107,7 +125,7 @@ def remove(connection: Connection, recommendation_id: str) -> None:
 
 
 def request_cancel(connection: Connection, recommendation_id: str, now_s: float) -> Recommendation:
-    """Mark what is not finished, end what is queued, and return it as it then is."""
+    """Mark what is not finished, end what nobody works on, and return it as it then is."""
     is_it = _COLUMNS.recommendation_id == recommendation_id
     unfinished = [State.QUEUED.value, State.RUNNING.value]
     connection.execute(
@@ -115,12 +133,14 @@ def request_cancel(connection: Connection, recommendation_id: str, now_s: float)
         .where(is_it, _COLUMNS.state.in_(unfinished))
         .values(cancel_requested=True)
     )
-    change_state(
-        connection,
-        is_it & (_COLUMNS.state == State.QUEUED.value),
-        StateChanged(state=State.CANCELLED),
-        now_s,
+    is_queued = _COLUMNS.state == State.QUEUED.value
+    # Of a host, say, whose daemon never comes back: no other one may take its work over.
+    is_abandoned = (_COLUMNS.state == State.RUNNING.value) & (
+        _COLUMNS.lease_expires_at_s < now_s - ABANDONED_S
     )
+    cancelled = StateChanged(state=State.CANCELLED)
+    if change_state(connection, is_it & (is_queued | is_abandoned), cancelled, now_s, **NO_LEASE):
+        release_all(connection, recommendation_id)
     return get(connection, recommendation_id)
 
 
@@ -158,7 +178,10 @@ def find_answer(connection: Connection, fingerprint: str) -> Recommendation | No
         .order_by(_COLUMNS.number.desc())
         .limit(1)
     ).one_or_none()
-    return to_recommendation(row) if row else None
+    try:
+        return to_recommendation(row) if row else None
+    except RecordUnreadable:  # It is asked for anew then.
+        return None
 
 
 def find_interrupted_log(connection: Connection, fingerprint: str) -> Log:
@@ -175,4 +198,7 @@ def find_interrupted_log(connection: Connection, fingerprint: str) -> Log:
     ).one_or_none()
     if row is None or row.state == State.SUCCEEDED.value:
         return ()
-    return read_log(connection, row.recommendation_id)
+    try:
+        return read_log(connection, row.recommendation_id)
+    except RecordUnreadable:
+        return ()

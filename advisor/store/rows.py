@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
-from bsadvise.model.advice import Advice, Refusal
-from bsadvise.model.device import Device
+from bsadvise.model.advice import Advice, Refusal, RefusalCode
+from bsadvise.model.device import Device, DeviceKind
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import (
     Event,
@@ -20,17 +20,20 @@ from bsadvise.model.recommendation import (
     State,
     StateChanged,
 )
-from bsadvise.model.request import AdviceRequest, Priority
-from bsadvise.model.values import snake_case
+from bsadvise.model.request import AdviceRequest, Priority, Source
+from bsadvise.model.values import Unknown, snake_case
 from bsadvise.version import __version__
 from bsadvise.wire.plain import to_plain, union_to_plain
 from sqlalchemy import Row
 
-from advisor.domain.errors import StoreUnavailable
+from advisor.domain.errors import RecordUnreadable
 from advisor.serialization import from_row
 from advisor.store.upcasts import FIRST_RELEASE, WRITER_VERSION, upcast
 
 T = TypeVar("T")
+
+_MISREADINGS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What reading a text as JSON of a value raises when it is anything else."""
 
 PRIORITY_RANKS = {Priority.LOW: 0, Priority.NORMAL: 1, Priority.HIGH: 2}
 
@@ -76,8 +79,21 @@ def change_values(change: StateChanged) -> dict[str, Any]:
     }
 
 
+def to_listed(row: Row[Any]) -> Recommendation:
+    """Return the recommendation of a whole row, or what can be said of one not understood."""
+    try:
+        return to_recommendation(row)
+    except RecordUnreadable as error:
+        return _placeholder(row, unreadable(error))
+
+
+def unreadable(error: RecordUnreadable) -> Refusal:
+    """Return what is said of a recommendation whose row cannot be read."""
+    return Refusal(code=RefusalCode.INTERNAL, message=f"{error}.")
+
+
 def to_recommendation(row: Row[Any]) -> Recommendation:
-    """Return the recommendation of a whole row. Raises StoreUnavailable."""
+    """Return the recommendation of a whole row. Raises RecordUnreadable."""
     request, device = _parse(row.request), _parse(row.device)
     advice = _parse(row.advice) if row.advice else None
     refusal = _parse(row.refusal) if row.refusal else None
@@ -111,15 +127,15 @@ def event_values(recommendation_id: str, event: Event) -> dict[str, Any]:
 
 
 def to_event(row: Row[Any]) -> Event:
-    """Return the event of a row. Raises StoreUnavailable."""
-    happening = _parse(row.body)
-    # A union is a dictionary with one key, the member's name.
-    happening.pop(WRITER_VERSION, None)
-    return Event(
-        sequence=row.sequence,
-        at_s=row.at_s,
-        happening=_read(happening, cast(type[Happening], Happening)),
-    )
+    """Return the event of a row; one that cannot be read is Unknown, by its kind."""
+    try:
+        happening = _parse(row.body)
+        # A union is a dictionary with one key, the member's name.
+        happening.pop(WRITER_VERSION, None)
+        read = _read(happening, cast(type[Happening], Happening))
+    except RecordUnreadable:
+        read = Unknown(kind=row.kind)
+    return Event(sequence=row.sequence, at_s=row.at_s, happening=read)
 
 
 def kind_of(happening_class: type[Happening]) -> str:
@@ -128,8 +144,11 @@ def kind_of(happening_class: type[Happening]) -> str:
 
 
 def to_measurement(body: str) -> Measurement | None:
-    """Return the measurement in the body of an event's row. Raises StoreUnavailable."""
-    data = _parse(body).get(kind_of(Measured), {}).get("measurement")
+    """Return the measurement in the body of an event's row. Raises RecordUnreadable."""
+    measured = _parse(body).get(kind_of(Measured), {})
+    if not isinstance(measured, dict):
+        raise _not_understood(f"{measured!r:.100} is not a measurement")
+    data = measured.get("measurement")
     return None if data is None else _read(data, Measurement)
 
 
@@ -141,19 +160,48 @@ def _to_json(data: Mapping[str, Any]) -> str:
 def _parse(text: str) -> dict[str, Any]:
     try:
         return upcast(json.loads(text))
-    except ValueError as error:
+    except _MISREADINGS as error:
         raise _not_understood(error) from error
 
 
 def _read(data: Mapping[str, Any], cls: type[T]) -> T:
     try:
         return from_row(data, cls)
-    except ValueError as error:
+    except _MISREADINGS as error:
         raise _not_understood(error) from error
 
 
-def _not_understood(error: ValueError) -> StoreUnavailable:
-    return StoreUnavailable(
-        f"the database holds a row that cannot be understood: {error}; restore a backup, "
-        "or use another state directory"
+def _not_understood(why: object) -> RecordUnreadable:
+    return RecordUnreadable(
+        f"what the database holds of this cannot be read by release {__version__}: {why!s:.300}; "
+        "delete it, or run the release that wrote it"
+    )
+
+
+def _placeholder(row: Row[Any], refusal: Refusal) -> Recommendation:
+    """Return what the columns beside the values say: enough to list, cancel and delete it."""
+    state = State.of(row.state)
+    return Recommendation(
+        recommendation_id=row.recommendation_id,
+        request_id=row.request_key.partition(" ")[2],
+        request=AdviceRequest(
+            source=Source(digest=row.source_digest, entry_path="unknown"),
+            device="unknown",
+            budget_s=row.budget_s,
+        ),
+        device=Device(
+            device_id="unknown",
+            name="unknown",
+            kind=DeviceKind.unknown("unreadable"),
+            present=False,
+            total_bytes=0,
+        ),
+        fingerprint=row.fingerprint,
+        # There is no advice to show.
+        state=State.FAILED if state is State.SUCCEEDED else state,
+        created_at_s=row.created_at_s,
+        updated_at_s=row.updated_at_s,
+        cancel_requested=row.cancel_requested,
+        refusal=refusal,
+        principal=row.principal,
     )

@@ -112,7 +112,7 @@ def read_queue(connection: Connection, host: str, device_id: str, now_s: float) 
             QueueEntry(
                 recommendation_id=row.recommendation_id,
                 principal=row.principal,
-                priority=_PRIORITIES[row.priority_rank],
+                priority=_PRIORITIES.get(row.priority_rank, Priority.NORMAL),
                 budget_s=row.budget_s,
             )
             for row in waiting

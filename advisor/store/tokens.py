@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import structlog
 from bsadvise.model.token import Scope
 from sqlalchemy import Connection, Row, insert, select, update
 
 from advisor.domain.access import Token
 from advisor.domain.errors import NotFound
 from advisor.store.tables import tokens
+
+_LOG = structlog.stdlib.get_logger(__name__)
 
 
 def add(connection: Connection, token: Token) -> None:
@@ -28,7 +31,7 @@ def list_all(connection: Connection) -> tuple[Token, ...]:
     """Return all tokens, newest first."""
     newest_first = (tokens.c.created_at_s.desc(), tokens.c.token_id)
     rows = connection.execute(select(tokens).order_by(*newest_first)).all()
-    return tuple(_to_token(row) for row in rows)
+    return tuple(token for row in rows if (token := _to_token(row)) is not None)
 
 
 def revoke(connection: Connection, token_id: str, now_s: float) -> Token:
@@ -44,6 +47,8 @@ def revoke(connection: Connection, token_id: str, now_s: float) -> Token:
     return token
 
 
-def _to_token(row: Row[Any]) -> Token:
-    columns = row._asdict()
-    return Token(**columns | {"scope": Scope(row.scope)})
+def _to_token(row: Row[Any]) -> Token | None:
+    if row.scope not in {scope.value for scope in Scope}:
+        _LOG.error("token of an unknown scope", token_id=row.token_id, scope=row.scope)
+        return None  # It gives no right that this release knows.
+    return Token(**row._asdict() | {"scope": Scope(row.scope)})

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from advisor.domain.errors import StoreFull, StoreUnavailable
+from advisor.domain.errors import RecordUnreadable, StoreFull, StoreUnavailable
 
 BUSY_TIMEOUT_S = 10.0
 """How long SQLite waits for another process's write; ours take milliseconds."""
@@ -50,6 +50,8 @@ _SENTENCES = {
 def translated(place: str) -> Iterator[None]:
     """Raise StoreUnavailable in place of the errors that say the database cannot be used.
 
+    A value that is nested too deeply for the interpreter's stack is RecordUnreadable.
+
     Errors that indicate a bug, such as a wrong statement, are not translated.
 
     Args:
@@ -57,6 +59,14 @@ def translated(place: str) -> Iterator[None]:
     """
     try:
         yield
+    except sqlite3.Error as error:  # Of a statement that is run past SQLAlchemy, such as VACUUM.
+        if isinstance(error, sqlite3.ProgrammingError | sqlite3.IntegrityError):
+            raise
+        raise _named(place, error) from error
+    except (OSError, MemoryError) as error:
+        raise StoreUnavailable(f"{place} cannot be used ({error!r})") from error
+    except RecursionError as error:
+        raise RecordUnreadable(f"a value for {place} is nested too deeply") from error
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
         raise _named(place, error) from error
     except exc.DatabaseError as error:
@@ -66,7 +76,7 @@ def translated(place: str) -> Iterator[None]:
         raise _named(place, error) from error
 
 
-def _named(place: str, error: exc.SQLAlchemyError) -> StoreUnavailable:
+def _named(place: str, error: exc.SQLAlchemyError | sqlite3.Error) -> StoreUnavailable:
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
     template = _SENTENCES.get(_name_of(cause), "{place} cannot be used")
     named = StoreFull if template is _FULL else StoreUnavailable

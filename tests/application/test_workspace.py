@@ -9,6 +9,7 @@ import pytest
 from bsadvise.model.recommendation import LOCAL
 
 from advisor.application.bundles import checked_files
+from advisor.application.supervision import Supervisor
 from advisor.application.workspace import Workspace
 from advisor.domain.errors import NotFound, SourceRejected
 from advisor.service.converters import unpack_bundle
@@ -23,7 +24,7 @@ def bench(tmp_path: Path) -> Bench:
 
 @pytest.fixture
 def workspace(bench: Bench) -> Workspace:
-    return Workspace(bench.state_dir, bench.store, unpack_bundle, bench.clock)
+    return Workspace(bench.state_dir, bench.store, unpack_bundle, bench.clock, Supervisor())
 
 
 async def test_a_bundle_is_laid_out_once_however_many_ask(
@@ -59,10 +60,10 @@ async def test_a_bad_bundle_in_the_store_leaves_nothing_behind(
     assert not list(bench.state_dir.rglob("*.py"))
 
 
-def test_a_scratch_directory_goes_with_its_use(workspace: Workspace) -> None:
-    with workspace.scratch_dir() as scratch:
-        Path(scratch, "checkpoint").write_text("")
-    assert not Path(scratch).exists()
+async def test_a_scratch_directory_goes_with_its_use(workspace: Workspace) -> None:
+    async with workspace.scratch_dir() as scratch:
+        (scratch / "checkpoint").write_text("")
+    assert not scratch.exists()
 
 
 def test_too_many_files_are_refused() -> None:

@@ -88,6 +88,32 @@ def test_a_killed_process_changes_nothing(
         successor.stop()
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_cleaning_that_fails_costs_no_answer_and_is_made_good(
+    chaos: Chaos, undisturbed: Undisturbed, *, is_killed: bool
+) -> None:
+    expected, event_count = undisturbed
+    left_over = chaos.state_dir / "removed" / "left"
+    (left_over / "closed").mkdir(parents=True, mode=0o000)
+    with chaos.daemon(failpoints=3) as daemon:
+        recommendation_id = daemon.create("one")
+        seen = _watch_until(daemon, recommendation_id, event_count // 2)
+        for fork_server in daemon.children()[:1]:
+            fork_server.send_signal(signal.SIGKILL)
+        if is_killed:
+            daemon.process.kill()
+            daemon.process.wait()
+        else:
+            assert ending_of(_finish(daemon, recommendation_id, seen)) == expected
+            chaos.wait_for_nothing_left()
+            daemon.stop()
+    if is_killed:
+        with chaos.daemon(failpoints=2) as successor:
+            assert ending_of(_finish(successor, recommendation_id, seen)) == expected
+            chaos.wait_for_nothing_left()
+            successor.stop()
+
+
 def test_one_of_two_daemons_is_killed_and_the_other_goes_on(
     chaos: Chaos, undisturbed: Undisturbed
 ) -> None:

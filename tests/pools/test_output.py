@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 
@@ -36,6 +37,18 @@ def test_what_follows_clearing_begins_anew(output: Output) -> None:
     output.clear()
     os.write(output.fileno(), b"after")
     assert output.tail() == "after"
+
+
+def test_what_a_worker_does_to_its_own_descriptor_is_its_own_matter(output: Output) -> None:
+    os.write(output.fileno(), b"x" * 10_000 + b"end")
+    flags = fcntl.fcntl(output.fileno(), fcntl.F_GETFL)
+    fcntl.fcntl(output.fileno(), fcntl.F_SETFL, (flags | os.O_DIRECT) & ~os.O_APPEND)
+    tail = output.tail()
+    assert tail is not None
+    assert tail.endswith("xend")
+    output.trim()
+    output.clear()
+    assert output.tail() is None
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from bsadvise.model.measurements import StepRun, StepTimes
 
+from advisor.application.supervision import Supervisor
 from advisor.pools.power_watch import PowerWatch
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_energy_meter import FakeEnergyMeter
@@ -29,7 +30,7 @@ async def pass_time(clock: FakeClock, duration_s: float) -> None:
 @asynccontextmanager
 async def watching(meter: FakeEnergyMeter, clock: FakeClock) -> AsyncIterator[PowerWatch]:
     with meter.open(make_cpu()) as read_energy:
-        yield PowerWatch(read_energy, clock)
+        yield PowerWatch(read_energy, clock, Supervisor())
 
 
 @pytest.mark.parametrize("period_s", [0.0, 0.1])

@@ -149,6 +149,20 @@ async def test_endless_output_does_not_fill_the_disk(
         assert (await session.run(EVALUATE)).outcome == HEALTHY
 
 
+async def test_limits_hold_though_looking_at_them_fails_at_times(
+    pool: LocalPool, write: WriteJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: output.Output) -> None:
+        raise OSError("no room on the disk of temporary files")
+
+    monkeypatch.setattr(output.Output, "trim", fail)
+    source = MISBEHAVE + f"    import time; time.sleep(1); {BOMB}\n"
+    async with pool.open(write(source)) as session:
+        outcome = (await session.run(EVALUATE)).outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.fault.message == "The code started more than 24 processes."
+
+
 async def test_another_session_goes_on(pool: LocalPool, write: WriteJob, tmp_path: Path) -> None:
     (tmp_path / "calm").mkdir()
     calm = """

@@ -43,6 +43,26 @@ def test_serves_until_it_is_told_to_stop(tmp_path: Path, number: signal.Signals)
     assert not (tmp_path / "daemon.sock").exists()
 
 
+WITH_A_THREAD = """
+import sys, threading
+from advisor.__main__ import main
+threading.Thread(target=threading.Event().wait).start()
+sys.exit(main())
+"""
+
+
+def test_ends_though_a_thread_does_not(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITH_A_THREAD, "--socket", str(tmp_path / "daemon.sock")]
+    with subprocess.Popen(
+        [*command, "--state-dir", str(tmp_path / "state")], stderr=subprocess.PIPE, text=True
+    ) as daemon:
+        wait_until_ready(daemon)
+        daemon.terminate()
+        _, errors = daemon.communicate(timeout=EXIT_LIMIT_S)
+    assert daemon.returncode == 0
+    assert "ended though threads still compute" in errors
+
+
 def test_ends_when_its_client_does(tmp_path: Path) -> None:
     with start_daemon(tmp_path, "--private", "--until-stdin-closes") as daemon:
         wait_until_ready(daemon)

@@ -202,6 +202,8 @@ def metrics() -> Metrics:
     metrics.rpcs.labels("m", "OK").inc()
     metrics.rpc_duration.labels("m").observe(1.0)
     metrics.unfinished.labels("queued").set(1)
+    metrics.failed("queue")
+    metrics.task_failing.labels("queue").set(1)
     return metrics
 
 

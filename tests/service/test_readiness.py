@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from grpc_health.v1 import health_pb2
 from advisor.domain.access import NO_LIMITS, Limits
 from advisor.domain.errors import StoreFull, StoreUnavailable
 from advisor.service.server import SERVICE_NAMES
-from tests.support.bench import Bench
+from tests.support.bench import Bench, until
 from tests.support.memory_store import MemoryStore
 from tests.support.server import Client, Refused, advice_request, serving
 
@@ -93,6 +94,29 @@ async def test_while_it_drains_it_serves_nothing_and_stays_so(client: Client) ->
     await client.health_reporter.drain()
     await client.health_reporter.check_once()
     assert set((await statuses(client)).values()) == {NOT_SERVING}
+
+
+async def test_while_an_essential_task_fails_it_says_so(client: Client, bench: Bench) -> None:
+    async def fail() -> None:
+        raise MemoryError("none is left")
+
+    supervisor = client.application.supervisor
+    keeping = asyncio.create_task(supervisor.keep("queue", fail, is_essential=True))
+    await bench.clock.wait_for_light_sleeper(1.0)
+    bench.clock.advance(1.0)
+    await until(supervisor.failing)
+    await client.health_reporter.check_once()
+    assert (await statuses(client))[""] == NOT_SERVING
+    registry = bench.telemetry.registry
+    assert registry.get_sample_value("bsadvise_task_failing", {"task": "queue"}) == 1
+    assert registry.get_sample_value("bsadvise_task_failures_total", {"task": "queue"}) == 2
+    assert registry.get_sample_value("bsadvise_store_available") == 1
+
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    await client.health_reporter.check_once()
+    assert set((await statuses(client)).values()) == {SERVING}
+    assert registry.get_sample_value("bsadvise_task_failing", {"task": "queue"}) is None
 
 
 async def test_the_queue_s_length_is_told(client: Client, bench: Bench) -> None:

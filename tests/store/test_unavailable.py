@@ -13,11 +13,12 @@ import pytest
 from bsadvise.model.recommendation import LOCAL
 from sqlalchemy.exc import IntegrityError
 
-from advisor.domain.errors import StoreFull, StoreUnavailable
+from advisor.domain.errors import RecordUnreadable, StoreFull, StoreUnavailable
 from advisor.ports.store import Retention
 from advisor.store.opening import open_store
 from advisor.store.sql import SqlStore
 from advisor.store.tables import VERSION_TABLE
+from advisor.store.unavailable import translated
 from tests.support.builders import a_recommendation
 from tests.support.fake_clock import FakeClock
 
@@ -59,19 +60,6 @@ async def test_a_damaged_database(path: Path) -> None:
 
     with pytest.raises(StoreUnavailable, match="is damaged"):
         open_at(path)
-
-
-async def test_a_row_that_cannot_be_understood(path: Path) -> None:
-    await make(path)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("UPDATE recommendations SET request = '{\"surprise\": 1}'")
-        connection.commit()
-    store = open_at(path)
-
-    with pytest.raises(StoreUnavailable, match="source is missing"):
-        await store.list_page(page_size=1)
-
-    await store.close()
 
 
 async def test_a_newer_database(path: Path) -> None:
@@ -253,6 +241,24 @@ def test_what_was_kept_outlives_files_that_may_not_grow(path: Path) -> None:
         check=False,
     )
     assert ended.stdout.split() == ["StoreUnavailable", "True", "True"], ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "translation"),
+    [
+        (sqlite3.OperationalError("database or disk is full"), StoreUnavailable),
+        (OSError(24, "too many open files"), StoreUnavailable),
+        (MemoryError(), StoreUnavailable),
+        (RecursionError(), RecordUnreadable),
+        (sqlite3.ProgrammingError("a defect of ours"), sqlite3.ProgrammingError),
+    ],
+)
+def test_errors_past_sqlalchemy_are_translated(
+    error: Exception, translation: type[Exception]
+) -> None:
+    with pytest.raises(translation) as caught, translated("store.db"):
+        raise error
+    assert type(caught.value) is translation
 
 
 async def test_a_database_that_has_shrunk_gives_its_space_back(path: Path) -> None:

@@ -20,6 +20,7 @@ from bsadvise.v1.recommendation_service_pb2_grpc import RecommendationServiceStu
 from bsadvise.v1.source_service_pb2_grpc import SourceServiceStub
 
 from tests.support.bundles import digest_of, make_bundle
+from tests.support.chaos_daemon import FAILPOINTS
 from tests.support.daemon_process import EXIT_LIMIT_S, WATCH_LIMIT_S, ready_addresses
 from tests.support.simulated_worker import HELD, HOLD
 
@@ -49,8 +50,16 @@ class Chaos:
         self._hold_prefix = f"{directory}/hold-"
 
     @contextmanager
-    def daemon(self, name: str = "one", *more_flags: str) -> Iterator[Daemon]:
-        """Start a daemon; kill it on leaving, where it still runs."""
+    def daemon(
+        self, name: str = "one", *more_flags: str, failpoints: int | None = None
+    ) -> Iterator[Daemon]:
+        """Start a daemon; kill it on leaving, where it still runs.
+
+        Args:
+            name: Of its socket.
+            more_flags: Of its command line.
+            failpoints: Cleaning and compaction fail, but for each such call; None for never.
+        """
         command = [sys.executable, "-m", "tests.support.chaos_daemon", str(self.clock_path)]
         flags = [
             "--socket",
@@ -67,7 +76,9 @@ class Chaos:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {_MARK: self._mark, HOLD: self._hold_prefix},
+            env=os.environ
+            | {_MARK: self._mark, HOLD: self._hold_prefix}
+            | ({FAILPOINTS: str(failpoints)} if failpoints else {}),
         )
         with process, ExitStack() as stack:
             stack.callback(process.kill)
@@ -98,6 +109,13 @@ class Chaos:
         hold.touch()
         yield
         hold.unlink()
+
+    def wait_for_nothing_left(self) -> None:
+        """Return once all that is out of use has been removed."""
+        ends_at_s = time.monotonic() + EXIT_LIMIT_S
+        while left := list(self.state_dir.glob("removed/*")):
+            assert time.monotonic() < ends_at_s, left
+            time.sleep(_POLL_S)
 
     def wait_for_held_worker(self) -> None:
         """Return once a worker has stopped in such a command."""

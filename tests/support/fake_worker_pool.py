@@ -55,6 +55,9 @@ class FakeWorkerPool(WorkerPool):
         finally:
             self.open_session_count -= 1
 
+    async def remove_leftovers(self) -> int:
+        return 0
+
     async def close(self) -> None:
         self.is_closed = True
 

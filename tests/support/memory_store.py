@@ -33,6 +33,7 @@ from advisor.domain.fair_shares import KeptSource, fair_shares, sources_beyond
 from advisor.domain.transitions import check_transition
 from advisor.ports.clock import Clock
 from advisor.ports.store import (
+    ABANDONED_S,
     Claim,
     DeviceQueue,
     InUse,
@@ -151,8 +152,11 @@ class MemoryStore(Store):
         entry = self._entry(recommendation_id)
         if not entry.recommendation.state.is_final:
             self._update(entry, cancel_requested=True)
-        if entry.recommendation.state is State.QUEUED:
+        state, now_s = entry.recommendation.state, self._clock.now_s()
+        is_abandoned = state is State.RUNNING and entry.expires_at_s < now_s - ABANDONED_S
+        if state is State.QUEUED or is_abandoned:
             self._change(entry, StateChanged(state=State.CANCELLED))
+            entry.owner = None
         return entry.recommendation
 
     async def claim(self, owner: str, *, lease_s: float) -> Claim | None:

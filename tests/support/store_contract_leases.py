@@ -8,7 +8,7 @@ import pytest
 from bsadvise.model.recommendation import Measured, State, StateChanged
 
 from advisor.domain.errors import IllegalTransition, LeaseLost
-from advisor.ports.store import Claim, Store
+from advisor.ports.store import ABANDONED_S, Claim, Store
 from tests.support.builders import (
     a_device,
     a_fault,
@@ -217,3 +217,25 @@ class LeaseContract(StoreFixtures):
         assert await store.get(before.recommendation_id) == before
         assert len(await store.events(before.recommendation_id)) == 2
         await store.renew(before.recommendation_id, "one", lease_s=LEASE_S)
+
+    async def test_what_nobody_works_on_any_more_can_be_cancelled(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        left = await running(store)
+        clock.advance(LEASE_S + ABANDONED_S)
+        marked = await store.request_cancel(left.recommendation_id)
+        assert (marked.state, marked.cancel_requested) == (State.RUNNING, True)
+
+        clock.advance(1)
+        cancelled = await store.request_cancel(left.recommendation_id)
+
+        assert cancelled.state is State.CANCELLED
+        assert await states_of(store, left.recommendation_id) == [
+            State.QUEUED,
+            State.RUNNING,
+            State.CANCELLED,
+        ]
+        with pytest.raises(LeaseLost):
+            await store.renew(left.recommendation_id, "one", lease_s=LEASE_S)
+        await running(store)  # Its device is free.
+        await store.delete(left.recommendation_id)

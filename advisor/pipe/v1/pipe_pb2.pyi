@@ -410,19 +410,23 @@ class Exited(_message.Message):
 
     WORKER_ID_FIELD_NUMBER: _builtins.int
     EXIT_CODE_FIELD_NUMBER: _builtins.int
+    SCRATCH_LEFT_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.int
     """Number of the worker."""
     exit_code: _builtins.int
     """Exit code, or the negative number of the signal that ended it."""
+    scratch_left: _builtins.str
+    """Why something is left in its directory for temporary files; empty where nothing is."""
     def __init__(
         self,
         *,
         worker_id: _builtins.int = ...,
         exit_code: _builtins.int = ...,
+        scratch_left: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["exit_code", b"exit_code", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exit_code", b"exit_code", "scratch_left", b"scratch_left", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

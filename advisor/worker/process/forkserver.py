@@ -25,11 +25,12 @@ from pathlib import Path
 
 import psutil
 
+from advisor.kernel.removal import remove_tree
 from advisor.pipe.framing import PipeClosed, frame, receive_fork_request
 from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.process.limits import adopt_orphans
 from advisor.worker.process.main import ExecutorFactory, run_worker
-from advisor.worker.process.scratch import make_scratch, remove_scratch
+from advisor.worker.process.scratch import make_scratch
 
 _KILL_WAIT_S = 5.0
 """How long to wait for killed processes; a driver can hold one in the kernel."""
@@ -79,20 +80,26 @@ class ForkServer:
             self._workers.clear()
             self._end_orphans()
             for worker in workers:
-                remove_scratch(worker.scratch_dir)
+                if reason := remove_tree(worker.scratch_dir):
+                    print(f"not removed: {worker.scratch_dir}: {reason}", flush=True)  # noqa: T201
 
     def _fork(self) -> None:
         request, fds = receive_fork_request(self._control)
         server_pid = os.getpid()
         scratch_dir: Path | None = None
+        pid: int | None = None
         try:
             scratch_dir = make_scratch()
             pid = os.fork()
             if pid == 0:
                 run_worker(self._make_executor, fds, server_pid, scratch_dir)
-        except OSError:  # No more processes, memory or disk for one: said, and survived.
+            pidfd = os.pidfd_open(pid)
+        except OSError:  # No more processes, descriptors or disk for one: said, and survived.
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
             if scratch_dir is not None:
-                remove_scratch(scratch_dir)
+                remove_tree(scratch_dir)
             self._report(exited=pipe_pb2.Exited(worker_id=request.worker_id, exit_code=1))
             return
         finally:
@@ -101,7 +108,7 @@ class ForkServer:
         worker = _Worker(
             worker_id=request.worker_id,
             pid=pid,
-            pidfd=os.pidfd_open(pid),
+            pidfd=pidfd,
             scratch_dir=scratch_dir,
         )
         self._workers[pid] = worker
@@ -120,9 +127,13 @@ class ForkServer:
         os.close(worker.pidfd)
         del self._workers[worker.pid]
         self._end_orphans()
-        remove_scratch(worker.scratch_dir)
-        exit_code = os.waitstatus_to_exitcode(status)
-        self._report(exited=pipe_pb2.Exited(worker_id=worker.worker_id, exit_code=exit_code))
+        self._report(
+            exited=pipe_pb2.Exited(
+                worker_id=worker.worker_id,
+                exit_code=os.waitstatus_to_exitcode(status),
+                scratch_left=remove_tree(worker.scratch_dir) or "",
+            )
+        )
 
     def _end_orphans(self) -> None:
         """Kill what workers left behind in sessions of its own, and what that left behind."""

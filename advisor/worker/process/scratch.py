@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 PREFIX = "bsadvise-scratch-"
@@ -25,22 +23,3 @@ def use_scratch(directory: Path) -> None:
     os.environ["TMPDIR"] = tempfile.tempdir = str(directory)
     for variable in ("TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "CUDA_CACHE_PATH"):
         os.environ.setdefault(variable, str(directory / variable.lower()))
-
-
-def remove_scratch(directory: Path) -> None:
-    """Remove a directory and all below it, however user code has left it."""
-
-    def retry(_: Callable[[str], object], path: str, __: object) -> None:
-        # Its mode may forbid even its owner to enter it or to change what it holds.
-        for mended in (Path(path).parent, Path(path)):
-            if mended.is_relative_to(directory) and not mended.is_symlink():
-                mended.chmod(0o700)
-        if Path(path).is_dir() and not Path(path).is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            Path(path).unlink(missing_ok=True)
-
-    try:
-        shutil.rmtree(directory, onerror=retry)
-    except OSError:  # Such as a file system that has turned read-only.
-        shutil.rmtree(directory, ignore_errors=True)
