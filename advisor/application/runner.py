@@ -20,7 +20,6 @@ from bsadvise.model.recommendation import (
     State,
     StateChanged,
 )
-from bsadvise.model.request import AdviceRequest
 
 from advisor.application.cache import Fingerprints, find_cached_advice
 from advisor.application.cancellation import Cancellation, Stopped, StopReason, run_until_stopped
@@ -29,6 +28,7 @@ from advisor.application.lease import keep_lease
 from advisor.application.run import Run
 from advisor.application.workspace import Workspace
 from advisor.domain.errors import LeaseLost, NotFound, StoreUnavailable
+from advisor.planning.evidence.budget import wall_left_s, within_wall_limit
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.step import Planner
 from advisor.ports.clock import Clock
@@ -40,10 +40,6 @@ from advisor.ports.worker_pool import DeviceLost, WorkerPool, WorkerSession
 _LOG = structlog.stdlib.get_logger(__name__)
 
 Devices = tuple[Device, ...]
-
-_OVERTIME = 4.0
-_LEAST_WALL_LIMIT_S = 300.0
-"""Planners keep to the budget, but for a command or two; past this something is wrong."""
 
 _NO_SANDBOX = Caveat(
     code=CaveatCode.NO_SANDBOX,
@@ -212,9 +208,10 @@ class Runner:
                     return StateChanged(state=State.SUCCEEDED, advice=advice)
                 if isinstance(plan, Refusal):
                     return StateChanged(state=State.FAILED, refusal=plan)
-                if view.elapsed_s > _wall_limit_s(view.request):
+                left_s = wall_left_s(view)
+                if left_s <= 0:
                     return await self._end_late(run.recommendation, view)
-                command = plan.commands[0]
+                command = within_wall_limit(plan.commands[0], left_s)
                 if session is None:
                     session = await self._open_session(stack, run.recommendation, devices)
                 await run.append(CommandStarted(command=command))
@@ -314,10 +311,6 @@ class Runner:
         view = self._read(run.recommendation, await run.log())
         best = await self._best_so_far(run.recommendation, view)
         return StateChanged(state=State.CANCELLED, advice=best)
-
-
-def _wall_limit_s(request: AdviceRequest) -> float:
-    return max(_LEAST_WALL_LIMIT_S, _OVERTIME * request.budget_s)
 
 
 def _refused(code: RefusalCode, message: str) -> StateChanged:
