@@ -135,6 +135,7 @@ def build_application(
             store=ports.store,
             workspace=workspace,
             clock=ports.clock,
+            policy=policy,
             telemetry=ports.telemetry,
             pythons=pythons,
             slots=asyncio.Semaphore(_ESTIMATES_AT_ONCE),

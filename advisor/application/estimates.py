@@ -14,7 +14,7 @@ from bsadvise.model.device import Device
 from bsadvise.model.measurements import Log, Measurement, Outcome
 from bsadvise.model.request import AdviceRequest
 
-from advisor.application.sharing import InFlight
+from advisor.application.sharing import InFlight, SharingPolicy
 from advisor.application.sources import check_source
 from advisor.application.trace_cache import TraceCache, is_lasting
 from advisor.application.validation import check_python, resolve
@@ -40,6 +40,7 @@ class Estimates:
         store: Where sources are kept.
         workspace: The directory shared with workers.
         clock: The time.
+        policy: How the daemon is shared.
         telemetry: Is told what is done.
         slots: How many estimates may be made at a time.
         in_flight: How many each principal may wait for.
@@ -53,6 +54,7 @@ class Estimates:
     store: Store
     workspace: Workspace
     clock: Clock
+    policy: SharingPolicy
     telemetry: Telemetry
     slots: asyncio.Semaphore
     in_flight: InFlight
@@ -77,15 +79,20 @@ class Estimates:
             job = await self.workspace.job(request, found=(device,), checkpoint_dir=Path(scratch))
             session = await stack.enter_async_context(self.pool.open(job))
             try:
-                return await self._measure(session, request, device)
+                partition = self.policy.cache_partition(caller.principal)
+                known = self.trace_cache.known(partition, request, device)
+                return await self._measure(session, request, device, known)
             except DeviceLost as lost:
                 raise NoAnswer(Refusal(code=RefusalCode.DEVICE, message=str(lost))) from lost
 
     async def _measure(
-        self, session: WorkerSession, request: AdviceRequest, device: Device
+        self,
+        session: WorkerSession,
+        request: AdviceRequest,
+        device: Device,
+        known: dict[Command, Outcome],
     ) -> MemoryEstimate:
         log: Log = ()
-        known = self.trace_cache.known(request, device)
         while True:
             step = await asyncio.to_thread(self.planner.next_step, request, device, log)
             if isinstance(step, MemoryEstimate):
