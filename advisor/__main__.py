@@ -61,7 +61,7 @@ async def _serve(settings: Settings, *, until_stdin_closes: bool) -> None:
     try:
         await daemon.serve(stop, on_ready=ready)
     finally:
-        settings.socket.unlink(missing_ok=True)
+        daemon.bound.release()
 
 
 def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from bsadvise.paths import socket_secret_path
 
 from advisor.application.application import Application, Ports, build_application
 from advisor.application.housekeeping import Keep
@@ -243,10 +244,11 @@ def isolation_of(settings: Settings) -> Isolation:
         _LOG.info("model files are confined", sandbox=sandbox)
     if sandbox == LANDLOCK and not settings.private:
         _LOG.warning(
-            "Landlock leaves local sockets open, this daemon's among them; install bubblewrap "
-            "where strangers' model files run"
+            "Landlock leaves other programs' local sockets open; install bubblewrap where "
+            "strangers' model files run"
         )
-    closed = (settings.socket, *([settings.tls_key] if settings.tls_key else []))
+    own = (settings.socket, socket_secret_path(settings.socket))
+    closed = (*own, *([settings.tls_key] if settings.tls_key else []))
     home, network = Path.home(), settings.allow_network
     if settings.private:
         reach = private_reach(settings.state_dir, home, allow_network=network, closed=closed)

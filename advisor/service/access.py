@@ -1,12 +1,13 @@
 """Who may call what: one table, and the guard before every method.
 
-A caller is known by how it comes: through the daemon's own unix socket, which the system opens
-to the daemon's user alone; with a token; or with a certificate that the operator's authority has
-signed. ``docs/security.md`` says what each of them keeps out.
+A caller is known by what it shows: the secret of the daemon's own unix socket, which its user alone
+can read; a token; or a certificate that the operator's authority has signed. ``docs/security.md``
+says what each of them keeps out.
 """
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -44,7 +45,8 @@ SCOPES: dict[str, Scope | None] = {
 }
 """What each method takes; None for nothing at all. One that is not here is refused to all."""
 
-_BEARER = "bearer "
+_BEARER = "bearer"
+_SOCKET = "socket"
 _CERTIFICATE_PREFIX = "cert:"
 
 _caller: ContextVar[Caller] = ContextVar("caller")
@@ -58,15 +60,20 @@ def current_caller() -> Caller:
 class Guard(grpc.aio.ServerInterceptor):
     """Lets through who may call a method, and tells the method who that is."""
 
-    def __init__(self, tokens: Tokens, *, trust_loopback: bool = False) -> None:
+    def __init__(
+        self, tokens: Tokens, *, socket_secret: str | None = None, trust_loopback: bool = False
+    ) -> None:
         """Make a guard.
 
         Args:
             tokens: What knows tokens.
+            socket_secret: What the daemon's own user shows through the unix socket; None where
+                there is none.
             trust_loopback: Whether whoever comes in plain text, which only loopback may, is the
                 daemon's own user.
         """
         self._tokens = tokens
+        self._socket_secret = socket_secret
         self._trust_loopback = trust_loopback
 
     async def intercept_service(
@@ -94,20 +101,34 @@ class Guard(grpc.aio.ServerInterceptor):
         yield
 
     async def _authenticate(self, context: Context) -> Caller:
+        is_plain = context.auth_context().get("transport_security_type") == [b"insecure"]
+        is_local = is_plain and context.peer().startswith("unix:")
         shown = dict(context.invocation_metadata() or ()).get("authorization")
         if shown is not None:
-            if not isinstance(shown, str) or shown[: len(_BEARER)].lower() != _BEARER:
+            scheme, _, rest = shown.partition(" ") if isinstance(shown, str) else ("", "", "")
+            if scheme.lower() == _SOCKET and is_local:
+                return self._owner(rest.strip())
+            if scheme.lower() != _BEARER:
                 raise Unauthenticated("the authorization must be: Bearer TOKEN")
-            return await self._tokens.authenticate(shown[len(_BEARER) :].strip())
+            return await self._tokens.authenticate(rest.strip())
         if identities := context.peer_identities():
             return _certified(identities)
-        is_plain = context.auth_context().get("transport_security_type") == [b"insecure"]
-        is_own_socket = is_plain and context.peer().startswith("unix:")
-        if is_own_socket or (is_plain and self._trust_loopback):
+        if is_local:
+            raise Unauthenticated(
+                "who comes through the daemon's socket shows the secret that lies beside it; "
+                "clients of release 0.1.0 cannot: install the daemon's release, or use a token"
+            )
+        if is_plain and self._trust_loopback:
             return LOCAL_CALLER
         raise Unauthenticated(
             "a token is needed; whoever runs the daemon makes one with: bsadvise token create"
         )
+
+    def _owner(self, shown: str) -> Caller:
+        secret = self._socket_secret
+        if secret is None or not hmac.compare_digest(shown.encode(), secret.encode()):
+            raise Unauthenticated("the secret is not that of this daemon's socket")
+        return LOCAL_CALLER
 
 
 def _certified(identities: list[bytes]) -> Caller:

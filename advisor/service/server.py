@@ -24,7 +24,7 @@ from grpc_reflection.v1alpha import reflection
 
 from advisor.application.application import Application
 from advisor.service.access import Guard
-from advisor.service.address import AddressRefused, check_tcp, owner_only, prepare_socket
+from advisor.service.address import AddressRefused, check_tcp
 from advisor.service.call_log import CallLog
 from advisor.service.decoding import Decoder
 from advisor.service.device_servicer import DeviceServicer
@@ -32,6 +32,7 @@ from advisor.service.errors import ErrorTranslator
 from advisor.service.health import HealthReporter
 from advisor.service.memory_servicer import MemoryServicer
 from advisor.service.metrics import Metrics
+from advisor.service.own_socket import OwnSocket
 from advisor.service.recommendation_servicer import RecommendationServicer
 from advisor.service.source_servicer import SourceServicer
 from advisor.service.tls import TlsFiles, check_files, server_credentials
@@ -98,11 +99,18 @@ class Bound:
         server: The server.
         addresses: Where clients reach it.
         health_reporter: What says whether it can do its work.
+        own_socket: Its unix socket; None where it has none.
     """
 
     server: grpc.aio.Server
     addresses: tuple[str, ...]
     health_reporter: HealthReporter
+    own_socket: OwnSocket | None = None
+
+    def release(self) -> None:
+        """Remove the socket, once the server has stopped."""
+        if self.own_socket is not None:
+            self.own_socket.remove()
 
 
 def check_listen_config(listen_config: ListenConfig) -> None:
@@ -129,7 +137,12 @@ async def make_server(
     """
     monotonic_s = application.clock.monotonic_s
     metrics = metrics or Metrics(monotonic_s)
-    guard = Guard(application.tokens, trust_loopback=listen_config.trust_loopback)
+    own_socket = OwnSocket(listen_config.socket_path) if listen_config.socket_path else None
+    guard = Guard(
+        application.tokens,
+        socket_secret=own_socket and own_socket.secret,
+        trust_loopback=listen_config.trust_loopback,
+    )
     interceptors = (CallLog(metrics, monotonic_s), ErrorTranslator(), guard, Decoder())
     server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS)
     recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
@@ -156,17 +169,18 @@ async def make_server(
         reflection.enable_server_reflection((*SERVICE_NAMES, reflection.SERVICE_NAME), server)
     return Bound(
         server=server,
-        addresses=tuple(_bind(server, listen_config)),
+        addresses=tuple(_bind(server, listen_config, own_socket)),
         health_reporter=health_reporter,
+        own_socket=own_socket,
     )
 
 
-def _bind(server: grpc.aio.Server, listen_config: ListenConfig) -> Iterator[str]:
+def _bind(
+    server: grpc.aio.Server, listen_config: ListenConfig, own_socket: OwnSocket | None
+) -> Iterator[str]:
     try:
-        if listen_config.socket_path is not None:
-            prepare_socket(listen_config.socket_path)
-            with owner_only():
-                server.add_insecure_port(f"unix:{listen_config.socket_path}")
+        if own_socket is not None:
+            own_socket.bind(server.add_insecure_port)
             yield f"unix:{listen_config.socket_path}"
         if listen_config.listen is not None:
             address = check_tcp(listen_config.listen, has_tls=listen_config.tls is not None)
@@ -176,5 +190,7 @@ def _bind(server: grpc.aio.Server, listen_config: ListenConfig) -> Iterator[str]
                 port = server.add_insecure_port(address)
             yield f"{address.rpartition(':')[0]}:{port}"
     except (OSError, RuntimeError) as error:
+        if own_socket is not None:
+            own_socket.remove()
         place = listen_config.listen or listen_config.socket_path
         raise AddressRefused(f"cannot listen on {place}: {error}") from error
