@@ -280,5 +280,6 @@ def _policy_of(settings: Settings) -> SharingPolicy:
         max_queued=settings.max_queued,
         device_s_per_day=settings.device_s_per_day,
         upload_bytes_per_day=settings.upload_bytes_per_day,
+        max_budget_s=settings.max_budget_s,
     )
     return SharingPolicy(limits=limits, cache_is_shared=settings.cache_is_shared)

@@ -17,7 +17,7 @@ from bsadvise.model.request import AdviceRequest
 from advisor.application.sharing import InFlight, SharingPolicy
 from advisor.application.sources import check_source
 from advisor.application.trace_cache import TraceCache, is_lasting
-from advisor.application.validation import check_python, resolve
+from advisor.application.validation import check_budget, check_python, resolve
 from advisor.application.workspace import Workspace
 from advisor.domain.access import Caller
 from advisor.domain.errors import NoAnswer
@@ -70,7 +70,12 @@ class Estimates:
             NoAnswer: There is none; most often the model file is at fault.
             QuotaExceeded: The caller waits for too many already.
         """
-        device = await resolve(request, self.inventory, *check_python(request, self.pythons))
+        device = await resolve(
+            request,
+            self.inventory,
+            *check_python(request, self.pythons),
+            *check_budget(request, self.policy.limits_of(caller)),
+        )
         await check_source(self.store, caller, request.source)
         async with AsyncExitStack() as stack:
             stack.enter_context(self.in_flight.hold(caller.principal)).add(1)

@@ -25,7 +25,7 @@ from advisor.application.event_bus import EventBus
 from advisor.application.forecast import Forecasts
 from advisor.application.sharing import SharingPolicy
 from advisor.application.sources import check_source
-from advisor.application.validation import check_python, check_request_id, resolve
+from advisor.application.validation import check_budget, check_python, check_request_id, resolve
 from advisor.application.work_queue import POLL_S, WorkQueue
 from advisor.application.workspace import Workspace
 from advisor.domain.access import Caller
@@ -87,6 +87,7 @@ class Recommendations:
             self.inventory,
             *check_request_id(request_id),
             *check_python(request, self.pythons),
+            *check_budget(request, self.policy.limits_of(caller)),
         )
         key = self.fingerprints.of(caller.principal, request, device)
         cached = await find_cached_advice(

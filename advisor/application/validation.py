@@ -13,6 +13,7 @@ from bsadvise.model.device import Device
 from bsadvise.model.request import AdviceRequest, EntryKind, Objective
 
 from advisor.application.bundles import is_plain_path
+from advisor.domain.access import Limits
 from advisor.domain.errors import FieldViolation, InvalidRequest, NotFound
 from advisor.ports.device_inventory import DeviceInventory
 
@@ -53,6 +54,15 @@ def check_request(request: AdviceRequest) -> Iterator[FieldViolation]:
     for name in request.build_kwargs:
         if not name.isidentifier():
             yield FieldViolation("request.build_kwargs", f"{name!r} is not a name in Python")
+
+
+def check_budget(request: AdviceRequest, limits: Limits) -> Iterator[FieldViolation]:
+    """Yield what is wrong with the time that a request asks for."""
+    if limits.max_budget_s is not None and request.budget_s > limits.max_budget_s:
+        yield FieldViolation(
+            "request.budget_s",
+            f"must be at most {limits.max_budget_s:g}; a daemon's max_budget_s sets the most",
+        )
 
 
 def check_python(

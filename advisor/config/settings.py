@@ -33,6 +33,7 @@ class Settings:
         reflection: Whether clients may ask for the contract.
         max_queued: Recommendations that a principal may have waiting.
         device_s_per_day: Seconds of devices that a principal may use within 24 hours.
+        max_budget_s: Seconds that one request may ask for; who administers has no limit.
         upload_bytes_per_day: Bytes of new sources that a principal may send within 24 hours.
         cache_is_shared: Whether an answer that was found for one principal is given to others.
         private: Whether the daemon serves the client that started it alone.
@@ -72,6 +73,7 @@ class Settings:
     reflection: bool = False
     max_queued: int | None = 1000
     device_s_per_day: float | None = None
+    max_budget_s: int | None = 7 * 86_400
     upload_bytes_per_day: int | None = 4 << 30
     cache_is_shared: bool = False
     private: bool = False

@@ -116,6 +116,7 @@ PARSERS: Mapping[str, Callable[[object], object]] = {
     "reflection": _flag,
     "max_queued": _limit,
     "device_s_per_day": _limit,
+    "max_budget_s": _limit,
     "upload_bytes_per_day": _limit,
     "cache_is_shared": _flag,
     "private": _flag,

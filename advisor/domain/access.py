@@ -75,13 +75,15 @@ class Limits:
 
     Attributes:
         max_queued: Recommendations that wait at a time.
-        device_s_per_day: Seconds of devices within 24 hours.
+        device_s_per_day: Seconds of devices within 24 hours, with the budgets of what waits.
         upload_bytes_per_day: Bytes of new sources within 24 hours.
+        max_budget_s: Seconds that one request may ask for.
     """
 
     max_queued: int | None = None
     device_s_per_day: float | None = None
     upload_bytes_per_day: int | None = None
+    max_budget_s: float | None = None
 
 
 NO_LIMITS = Limits()

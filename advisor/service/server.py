@@ -137,10 +137,11 @@ async def make_server(
     """
     monotonic_s = application.clock.monotonic_s
     metrics = metrics or Metrics(monotonic_s)
-    own_socket = OwnSocket(listen_config.socket_path) if listen_config.socket_path else None
+    socket_path = listen_config.socket_path
+    own_socket = None if socket_path is None else OwnSocket(socket_path)
     guard = Guard(
         application.tokens,
-        socket_secret=own_socket and own_socket.secret,
+        socket_secret=None if own_socket is None else own_socket.secret,
         trust_loopback=listen_config.trust_loopback,
     )
     interceptors = (CallLog(metrics, monotonic_s), ErrorTranslator(), guard, Decoder())

@@ -25,44 +25,53 @@ def owner_channel(address: str) -> grpc.Channel:
 
 
 class _ShowBlocking(
-    grpc.UnaryUnaryClientInterceptor,  # type: ignore[type-arg] # the stubs' parameters are theirs
-    grpc.UnaryStreamClientInterceptor,  # type: ignore[type-arg]
-    grpc.StreamUnaryClientInterceptor,  # type: ignore[type-arg]
-    grpc.StreamStreamClientInterceptor,  # type: ignore[type-arg]
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
 ):
     def __init__(self, authorization: str) -> None:
-        self._shown = ("authorization", authorization)
+        self._metadata = ("authorization", authorization)
 
-    def _intercept(self, continuation: Any, details: Any, request: Any) -> Any:
-        return continuation(
-            details._replace(metadata=[*(details.metadata or ()), self._shown]), request
-        )
+    def _shown(self, details: Any) -> Any:
+        return details._replace(metadata=[*(details.metadata or ()), self._metadata])
 
-    intercept_unary_unary = _intercept
-    intercept_unary_stream = _intercept
-    intercept_stream_unary = _intercept
-    intercept_stream_stream = _intercept
+    def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        return continuation(self._shown(details), request)
+
+    def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
+        return continuation(self._shown(details), request)
+
+    def intercept_stream_unary(self, continuation: Any, details: Any, requests: Any) -> Any:
+        return continuation(self._shown(details), requests)
+
+    def intercept_stream_stream(self, continuation: Any, details: Any, requests: Any) -> Any:
+        return continuation(self._shown(details), requests)
 
 
 class _Show:
     def __init__(self, authorization: str) -> None:
         self._metadata = grpc.aio.Metadata(("authorization", authorization))
 
-    async def _intercept(self, continuation: Any, details: Any, request: Any) -> Any:
-        return await continuation(details._replace(metadata=self._metadata), request)
+    def _shown(self, details: Any) -> Any:
+        return details._replace(metadata=self._metadata)
 
 
 class _ShowUnary(_Show, grpc.aio.UnaryUnaryClientInterceptor):
-    intercept_unary_unary = _Show._intercept
+    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        return await continuation(self._shown(details), request)
 
 
 class _ShowStream(_Show, grpc.aio.UnaryStreamClientInterceptor):
-    intercept_unary_stream = _Show._intercept
+    async def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
+        return await continuation(self._shown(details), request)
 
 
 class _ShowUpload(_Show, grpc.aio.StreamUnaryClientInterceptor):
-    intercept_stream_unary = _Show._intercept
+    async def intercept_stream_unary(self, continuation: Any, details: Any, requests: Any) -> Any:
+        return await continuation(self._shown(details), requests)
 
 
 class _ShowAny(_Show, grpc.aio.StreamStreamClientInterceptor):
-    intercept_stream_stream = _Show._intercept
+    async def intercept_stream_stream(self, continuation: Any, details: Any, requests: Any) -> Any:
+        return await continuation(self._shown(details), requests)
