@@ -91,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
         "--tls-client-ca", metavar="PATH", help="clients must show a certificate of this one's"
     )
     parser.add_argument(
+        "--tls-revoked", metavar="PATH", help="those of them that open nothing any more"
+    )
+    parser.add_argument(
         "--trust-loopback",
         action="store_true",
         default=None,

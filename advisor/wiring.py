@@ -220,7 +220,10 @@ def listen_config_of(settings: Settings) -> ListenConfig:
     tls = None
     if settings.tls_cert is not None and settings.tls_key is not None:
         tls = TlsFiles(
-            cert=settings.tls_cert, key=settings.tls_key, client_ca=settings.tls_client_ca
+            cert=settings.tls_cert,
+            key=settings.tls_key,
+            client_ca=settings.tls_client_ca,
+            revoked=settings.tls_revoked,
         )
     return ListenConfig(
         socket_path=settings.socket,

@@ -11,13 +11,15 @@ import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from pathlib import Path
 
 import grpc
 from bsadvise.model.token import Scope
 
 from advisor.application.tokens import Tokens
-from advisor.domain.access import LOCAL_CALLER, Caller, is_principal
+from advisor.domain.access import LOCAL_CALLER, Caller
 from advisor.domain.errors import PermissionDenied, Unauthenticated
+from advisor.service.certificates import RevokedCertificates, caller_of
 from advisor.service.context import Context
 from advisor.service.interception import Handler, wrap
 
@@ -47,7 +49,6 @@ SCOPES: dict[str, Scope | None] = {
 
 _BEARER = "bearer"
 _SOCKET = "socket"
-_CERTIFICATE_PREFIX = "cert:"
 
 _caller: ContextVar[Caller] = ContextVar("caller")
 
@@ -61,7 +62,12 @@ class Guard(grpc.aio.ServerInterceptor):
     """Lets through who may call a method, and tells the method who that is."""
 
     def __init__(
-        self, tokens: Tokens, *, socket_secret: str | None = None, trust_loopback: bool = False
+        self,
+        tokens: Tokens,
+        *,
+        socket_secret: str | None = None,
+        revoked: Path | None = None,
+        trust_loopback: bool = False,
     ) -> None:
         """Make a guard.
 
@@ -69,11 +75,13 @@ class Guard(grpc.aio.ServerInterceptor):
             tokens: What knows tokens.
             socket_secret: What the daemon's own user shows through the unix socket; None where
                 there is none.
+            revoked: The list of revoked certificates; None for none.
             trust_loopback: Whether whoever comes in plain text, which only loopback may, is the
                 daemon's own user.
         """
         self._tokens = tokens
         self._socket_secret = socket_secret
+        self._revoked = RevokedCertificates(revoked)
         self._trust_loopback = trust_loopback
 
     async def intercept_service(
@@ -111,8 +119,8 @@ class Guard(grpc.aio.ServerInterceptor):
             if scheme.lower() != _BEARER:
                 raise Unauthenticated("the authorization must be: Bearer TOKEN")
             return await self._tokens.authenticate(rest.strip())
-        if identities := context.peer_identities():
-            return _certified(identities)
+        if "x509_pem_cert" in context.auth_context():
+            return caller_of(context.auth_context(), self._revoked)
         if is_local:
             raise Unauthenticated(
                 "who comes through the daemon's socket shows the secret that lies beside it; "
@@ -129,11 +137,3 @@ class Guard(grpc.aio.ServerInterceptor):
         if secret is None or not hmac.compare_digest(shown.encode(), secret.encode()):
             raise Unauthenticated("the secret is not that of this daemon's socket")
         return LOCAL_CALLER
-
-
-def _certified(identities: list[bytes]) -> Caller:
-    # The first name is that of the certificate's subject, or its first alternative name.
-    principal = _CERTIFICATE_PREFIX + identities[0].decode(errors="replace")
-    if not is_principal(principal):
-        raise Unauthenticated("the certificate's name cannot be a principal's")
-    return Caller(principal=principal, scope=Scope.RUN)

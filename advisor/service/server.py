@@ -142,6 +142,7 @@ async def make_server(
     guard = Guard(
         application.tokens,
         socket_secret=None if own_socket is None else own_socket.secret,
+        revoked=None if listen_config.tls is None else listen_config.tls.revoked,
         trust_loopback=listen_config.trust_loopback,
     )
     interceptors = (CallLog(metrics, monotonic_s), ErrorTranslator(), guard, Decoder())

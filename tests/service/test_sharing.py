@@ -8,8 +8,8 @@ from typing import Any
 
 import grpc
 import pytest
-from bsadvise.v1 import recommendation_service_pb2 as pb
 from bsadvise.v1 import memory_service_pb2, source_service_pb2
+from bsadvise.v1 import recommendation_service_pb2 as pb
 
 from advisor.application import sources
 from advisor.application.sharing import SharingPolicy
