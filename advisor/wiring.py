@@ -30,6 +30,7 @@ from advisor.planning.planner import RecommendationPlanner
 from advisor.planning.tuning.tuning import DEFAULT_TUNING
 from advisor.pools.local import LocalPool
 from advisor.pools.observation import HostObserver
+from advisor.pools.outside import describe_outside
 from advisor.pools.resource_limits import Isolation, private_reach, shared_reach
 from advisor.pools.resource_limits import Limits as WorkerLimits
 from advisor.pools.sandbox import AUTO, LANDLOCK, OFF, choose_sandbox
@@ -188,6 +189,9 @@ async def build_daemon(settings: Settings) -> Daemon:
         is_private=settings.private,
         policy=_policy_of(settings),
         pythons=None if settings.private else settings.pythons,
+        outside=lambda request: describe_outside(
+            None if request.python is None else Path(request.python), settings.data_paths
+        ),
         keep=Keep(
             days=settings.keep_days,
             count=settings.keep_count,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advisor.application.bundles import Unpack
-from advisor.application.cache import Fingerprints
+from advisor.application.cache import Fingerprints, Outside, nothing_outside
 from advisor.application.estimates import Estimates
 from advisor.application.event_bus import EventBus
 from advisor.application.forecast import Forecasts
@@ -79,6 +79,7 @@ def build_application(
     policy: SharingPolicy | None = None,
     keep: Keep | None = None,
     pythons: Collection[Path] | None = None,
+    outside: Outside = nothing_outside,
 ) -> Application:
     """Return an application whose loop is not started.
 
@@ -94,10 +95,13 @@ def build_application(
         policy: How it is shared; None for no limits, and answers for their principals alone.
         keep: How much is kept of what has ended.
         pythons: The interpreters that requests may name; None for any.
+        outside: Describes what decides answers and lies outside their bundles.
     """
     policy = policy or SharingPolicy()
     event_bus = EventBus()
-    fingerprints = Fingerprints(versions=versions, policy=policy, memory=tuning.evidence.memory)
+    fingerprints = Fingerprints(
+        versions=versions, policy=policy, memory=tuning.evidence.memory, outside=outside
+    )
     workspace = Workspace(state_dir, ports.store, unpack, ports.clock)
     runner = Runner(
         store=ports.store,
