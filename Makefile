@@ -8,7 +8,7 @@ CODE := advisor client examples tests benchmarks
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help recommend test nightly check fmt proto bench-memory bench-regret clean
+.PHONY: help recommend test nightly check fmt image proto bench-memory bench-regret clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -39,6 +39,12 @@ fmt: $(VENV)/.dev ## Format the code and apply automatic fixes
 	$(BIN)/ruff check --fix --exit-zero $(CODE)
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/buf format --write
+
+image: ## Build the image on a base of one digest, with an SBOM: make image BASE_IMAGE=python:3.11-slim@sha256:...
+	@printf '%s\n' "$(BASE_IMAGE)" | grep -Eq '^[^@]+@sha256:[0-9a-f]{64}$$' \
+		|| { echo "BASE_IMAGE must name an image by its digest, NAME:TAG@sha256:..., not '$(BASE_IMAGE)'" >&2; exit 1; }
+	docker buildx build -f deploy/Dockerfile --build-arg BASE_IMAGE="$(BASE_IMAGE)" \
+		--sbom=true --provenance=true --output type=oci,dest=bsadvise-image.tar $(ARGS) .
 
 proto: $(VENV)/.dev ## Generate the protobuf code
 	PATH="$(CURDIR)/$(BIN):$$PATH" ./protos/generate.sh

@@ -123,7 +123,7 @@ class Guard(grpc.aio.ServerInterceptor):
             return caller_of(context.auth_context(), self._revoked)
         if is_local:
             raise Unauthenticated(
-                "who comes through the daemon's socket shows the secret that lies beside it; "
+                "a caller through the daemon's socket shows the secret that lies beside it; "
                 "clients of release 0.1.0 cannot: install the daemon's release, or use a token"
             )
         if is_plain and self._trust_loopback:
