@@ -21,6 +21,8 @@ from tests.support.house import CALLS, House, refusal
 from tests.support.server import Client, serving, serving_at
 from tests.support.showing import secret_of, showing
 
+pytestmark = pytest.mark.rights
+
 
 @pytest.mark.parametrize("address", ["127.0.0.1:50051", "127.8.8.8:1", "[::1]:0", "localhost:80"])
 def test_loopback_may_be_listened_on(address: str) -> None:

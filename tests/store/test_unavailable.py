@@ -21,6 +21,8 @@ from advisor.store.tables import VERSION_TABLE
 from tests.support.builders import a_recommendation
 from tests.support.fake_clock import FakeClock
 
+pytestmark = pytest.mark.rights
+
 
 def open_at(target: str | Path) -> SqlStore:
     return open_store(target, clock=FakeClock(), is_owner_dead=lambda _: False)
