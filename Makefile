@@ -7,8 +7,14 @@ BIN := $(VENV)/bin
 CODE := advisor client examples tests benchmarks
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# Root may read and write what others may not. Its capabilities are dropped, its user stays: another
+# could not reach an interpreter in root's home.
+UNPRIVILEGED := $(shell [ "$$(id -u)" -eq 0 ] && command -v setpriv > /dev/null \
+	&& echo setpriv --bounding-set=-all --inh-caps=-all $(BIN)/pytest -q -n auto -m rights \
+	|| echo : what depends on rights has run without them)
+
 .DEFAULT_GOAL := help
-.PHONY: help recommend test nightly check fmt proto bench-memory bench-regret clean
+.PHONY: help recommend test nightly check fmt image proto bench-memory bench-regret clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -16,9 +22,10 @@ help: ## List the targets
 recommend: $(VENV)/.installed ## Recommend a setting for a real model on real data
 	$(BIN)/bsadvise recommend examples/digits_mlp.py
 
-test: $(VENV)/.dev ## Run every test; first, alone and without a say, those that race the scheduler
+test: $(VENV)/.dev ## Run every test; first those that race the scheduler, last and as root those that depend on rights, without them
 	@$(BIN)/pytest -q -m timing $(ARGS) || echo "not every timing test passed; they do not fail the suite"
 	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+	$(UNPRIVILEGED) $(ARGS)
 
 nightly: $(VENV)/.dev ## Kill the daemon a hundred times, send it ten thousand malformed calls, run the whole model zoo twice, replay every prefix of the recorded logs
 	BSADVISE_CHAOS_KILLS=100 BSADVISE_FUZZ_CALLS=10000 $(BIN)/pytest -n auto tests/chaos tests/fuzz
@@ -39,6 +46,12 @@ fmt: $(VENV)/.dev ## Format the code and apply automatic fixes
 	$(BIN)/ruff check --fix --exit-zero $(CODE)
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/buf format --write
+
+image: ## Build the image on a base of one digest, with an SBOM: make image BASE_IMAGE=python:3.11-slim@sha256:...
+	@printf '%s\n' "$(BASE_IMAGE)" | grep -Eq '^[^@]+@sha256:[0-9a-f]{64}$$' \
+		|| { echo "BASE_IMAGE must name an image by its digest, NAME:TAG@sha256:..., not '$(BASE_IMAGE)'" >&2; exit 1; }
+	docker buildx build -f deploy/Dockerfile --build-arg BASE_IMAGE="$(BASE_IMAGE)" \
+		--sbom=true --provenance=true --output type=oci,dest=bsadvise-image.tar $(ARGS) .
 
 proto: $(VENV)/.dev ## Generate the protobuf code
 	PATH="$(CURDIR)/$(BIN):$$PATH" ./protos/generate.sh

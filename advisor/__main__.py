@@ -74,7 +74,7 @@ async def _serve(settings: Settings, *, until_stdin_closes: bool) -> None:
     try:
         await daemon.serve(stop, on_ready=ready)
     finally:
-        settings.socket.unlink(missing_ok=True)
+        daemon.bound.release()
     _end_after(_THREADS_LIMIT_S, exit_code=0)
 
 
@@ -124,6 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tls-key", metavar="PATH", help="its private key, PEM")
     parser.add_argument(
         "--tls-client-ca", metavar="PATH", help="clients must show a certificate of this one's"
+    )
+    parser.add_argument(
+        "--tls-revoked", metavar="PATH", help="those of them that open nothing any more"
     )
     parser.add_argument(
         "--trust-loopback",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from bsadvise.paths import socket_secret_path
 
 from advisor.application.application import (
     Application,
@@ -34,6 +35,7 @@ from advisor.planning.planner import RecommendationPlanner
 from advisor.planning.tuning.tuning import DEFAULT_TUNING
 from advisor.pools.local import LocalPool
 from advisor.pools.observation import HostObserver
+from advisor.pools.outside import describe_outside
 from advisor.pools.resource_limits import Isolation, private_reach, shared_reach
 from advisor.pools.resource_limits import Limits as WorkerLimits
 from advisor.pools.sandbox import AUTO, LANDLOCK, OFF, choose_sandbox
@@ -194,6 +196,9 @@ async def build_daemon(settings: Settings) -> Daemon:
         is_private=settings.private,
         policy=_policy_of(settings),
         pythons=None if settings.private else settings.pythons,
+        outside=lambda request: describe_outside(
+            None if request.python is None else Path(request.python), settings.data_paths
+        ),
         keep=Keep(
             days=settings.keep_days,
             count=settings.keep_count,
@@ -232,7 +237,10 @@ def listen_config_of(settings: Settings) -> ListenConfig:
     tls = None
     if settings.tls_cert is not None and settings.tls_key is not None:
         tls = TlsFiles(
-            cert=settings.tls_cert, key=settings.tls_key, client_ca=settings.tls_client_ca
+            cert=settings.tls_cert,
+            key=settings.tls_key,
+            client_ca=settings.tls_client_ca,
+            revoked=settings.tls_revoked,
         )
     return ListenConfig(
         socket_path=settings.socket,
@@ -256,10 +264,11 @@ def isolation_of(settings: Settings) -> Isolation:
         _LOG.info("model files are confined", sandbox=sandbox)
     if sandbox == LANDLOCK and not settings.private:
         _LOG.warning(
-            "Landlock leaves local sockets open, this daemon's among them; install bubblewrap "
-            "where strangers' model files run"
+            "Landlock leaves other programs' local sockets open; install bubblewrap where "
+            "strangers' model files run"
         )
-    closed = (settings.socket, *([settings.tls_key] if settings.tls_key else []))
+    own = (settings.socket, socket_secret_path(settings.socket))
+    closed = (*own, *([settings.tls_key] if settings.tls_key else []))
     home, network = Path.home(), settings.allow_network
     if settings.private:
         reach = private_reach(settings.state_dir, home, allow_network=network, closed=closed)

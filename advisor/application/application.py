@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advisor.application.bundles import Unpack
-from advisor.application.cache import Fingerprints
+from advisor.application.cache import Fingerprints, Outside, nothing_outside
 from advisor.application.estimates import Estimates
 from advisor.application.event_bus import EventBus
 from advisor.application.feeds import Feeds
@@ -81,6 +81,7 @@ def build_application(
     keep: Keep | None = None,
     pythons: Collection[Path] | None = None,
     supervisor: Supervisor | None = None,
+    outside: Outside = nothing_outside,
 ) -> Application:
     """Return an application whose loop is not started.
 
@@ -97,11 +98,14 @@ def build_application(
         keep: How much is kept of what has ended.
         pythons: The interpreters that requests may name; None for any.
         supervisor: What keeps its tasks at work; None for one over these ports.
+        outside: Describes what decides answers and lies outside their bundles.
     """
     supervisor = supervisor or supervisor_over(ports.clock, ports.telemetry)
     policy = policy or SharingPolicy()
     event_bus = EventBus()
-    fingerprints = Fingerprints(versions=versions, policy=policy, memory=tuning.evidence.memory)
+    fingerprints = Fingerprints(
+        versions=versions, policy=policy, memory=tuning.evidence.memory, outside=outside
+    )
     forecasts = Forecasts(ports.store, ports.clock)
     workspace = Workspace(state_dir, ports.store, unpack, ports.clock, supervisor)
     runner = Runner(

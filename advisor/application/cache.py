@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from bsadvise.model.advice import Advice
@@ -23,6 +24,14 @@ _BUDGET_GROWTH = 1.1
 memory of less moves from one minute to the next."""
 
 
+Outside = Callable[[AdviceRequest], Mapping[str, object]]
+
+
+def nothing_outside(_: AdviceRequest) -> Mapping[str, object]:
+    """Return what is outside where nothing is."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprints:
     """Makes the keys under which answers are remembered.
@@ -31,19 +40,22 @@ class Fingerprints:
         versions: What decides an answer in this daemon.
         policy: Who shares answers.
         memory: How the memory that an answer may take is found.
+        outside: Describes what decides an answer of a request and lies outside its bundle, in
+            values that JSON holds.
     """
 
     versions: Versions
     policy: SharingPolicy
     memory: MemoryBudgetTuning
+    outside: Outside = nothing_outside
 
     def of(self, principal: str, request: AdviceRequest, device: Device) -> str:
         """Return the key of an answer: equal for requests that must have equal answers.
 
         A digest of all that decides the answer, and of nothing else: the request but for the
         device's name, its priority and the leave to use the cache; what the device is, but not
-        which of several alike or what is free on it; the versions of planner and libraries; and
-        the principal, where answers are not shared.
+        which of several alike or what is free on it; the versions of planner and libraries; what
+        lies outside the bundle; and the principal, where answers are not shared.
 
         Args:
             principal: Whom the answer is for.
@@ -63,6 +75,7 @@ class Fingerprints:
                 "driver_version": device.driver_version,
             },
             "versions": asdict(self.versions),
+            "outside": dict(self.outside(request)),
         }
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()

@@ -94,7 +94,7 @@ class Estimates:
             hold.add(1)
             used_s = await self._used_s(caller)
             async with self.turns.turn(caller.principal, used_s), self._charged(caller.principal):
-                return await self._answer(request, device)
+                return await self._answer(caller.principal, request, device)
 
     async def _used_s(self, caller: Caller) -> float:
         used_s = await self.store.used_device_s(caller.principal)
@@ -120,12 +120,14 @@ class Estimates:
             except StoreUnavailable as error:
                 _LOG.warning("an estimate is not charged", principal=principal, error=str(error))
 
-    async def _answer(self, request: AdviceRequest, device: Device) -> MemoryEstimate:
+    async def _answer(
+        self, principal: str, request: AdviceRequest, device: Device
+    ) -> MemoryEstimate:
         limit_s = max(_LEAST_WALL_LIMIT_S, _OVERTIME * request.budget_s)
         wall = asyncio.timeout(limit_s)
         try:
             async with wall:
-                return await self._measure_in_session(request, device)
+                return await self._measure_in_session(principal, request, device)
         except TimeoutError as error:
             if not wall.expired():
                 raise
@@ -135,21 +137,28 @@ class Estimates:
             )
             raise NoAnswer(Refusal(code=RefusalCode.TIMED_OUT, message=message)) from error
 
-    async def _measure_in_session(self, request: AdviceRequest, device: Device) -> MemoryEstimate:
+    async def _measure_in_session(
+        self, principal: str, request: AdviceRequest, device: Device
+    ) -> MemoryEstimate:
         async with AsyncExitStack() as stack:
             scratch = await stack.enter_async_context(self.workspace.scratch_dir())
             job = await self.workspace.job(request, found=(device,), checkpoint_dir=scratch)
             session = await stack.enter_async_context(self.pool.open(job))
             try:
-                return await self._measure(session, request, device)
+                partition = self.policy.cache_partition(principal)
+                known = self.trace_cache.known(partition, request, device)
+                return await self._measure(session, request, device, known)
             except DeviceLost as lost:
                 raise NoAnswer(Refusal(code=RefusalCode.DEVICE, message=str(lost))) from lost
 
     async def _measure(
-        self, session: WorkerSession, request: AdviceRequest, device: Device
+        self,
+        session: WorkerSession,
+        request: AdviceRequest,
+        device: Device,
+        known: dict[Command, Outcome],
     ) -> MemoryEstimate:
         log: Log = ()
-        known = self.trace_cache.known(request, device)
         while True:
             step = await asyncio.to_thread(self.planner.next_step, request, device, log)
             if isinstance(step, MemoryEstimate):

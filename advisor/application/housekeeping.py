@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
+from advisor.application.plausible_clock import ClockEvidence, plausible_now_s
 from advisor.application.supervision import Supervisor
 from advisor.application.work_queue import WorkQueue
 from advisor.application.workspace import Workspace
@@ -43,7 +44,7 @@ class Keep:
     source_bytes: int = 4 << 30
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Housekeeping:
     """Keeps the database and the state directory from growing without end.
 
@@ -66,6 +67,7 @@ class Housekeeping:
     telemetry: Telemetry
     supervisor: Supervisor
     keep: Keep
+    _begun: ClockEvidence | None = field(default=None, init=False)
 
     async def serve(self) -> None:
         """Work until cancelled, the first time at once."""
@@ -84,7 +86,7 @@ class Housekeeping:
         now_s = self.clock.now_s()
         removed = await self.store.prune(
             Retention(
-                finished_before_s=now_s - self.keep.days * _DAY_S,
+                finished_before_s=await self._aged_now_s(now_s) - self.keep.days * _DAY_S,
                 keep_count=self.keep.count,
                 keep_source_bytes=self.keep.source_bytes,
                 sources_unused_since_s=now_s - UNUSED_S,
@@ -100,6 +102,15 @@ class Housekeeping:
         if self.queue.is_idle:
             await self.store.compact()
         return removed
+
+    async def _aged_now_s(self, now_s: float) -> float:
+        """Return the time by which things are old, whatever the machine's clock says."""
+        monotonic_s = self.clock.monotonic_s()
+        if self._begun is None:
+            self._begun = ClockEvidence(
+                now_s=now_s, monotonic_s=monotonic_s, newest_s=await self.store.newest_s()
+            )
+        return plausible_now_s(self._begun, now_s=now_s, monotonic_s=monotonic_s)
 
     def _tell(self, removed: Removed, swept: int) -> None:
         counts = {

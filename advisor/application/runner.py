@@ -21,7 +21,6 @@ from bsadvise.model.recommendation import (
     State,
     StateChanged,
 )
-from bsadvise.model.request import AdviceRequest
 
 from advisor.application.cache import Fingerprints, find_cached_advice
 from advisor.application.cancellation import (
@@ -37,6 +36,7 @@ from advisor.application.run import Run
 from advisor.application.supervision import Supervisor
 from advisor.application.workspace import Workspace
 from advisor.domain.errors import LeaseLost, NotFound, RecordUnreadable, StoreUnavailable
+from advisor.planning.evidence.budget import wall_left_s, within_wall_limit
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.step import Planner
 from advisor.ports.clock import Clock
@@ -48,10 +48,6 @@ from advisor.ports.worker_pool import DeviceLost, WorkerPool, WorkerSession
 _LOG = structlog.stdlib.get_logger(__name__)
 
 Devices = tuple[Device, ...]
-
-_OVERTIME = 4.0
-_LEAST_WALL_LIMIT_S = 300.0
-"""Planners keep to the budget, but for a command or two; past this something is wrong."""
 
 _STOP_LIMIT_S = 5.0
 """For the best answer so far of a run that is cancelled; planners take a fraction of a second."""
@@ -242,9 +238,10 @@ class Runner:
                     return StateChanged(state=State.SUCCEEDED, advice=advice)
                 if isinstance(plan, Refusal):
                     return StateChanged(state=State.FAILED, refusal=plan)
-                if view.elapsed_s > _wall_limit_s(view.request):
+                left_s = wall_left_s(view)
+                if left_s <= 0:
                     return await self._end_late(run.recommendation, view)
-                command = plan.commands[0]
+                command = within_wall_limit(plan.commands[0], left_s)
                 if session is None:
                     session = await self._open_session(stack, run.recommendation, devices)
                 await run.append(CommandStarted(command=command))
@@ -345,10 +342,6 @@ class Runner:
         asked = self._best_so_far(run.recommendation, view)
         best = await within(_STOP_LIMIT_S, asked, self.clock)
         return StateChanged(state=State.CANCELLED, advice=best)
-
-
-def _wall_limit_s(request: AdviceRequest) -> float:
-    return max(_LEAST_WALL_LIMIT_S, _OVERTIME * request.budget_s)
 
 
 def _refused(code: RefusalCode, message: str) -> StateChanged:

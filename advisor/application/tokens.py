@@ -70,7 +70,9 @@ class Tokens:
         return await self.store.list_tokens()
 
     async def revoke(self, token_id: str) -> Token:
-        """Let a token open nothing from now on. Raises NotFound."""
+        """Let a token open nothing from now on. Raises NotFound, InvalidRequest."""
+        if "\x00" in token_id:  # PostgreSQL's text cannot hold it
+            raise InvalidRequest(FieldViolation("token_id", "must not hold the character NUL"))
         return await self.store.revoke_token(token_id)
 
     async def authenticate(self, text: str) -> Caller:

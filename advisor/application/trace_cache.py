@@ -30,12 +30,21 @@ class TraceCache:
     def __init__(self) -> None:
         self._tasks: OrderedDict[str, dict[Command, Outcome]] = OrderedDict()
 
-    def known(self, request: AdviceRequest, device: Device) -> dict[Command, Outcome]:
-        """Return what is known of a request's task, to be read and added to."""
+    def known(
+        self, partition: str | None, request: AdviceRequest, device: Device
+    ) -> dict[Command, Outcome]:
+        """Return what is known of a request's task, to be read and added to.
+
+        Args:
+            partition: Who alone shares it: an outcome is what the code said that one of them
+                ran. None where all do.
+            request: The request.
+            device: Its device.
+        """
         if device.present:
             return {}
         asked = {k: v for k, v in to_plain(request).items() if k not in _WITHOUT_BEARING}
-        key = json.dumps([device.kind.value, asked], sort_keys=True)
+        key = json.dumps([partition, device.kind.value, asked], sort_keys=True)
         known = self._tasks.setdefault(key, {})
         self._tasks.move_to_end(key)
         while len(self._tasks) > _MOST_TASKS:

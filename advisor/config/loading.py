@@ -68,6 +68,8 @@ def _check_together(settings: Settings) -> None:
         raise ConfigError("tls_cert and tls_key go together; one of them is missing")
     if settings.tls_client_ca is not None and settings.tls_cert is None:
         raise ConfigError("tls_client_ca needs tls_cert and tls_key")
+    if settings.tls_revoked is not None and settings.tls_client_ca is None:
+        raise ConfigError("tls_revoked needs tls_client_ca: it is about those certificates")
     if settings.tls_cert is not None and settings.listen is None:
         raise ConfigError("tls_cert and tls_key are for listen, which is missing")
     if settings.tls_cert is not None and settings.trust_loopback:

@@ -28,6 +28,7 @@ class Settings:
         tls_cert: The daemon's certificate for ``listen``, PEM.
         tls_key: Its private key, PEM.
         tls_client_ca: The authority whose certificates clients must show; None for tokens alone.
+        tls_revoked: The list of their certificates that open nothing any more; None for none.
         trust_loopback: Whether every process of this machine may do all over ``listen`` without
             TLS, with no token.
         reflection: Whether clients may ask for the contract.
@@ -81,6 +82,7 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
+    tls_revoked: Path | None = None
     trust_loopback: bool = False
     reflection: bool = False
     max_connections: int = 10_000

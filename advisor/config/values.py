@@ -129,6 +129,7 @@ PARSERS: Mapping[str, Callable[[object], object]] = {
     "tls_cert": _path,
     "tls_key": _path,
     "tls_client_ca": _path,
+    "tls_revoked": _path,
     "trust_loopback": _flag,
     "reflection": _flag,
     "max_connections": _number(1, 1_000_000),

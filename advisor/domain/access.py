@@ -75,7 +75,7 @@ class Limits:
 
     Attributes:
         max_queued: Recommendations that wait at a time.
-        device_s_per_day: Seconds of devices within 24 hours.
+        device_s_per_day: Seconds of devices within 24 hours, with the budgets of what waits.
         upload_bytes_per_day: Bytes of new sources within 24 hours.
         max_budget_s: The largest budget of a recommendation.
         max_estimate_budget_s: The largest budget of an estimate.

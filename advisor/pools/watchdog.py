@@ -31,6 +31,7 @@ class Watchdog:
 
     Attributes:
         verdict: What the worker did, once it has passed a limit; it is killed after that is set.
+        seen: Every process of it that was ever seen.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Watchdog:
         self._worker_pids = worker_pids
         self._output = output
         self._known: set[int] = {pid}
+        self.seen: set[int] = {pid}
 
     @cached_property
     def _parent(self) -> int:
@@ -82,9 +84,9 @@ class Watchdog:
     def _find_processes(self) -> list[int]:
         """Return the worker's processes, also those that have lost their parents.
 
-        The fork server has adopted these. They are the worker's if they were seen below it
-        before, if they are in its session, or if there is no other worker. Else they are
-        nobody's, and too many of them are ended.
+        The worker adopts these, and the fork server does where its code has turned that off. They
+        are the worker's then if they were seen below it before, if they are in its session, or if
+        there is no other worker. Else they are nobody's, and too many of them are ended.
         """
         adopted = children_of(self._parent)
         workers = self._worker_pids()
@@ -99,6 +101,7 @@ class Watchdog:
             kill_all(descendants_of(pid for pid in orphans if pid not in own))
         pids = list(descendants_of([self._pid, *own]))
         self._known = set(pids)
+        self.seen.update(pids)
         return pids
 
     def _owns(self, pid: int) -> bool:

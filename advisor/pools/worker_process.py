@@ -27,6 +27,7 @@ from advisor.pools.fork_server import (
 from advisor.pools.outcome_validation import cleaned, is_possible
 from advisor.pools.output import Output, plain_text
 from advisor.pools.resource_limits import Isolation
+from advisor.pools.shared_memory import remove_shared_memory
 from advisor.pools.watchdog import INTERVAL_S, Watchdog
 from advisor.ports.worker_pool import WorkerJob
 
@@ -138,6 +139,7 @@ class WorkerProcess:
         if not self.has_ended:  # User code has stopped the fork server, or a driver holds it.
             self._fork_server.kill()
             await asyncio.shield(self._process.exit_code)
+        await asyncio.to_thread(remove_shared_memory, self._watchdog.seen)
         self._output.close()
 
     async def _read_outcome(self, command: Command) -> Outcome:

@@ -318,6 +318,10 @@ class Store(TokenStore, ABC):
         """Return what a run may still come back to."""
 
     @abstractmethod
+    async def newest_s(self) -> float | None:
+        """Return the Unix time of the newest change or upload; None where there is none."""
+
+    @abstractmethod
     async def prune(self, keep: Retention) -> Removed:
         """Remove what need not be kept; never what is not finished, nor its source."""
 

@@ -1,23 +1,26 @@
 """Who may call what: one table, and the guard before every method.
 
-A caller is known by how it comes: through the daemon's own unix socket, which the system opens
-to the daemon's user alone; with a token; or with a certificate that the operator's authority has
-signed. ``docs/security.md`` says what each of them keeps out.
+A caller is known by what it shows: the secret of the daemon's own unix socket, which its user alone
+can read; a token; or a certificate that the operator's authority has signed. ``docs/security.md``
+says what each of them keeps out.
 """
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from pathlib import Path
 
 import grpc
 from bsadvise.model.token import Scope
 
 from advisor.application.tokens import Tokens
-from advisor.domain.access import LOCAL_CALLER, Caller, is_principal
+from advisor.domain.access import LOCAL_CALLER, Caller
 from advisor.domain.errors import PermissionDenied, Unauthenticated
 from advisor.service.admission import Admission
+from advisor.service.certificates import RevokedCertificates, caller_of
 from advisor.service.context import Context
 from advisor.service.interception import Handler, wrap
 
@@ -45,8 +48,8 @@ SCOPES: dict[str, Scope | None] = {
 }
 """What each method takes; None for nothing at all. One that is not here is refused to all."""
 
-_BEARER = "bearer "
-_CERTIFICATE_PREFIX = "cert:"
+_BEARER = "bearer"
+_SOCKET = "socket"
 
 _caller: ContextVar[Caller] = ContextVar("caller")
 
@@ -60,18 +63,29 @@ class Guard(grpc.aio.ServerInterceptor):
     """Lets through who may call a method, and tells the method who that is."""
 
     def __init__(
-        self, tokens: Tokens, admission: Admission, *, trust_loopback: bool = False
+        self,
+        tokens: Tokens,
+        admission: Admission,
+        *,
+        socket_secret: str | None = None,
+        revoked: Path | None = None,
+        trust_loopback: bool = False,
     ) -> None:
         """Make a guard.
 
         Args:
             tokens: What knows tokens.
             admission: What bounds the calls under way.
+            socket_secret: What the daemon's own user shows through the unix socket; None where
+                there is none.
+            revoked: The list of revoked certificates; None for none.
             trust_loopback: Whether whoever comes in plain text, which only loopback may, is the
                 daemon's own user.
         """
         self._tokens = tokens
         self._admission = admission
+        self._socket_secret = socket_secret
+        self._revoked = RevokedCertificates(revoked)
         self._trust_loopback = trust_loopback
 
     async def intercept_service(
@@ -108,25 +122,31 @@ class Guard(grpc.aio.ServerInterceptor):
             yield
 
     async def _authenticate(self, context: Context) -> Caller:
+        is_plain = context.auth_context().get("transport_security_type") == [b"insecure"]
+        is_local = is_plain and context.peer().startswith("unix:")
         shown = dict(context.invocation_metadata() or ()).get("authorization")
         if shown is not None:
-            if not isinstance(shown, str) or shown[: len(_BEARER)].lower() != _BEARER:
+            scheme, _, rest = shown.partition(" ") if isinstance(shown, str) else ("", "", "")
+            if scheme.lower() == _SOCKET and is_local:
+                return self._owner(rest.strip())
+            if scheme.lower() != _BEARER:
                 raise Unauthenticated("the authorization must be: Bearer TOKEN")
-            return await self._tokens.authenticate(shown[len(_BEARER) :].strip())
-        if identities := context.peer_identities():
-            return _certified(identities)
-        is_plain = context.auth_context().get("transport_security_type") == [b"insecure"]
-        is_own_socket = is_plain and context.peer().startswith("unix:")
-        if is_own_socket or (is_plain and self._trust_loopback):
+            return await self._tokens.authenticate(rest.strip())
+        if "x509_pem_cert" in context.auth_context():
+            return caller_of(context.auth_context(), self._revoked)
+        if is_local:
+            raise Unauthenticated(
+                "a caller through the daemon's socket shows the secret that lies beside it; "
+                "clients of release 0.1.0 cannot: install the daemon's release, or use a token"
+            )
+        if is_plain and self._trust_loopback:
             return LOCAL_CALLER
         raise Unauthenticated(
             "a token is needed; whoever runs the daemon makes one with: bsadvise token create"
         )
 
-
-def _certified(identities: list[bytes]) -> Caller:
-    # The first name is that of the certificate's subject, or its first alternative name.
-    principal = _CERTIFICATE_PREFIX + identities[0].decode(errors="replace")
-    if not is_principal(principal):
-        raise Unauthenticated("the certificate's name cannot be a principal's")
-    return Caller(principal=principal, scope=Scope.RUN)
+    def _owner(self, shown: str) -> Caller:
+        secret = self._socket_secret
+        if secret is None or not hmac.compare_digest(shown.encode(), secret.encode()):
+            raise Unauthenticated("the secret is not that of this daemon's socket")
+        return LOCAL_CALLER

@@ -39,25 +39,27 @@ def check_tcp(address: str, *, has_tls: bool = False) -> str:
     return address
 
 
-def prepare_socket(path: Path) -> None:
-    """Make the way free for a unix socket: its directory, and no dead daemon's socket.
+def check_socket_path(path: Path, *others: Path) -> None:
+    """Raise AddressRefused unless a unix socket may be put at a path.
 
-    Raises:
-        AddressRefused: The path is too long, something else is there, or a daemon serves on it.
+    Args:
+        path: Where nothing is, or a dead daemon's socket.
+        others: Further paths that it has meanwhile.
     """
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
+    longest = max((path, *others), key=lambda each: len(os.fsencode(each)))
+    if len(os.fsencode(longest)) > MAX_SOCKET_PATH_BYTES:
         raise AddressRefused(
-            f"{path} is longer than the {MAX_SOCKET_PATH_BYTES} bytes that a unix socket's "
+            f"{longest} is longer than the {MAX_SOCKET_PATH_BYTES} bytes that a unix socket's "
             "path may have; choose a shorter one"
         )
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not path.exists():
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
         return
-    if not stat.S_ISSOCK(path.stat().st_mode):
+    if not stat.S_ISSOCK(mode):
         raise AddressRefused(f"{path} is not a socket; move it away, or choose another path")
     if _is_served(path):
         raise AddressRefused(f"another daemon already serves on {path}")
-    path.unlink()
 
 
 @contextmanager

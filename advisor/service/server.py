@@ -25,7 +25,7 @@ from grpc_reflection.v1alpha import reflection
 from advisor.application.application import Application
 from advisor.kernel.descriptors import open_file_limit
 from advisor.service.access import Guard
-from advisor.service.address import AddressRefused, check_tcp, owner_only, prepare_socket
+from advisor.service.address import AddressRefused, check_tcp
 from advisor.service.admission import Admission, AdmissionLimits
 from advisor.service.call_log import CallLog
 from advisor.service.decoding import Decoder
@@ -34,6 +34,7 @@ from advisor.service.errors import ErrorTranslator
 from advisor.service.health import HealthReporter
 from advisor.service.memory_servicer import MemoryServicer
 from advisor.service.metrics import Metrics
+from advisor.service.own_socket import OwnSocket
 from advisor.service.recommendation_servicer import RecommendationServicer
 from advisor.service.source_servicer import SourceServicer
 from advisor.service.tls import TlsFiles, check_files, server_credentials
@@ -102,11 +103,18 @@ class Bound:
         server: The server.
         addresses: Where clients reach it.
         health_reporter: What says whether it can do its work.
+        own_socket: Its unix socket; None where it has none.
     """
 
     server: grpc.aio.Server
     addresses: tuple[str, ...]
     health_reporter: HealthReporter
+    own_socket: OwnSocket | None = None
+
+    def release(self) -> None:
+        """Remove the socket, once the server has stopped."""
+        if self.own_socket is not None:
+            self.own_socket.remove()
 
 
 def check_listen_config(listen_config: ListenConfig) -> None:
@@ -139,8 +147,14 @@ async def make_server(
     monotonic_s = application.clock.monotonic_s
     metrics = metrics or Metrics(monotonic_s)
     limits = limits or AdmissionLimits()
+    socket_path = listen_config.socket_path
+    own_socket = None if socket_path is None else OwnSocket(socket_path)
     guard = Guard(
-        application.tokens, Admission(limits), trust_loopback=listen_config.trust_loopback
+        application.tokens,
+        Admission(limits),
+        socket_secret=None if own_socket is None else own_socket.secret,
+        revoked=None if listen_config.tls is None else listen_config.tls.revoked,
+        trust_loopback=listen_config.trust_loopback,
     )
     interceptors = (
         CallLog(metrics, monotonic_s),
@@ -174,17 +188,18 @@ async def make_server(
         reflection.enable_server_reflection((*SERVICE_NAMES, reflection.SERVICE_NAME), server)
     return Bound(
         server=server,
-        addresses=tuple(_bind(server, listen_config)),
+        addresses=tuple(_bind(server, listen_config, own_socket)),
         health_reporter=health_reporter,
+        own_socket=own_socket,
     )
 
 
-def _bind(server: grpc.aio.Server, listen_config: ListenConfig) -> Iterator[str]:
+def _bind(
+    server: grpc.aio.Server, listen_config: ListenConfig, own_socket: OwnSocket | None
+) -> Iterator[str]:
     try:
-        if listen_config.socket_path is not None:
-            prepare_socket(listen_config.socket_path)
-            with owner_only():
-                server.add_insecure_port(f"unix:{listen_config.socket_path}")
+        if own_socket is not None:
+            own_socket.bind(server.add_insecure_port)
             yield f"unix:{listen_config.socket_path}"
         if listen_config.listen is not None:
             address = check_tcp(listen_config.listen, has_tls=listen_config.tls is not None)
@@ -194,5 +209,7 @@ def _bind(server: grpc.aio.Server, listen_config: ListenConfig) -> Iterator[str]
                 port = server.add_insecure_port(address)
             yield f"{address.rpartition(':')[0]}:{port}"
     except (OSError, RuntimeError) as error:
+        if own_socket is not None:
+            own_socket.remove()
         place = listen_config.listen or listen_config.socket_path
         raise AddressRefused(f"cannot listen on {place}: {error}") from error

@@ -9,6 +9,8 @@ from pathlib import Path
 import grpc
 import structlog
 
+from advisor.service.certificates import parse_revoked
+
 _LOG = structlog.stdlib.get_logger(__name__)
 
 
@@ -25,16 +27,19 @@ class TlsFiles:
         key: Its private key.
         client_ca: The authority whose certificates clients must show; None where they show
             tokens alone.
+        revoked: The list of those that open nothing any more; None for none.
     """
 
     cert: Path
     key: Path
     client_ca: Path | None = None
+    revoked: Path | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """Every file."""
-        return (self.cert, self.key, *((self.client_ca,) if self.client_ca else ()))
+        wanted = (self.cert, self.key, self.client_ca, self.revoked)
+        return tuple(path for path in wanted if path is not None)
 
 
 def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
@@ -71,6 +76,11 @@ def check_files(files: TlsFiles) -> None:
             context.load_verify_locations(files.client_ca)
         except OSError as error:
             raise TlsRefused(f"{files.client_ca} holds no certificate: {error}") from error
+    if files.revoked is not None:
+        try:
+            parse_revoked(files.revoked.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise TlsRefused(f"{files.revoked}: {error}") from error
 
 
 class _Certificates:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bsadvise.model.recommendation import State
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, select
 
 from advisor.domain.access import Limits
 from advisor.domain.errors import QuotaExceeded
@@ -13,6 +13,7 @@ from advisor.store.tables import recommendations, uploads
 
 def check_queue(connection: Connection, principal: str, limits: Limits, now_s: float) -> None:
     """Raise QuotaExceeded when a principal has queued too much, with what has just come."""
+    _take_turns(connection, principal)
     if limits.max_queued is not None:
         queued = select(func.count()).where(
             recommendations.c.state == State.QUEUED.value,
@@ -27,13 +28,40 @@ def check_queue(connection: Connection, principal: str, limits: Limits, now_s: f
                 "wait until one has begun, or cancel one",
             )
     limit_s = limits.device_s_per_day
-    if limit_s is not None and used_device_s(connection, principal, now_s) >= limit_s:
+    if limit_s is None:
+        return
+    used_s = used_device_s(connection, principal, now_s)
+    wanted_s = _wanted_device_s(connection, principal, now_s)
+    if used_s + wanted_s > limit_s:
         raise QuotaExceeded(
             principal,
             "device_s_per_day",
             limit_s,
-            f"your {limit_s:g} s of devices within 24 hours are used up; ask again later",
+            f"you may use {limit_s:g} s of devices within 24 hours; {used_s:.0f} s are used, and "
+            f"the budgets of what runs and waits with this one come to {wanted_s:.0f} s; ask for a "
+            "smaller budget, or again later",
         )
+
+
+def _wanted_device_s(connection: Connection, principal: str, now_s: float) -> float:
+    """Return what is left of the budgets of a principal's recommendations, in device-seconds."""
+    columns = recommendations.c
+    is_running = columns.state == State.RUNNING.value
+    left_s = columns.budget_s - case((is_running, now_s - columns.updated_at_s), else_=0.0)
+    wanted = select(func.coalesce(func.sum(case((left_s > 0, left_s), else_=0.0)), 0.0)).where(
+        columns.principal == principal, is_running | (columns.state == State.QUEUED.value)
+    )
+    return float(connection.execute(wanted).scalar_one())
+
+
+def _take_turns(connection: Connection, principal: str) -> None:
+    """Let transactions that count a principal's things follow one another, to their ends.
+
+    SQLite has one writer. On PostgreSQL two would each count without what the other has added.
+    """
+    if connection.dialect.name == "postgresql":
+        key = func.hashtextextended(principal, 0)
+        connection.execute(select(func.pg_advisory_xact_lock(key)))
 
 
 def check_upload(
@@ -43,6 +71,7 @@ def check_upload(
     limit_bytes = limits.upload_bytes_per_day
     if limit_bytes is None:
         return
+    _take_turns(connection, principal)
     sent = select(func.coalesce(func.sum(uploads.c.size_bytes), 0)).where(
         uploads.c.principal == principal, uploads.c.uploaded_at_s > now_s - DAY_S
     )

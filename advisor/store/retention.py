@@ -36,6 +36,15 @@ _FINAL = [state.value for state in State if state.is_final]
 _IS_FINAL = _COLUMNS.state.in_(_FINAL)
 
 
+def newest_s(connection: Connection) -> float | None:
+    """Return the time of the newest change of a recommendation or upload of a source."""
+    times = (
+        connection.scalar(select(func.max(_COLUMNS.updated_at_s))),
+        connection.scalar(select(func.max(uploads.c.uploaded_at_s))),
+    )
+    return max((float(time_s) for time_s in times if time_s is not None), default=None)
+
+
 def remove_finished(connection: Connection, retention: Retention) -> int:
     """Remove a batch of what has ended, and return how many there were.
 

@@ -185,6 +185,9 @@ class SqlStore(Store):
     async def find_in_use(self) -> InUse:
         return await self._database.read(retention.find_in_use)
 
+    async def newest_s(self) -> float | None:
+        return await self._database.read(retention.newest_s)
+
     async def prune(self, keep: Retention) -> Removed:
         count, last_count = 0, retention.BATCH_SIZE
         while last_count == retention.BATCH_SIZE:

@@ -37,3 +37,8 @@ def normalise(path: str | os.PathLike[str]) -> Path:
 def normalise_all(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Return each of some paths as ``normalise`` does."""
     return [normalise(path) for path in paths]
+
+
+def socket_secret_path(socket: Path) -> Path:
+    """Return where a daemon keeps what callers through its unix socket show."""
+    return socket.with_name(f"{socket.name}.secret")

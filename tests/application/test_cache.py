@@ -58,6 +58,19 @@ def test_what_bears_on_the_answer_changes_the_key(name: str) -> None:
     assert key_of(changed, a_device()) != key_of(a_request(), a_device())
 
 
+def test_what_lies_outside_the_bundle_changes_the_key() -> None:
+    def key(version: str) -> str:
+        fingerprints = Fingerprints(
+            versions=VERSIONS,
+            policy=SharingPolicy(),
+            memory=MEMORY,
+            outside=lambda request: {"torch": [request.python, version]},
+        )
+        return fingerprints.of("alice", a_request(python="/opt/bin/python"), a_device())
+
+    assert key("2.4.0") == key("2.4.0") != key("2.5.0")
+
+
 def test_the_command_line_changes_the_key() -> None:
     changed = a_request(source=a_source(arguments=("--width", "3")))
     assert key_of(changed) != key_of()

@@ -37,6 +37,7 @@ async def test_what_ended_long_ago_is_removed(bench: Bench) -> None:
     async with bench.running() as application:
         created = await create(application, await bench.request(), "one")
         await end_of(application, created)
+        await application.housekeeping.work()
         bench.clock.advance(29 * DAY_S)
         assert (await application.housekeeping.work()).recommendation_count == 0
         bench.clock.advance(2 * DAY_S)
@@ -48,6 +49,22 @@ async def test_what_ended_long_ago_is_removed(bench: Bench) -> None:
     assert removed(bench, "recommendations") == 1
     assert removed(bench, "sources") == 1
     assert list((bench.state_dir / "sources").iterdir()) == []
+
+
+@pytest.mark.parametrize("is_at_boot", [True, False])
+async def test_a_clock_far_ahead_makes_nothing_old(bench: Bench, is_at_boot: bool) -> None:
+    async with bench.running() as application:
+        created = await create(application, await bench.request(), "one")
+        await end_of(application, created)
+    restarted = bench.build()
+    if not is_at_boot:
+        await restarted.housekeeping.work()
+    bench.clock.jump(10 * 365 * DAY_S)
+    assert (await restarted.housekeeping.work()).recommendation_count == 0
+    bench.clock.advance(89 * DAY_S)
+    assert (await restarted.housekeeping.work()).recommendation_count == 0
+    bench.clock.advance(2 * DAY_S)
+    assert (await restarted.housekeeping.work()).recommendation_count == 1
 
 
 async def test_too_many_are_removed_and_too_many_bytes(bench: Bench) -> None:

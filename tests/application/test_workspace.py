@@ -16,6 +16,8 @@ from advisor.service.converters import unpack_bundle
 from tests.support.bench import Bench
 from tests.support.bundles import digest_of, make_bundle, raw_bundle
 
+pytestmark = pytest.mark.rights
+
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from advisor.config.settings import Settings
+from advisor.worker.process.limits import MAX_OPEN_FILES
 from tests.support.certificates import HAS_OPENSSL, Authority
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +24,7 @@ DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "bsadvise.service"
 SOCKET = "/run/bsadvise/bsadvise.sock"
 STATE_DIR = "/var/lib/bsadvise"
+WORKER_PROCESSES = Settings(state_dir=ROOT, socket=ROOT).worker_processes
 
 
 def _run(
@@ -147,6 +150,48 @@ def test_a_composed_daemon_keeps_its_state_and_shares_its_socket(name: str) -> N
     assert "ports" not in service
 
 
+@pytest.mark.parametrize("name", ["daemon", "daemon-gpu"])
+def test_a_composed_daemon_has_limits(name: str) -> None:
+    service = _compose()["services"][name]
+    assert re.fullmatch(r"\$\{MEMORY_LIMIT:-\d+g\}", service["mem_limit"])
+    assert service["pids_limit"] > WORKER_PROCESSES
+    assert service["ulimits"]["nofile"] >= MAX_OPEN_FILES
+    assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+
+
+def test_the_unit_has_limits() -> None:
+    limits = dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE))
+    assert limits["MemoryMax"] == "90%"
+    assert int(limits["TasksMax"]) > WORKER_PROCESSES
+    assert int(limits["LimitNOFILE"]) >= MAX_OPEN_FILES
+    assert int(limits["LogRateLimitBurst"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("base", "is_taken"),
+    [
+        ("", False),
+        ("python:3.11-slim", False),
+        ("python:3.11-slim@sha256:12", False),
+        (f"python:3.11-slim@sha256:{'0a' * 32}", True),
+    ],
+)
+def test_an_image_is_made_on_a_base_of_one_digest(
+    tmp_path: Path, base: str, *, is_taken: bool
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n', encoding="utf-8")
+    docker.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    finished = _run(
+        "make", "--silent", "-C", ROOT, "image", f"BASE_IMAGE={base}", env={"PATH": path}
+    )
+    assert (finished.returncode == 0) is is_taken
+    told = finished.stdout.split()
+    assert (f"BASE_IMAGE={base}" in told and "--sbom=true" in told) is is_taken
+    assert ("by its digest" in finished.stderr) is not is_taken
+
+
 def test_gpus_are_reserved_for_the_gpu_profile_alone() -> None:
     services = _compose()["services"]
     assert "deploy" not in services["daemon"]
@@ -161,7 +206,7 @@ def test_gpus_are_reserved_for_the_gpu_profile_alone() -> None:
 def test_packages_come_from_the_default_index_unless_another_is_named(name: str) -> None:
     arguments = _compose()["services"][name]["build"]["args"]
     # Without a value: compose takes the variable of that name, and gives none where there is none.
-    assert arguments == {"PIP_INDEX_URL": None, "TORCH_INDEX_URL": None}
+    assert arguments == {"BASE_IMAGE": None, "PIP_INDEX_URL": None, "TORCH_INDEX_URL": None}
     defaults = dict(re.findall(r"^ARG (\w+INDEX_URL)(.*)$", _dockerfile(), re.MULTILINE))
     assert defaults == {"PIP_INDEX_URL": "", "TORCH_INDEX_URL": '=""'}
 

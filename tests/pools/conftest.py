@@ -9,7 +9,7 @@ import pytest
 
 from advisor.pools.local import LocalPool
 from tests.support import scripted_worker
-from tests.support.worker_jobs import WriteJob, write_job
+from tests.support.worker_jobs import PREAMBLE, WriteJob, write_job
 
 
 @pytest.fixture
@@ -22,5 +22,4 @@ async def pool() -> AsyncIterator[LocalPool]:
 @pytest.fixture
 def write(tmp_path: Path) -> WriteJob:
     """Make a job whose script begins with what every script needs."""
-    preamble = "import os, signal, subprocess, sys\nfrom bsadvise.model.measurements import *\n"
-    return lambda source: write_job(tmp_path, source, preamble=preamble)
+    return lambda source: write_job(tmp_path, source, preamble=PREAMBLE)

@@ -26,7 +26,7 @@ from bsadvise.model.measurements import (
 
 from advisor.pools.local import LocalPool
 from tests.support import doomed_daemon
-from tests.support.worker_jobs import WriteJob, write_job
+from tests.support.worker_jobs import PREAMBLE, WriteJob, write_job
 
 EVALUATE = Evaluate(time_limit_s=60, evaluation_batch_size=1)
 RUN_STEP = RunStep(time_limit_s=60, micro_batch_size=1)
@@ -131,6 +131,38 @@ async def test_what_user_code_started_ends_with_its_session(
     assert len(others) == 3
     assert running([worker, *others]) == []
     assert running([server]) == [server]
+
+
+async def test_what_user_code_started_outlives_the_end_of_another_session(
+    pool: LocalPool, write: WriteJob, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = write_job(tmp_path / "other", TELL_PID, preamble=PREAMBLE)
+    async with pool.open(write(SPAWN + "    pass\n")) as session:
+        await session.run(EVALUATE)
+        async with pool.open(other) as brief:
+            await brief.run(EVALUATE)
+        worker, server, *others = pids_in(tmp_path)
+        assert running([worker, server, *others]) == [worker, server, *others]
+    assert running([worker, *others]) == []
+
+
+async def test_shared_memory_is_removed_with_the_session_that_made_it(
+    pool: LocalPool, write: WriteJob
+) -> None:
+    source = """
+    def answer(command, enter):
+        for pid in (os.getpid(), os.getppid()):
+            open(f"/dev/shm/torch_{pid}_1_0", "w").close()
+        return Evaluation(held_out_loss=os.getpid())
+    """
+    async with pool.open(write(source)) as session:
+        worker = pid_of((await session.run(EVALUATE)).outcome)
+        server = psutil.Process(worker).ppid()
+    left = {path.name for path in Path("/dev/shm").glob("torch_*_1_0")}  # noqa: ASYNC240
+    (Path("/dev/shm") / f"torch_{server}_1_0").unlink()
+    assert f"torch_{worker}_1_0" not in left
+    assert f"torch_{server}_1_0" in left
 
 
 async def test_closing_the_pool_ends_everything(

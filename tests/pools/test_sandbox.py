@@ -20,6 +20,8 @@ from advisor.ports.worker_pool import WorkerJob
 from tests.support import scripted_worker
 from tests.support.worker_jobs import write_job
 
+pytestmark = pytest.mark.rights
+
 EVALUATE = Evaluate(time_limit_s=60, evaluation_batch_size=1)
 
 # Tries each in turn and says how it went.

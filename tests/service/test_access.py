@@ -201,6 +201,13 @@ async def test_tokens_are_made_and_listed_without_their_secrets(house: House) ->
     assert all(made.text not in str(token) and secret not in str(token) for token in kept)
 
 
+async def test_an_id_with_a_nul_is_an_invalid_argument(house: House) -> None:
+    async with house.caller("root", Scope.ADMIN) as root:
+        refused = await refusal(CALLS["TokenService/RevokeToken"](root, "a\x00b"))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.violations.keys() == {"token_id"}
+
+
 async def test_every_wrong_field_of_a_token_is_named(house: House) -> None:
     request = tokens_pb.CreateTokenRequest(
         principal="a b", scope=tokens_pb.SCOPE_RUN, life_s=float("nan")

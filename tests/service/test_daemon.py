@@ -20,10 +20,12 @@ from tests.support.daemon_process import (
     start_daemon,
     wait_until_ready,
 )
+from tests.support.showing import owner_channel
 
 
 def _device_kinds(address: str) -> list[int]:
-    with grpc.insecure_channel(address) as channel:
+    is_socket = address.startswith("unix:")
+    with owner_channel(address) if is_socket else grpc.insecure_channel(address) as channel:
         response = DeviceServiceStub(channel).ListDevices(
             device_service_pb2.ListDevicesRequest(), wait_for_ready=True, timeout=EXIT_LIMIT_S
         )
@@ -40,7 +42,7 @@ def test_serves_until_it_is_told_to_stop(tmp_path: Path, number: signal.Signals)
         output, _ = daemon.communicate(timeout=EXIT_LIMIT_S)
     assert daemon.returncode == 0
     assert output == ""
-    assert not (tmp_path / "daemon.sock").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"daemon.sock.lock", "state"}
 
 
 WITH_A_THREAD = """

@@ -8,13 +8,14 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from bsadvise.paths import socket_secret_path
 
 from advisor.config.settings import Settings
 from advisor.domain.errors import StoreUnavailable
 from advisor.preflight import describe_start
 from advisor.service.address import AddressRefused
 from advisor.store.opening import open_store
-from advisor.wiring import SystemClock, database_of
+from advisor.wiring import SystemClock, database_of, isolation_of
 
 
 @pytest.fixture
@@ -89,3 +90,11 @@ def test_the_metrics_port_is_looked_at(tmp_path: Path) -> None:
     assert f"metrics: {listen} is free" in describe(listen)
     with pytest.raises(AddressRefused, match="cannot listen on"):
         describe("192.0.2.1:9464")
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_workers_read_neither_socket_nor_secret(tmp_path: Path, *, private: bool) -> None:
+    path = tmp_path / "run" / "daemon.sock"
+    settings = Settings(state_dir=tmp_path / "state", socket=path, private=private, sandbox="off")
+    hidden = isolation_of(settings).reach.hidden_paths
+    assert {path, socket_secret_path(path)} <= set(hidden)

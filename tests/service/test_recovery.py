@@ -20,6 +20,7 @@ from tests.support.daemon_process import (
     start_daemon,
     wait_until_ready,
 )
+from tests.support.showing import owner_channel
 
 MODEL = Path(__file__).parents[1] / "models" / "tiny_mlp.py"
 BUNDLE = raw_bundle(("model.py", MODEL.read_bytes()))
@@ -56,7 +57,7 @@ def _watch(
 @pytest.mark.slow
 def test_killed_in_mid_search_another_goes_on_from_its_log(tmp_path: Path) -> None:
     events: list[recommendation_pb2.Event] = []
-    with start_daemon(tmp_path) as first, grpc.insecure_channel(wait_until_ready(first)) as channel:
+    with start_daemon(tmp_path) as first, owner_channel(wait_until_ready(first)) as channel:
         recommendation_id = _create(channel)
         for event in _watch(channel, recommendation_id, 0):
             events.append(event)
@@ -71,7 +72,7 @@ def test_killed_in_mid_search_another_goes_on_from_its_log(tmp_path: Path) -> No
 
     with (
         start_daemon(tmp_path) as second,
-        grpc.insecure_channel(wait_until_ready(second)) as channel,
+        owner_channel(wait_until_ready(second)) as channel,
     ):
         events += _watch(channel, recommendation_id, events[-1].sequence)
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))

@@ -8,8 +8,8 @@ from typing import Any
 
 import grpc
 import pytest
+from bsadvise.v1 import memory_service_pb2, source_service_pb2
 from bsadvise.v1 import recommendation_service_pb2 as pb
-from bsadvise.v1 import source_service_pb2
 
 from advisor.application import sources
 from advisor.application.sharing import SharingPolicy
@@ -128,3 +128,21 @@ async def test_a_watcher_may_ask_for_its_place_in_the_queue(house: House, bench:
     assert told[1].waiting.expected_start_at_s > bench.clock.now_s()
     assert set(kinds[2:]) == {"event"}
     assert [r.event.sequence for r in told if r.HasField("event")] == list(range(1, len(told)))
+
+
+async def test_a_budget_beyond_the_most_is_refused(bench: Bench) -> None:
+    bench.policy = SharingPolicy(limits=Limits(max_budget_s=100.0))
+    async with serving_at(bench, ListenConfig(listen="127.0.0.1:0")) as (application, bound):
+        house = House(bench, application, bound)
+        async with house.caller("alice") as alice:
+            await alice.upload()
+            longer = pb.CreateRecommendationRequest(
+                request_id="longer", request=advice_request(budget_s=100.5)
+            )
+            refused = await refusal(alice.recommendations.CreateRecommendation(longer))
+            estimate = memory_service_pb2.EstimateMemoryRequest(request=longer.request)
+            also_refused = await refusal(alice.memory.EstimateMemory(estimate))
+            longer.request.budget_s = 100.0
+            await alice.recommendations.CreateRecommendation(longer)
+    assert refused.violations.keys() == also_refused.violations.keys() == {"request.budget_s"}
+    assert "at most 100 s" in refused.violations["request.budget_s"]

@@ -21,7 +21,9 @@ from bsadvise.v1.source_service_pb2_grpc import SourceServiceStub
 from bsadvise.v1.token_service_pb2_grpc import TokenServiceStub
 
 from advisor.application.application import Application
+from advisor.domain.errors import Unauthenticated
 from advisor.service.admission import AdmissionLimits
+from advisor.service.certificates import RevokedCertificates, caller_of, fingerprint_of
 from advisor.service.server import ListenConfig
 from advisor.service.tls import TlsFiles, TlsRefused, check_files
 from tests.support.bench import Bench
@@ -132,6 +134,45 @@ async def test_a_certificate_says_who_comes(bench: Bench, authority: Authority, 
         assert await code_of(channel_to(address, authority, alice), text) is grpc.StatusCode.OK
     assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
     assert "cert:alice has the scope run" in (caught.value.details() or "")
+
+
+async def test_an_alternative_name_is_nobody_s(
+    bench: Bench, authority: Authority, own: Pair
+) -> None:
+    files = TlsFiles(cert=own.cert, key=own.key, client_ca=authority.cert)
+    async with secure(bench, files) as (_, address), channel_to(address, authority, own) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await TokenServiceStub(channel).ListTokens(
+                token_service_pb2.ListTokensRequest(), timeout=LIMIT_S
+            )
+    assert "cert:localhost has the scope run" in (caught.value.details() or "")
+    properties = {"x509_pem_cert": [own.cert.read_bytes()], "x509_common_name": [b"carol"]}
+    nobody = RevokedCertificates(None)
+    assert caller_of(properties, nobody).principal == "cert:carol"
+    for names in ([], [b"a b"], [b""], [b"alice", b"bob"]):
+        with pytest.raises(Unauthenticated, match="common name"):
+            caller_of(properties | {"x509_common_name": names}, nobody)
+
+
+async def test_a_revoked_certificate_opens_nothing(
+    bench: Bench, authority: Authority, own: Pair, tmp_path: Path
+) -> None:
+    revoked = tmp_path / "revoked"
+    revoked.write_text("# nobody yet\n")
+    files = TlsFiles(cert=own.cert, key=own.key, client_ca=authority.cert, revoked=revoked)
+    alice, bob = authority.sign("alice"), authority.sign("bob")
+    shown = fingerprint_of(alice.cert.read_text()).upper()
+    pairs = [shown[place : place + 2] for place in range(0, 64, 2)]
+    async with secure(bench, files) as (_, address):
+        assert await code_of(channel_to(address, authority, alice)) is grpc.StatusCode.OK
+        revoked.write_text(f"sha256 Fingerprint={':'.join(pairs)}\n")
+        unauthenticated = grpc.StatusCode.UNAUTHENTICATED
+        assert await code_of(channel_to(address, authority, alice)) is unauthenticated
+        assert await code_of(channel_to(address, authority, bob)) is grpc.StatusCode.OK
+        revoked.write_text("alice\n")
+        assert await code_of(channel_to(address, authority, bob)) is unauthenticated
+    with pytest.raises(TlsRefused, match="line 1"):
+        check_files(files)
 
 
 @pytest.mark.parametrize("wrong", ["none", "of a stranger", "expired"])

@@ -22,6 +22,8 @@ from advisor.store.unavailable import translated
 from tests.support.builders import a_recommendation
 from tests.support.fake_clock import FakeClock
 
+pytestmark = pytest.mark.rights
+
 
 def open_at(target: str | Path) -> SqlStore:
     return open_store(target, clock=FakeClock(), is_owner_dead=lambda _: False)

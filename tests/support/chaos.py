@@ -22,6 +22,7 @@ from bsadvise.v1.source_service_pb2_grpc import SourceServiceStub
 from tests.support.bundles import digest_of, make_bundle
 from tests.support.chaos_daemon import FAILPOINTS
 from tests.support.daemon_process import EXIT_LIMIT_S, WATCH_LIMIT_S, ready_addresses
+from tests.support.showing import owner_channel
 from tests.support.simulated_worker import HELD, HOLD
 
 BUNDLE = make_bundle(model="def build_model(): ...")
@@ -83,7 +84,7 @@ class Chaos:
         with process, ExitStack() as stack:
             stack.callback(process.kill)
             addresses = ready_addresses(process)
-            channel = stack.enter_context(grpc.insecure_channel(addresses[0]))
+            channel = stack.enter_context(owner_channel(addresses[0]))
             yield Daemon(process, channel, addresses)
 
     def processes(self) -> list[psutil.Process]:

@@ -18,6 +18,7 @@ from advisor.service.server import Bound
 from tests.support.bench import BUNDLE, Bench
 from tests.support.bundles import digest_of
 from tests.support.server import Client, Refused, advice_request
+from tests.support.showing import showing
 
 CREATE = pb.CreateRecommendationRequest(request_id="one", request=advice_request())
 
@@ -34,8 +35,7 @@ class House:
     @asynccontextmanager
     async def client(self, authorization: str | None) -> AsyncIterator[Client]:
         """Yield a client that shows an authorization."""
-        kinds = (_ShowUnary, _ShowStream, _ShowUpload) if authorization is not None else ()
-        interceptors = [kind(authorization or "") for kind in kinds]
+        interceptors = [] if authorization is None else showing(authorization)
         async with grpc.aio.insecure_channel(self.address, interceptors=interceptors) as channel:
             yield Client(self.address, channel, self.application, self.bound.health_reporter)
 
@@ -45,29 +45,6 @@ class House:
         _, text = await self.application.tokens.create(principal, scope)
         async with self.client(f"Bearer {text}") as client:
             yield client
-
-
-class _Show:
-    def __init__(self, authorization: str) -> None:
-        self._metadata = grpc.aio.Metadata(("authorization", authorization))
-
-    def _shown(self, details: Any) -> Any:
-        return details._replace(metadata=self._metadata)
-
-
-class _ShowUnary(_Show, grpc.aio.UnaryUnaryClientInterceptor):
-    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        return await continuation(self._shown(details), request)
-
-
-class _ShowStream(_Show, grpc.aio.UnaryStreamClientInterceptor):
-    async def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
-        return await continuation(self._shown(details), request)
-
-
-class _ShowUpload(_Show, grpc.aio.StreamUnaryClientInterceptor):
-    async def intercept_stream_unary(self, continuation: Any, details: Any, requests: Any) -> Any:
-        return await continuation(self._shown(details), requests)
 
 
 async def refusal(call: Coroutine[Any, Any, Any] | Any) -> Refused:

@@ -325,6 +325,10 @@ class MemoryStore(Store):
             digests=frozenset(each.request.source.digest for each in unfinished),
         )
 
+    async def newest_s(self) -> float | None:
+        changed = [entry.recommendation.updated_at_s for entry in self._entries.values()]
+        return max([*changed, *(each.at_s for each in self._uploads.values())], default=None)
+
     async def prune(self, keep: Retention) -> Removed:
         old = self._unwanted(keep)
         for recommendation_id in old:
@@ -409,8 +413,20 @@ class MemoryStore(Store):
         if limits.max_queued is not None and queued >= limits.max_queued:
             raise QuotaExceeded(principal, "max_queued", limits.max_queued, "too many")
         limit_s = limits.device_s_per_day
-        if limit_s is not None and self._share(principal).device_s >= limit_s:
+        if limit_s is not None and self._spoken_for_s(recommendation) > limit_s:
             raise QuotaExceeded(principal, "device_s_per_day", limit_s, "too much")
+
+    def _spoken_for_s(self, new: Recommendation) -> float:
+        """Return what the principal of a new one has used, and what all of theirs may yet take."""
+        total_s = self._share(new.principal).device_s + new.request.budget_s
+        for entry in self._unfinished():
+            recommendation = entry.recommendation
+            if entry.principal == new.principal:
+                is_running = recommendation.state is State.RUNNING
+                begun_s = recommendation.updated_at_s if is_running else self._clock.now_s()
+                elapsed_s = self._clock.now_s() - begun_s
+                total_s += max(0.0, recommendation.request.budget_s - elapsed_s)
+        return total_s
 
     def _first_served(self) -> list[_Entry]:
         taken = {one for entry in self._in_state(State.RUNNING) for one in entry.device_ids}

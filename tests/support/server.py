@@ -23,6 +23,7 @@ from advisor.service.health import HealthReporter
 from advisor.service.server import Bound, ListenConfig, make_server
 from tests.support.bench import BUNDLE, Bench
 from tests.support.bundles import digest_of
+from tests.support.showing import secret_of, showing
 
 
 class Client:
@@ -70,7 +71,8 @@ async def serving(bench: Bench, socket_path: Path | None = None) -> AsyncIterato
     )
     async with serving_at(bench, listen_config) as (application, bound):
         (address,) = bound.addresses
-        async with grpc.aio.insecure_channel(address) as channel:
+        interceptors = showing(secret_of(address)) if socket_path else []
+        async with grpc.aio.insecure_channel(address, interceptors=interceptors) as channel:
             yield Client(address, channel, application, bound.health_reporter)
 
 
@@ -88,6 +90,7 @@ async def serving_at(
             yield application, bound
         finally:
             await bound.server.stop(grace=None)
+            bound.release()
 
 
 def advice_request(**changes: Any) -> AdviceRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Sequence
 
@@ -180,14 +181,49 @@ class SharingContract(StoreFixtures):
         self, store: Store, clock: FakeClock
     ) -> None:
         limits = Limits(device_s_per_day=10.0)
+        request = a_request(budget_s=1.0)
         await queued(store, "alice")
         await turns(store, clock, device_s=10.0)
 
         with pytest.raises(QuotaExceeded):
-            await store.create(a_recommendation(principal="alice"), limits=limits)
-        await store.create(a_recommendation(principal="bob"), limits=limits)
+            await store.create(a_recommendation(principal="alice", request=request), limits=limits)
+        await store.create(a_recommendation(principal="bob", request=request), limits=limits)
         clock.advance(25 * HOUR_S)
-        await store.create(a_recommendation(principal="alice"), limits=limits)
+        await store.create(a_recommendation(principal="alice", request=request), limits=limits)
+
+    async def test_a_day_holds_the_budgets_of_what_runs_and_waits(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        limits = Limits(device_s_per_day=100.0)
+
+        async def create(budget_s: float, principal: str = "alice") -> Recommendation:
+            request, now_s = a_request(budget_s=budget_s), clock.now_s()
+            new = a_recommendation(
+                principal=principal, request=request, created_at_s=now_s, updated_at_s=now_s
+            )
+            return await store.create(new, limits=limits)
+
+        with pytest.raises(QuotaExceeded):
+            await create(100.5)
+        await create(60.0)
+        await create(40.0)
+        with pytest.raises(QuotaExceeded):
+            await create(1.0)
+        await create(100.0, "bob")
+        assert (await claim(store)).recommendation.principal == "alice"
+        clock.advance(30.0)
+        await create(20.0)
+        with pytest.raises(QuotaExceeded):
+            await create(20.0)
+
+    async def test_those_who_come_at_once_are_counted_together(self, store: Store) -> None:
+        limits = Limits(max_queued=2)
+        new = [a_recommendation(principal="alice") for _ in range(6)]
+        came = await asyncio.gather(
+            *(store.create(each, limits=limits) for each in new), return_exceptions=True
+        )
+        assert sum(isinstance(each, QuotaExceeded) for each in came) == 4
+        assert len((await store.list_page(page_size=9)).recommendations) == 2
 
     async def test_use_outlives_what_it_was_for(self, store: Store, clock: FakeClock) -> None:
         used = await queued(store, "alice")

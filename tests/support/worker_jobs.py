@@ -10,6 +10,9 @@ from bsadvise.model.device import Device, DeviceKind
 
 from advisor.ports.worker_pool import WorkerJob
 
+PREAMBLE = "import os, signal, subprocess, sys\nfrom bsadvise.model.measurements import *\n"
+"""What every script of a scripted worker needs."""
+
 WriteJob = Callable[[str], WorkerJob]
 
 CPU = Device(device_id="cpu", name="a CPU", kind=DeviceKind.CPU, present=True, total_bytes=2**33)

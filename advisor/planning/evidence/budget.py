@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+from bsadvise.model.commands import Command
 from bsadvise.model.device import Device, DeviceKind
 from bsadvise.model.request import AdviceRequest
 from bsadvise.model.task import TaskProfile
@@ -74,3 +76,22 @@ def _context_bytes(device: Device, profile: TaskProfile, tuning: MemoryBudgetTun
 def hook_limit_s(view: LogView) -> float:
     """Return the seconds that loading the task may take."""
     return max(view.tuning.evidence.seconds.min_hook_limit_s, view.request.budget_s)
+
+
+def wall_left_s(view: LogView) -> float:
+    """Return the seconds that all commands to come may take together, at least 0."""
+    tuning = view.tuning.evidence.seconds
+    limit_s = max(tuning.min_wall_limit_s, tuning.overtime_factor * view.request.budget_s)
+    return max(0.0, limit_s - view.elapsed_s)
+
+
+def within_wall_limit(command: Command, left_s: float) -> Command:
+    """Return a command whose time limit is no longer than what all that are left may take.
+
+    A limit that is derived from the request, such as from its batch, has no bound of its own.
+
+    Args:
+        command: The command.
+        left_s: Seconds, above 0; see ``wall_left_s``.
+    """
+    return replace(command, time_limit_s=min(command.time_limit_s, left_s))

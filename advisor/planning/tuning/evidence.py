@@ -58,6 +58,11 @@ class TimeBudgetTuning:
             budget: imports alone can take several. Rule of thumb, not tuned.
         limit_factor: Factor, at least 1, on the expected seconds of a command after which it is
             stopped as hanging. Rule of thumb, not tuned.
+        overtime_factor: Factor, at least 1, on the budget, within which all commands together end,
+            whatever their own limits. Rule of thumb, not tuned: a search keeps to its budget but
+            for a command or two.
+        min_wall_limit_s: Seconds, above 0, that all commands together may take however small the
+            budget. Rule of thumb, not tuned: loading alone may take minutes.
     """
 
     max_tracing_share: float = 0.25
@@ -67,6 +72,8 @@ class TimeBudgetTuning:
     verification_share: float = 0.05
     min_hook_limit_s: float = 10.0
     limit_factor: float = 10.0
+    overtime_factor: float = 4.0
+    min_wall_limit_s: float = 300.0
 
     def __post_init__(self) -> None:
         """Refuse what leaves no time for trials, or stops every command.
@@ -78,8 +85,10 @@ class TimeBudgetTuning:
             raise ValueError("verification_share must be at least 0 and below 1")
         if self.min_hook_limit_s <= 0:
             raise ValueError("min_hook_limit_s must be above 0")
-        if self.limit_factor < 1:
-            raise ValueError("limit_factor must be at least 1")
+        if min(self.limit_factor, self.overtime_factor) < 1:
+            raise ValueError("limit_factor and overtime_factor must be at least 1")
+        if self.min_wall_limit_s <= 0:
+            raise ValueError("min_wall_limit_s must be above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,7 +136,10 @@ class ForkServer:
         )
 
     def _end_orphans(self) -> None:
-        """Kill what workers left behind in sessions of its own, and what that left behind."""
+        """Kill what workers that have ended left behind, and what that left behind.
+
+        A worker adopts its own orphans while it lives, so that those here are nobody's.
+        """
         this = psutil.Process()
         while orphans := [c for c in this.children() if c.pid not in self._workers]:
             for orphan in orphans:

@@ -41,6 +41,9 @@ def confine_worker(parent_pid: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:  # It ended before the line above.
         os._exit(1)
+    # What loses its parent here stays this session's, and is found at its end: one who feeds a
+    # data loader from a process in a session of its own must not lose it to another's end.
+    adopt_orphans()
     forbid_new_privileges()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _limit(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)

@@ -1,7 +1,8 @@
 """What a client shows to a daemon elsewhere, and what it wants to see of it.
 
-Through a unix socket nothing is sent: the system authenticates the caller. To any machine but this
-one a client speaks TLS alone, so that neither its token nor its code is there for all to read.
+Through a unix socket goes the secret that its daemon keeps beside it, and nothing else. To any
+machine but this one a client speaks TLS alone, so that neither its token nor its code is there for
+all to read.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import Self
 import grpc
 
 from bsadvise.model.errors import AddressUnusable
-from bsadvise.paths import normalise
+from bsadvise.paths import normalise, socket_secret_path
 
+_UNIX = "unix:"
 _SCHEMES = ("https://", "http://")
 
 
@@ -65,6 +67,23 @@ class Target:
     metadata: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
+def socket_metadata(address: str) -> tuple[tuple[str, str], ...]:
+    """Return what a call through a unix socket shows; nothing where no secret can be read.
+
+    Read for each call: a daemon that starts again has another.
+    """
+    if not address.startswith(_UNIX):
+        return ()
+    path = Path(address.removeprefix(_UNIX).removeprefix("//"))
+    try:
+        secret = socket_secret_path(path).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ()
+    if not secret.isprintable():
+        return ()
+    return (("authorization", f"Socket {secret}"),)
+
+
 def target_of(address: str, credentials: Credentials) -> Target:
     """Return how to reach an address.
 
@@ -78,8 +97,8 @@ def target_of(address: str, credentials: Credentials) -> Target:
         AddressUnusable: It asks for plain text beyond this machine, or a file cannot be read.
     """
     if address.startswith("/"):
-        address = f"unix:{address}"
-    if address.startswith("unix:"):
+        address = f"{_UNIX}{address}"
+    if address.startswith(_UNIX):
         return Target(address)
     scheme = next((one for one in _SCHEMES if address.startswith(one)), "")
     address = address.removeprefix(scheme).rstrip("/")

@@ -23,7 +23,7 @@ import grpc
 
 from bsadvise.model.errors import BsadviseError, DaemonFailed, ServerMissing
 from bsadvise.transport.channel import channel_options
-from bsadvise.transport.credentials import Credentials, Target, target_of
+from bsadvise.transport.credentials import Credentials, Target, socket_metadata, target_of
 from bsadvise.transport.status import error_of_rpc
 from bsadvise.transport.tracing import trace_metadata
 
@@ -50,7 +50,8 @@ class Connection:
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What a call carries: the caller's credentials, and which trace the call belongs to."""
-        return (*self.target.metadata, *trace_metadata())
+        target = self.target
+        return (*target.metadata, *socket_metadata(target.address), *trace_metadata())
 
     def error_of(self, error: grpc.RpcError) -> BsadviseError:
         """Return what a failed call means; the death of a private daemon explains all."""
