@@ -111,6 +111,10 @@ class AsyncClient:
         """Return a recommendation as it is now."""
         return await self._run(operations.get(recommendation_id))
 
+    async def advice(self, recommendation_id: str) -> Advice:
+        """Return the advice of a recommendation that has ended; raises why there is none."""
+        return await self._run(operations.advice(recommendation_id))
+
     async def list(self, limit: int | None = None) -> tuple[Recommendation, ...]:
         """Return the newest recommendations, all of them or ``limit``."""
         return await self._run(operations.list_recommendations(limit))

@@ -137,6 +137,10 @@ class Client:
         """Return a recommendation as it is now."""
         return self._run(operations.get(recommendation_id))
 
+    def advice(self, recommendation_id: str) -> Advice:
+        """Return the advice of a recommendation that has ended; raises why there is none."""
+        return self._run(operations.advice(recommendation_id))
+
     def list(self, limit: int | None = None) -> tuple[Recommendation, ...]:
         """Return the newest recommendations, all of them or ``limit``."""
         return self._run(operations.list_recommendations(limit))
