@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -43,13 +44,27 @@ def main() -> int:
             return _say(describe_start(settings), code=0)
         check_listen_config(listen_config_of(settings))
         configure_logging(settings)
-        asyncio.run(_serve(settings, until_stdin_closes=arguments.until_stdin_closes))
+        serve = _serve_one_client if arguments.until_stdin_closes else _serve
+        asyncio.run(serve(settings))
     except _REFUSALS as error:
         return _say(f"bsadvise: {error}", code=1)
     return 0
 
 
-async def _serve(settings: Settings, *, until_stdin_closes: bool) -> None:
+async def _serve_one_client(settings: Settings) -> None:
+    """Serve until standard input ends, then remove the socket and the folder made for it.
+
+    A client that was killed cannot do that.
+    """
+    try:
+        await _serve(settings, until_stdin_closes=True)
+    finally:
+        settings.socket.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # Others' files are in it, or it is gone.
+            settings.socket.parent.rmdir()
+
+
+async def _serve(settings: Settings, *, until_stdin_closes: bool = False) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

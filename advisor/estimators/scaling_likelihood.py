@@ -258,23 +258,24 @@ def _squares(
     if by_noise.shape[1] == 1:
         return result
     # What is left is by how much each y is off the middle: nothing where x + y is flat in y.
-    curved = (centred > edges + reach) & (centred < farthest - reach)
+    is_curved = (centred > edges + reach) & (centred < farthest - reach)
+    is_sloped = (centred > edges - reach) & (centred < farthest + reach)
+    between = np.flatnonzero(is_curved != is_sloped)
     changes = by_noise - middle
+    if len(between):
+        rows, places = np.divmod(between, centred.shape[1])
+        values = changes.T.take(rows, axis=1)
+        values += centred.take(between)
+        np.maximum(values, edges.take(rows), out=values)
+        np.minimum(values, farthest, out=values)
+        np.square(values, out=values)
+        values -= np.square(near.take(between))
+        values *= weights.take(rows)
+        for noise, row in enumerate(values):
+            result[noise] += np.bincount(places, row, result.shape[1])
+    curved = is_curved.astype(np.float64)
     weighted = weights[:, None] * changes
     result += (weighted * changes).T @ curved
     near *= curved
     result += 2 * weighted.T @ near
-    sloped = (centred > edges - reach) & (centred < farthest + reach)
-    if np.count_nonzero(sloped) > np.count_nonzero(curved):
-        rows, places = np.divmod(np.flatnonzero(sloped > curved), sloped.shape[1])
-        ends = edges[rows, 0]
-        values = _clipped_squares(centred[rows, places] + changes.T[:, rows], ends, farthest)
-        values -= _clipped_squares(centred[rows, places], ends, farthest)
-        for noise, row in enumerate(weights[rows] * values):
-            result[noise] += np.bincount(places, row, result.shape[1])
     return result
-
-
-def _clipped_squares(values: Array, least: Array, farthest: float) -> Array:
-    clipped: Array = np.minimum(np.maximum(values, least), farthest)
-    return clipped**2

@@ -13,6 +13,7 @@ import grpc
 
 from bsadvise.model.advice import Advice, MemoryEstimate
 from bsadvise.model.device import Device
+from bsadvise.model.errors import DaemonError
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Event, Recommendation
 from bsadvise.model.request import AdviceOptions, Source
@@ -214,6 +215,10 @@ class AsyncClient:
                     progress.fail(error)
                 else:
                     progress.succeed(outcome)
+        except DaemonError as error:
+            if self._connection is not None:
+                self._connection.explain(error)
+            raise
         finally:
             progress.close()
 

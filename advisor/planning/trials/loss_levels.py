@@ -112,7 +112,7 @@ class LossLevels:
         if not sound:
             return flat
         trial, lead = min(sound, key=lambda pair: pair[1].best_loss)
-        flattened = max(_flattened(lead, curve) for _, curve in sound)
+        flattened = _flattened(lead, [curve for _, curve in sound])
         limited = min(flattened, self._tuning.max_flattening)
         return limited * self._slope_left(trial, lead) or flat
 
@@ -164,11 +164,14 @@ class LossLevels:
         return min(max(slope / loss, tuning.min_exponent), tuning.max_exponent)
 
 
-def _flattened(lead: LearningCurve, other: LearningCurve) -> float:
-    """Return how many times as steep another curve is at the loss that it has come to."""
-    time_s = float(lead.left_behind_s(np.array([other.best_loss]))[0])
-    slope = None if math.isnan(time_s) else lead.slope_until(time_s)
-    return (other.end_slope() or 0.0) / slope if slope else 1.0
+def _flattened(lead: LearningCurve, others: Sequence[LearningCurve]) -> float:
+    """Return how many times as steep another curve is at the loss that it has come to, at most."""
+    ratios = []
+    times_s = lead.left_behind_s(np.array([other.best_loss for other in others]))
+    for time_s, other in zip(times_s.tolist(), others, strict=True):
+        slope = None if math.isnan(time_s) else lead.slope_until(time_s)
+        ratios.append((other.end_slope() or 0.0) / slope if slope else 1.0)
+    return max(ratios)
 
 
 def numbers_of_broken(

@@ -10,6 +10,7 @@ from statistics import geometric_mean
 
 from bsadvise.model.commands import Evaluate, Train, TrialOrigin
 from bsadvise.model.measurements import Evaluation, Failed, Fault, Measurement, TrainRun
+from bsadvise.model.task import OptimizerFamily
 
 from advisor.estimators.learning_curve import LearningCurve
 from advisor.estimators.scaling_rules import scale_learning_rate
@@ -197,11 +198,14 @@ class Trials:
 
     def scaled_rate(self, batch_size: int) -> float:
         """Return what the rule makes of the reference's learning rate at a batch size."""
-        return scale_learning_rate(
-            self.view.profile.optimizer.family,
-            reference_learning_rate(self.view),
-            batch_size / reference_batch_size(self.view),
-        )
+        family, rate, size = self._reference_recipe
+        return scale_learning_rate(family, rate, batch_size / size)
+
+    @cached_property
+    def _reference_recipe(self) -> tuple[OptimizerFamily, float, int]:
+        """The optimizer's family, and the learning rate and batch size of the reference."""
+        rate, size = reference_learning_rate(self.view), reference_batch_size(self.view)
+        return self.view.profile.optimizer.family, rate, size
 
     def _trial(
         self,
@@ -216,8 +220,9 @@ class Trials:
         split = self.view.model(StepCost).split(first.effective_batch_size) or Split(
             first.micro_batch_size, first.accumulation_steps, 1
         )
+        step_time_s = self._step_time_s(split)
         runs = [(c, outcome) for c, outcome in rungs if isinstance(outcome, TrainRun)]
-        curve = self._curve(split, runs)
+        curve = self._curve(step_time_s, runs)
         target = self.view.request.target_loss
         return Trial(
             number=number,
@@ -231,8 +236,8 @@ class Trials:
             runs=tuple(run for _, run in runs),
             fault=last_outcome.fault if isinstance(last_outcome, Failed) else None,
             replicates_s=tuple(replicates_s),
-            training=self._training_curve([run for _, run in runs], self._step_time_s(split)),
-            first_epochs_s=self._first_epochs_s(split),
+            training=self._training_curve([run for _, run in runs], step_time_s),
+            first_epochs_s=self._first_epochs / split.effective_batch_size * step_time_s,
             tuning=self._tuning,
         )
 
@@ -251,13 +256,12 @@ class Trials:
     def _step_time_s(self, split: Split) -> float:
         return self.view.model(StepCost).step_time_s(split)
 
-    def _first_epochs_s(self, split: Split) -> float:
-        """Return the modelled seconds of the first epochs."""
-        samples = (self.view.profile.dataset_size or math.inf) * self._tuning.first_epochs
-        return samples / split.effective_batch_size * self._step_time_s(split)
+    @cached_property
+    def _first_epochs(self) -> float:
+        """Samples of the first epochs; infinite where the data set's size is not known."""
+        return (self.view.profile.dataset_size or math.inf) * self._tuning.first_epochs
 
-    def _curve(self, split: Split, runs: Sequence[tuple[Train, TrainRun]]) -> LearningCurve:
-        step_time_s = self._step_time_s(split)
+    def _curve(self, step_time_s: float, runs: Sequence[tuple[Train, TrainRun]]) -> LearningCurve:
         # The untrained model stands at the first step: no loss falls before it.
         times_s = [step_time_s]
         losses = [float("inf") if self.initial_loss is None else self.initial_loss]
@@ -292,7 +296,7 @@ class Trials:
             curve_tuning=tuning.learning_curve,
         )
 
-    @property
+    @cached_property
     def _tuning(self) -> TrialCurveTuning:
         return self.view.tuning.trials.curves
 

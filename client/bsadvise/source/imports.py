@@ -12,6 +12,9 @@ from pathlib import Path
 from bsadvise.model.errors import ModelFileError
 from bsadvise.source.files import check_sizes
 
+_SHOWN_CHARS = 100
+"""Of a line that is no Python, in the message that says so."""
+
 
 def find_local_modules(entry: Path, root: Path) -> set[Path]:
     """Return a file, the modules under a root that it imports, and the packages around them.
@@ -94,7 +97,7 @@ def _parse(file: Path) -> ast.Module:
     try:
         return ast.parse(file.read_bytes(), filename=str(file))
     except SyntaxError as error:
-        text = (error.text or "").strip()
+        text = (error.text or "").strip()[:_SHOWN_CHARS]
         raise ModelFileError(
             f"{file}:{error.lineno}: {error.msg}" + (f": {text}" if text else "")
         ) from error
