@@ -10,12 +10,14 @@ import signal
 import sys
 from pathlib import Path
 
+import structlog
+
 from advisor.config.loading import load_settings
 from advisor.config.logs import configure_logging
 from advisor.config.settings import LOG_FORMATS, LOG_LEVELS, SANDBOXES, ConfigError, Settings
 from advisor.domain.errors import StoreUnavailable
 from advisor.pools.sandbox import SandboxMissing
-from advisor.preflight import describe_start
+from advisor.preflight import describe_start, network_warning
 from advisor.service.address import AddressRefused
 from advisor.service.server import check_listen_config
 from advisor.service.tls import TlsRefused
@@ -44,6 +46,8 @@ def main() -> int:
             return _say(describe_start(settings), code=0)
         check_listen_config(listen_config_of(settings))
         configure_logging(settings)
+        if (warning := network_warning(settings)) is not None:
+            structlog.stdlib.get_logger(__name__).warning(warning)
         serve = _serve_one_client if arguments.until_stdin_closes else _serve
         asyncio.run(serve(settings))
     except _REFUSALS as error:
