@@ -89,6 +89,11 @@ def test_a_private_daemon_that_cannot_start_shows_its_last_words() -> None:
     assert log.read_text() == "the disk is full\n"
 
 
+def test_a_program_that_is_not_there_is_named() -> None:
+    with pytest.raises(DaemonFailed, match="/nowhere/python: No such file or directory"):
+        PrivateDaemon(("/nowhere/python",))
+
+
 def test_the_death_of_a_private_daemon_explains_the_failed_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -158,14 +158,21 @@ class PrivateDaemon:
         self.address = f"unix:{socket}"
         # -P: the user's folder, whose modules may have any name, is not a place to import from.
         command = command or (sys.executable, "-P", "-m", "advisor")
-        self._process = _start(
-            [
-                *(*command, "--private", "--until-stdin-closes"),
-                *("--socket", str(socket), "--state-dir", str(state_dir)),
-                *(("--config", str(config_path)) if config_path else ()),
-            ],
-            self._log,
-        )
+        try:
+            self._process = _start(
+                [
+                    *(*command, "--private", "--until-stdin-closes"),
+                    *("--socket", str(socket), "--state-dir", str(state_dir)),
+                    *(("--config", str(config_path)) if config_path else ()),
+                ],
+                self._log,
+            )
+        except OSError as error:
+            self._log.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise DaemonFailed(
+                f"a private daemon could not be started: {command[0]}: {error.strerror}"
+            ) from error
         self._end = weakref.finalize(self, _end, self._process, self._folder, self._log)
         try:
             self._wait_until_serving()
