@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -18,8 +19,9 @@ from advisor.config.settings import LOG_FORMATS, LOG_LEVELS, SANDBOXES, ConfigEr
 from advisor.domain.errors import StoreUnavailable
 from advisor.kernel.descriptors import raise_open_file_limit
 from advisor.pools.sandbox import SandboxMissing
-from advisor.preflight import describe_start
+from advisor.preflight import describe_start, network_warning
 from advisor.service.address import AddressRefused
+from advisor.service.own_socket import lock_path
 from advisor.service.server import check_listen_config
 from advisor.service.tls import TlsRefused
 from advisor.service.tracing import TracingRefused
@@ -56,13 +58,29 @@ def main() -> int:
         check_listen_config(listen_config_of(settings))
         configure_logging(settings)
         raise_open_file_limit()
-        asyncio.run(_serve(settings, until_stdin_closes=arguments.until_stdin_closes))
+        if (warning := network_warning(settings)) is not None:
+            _LOG.warning(warning)
+        serve = _serve_one_client if arguments.until_stdin_closes else _serve
+        asyncio.run(serve(settings))
     except _REFUSALS as error:
         return _say(f"bsadvise: {error}", code=1)
     return 0
 
 
-async def _serve(settings: Settings, *, until_stdin_closes: bool) -> None:
+async def _serve_one_client(settings: Settings) -> None:
+    """Serve until standard input ends, then remove the folder that was made for the socket.
+
+    A client that was killed cannot do that.
+    """
+    try:
+        await _serve(settings, until_stdin_closes=True)
+    finally:
+        with contextlib.suppress(OSError):  # Others' files are in it, or it is gone.
+            lock_path(settings.socket).unlink()
+            settings.socket.parent.rmdir()
+
+
+async def _serve(settings: Settings, *, until_stdin_closes: bool = False) -> None:
     stop = _Stop()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

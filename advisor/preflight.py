@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from bsadvise.filesystems import network_kind
+
 from advisor.config.settings import Settings
 from advisor.pools.sandbox import choose_sandbox
 from advisor.service.exporter import is_free
@@ -30,8 +32,22 @@ def describe_start(settings: Settings) -> str:
         f"sandbox that works here: {choose_sandbox(settings.sandbox)}",
         f"database: {describe_store(database_of(settings))}",
     ]
+    warning = network_warning(settings)
+    if warning is not None:
+        lines.append(f"warning: {warning}")
     if settings.metrics_listen is not None:
         # That of the daemon that is running already is no fault: it ends before another starts.
         state = "is free" if is_free(settings.metrics_listen) else "is in use"
         lines.append(f"metrics: {settings.metrics_listen} {state}")
     return "\n".join(lines)
+
+
+def network_warning(settings: Settings) -> str | None:
+    """Return what is amiss where SQLite's file would be on a network; None where nothing is."""
+    kind = network_kind(settings.state_dir)
+    if kind is None or settings.database is not None:
+        return None
+    return (
+        f"{settings.state_dir} is on {kind}, where SQLite's locks do not hold; choose a state_dir "
+        "on a local disk, or a database"
+    )

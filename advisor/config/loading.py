@@ -1,6 +1,7 @@
 """The daemon's settings: flags over ``BSADVISE_*`` variables over ``bsadvise.toml`` over defaults.
 
-Of the file the table ``[daemon]`` is read; the rest of it is the client's.
+Of the user's file the table ``[daemon]`` is read; the rest of it is the client's. A file of the
+working directory is not: ``bsadvise.configuration`` says why.
 
 Every wrong value is reported with the place that it came from.
 """
@@ -8,20 +9,25 @@ Every wrong value is reported with the place that it came from.
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bsadvise.paths import normalise
+from bsadvise.configuration import (
+    CONFIG_NAME,
+    DAEMON_TABLE,
+    ConfigUnusable,
+    folders_config,
+    read_config,
+    users_config,
+)
+from bsadvise.paths import HomeMissing, user_folder
 
 from advisor.config.settings import ConfigError, Settings
 from advisor.config.values import PARSERS
 
 ENVIRONMENT_PREFIX = "BSADVISE_"
-FILE_NAME = "bsadvise.toml"
-TABLE = "daemon"
 
 
 class _Value(NamedTuple):
@@ -39,15 +45,17 @@ def load_settings(
     Args:
         flags: Values of command-line flags by name; None for those not given.
         environment: Environment variables.
-        config_path: The file to read; None to look in the usual places.
+        config_path: The file to read; None for the user's own.
 
     Raises:
         ConfigError: A value is wrong, a key is unknown, or a file cannot be read.
     """
     values: dict[str, _Value] = {}
-    path = _find_file(environment, config_path)
+    path = users_config(environment, config_path)
     if path is not None:
         values.update(_read_file(path))
+    if not flags.get("private"):  # For a private one its client speaks.
+        _refuse_folders_table(folders_config(environment, config_path))
     for field in fields(Settings):
         variable = ENVIRONMENT_PREFIX + field.name.upper()
         if environment.get(variable):
@@ -56,8 +64,11 @@ def load_settings(
             flag = "--" + field.name.replace("_", "-")
             values[field.name] = _Value(flags[field.name], flag)
     known: dict[str, Any] = {name: _parse(name, value) for name, value in values.items()}
-    state_dir = known.setdefault("state_dir", _default_state_dir(environment))
-    known.setdefault("socket", _default_socket(environment, state_dir))
+    try:
+        known.setdefault("state_dir", _default_state_dir(environment))
+    except HomeMissing as error:
+        raise ConfigError(f"{error}, or name --state-dir") from error
+    known.setdefault("socket", _default_socket(environment, known["state_dir"]))
     settings = Settings(**known)
     _check_together(settings)
     return settings
@@ -76,29 +87,36 @@ def _check_together(settings: Settings) -> None:
         raise ConfigError("trust_loopback is for plain text; it excludes tls_cert and tls_key")
 
 
-def _find_file(environment: Mapping[str, str], config_path: Path | None) -> Path | None:
-    variable = ENVIRONMENT_PREFIX + "CONFIG"
-    if config_path is None and environment.get(variable):
-        config_path = Path(environment[variable])
-    if config_path is not None:
-        return normalise(config_path)
-    home = _directory(environment, "XDG_CONFIG_HOME", ".config")
-    places = (Path(FILE_NAME), home / "bsadvise" / FILE_NAME)
-    return next((place for place in places if place.is_file()), None)
+def _refuse_folders_table(path: Path | None) -> None:
+    """Raise ConfigError for a ``[daemon]`` of the working directory.
+
+    It would not be obeyed, and a daemon that runs with other settings than its operator wrote
+    goes unnoticed for long.
+    """
+    if path is None:
+        return
+    try:
+        content = read_config(path)
+    except ConfigUnusable:
+        return  # Nothing of it would be read.
+    if content.daemon is not None:
+        raise ConfigError(
+            f"{CONFIG_NAME} of the working directory has a table [{DAEMON_TABLE}], and decides "
+            f"nothing about a daemon; name the file with --config {CONFIG_NAME}, or move it to "
+            f"~/.config/bsadvise/{CONFIG_NAME}"
+        )
 
 
 def _read_file(path: Path) -> Iterator[tuple[str, _Value]]:
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    _check_place(content, path)
-    table = content.get(TABLE, {})
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path}: {TABLE} must be a table")
-    _check_known(table, [field.name for field in fields(Settings)], f"{path}: [{TABLE}]")
+        content = read_config(path)
+    except ConfigUnusable as error:
+        raise ConfigError(str(error)) from error
+    _check_place(content.at_top, path)
+    table = content.daemon or {}
+    _check_known(table, [field.name for field in fields(Settings)], f"{path}: [{DAEMON_TABLE}]")
     for name, value in table.items():
-        yield name, _Value(value, f"{path}: [{TABLE}] {name}")
+        yield name, _Value(value, f"{path}: [{DAEMON_TABLE}] {name}")
 
 
 def _check_place(content: Iterable[str], path: Path) -> None:
@@ -109,9 +127,10 @@ def _check_place(content: Iterable[str], path: Path) -> None:
     own = {field.name for field in fields(Settings)}
     for name in content:
         if name.replace("-", "_") in own:
-            raise ConfigError(f"{path}: {name!r} is the daemon's; it belongs into [{TABLE}]")
-        if name != TABLE and difflib.get_close_matches(name, [TABLE]):
-            raise ConfigError(f"{path}: table {name!r} is not known; did you mean {TABLE!r}?")
+            raise ConfigError(f"{path}: {name!r} is the daemon's; it belongs into [{DAEMON_TABLE}]")
+        if difflib.get_close_matches(name, [DAEMON_TABLE]):
+            hint = f"did you mean {DAEMON_TABLE!r}?"
+            raise ConfigError(f"{path}: table {name!r} is not known; {hint}")
 
 
 def _check_known(names: Iterable[str], known: Iterable[str], place: str) -> None:
@@ -132,18 +151,11 @@ def _parse(name: str, value: _Value) -> object:
 
 
 def _default_state_dir(environment: Mapping[str, str]) -> Path:
-    return _directory(environment, "XDG_STATE_HOME", ".local/state") / "bsadvise"
+    return user_folder(environment, "XDG_STATE_HOME", ".local/state") / "bsadvise"
 
 
 def _default_socket(environment: Mapping[str, str], state_dir: Path) -> Path:
-    runtime_dir = environment.get("XDG_RUNTIME_DIR")
-    directory = Path(runtime_dir) / "bsadvise" if runtime_dir else state_dir
+    runtime_dir = environment.get("XDG_RUNTIME_DIR", "")
+    # Relative paths are ignored, as the XDG specification has it.
+    directory = Path(runtime_dir) / "bsadvise" if runtime_dir.startswith("/") else state_dir
     return directory / "bsadvise.sock"
-
-
-def _directory(environment: Mapping[str, str], variable: str, below_home: str) -> Path:
-    value = environment.get(variable, "")
-    # The XDG specification has relative paths ignored.
-    if value.startswith("/"):
-        return Path(value)
-    return Path(environment.get("HOME") or Path.home()) / below_home

@@ -45,4 +45,5 @@ def configure_logging(settings: Settings) -> None:
 
 
 def _level(settings: Settings) -> str:
-    return "ERROR" if settings.private else settings.log_level.upper()
+    # A private daemon's last lines are shown when it fails; those of its usual work say nothing.
+    return "WARNING" if settings.private else settings.log_level.upper()

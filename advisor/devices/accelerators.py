@@ -21,7 +21,7 @@ from bsadvise.model.device import Device, DeviceKind
 
 logger = logging.getLogger(__name__)
 
-_COMMAND = (sys.executable, "-m", "advisor.worker.process.accelerators")
+_COMMAND = (sys.executable, "-P", "-m", "advisor.worker.process.accelerators")
 
 _TIMEOUT_S = 60.0
 """Importing torch from a cold disk takes ten; a driver that hangs does so for ever."""

@@ -82,13 +82,17 @@ class OwnSocket:
     @contextlib.contextmanager
     def _locked(self, flags: int) -> Iterator[None]:
         # The file stays: whoever removed it would let two hold what each takes for the lock.
-        lock = self._path.with_name(f"{self._path.name}.lock")
-        descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | flags, 0o600)
+        descriptor = os.open(lock_path(self._path), os.O_RDWR | os.O_NOFOLLOW | flags, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
             os.close(descriptor)
+
+
+def lock_path(socket: Path) -> Path:
+    """Return what whoever makes or removes a socket holds meanwhile."""
+    return socket.with_name(f"{socket.name}.lock")
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -73,6 +73,8 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # Clients ask every 20 s whether it is still there; gRPC takes that for abuse by itself.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
 )
 
 

@@ -13,6 +13,7 @@ import grpc
 
 from bsadvise.model.advice import Advice, MemoryEstimate
 from bsadvise.model.device import Device
+from bsadvise.model.errors import DaemonError
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Event, Recommendation
 from bsadvise.model.request import AdviceOptions, Source
@@ -110,6 +111,10 @@ class AsyncClient:
     async def get(self, recommendation_id: str) -> Recommendation:
         """Return a recommendation as it is now."""
         return await self._run(operations.get(recommendation_id))
+
+    async def advice(self, recommendation_id: str) -> Advice:
+        """Return the advice of a recommendation that has ended; raises why there is none."""
+        return await self._run(operations.advice(recommendation_id))
 
     async def list(self, limit: int | None = None) -> tuple[Recommendation, ...]:
         """Return the newest recommendations, all of them or ``limit``."""
@@ -210,6 +215,10 @@ class AsyncClient:
                     progress.fail(error)
                 else:
                     progress.succeed(outcome)
+        except DaemonError as error:
+            if self._connection is not None:
+                self._connection.explain(error)
+            raise
         finally:
             progress.close()
 

@@ -13,6 +13,7 @@ import grpc
 
 from bsadvise.model.advice import Advice, MemoryEstimate
 from bsadvise.model.device import Device
+from bsadvise.model.errors import DaemonError
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Event, Recommendation
 from bsadvise.model.request import AdviceOptions, Source
@@ -63,7 +64,7 @@ class Client:
                 ``BSADVISE_TOKEN``, ``BSADVISE_CA_FILE`` and so on say.
             reconnect_s: Seconds for which ``watch`` and ``recommend`` wait for a lost daemon.
             config_path: What a private daemon reads its settings in; None for
-                ``BSADVISE_CONFIG``, else ``bsadvise.toml`` where there is one.
+                ``BSADVISE_CONFIG``, else ``~/.config/bsadvise/bsadvise.toml`` where there is one.
         """
         self._address = address
         self._credentials = credentials
@@ -136,6 +137,10 @@ class Client:
     def get(self, recommendation_id: str) -> Recommendation:
         """Return a recommendation as it is now."""
         return self._run(operations.get(recommendation_id))
+
+    def advice(self, recommendation_id: str) -> Advice:
+        """Return the advice of a recommendation that has ended; raises why there is none."""
+        return self._run(operations.advice(recommendation_id))
 
     def list(self, limit: int | None = None) -> tuple[Recommendation, ...]:
         """Return the newest recommendations, all of them or ``limit``."""
@@ -247,6 +252,10 @@ class Client:
                     progress.fail(error)
                 else:
                     progress.succeed(outcome)
+        except DaemonError as error:
+            if self._connection is not None:
+                self._connection.explain(error)
+            raise
         finally:
             progress.close()
 

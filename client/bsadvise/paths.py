@@ -1,10 +1,14 @@
-"""How a path that a user gave is read, the same at every entrance."""
+"""How a path that a user gave is read, the same at every entrance, and where the user's own are."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+
+class HomeMissing(Exception):
+    """The user has no home folder; the message says what to set."""
 
 
 def normalise(path: str | os.PathLike[str]) -> Path:
@@ -42,3 +46,24 @@ def normalise_all(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 def socket_secret_path(socket: Path) -> Path:
     """Return where a daemon keeps what callers through its unix socket show."""
     return socket.with_name(f"{socket.name}.secret")
+
+
+def user_folder(environment: Mapping[str, str], variable: str, below_home: str) -> Path:
+    """Return one of the user's folders, as the XDG specification names them.
+
+    Args:
+        environment: Environment variables.
+        variable: What names the folder, such as ``XDG_CACHE_HOME``; relative paths are ignored,
+            as the specification has it: the working directory would decide.
+        below_home: Where it is without that, below the home folder.
+
+    Raises:
+        HomeMissing: Neither says where it is.
+    """
+    value = environment.get(variable, "")
+    if value.startswith("/"):
+        return Path(value)
+    home = environment.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - raises nothing
+    if not home.startswith("/"):
+        raise HomeMissing(f"there is no home folder; set HOME or {variable} to an absolute path")
+    return Path(home) / below_home

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path, PurePosixPath
 from random import Random
 
 import pytest
 from bsadvise.model.errors import ModelFileError, SourceUnusable
-from bsadvise.source import bundle as bundle_module
+from bsadvise.model.request import MAX_BUNDLE_FILES
+from bsadvise.source import files as files_module
 from bsadvise.source.bundle import collect, pack
+from bsadvise.source.files import read_files
 from bsadvise.v1.source_service_pb2 import SourceBundle
 from hypothesis import given
 from hypothesis import strategies as st
+
+from advisor.application.bundles import MAX_FILE_COUNT
 
 names = st.text("abcdefg", min_size=1, max_size=4)
 paths = st.lists(names, min_size=1, max_size=3).map(lambda parts: "/".join(parts) + ".py")
@@ -185,10 +190,96 @@ def test_a_file_with_null_bytes_is_the_files_fault(tmp_path: Path) -> None:
 def test_too_large_a_bundle_names_the_largest_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle_module, "MAX_BUNDLE_BYTES", 4096)
+    monkeypatch.setattr(files_module, "MAX_BUNDLE_BYTES", 4096)
     write(tmp_path, {"model.py": "", "small.txt": "s", "large.bin": "x" * 5000})
 
     with pytest.raises(SourceUnusable) as caught:
         collect(tmp_path / "model.py", [tmp_path / "small.txt", tmp_path / "large.bin"])
     assert "large.bin (4.883 KiB)" in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def test_what_is_too_large_is_counted_before_it_is_read(tmp_path: Path) -> None:
+    write(tmp_path, {"model.py": "", "data/small.txt": "s"})
+    with (tmp_path / "data/huge.bin").open("wb") as huge:
+        huge.truncate(1 << 42)  # 4 TiB of nothing: no machine could read it
+
+    with pytest.raises(SourceUnusable, match=r"data/huge\.bin \(4 TiB\)"):
+        collect(tmp_path / "model.py", [tmp_path / "data"])
+    (tmp_path / "data/huge.bin").rename(tmp_path / "helper.py")
+    (tmp_path / "model.py").write_text("import helper")
+    with pytest.raises(SourceUnusable, match=r"helper\.py \(4 TiB\)"):
+        collect(tmp_path / "model.py")
+
+
+def test_what_has_no_size_is_read_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files_module, "MAX_BUNDLE_BYTES", 1000)
+    assert Path("/proc/self/maps").stat().st_size == 0
+    with pytest.raises(SourceUnusable, match=r"maps \(1001 B"):
+        read_files({"maps": Path("/proc/self/maps")})
+
+
+def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAX_BUNDLE_FILES == MAX_FILE_COUNT
+    monkeypatch.setattr(files_module, "MAX_BUNDLE_FILES", 3)
+    write(tmp_path, {"model.py": "", **{f"data/{number}": "" for number in range(4)}})
+    with pytest.raises(SourceUnusable, match="more than 3 files"):
+        collect(tmp_path / "model.py", [tmp_path / "data"])
+
+
+def test_a_link_out_of_what_is_included_is_refused_until_it_is_named(tmp_path: Path) -> None:
+    write(tmp_path, {"home/key": "PRIVATE", "repo/model.py": "", "repo/data/a": "a"})
+    link = tmp_path / "repo/data/notes"
+    link.symlink_to("../../home/key")
+    with pytest.raises(SourceUnusable, match=r"data/notes is a link that leads out .*home/key"):
+        collect(tmp_path / "repo/model.py", [tmp_path / "repo/data"])
+
+    named = [tmp_path / "repo/data", link]
+    assert bundled(tmp_path / "repo/model.py", *named) == {"model.py", "data/a", "data/notes"}
+    link.unlink()
+    link.symlink_to(tmp_path / "home", target_is_directory=True)
+    with pytest.raises(SourceUnusable, match="leads out"):
+        collect(tmp_path / "repo/model.py", [tmp_path / "repo/data"])
+
+
+def test_links_inside_what_is_included_are_read_through(tmp_path: Path) -> None:
+    write(tmp_path, {"model.py": "", "data/deep/a": "a"})
+    (tmp_path / "data/b").symlink_to("deep/a")
+    (tmp_path / "data/loop").symlink_to(tmp_path / "data", target_is_directory=True)
+    (tmp_path / "data/dangling").symlink_to("/nowhere")
+    found = bundled(tmp_path / "model.py", tmp_path / "data")
+    assert found == {"model.py", "data/deep/a", "data/b"}
+
+
+def test_an_imported_module_is_no_link_out_of_the_root(tmp_path: Path) -> None:
+    write(tmp_path, {"credentials": "[default]\nkey = x", "repo/model.py": "import settings\n"})
+    (tmp_path / "repo/settings.py").symlink_to("../credentials")
+    with pytest.raises(SourceUnusable, match=r"settings\.py is a link that leads out"):
+        collect(tmp_path / "repo/model.py")
+    assert "settings.py" in bundled(tmp_path / "repo/model.py", tmp_path / "repo/settings.py")
+
+
+def test_a_name_that_is_not_utf_8_is_told_so(tmp_path: Path) -> None:
+    write(tmp_path, {"model.py": "", "data/a": ""})
+    (tmp_path / os.fsdecode(b"data/caf\xe9")).touch()
+    with pytest.raises(SourceUnusable, match="not UTF-8") as caught:
+        collect(tmp_path / "model.py", [tmp_path / "data"])
+    assert r"caf\udce9" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["-" * 100_000 + "1", "(" * 5000 + ")" * 5000], ids=["-", "()"])
+def test_deep_nesting_is_the_files_fault(tmp_path: Path, text: str) -> None:
+    (tmp_path / "model.py").write_text(f"x = {text}")
+    with pytest.raises(ModelFileError, match=r"model\.py.*(nested|parenthes)"):
+        collect(tmp_path / "model.py")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
+    write(tmp_path, {"model.py": "", "data/a": "", "deep/b/c": ""})
+    (tmp_path / "data/a").chmod(0)
+    (tmp_path / "deep/b").chmod(0)
+    for folder, name in (("data", "data/a"), ("deep", "deep/b")):
+        with pytest.raises(SourceUnusable, match=rf"{name} cannot be read: Permission denied"):
+            collect(tmp_path / "model.py", [tmp_path / folder])
+    (tmp_path / "deep/b").chmod(0o700)

@@ -57,9 +57,9 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("client", [IN_TABLES, AT_THE_TOP], ids=["in tables", "at the top"])
 def test_a_client_and_its_private_daemon_read_one_file(client: str) -> None:
     Path("model.py").write_text(MODEL)
-    Path("bsadvise.toml").write_text(client + DAEMON)
+    Path("both.toml").write_text(client + DAEMON)
 
-    finished = _run("estimate", "model.py", "--output", "json")
+    finished = _run("--config", "both.toml", "estimate", "model.py", "--output", "json")
 
     assert finished.returncode == 0, finished.stderr
     estimate = json.loads(finished.stdout)
@@ -78,12 +78,45 @@ def test_a_private_daemon_reads_its_table_of_the_file_that_is_named() -> None:
 
 
 def test_a_mistake_in_the_daemons_table_is_told_by_the_client_that_starts_it() -> None:
-    Path("bsadvise.toml").write_text(IN_TABLES + "[daemon]\nlease = 3\n")
+    Path("other.toml").write_text(IN_TABLES + "[daemon]\nlease = 3\n")
 
-    finished = _run("devices")
+    finished = _run("--config", "other.toml", "devices")
 
     assert finished.returncode == 5
     assert "[daemon] 'lease' is not known; did you mean 'lease_s'?" in finished.stderr
+
+
+def test_the_users_own_file_is_for_every_command_the_daemons_included(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "config/bsadvise").mkdir(parents=True)
+    (tmp_path / "config/bsadvise/bsadvise.toml").write_text(IN_TABLES + DAEMON)
+
+    checked, daemon = _run("doctor"), _run("serve", "--check")
+
+    assert "off: model files reach all that their daemon can" in checked.stdout
+    assert (daemon.returncode, "sandbox='off'" in daemon.stderr) == (0, True), daemon.stderr
+
+
+def test_a_daemon_does_not_start_beside_a_table_that_it_would_not_obey() -> None:
+    Path("bsadvise.toml").write_text(DAEMON)
+
+    finished = _run("serve", "--check")
+
+    assert finished.returncode == 1
+    assert "name the file with --config bsadvise.toml" in finished.stderr
+    assert len(finished.stderr.splitlines()) == 1
+    assert _run("--config", "bsadvise.toml", "serve", "--check").returncode == 0
+
+
+def test_a_private_daemon_takes_nothing_from_the_working_directory() -> None:
+    Path("bsadvise.toml").write_text("[daemon]\nlease_s = 0\n")  # It would refuse to start.
+    program = "import bsadvise\nwith bsadvise.Client() as c:\n    print(len(c.devices()))"
+    finished = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
 
 
 def _names(command: click.Command) -> set[str]:

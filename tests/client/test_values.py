@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import pytest
 from bsadvise.model.advice import Advice, Confidence, Evidence, Interval, MemoryEstimate
-from bsadvise.model.measurements import StepRun
+from bsadvise.model.measurements import Fault, FaultCode, StepRun
 from bsadvise.model.recommendation import Event, Measured
 from bsadvise.v1 import recommendation_pb2
 from bsadvise.wire.messages import from_message
@@ -79,3 +80,19 @@ def test_an_estimate_carries_curve_and_parts() -> None:
 
     assert document["points"][0] == {"micro_batch_size": 8, "peak_bytes": 4 * GIB}
     assert document["parts"]["parameter_bytes"] == GIB
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("No module named 'lightning'", "No module named 'lightning'. Install it."),
+        ("It ended.", "It ended. Install it."),
+        ("What (really?)", "What (really?) Install it."),
+        ("one of:\n", "one of. Install it."),
+        ("he said “no!”", "he said “no!” Install it."),
+    ],
+)
+def test_a_fault_and_its_remedy_are_two_sentences(message: str, words: str) -> None:
+    fault = Fault(code=FaultCode.USER_EXCEPTION, message=message, fix="Install it.")
+    assert str(fault) == words
+    assert str(dataclasses.replace(fault, fix=None)) == message

@@ -6,13 +6,13 @@ import io
 
 import pytest
 from bsadvise.cli.render.output import WIDTH, make_console
-from bsadvise.cli.render.phrases import describe_command, describe_outcome
+from bsadvise.cli.render.phrases import describe_command, describe_outcome, describe_waiting
 from bsadvise.cli.render.progress import Board, Standing
 from bsadvise.cli.render.views import advice_view
 from bsadvise.model.advice import Advice
 from bsadvise.model.commands import stage_of
 from bsadvise.model.measurements import Measurement
-from bsadvise.model.recommendation import Event
+from bsadvise.model.recommendation import Event, Waiting
 from bsadvise.v1 import advice_pb2, measurement_pb2, recommendation_pb2
 from bsadvise.wire.messages import from_message
 from rich.console import RenderableType
@@ -335,6 +335,16 @@ def test_where_a_recommendation_stands() -> None:
     assert standing.doing.startswith("trial 1 (sampler), rung 1, batch 64")
     assert standing.best_words() == "batch 64 (32 x 2), lr 0.003"
     assert standing.count_words() == "2 measured, trials: 12 (7 stopped early)"
+
+
+def test_who_is_next_and_need_not_wait_is_told_no_place() -> None:
+    def words(position: int, wait_s: float) -> str:
+        waiting = Waiting(position=position, expected_start_at_s=100.0 + wait_s)
+        return describe_waiting(waiting, 100.0)
+
+    assert words(1, 0) == words(1, -5) == "waiting for the device"
+    assert words(1, 60) == "waiting for the device: number 1, at most about 60 s"
+    assert words(2, 0) == "waiting for the device: number 2"
 
 
 def test_the_live_board_counts_down() -> None:

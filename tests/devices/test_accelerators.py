@@ -43,6 +43,16 @@ def test_the_cards_are_found_once_and_their_free_memory_each_time(machine: RocmM
     assert machine.look_count == 1
 
 
+def test_a_torch_of_the_working_directory_is_not_imported(
+    machine: RocmMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "repo/torch.py").write_text("open('owned', 'w')\nraise SystemExit\n")
+    monkeypatch.chdir(tmp_path / "repo")
+    assert len(machine.look().read()) == 2
+    assert not Path("owned").exists()
+
+
 def test_what_was_free_at_first_serves_where_the_driver_does_not_say(machine: RocmMachine) -> None:
     accelerators = machine.look()
     assert accelerators.read()[0].free_bytes == 60 * GIB

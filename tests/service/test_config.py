@@ -52,6 +52,27 @@ def test_the_file_is_found_in_the_configuration_directory(tmp_path: Path) -> Non
     assert load_settings({}, {"XDG_CONFIG_HOME": str(tmp_path)}).log_level == "debug"
 
 
+def test_the_working_directory_is_not_a_place_for_a_daemons_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    environment = {"HOME": str(tmp_path)}
+    _write(tmp_path, "[daemon]\nlease_s = 7\n")
+    with pytest.raises(ConfigError, match=r"decides nothing about a daemon; .* --config"):
+        load_settings({}, environment)
+    assert load_settings({"private": True}, environment).lease_s == 30
+    assert load_settings({}, environment, Path("bsadvise.toml")).lease_s == 7
+    _write(tmp_path, "device = 'cpu'\n")
+    assert load_settings({}, environment).lease_s == 30
+
+
+def test_relative_folders_are_ignored_and_no_home_is_told(tmp_path: Path) -> None:
+    relative = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": "run", "XDG_CONFIG_HOME": "config"}
+    assert load_settings({}, relative).socket == tmp_path / ".local/state/bsadvise/bsadvise.sock"
+    with pytest.raises(ConfigError, match="set HOME or XDG_STATE_HOME"):
+        load_settings({}, {"HOME": "here"})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

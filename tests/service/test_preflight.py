@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bsadvise import filesystems
 from bsadvise.paths import socket_secret_path
 
 from advisor.config.settings import Settings
 from advisor.domain.errors import StoreUnavailable
-from advisor.preflight import describe_start
+from advisor.preflight import describe_start, network_warning
 from advisor.service.address import AddressRefused
 from advisor.store.opening import open_store
 from advisor.wiring import SystemClock, database_of, isolation_of
@@ -98,3 +100,13 @@ def test_workers_read_neither_socket_nor_secret(tmp_path: Path, *, private: bool
     settings = Settings(state_dir=tmp_path / "state", socket=path, private=private, sandbox="off")
     hidden = isolation_of(settings).reach.hidden_paths
     assert {path, socket_secret_path(path)} <= set(hidden)
+
+
+def test_a_database_file_on_a_network_is_warned_of(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "warning" not in describe_start(settings)
+    (tmp_path / "mounts").write_text(f"30 22 0:50 / {tmp_path} rw - nfs host:/x rw\n")
+    monkeypatch.setattr(filesystems, "_MOUNTS", tmp_path / "mounts")
+    assert f"warning: {settings.state_dir} is on nfs, where SQLite" in describe_start(settings)
+    assert network_warning(replace(settings, database="postgresql://db/x")) is None

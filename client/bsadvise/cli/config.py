@@ -1,4 +1,4 @@
-"""``bsadvise.toml``: defaults for the command line, below its flags and ``BSADVISE_*`` variables.
+"""Defaults of flags from ``bsadvise.toml``, below the flags and ``BSADVISE_*`` variables.
 
 Keys are the names of flags. In ``[client]`` they are for every command that has them; in a table
 below it that is named for a command, for that command::
@@ -13,40 +13,126 @@ below it that is named for a command, for that command::
     sandbox = "landlock"
 
 The same keys and tables at the top of the file mean the same; where both are given, ``[client]``
-wins. ``[daemon]`` is for daemons to read, a private one included.
+wins. ``[daemon]`` is for daemons to read, a private one included. Which files there are, and what
+each may decide, is in ``bsadvise.configuration``.
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-CONFIG_NAME = "bsadvise.toml"
-_TABLE = "client"
-_DAEMONS_TABLE = "daemon"
+from bsadvise.configuration import (
+    ADVICE_KEYS,
+    CLIENT_TABLE,
+    CONFIG_NAME,
+    DAEMON_TABLE,
+    ConfigUnusable,
+    folders_config,
+    read_config,
+    users_config,
+)
+from bsadvise.printable import printable
 
 
-def load_defaults(path: Path, group: click.Group) -> dict[str, Any]:
-    """Return a file's settings as click's ``default_map`` for a group of commands.
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What files of settings say.
+
+    Attributes:
+        flags: click's ``default_map`` for the group of commands.
+        ignored: What the working directory's file has no say in, as it stands there.
+    """
+
+    flags: Mapping[str, Any]
+    ignored: tuple[str, ...]
+
+    @property
+    def warning(self) -> str:
+        """One sentence about what is ignored."""
+        return (
+            f"{CONFIG_NAME} of the working directory gives defaults of a recommendation alone: "
+            f"{', '.join(self.ignored)} ignored; for these name a file with --config, or put them "
+            f"into ~/.config/bsadvise/{CONFIG_NAME}"
+        )
+
+
+def load_defaults(
+    named: Path | None, environment: Mapping[str, str], group: click.Group
+) -> Defaults:
+    """Return the defaults of all files; the working directory's go before the user's own.
+
+    Args:
+        named: The file that a flag names; then it is the only one.
+        environment: Environment variables.
+        group: The commands whose flags are keys.
 
     Raises:
-        click.UsageError: The file is not TOML, or has a key that is no flag.
+        click.UsageError: A file cannot be read, or has a key that is no flag.
     """
+    own, here = users_config(environment, named), folders_config(environment, named)
+    flags: Mapping[str, Any] = {} if own is None else _defaults_of(_read(own, group)[0], {}, group)
+    if here is None:
+        return Defaults(flags, ())
+    settings, has_daemon = _read(here, group)
+    ignored = tuple(_others(settings))
+    if has_daemon:
+        ignored = (*ignored, f"[{DAEMON_TABLE}]")
+    of_folder = _defaults_of(_advice_alone(settings, here), {}, group)
+    return Defaults(_overlaid(flags, of_folder), ignored)
+
+
+def _read(path: Path, group: click.Group) -> tuple[dict[str, Any], bool]:
+    """Return the client's part of a file as one table, and whether there is a daemon's too."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"{path}: {error}") from error
-    at_top = {key: content[key] for key in content if key not in (_TABLE, _DAEMONS_TABLE)}
-    in_table = content.get(_TABLE, {})
-    if not isinstance(in_table, dict):
-        raise click.UsageError(f"{path}: {_TABLE} must be a table")
-    _check_keys(at_top, group, str(path))
-    _check_keys(in_table, group, f"{path}, [{_TABLE}]")
-    return _defaults_of(_merged(at_top, in_table), {}, group)
+        content = read_config(path)
+    except ConfigUnusable as error:
+        raise click.UsageError(printable(str(error))) from error
+    _check_keys(content.at_top, group, str(path))
+    _check_keys(content.client, group, f"{path}, [{CLIENT_TABLE}]")
+    return _merged(content.at_top, content.client), content.daemon is not None
+
+
+def _others(settings: Mapping[str, Any], table: str = "") -> Iterator[str]:
+    """Yield the keys that are not of a recommendation."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _others(value, f"{table}[{key}] ")
+        elif _plain(key) not in ADVICE_KEYS:
+            yield f"{table}{key}"
+
+
+def _advice_alone(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            kept[key] = _advice_alone(value, path)
+        elif _plain(key) in ADVICE_KEYS:
+            kept[key] = value
+        if _plain(key) == "include":
+            _check_inside(value, path)
+    return kept
+
+
+def _check_inside(include: object, path: Path) -> None:
+    """Raise click.UsageError where a folder's own file would send what lies elsewhere."""
+    here = Path(os.path.realpath(path.parent))
+    for one in include if isinstance(include, list) else [include]:
+        if not Path(os.path.realpath(Path(str(one)).expanduser())).is_relative_to(here):
+            raise click.UsageError(f"{path}: include {one!r} leads out of the working directory")
+
+
+def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return two maps of defaults as one, in which ``above`` wins, flag by flag."""
+    both = dict(below)
+    for key, value in above.items():
+        both[key] = _overlaid(below.get(key, {}), value) if isinstance(value, dict) else value
+    return both
 
 
 def _merged(settings: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-import click
-
+from bsadvise.cli.render.output import say_aside
 from bsadvise.model.errors import BsadviseError, NothingToSay
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SAY_LIMIT_S = 1.0
+_SHOW_CURSOR = "\x1b[?25h"  # rich hides it while it draws
 
 
 class Interrupts:
@@ -23,7 +26,10 @@ class Interrupts:
     The handlers write to a pipe and do nothing else: an exception raised in a handler is lost
     where it comes amid a destructor or a weak reference's callback, and a lock taken in one may
     be held by what it came amid. The thread that reads the pipe does the rest, while the main
-    thread reads the stream of events on to the end that the stop leads to.
+    thread reads the stream of events on to the end that the stop leads to. It acts before it
+    speaks: whoever should read stderr may be gone, or not reading.
+
+    A signal that is ignored stays so, as in a script's background and under nohup.
     """
 
     def __init__(self) -> None:
@@ -38,7 +44,8 @@ class Interrupts:
         self._read_end, self._write_end = os.pipe()
         self._reader = _in_background(self._read)
         for number in _SIGNALS:
-            self._before[number] = signal.signal(number, self._handle)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -48,7 +55,8 @@ class Interrupts:
         traceback: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # None stands for one that is not Python's, which cannot be put back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         os.close(self._write_end)
         self._reader.join()
         os.close(self._read_end)
@@ -65,19 +73,20 @@ class Interrupts:
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self._count += 1
         if self._count > len(("stop", "leave")):
-            os._exit(NothingToSay.exit_code)  # Whoever reads what the thread prints does not.
+            os._exit(NothingToSay.exit_code)  # The thread is held up, by whatever it may be.
         os.write(self._write_end, b"\0")
 
     def _read(self) -> None:
         if not os.read(self._read_end, 1):
             return
-        click.echo("Stopping: the best answer so far follows. Again to leave at once.", err=True)
         with self._lock:
             self._requested = True
             if self._stop is not None:
                 self._stopping = _in_background(self._stop_quietly)
+        _say("Stopping: the best answer so far follows. Again to leave at once.")
         if os.read(self._read_end, 1):
-            click.echo("bsadvise: interrupted", err=True)
+            _shortly(_show_cursor)
+            _say("bsadvise: interrupted")
             # The main thread may be anywhere. What it holds ends with the process: a private
             # daemon lives as long as its standard input, and tidies up after both.
             os._exit(NothingToSay.exit_code)
@@ -89,7 +98,27 @@ class Interrupts:
                 self._stop()
 
 
-def _in_background(work: Callable[[], None]) -> threading.Thread:
+def _say(text: str) -> None:
+    _shortly(partial(say_aside, text))
+
+
+def _show_cursor() -> None:
+    # To the descriptor: the main thread may hold the stream's lock amid its drawing.
+    if sys.stderr.isatty():
+        os.write(sys.stderr.fileno(), _SHOW_CURSOR.encode())
+
+
+def _shortly(write: Callable[[], object]) -> None:
+    """Write to stderr, and wait for that a moment alone: a full pipe would hold up the rest."""
+
+    def write_quietly() -> None:
+        with contextlib.suppress(OSError, ValueError):  # broken, or closed
+            write()
+
+    _in_background(write_quietly).join(_SAY_LIMIT_S)
+
+
+def _in_background(work: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread

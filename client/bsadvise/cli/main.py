@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import click
@@ -15,8 +17,9 @@ from bsadvise.cli.commands.jobs import jobs
 from bsadvise.cli.commands.recommend import recommend
 from bsadvise.cli.commands.serve import serve
 from bsadvise.cli.commands.token import token
-from bsadvise.cli.config import CONFIG_NAME, load_defaults
+from bsadvise.cli.config import load_defaults
 from bsadvise.cli.options import UserPath
+from bsadvise.cli.render.output import say_aside
 from bsadvise.model.errors import BsadviseError, ModelFileError, NothingToSay
 from bsadvise.version import __version__
 
@@ -39,15 +42,19 @@ class Commands(click.Group):
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             raise LeftAtOnce from None
-        except (click.ClickException, click.exceptions.Exit, click.Abort, OSError):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise  # click's own ends: wrong usage, done, and a closed pipe
+        except (OSError, MemoryError) as error:
+            if os.environ.get("BSADVISE_DEBUG") == "1":
+                raise
+            say_aside(f"bsadvise: {_describe(error)}")
+            ctx.exit(BsadviseError.exit_code)
         except Exception as error:
             if os.environ.get("BSADVISE_DEBUG") == "1":
                 raise
-            click.echo(
+            say_aside(
                 f"bsadvise: {type(error).__name__}: {error}. This is a defect of bsadvise; "
-                "BSADVISE_DEBUG=1 shows where.",
-                err=True,
+                "BSADVISE_DEBUG=1 shows where."
             )
             ctx.exit(BsadviseError.exit_code)
 
@@ -63,14 +70,15 @@ class Commands(click.Group):
     "--config",
     type=UserPath(exists=True, dir_okay=False),
     envvar="BSADVISE_CONFIG",
-    help=f"File of settings.  [default: {CONFIG_NAME}, where there is one]",
+    help="File of settings.  [default: ~/.config/bsadvise/bsadvise.toml, where there is one]",
 )
 @click.pass_context
 def cli(ctx: click.Context, config: Path | None) -> None:
     """Find the batch size, accumulation and learning rate that train a PyTorch model fastest."""
-    path = config or Path(CONFIG_NAME)
-    if path.is_file():
-        ctx.default_map = load_defaults(path, cli)
+    defaults = load_defaults(config, os.environ, cli)
+    ctx.default_map = dict(defaults.flags)
+    if defaults.ignored and ctx.invoked_subcommand != serve.name:  # That one speaks for itself.
+        say_aside(f"bsadvise: {defaults.warning}")
 
 
 for _command in (recommend, estimate, devices, doctor, serve, jobs, token):
@@ -79,10 +87,16 @@ for _command in (recommend, estimate, devices, doctor, serve, jobs, token):
 
 def main() -> None:
     """Run the command line."""
+    # What the output's encoding lacks is written out; the answer is not lost for a letter.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    # About the user's files; their own interpreter says so when it runs them.
+    warnings.simplefilter("ignore", SyntaxWarning)
     try:
         cli(prog_name="bsadvise")
     except LeftAtOnce:
-        click.echo("bsadvise: interrupted", err=True)
+        say_aside("bsadvise: interrupted")
         sys.stdout.flush()
         # Without the interpreter's tidying up: a call that was begun in this moment makes grpc's
         # objects wait for ever when they are collected.
@@ -90,9 +104,17 @@ def main() -> None:
 
 
 def _tell(error: BsadviseError) -> None:
-    click.echo(f"bsadvise: {error}", err=True)
+    say_aside(f"bsadvise: {error}")
     fault = error.fault if isinstance(error, ModelFileError) else None
     if fault is not None and fault.traceback:
-        click.echo(f"\n{fault.traceback.rstrip()}", err=True)
+        say_aside(f"\n{fault.traceback.rstrip()}")
     if fault is not None and fault.output:
-        click.echo(f"\nIt had printed:\n{fault.output.rstrip()}", err=True)
+        say_aside(f"\nIt had printed:\n{fault.output.rstrip()}")
+
+
+def _describe(error: OSError | MemoryError) -> str:
+    """Return what the machine refused: a place that is full or closed, or memory."""
+    if isinstance(error, MemoryError):
+        return "not enough memory for this"
+    place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    return f"{place}{error.strerror or error}"

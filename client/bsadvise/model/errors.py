@@ -29,7 +29,10 @@ BsadviseError                 1
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+
+from bsadvise.printable import printable
 
 if TYPE_CHECKING:
     from bsadvise.model.advice import Refusal
@@ -40,6 +43,10 @@ class BsadviseError(Exception):
     """Root of all errors that the client raises on purpose."""
 
     exit_code: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        """Return the message as a terminal may show it: much of it is a daemon's or a file's."""
+        return printable(super().__str__())
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +174,14 @@ class UnexpectedReply(BsadviseError):
 
 
 class DaemonError(BsadviseError):
-    """The daemon failed; a defect of ours."""
+    """The daemon failed; a defect of ours. ``log_path`` is a private daemon's log."""
+
+    log_path: Path | None = None
+
+    def __str__(self) -> str:
+        """Return the message, and where the log is, if it is here."""
+        text = super().__str__()
+        return text if self.log_path is None else f"{text} Its log: {printable(str(self.log_path))}"
 
 
 _REFUSALS: dict[str, type[BsadviseError]] = {

@@ -261,8 +261,14 @@ class Fault(Value):
         place = f"{self.file}:{self.line}: " if self.file and self.line else ""
         hook = "while it was imported: " if self.hook == "import" else f"in {self.hook}: "
         hook = hook if self.hook else ""
-        fix = f" {self.fix}" if self.fix else ""
-        return f"{place}{hook}{self.message}{fix}"
+        message = f"{_sentence(self.message)} {self.fix}" if self.fix else self.message
+        return f"{place}{hook}{message}"
+
+
+def _sentence(text: str) -> str:
+    """Return a message with a full stop, unless it ends as a sentence does, in quotes or not."""
+    text = text.rstrip().rstrip(":;,")
+    return text if text.rstrip("\"')]}»”’").endswith((".", "!", "?", "…")) else f"{text}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

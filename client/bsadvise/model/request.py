@@ -9,6 +9,7 @@ from typing import TypedDict
 from bsadvise.model.values import OpenEnum, Value
 
 MAX_BUNDLE_BYTES = 64 << 20
+MAX_BUNDLE_FILES = 10_000
 """The most that a source may be: the client sends no more, and the daemon takes no more."""
 
 

@@ -9,17 +9,15 @@ folder above it without ``__init__.py``, which is where Python would look first.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bsadvise.model.errors import SourceUnusable
-from bsadvise.model.request import MAX_BUNDLE_BYTES
-from bsadvise.model.units import format_bytes
+from bsadvise.source.files import check_link, check_sizes, included_files, read_files
 from bsadvise.source.imports import find_local_modules
 from bsadvise.v1 import source_service_pb2
-
-_SKIPPED_FOLDERS = frozenset({"__pycache__", ".git", ".venv", ".mypy_cache", ".pytest_cache"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +44,20 @@ def collect(model_path: Path, include: Iterable[Path] = ()) -> Bundle:
 
     Raises:
         ModelFileError: The model file or a module that it imports is not Python.
-        SourceUnusable: A file is absent, outside the root, or all are too large together.
+        SourceUnusable: A file is absent, cannot be read, lies outside the root or is a link to
+            what does, or all are too many or too large together.
     """
-    entry = _existing_file(model_path)
-    root = find_root(entry)
-    modules = find_local_modules(entry, root)
-    included = [file for path in include for file in _walk(path)]
-    contents = {_relative(file, root): file.read_bytes() for file in {*modules, *included}}
-    return pack(contents, entry.relative_to(root).as_posix())
+    try:
+        entry = _existing_file(model_path)
+        root, named = find_root(entry), list(include)
+        modules = find_local_modules(entry, root)
+        for module in modules:
+            check_link(module, (root, entry, *named))
+        files = {_relative(file, root): file for file in modules | included_files(named)}
+        return pack(read_files(files), _relative(entry, root))
+    except OSError as error:
+        place = model_path if error.filename is None else os.fsdecode(error.filename)
+        raise SourceUnusable(f"{place} cannot be read: {error.strerror or error}") from error
 
 
 def pack(contents: Mapping[str, bytes], entry_path: str) -> Bundle:
@@ -62,7 +66,7 @@ def pack(contents: Mapping[str, bytes], entry_path: str) -> Bundle:
     Raises:
         SourceUnusable: They are too large together.
     """
-    _check_size(contents)
+    check_sizes({path: len(content) for path, content in contents.items()})
     files = [
         source_service_pb2.SourceFile(path=path, content=contents[path])
         for path in sorted(contents)
@@ -85,15 +89,6 @@ def _existing_file(path: Path) -> Path:
     return path
 
 
-def _walk(path: Path) -> list[Path]:
-    if not path.exists():
-        raise SourceUnusable(f"{path}, which was to be included, does not exist")
-    if path.is_file():
-        return [path]
-    inside = [file for file in path.rglob("*") if file.is_file()]
-    return [f for f in inside if _SKIPPED_FOLDERS.isdisjoint(f.relative_to(path).parts)]
-
-
 def _relative(file: Path, root: Path) -> str:
     # Not resolved: a link to a data set is read through, and keeps its place in the tree.
     if not file.is_relative_to(root):
@@ -101,17 +96,10 @@ def _relative(file: Path, root: Path) -> str:
             f"{file} lies outside {root}; only what is beside or below the model file's root can "
             "be included, since it keeps its relative path on the other side"
         )
-    return file.relative_to(root).as_posix()
-
-
-def _check_size(contents: Mapping[str, bytes]) -> None:
-    total_bytes = sum(len(content) for content in contents.values())
-    if total_bytes <= MAX_BUNDLE_BYTES:
-        return
-    largest = sorted(contents, key=lambda path: len(contents[path]), reverse=True)[:3]
-    named = ", ".join(f"{path} ({format_bytes(len(contents[path]))})" for path in largest)
-    raise SourceUnusable(
-        f"the model file and what goes with it are {format_bytes(total_bytes)}, more than "
-        f"{format_bytes(MAX_BUNDLE_BYTES)}; the largest: {named}. Leave data out, and read it "
-        "from a path that the daemon's machine can see"
-    )
+    path = file.relative_to(root).as_posix()
+    if not path.isprintable():
+        raise SourceUnusable(
+            f"{file} cannot be sent: its name is not UTF-8, or has characters that cannot be "
+            "printed; rename it"
+        )
+    return path

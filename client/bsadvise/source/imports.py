@@ -10,6 +10,10 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from bsadvise.model.errors import ModelFileError
+from bsadvise.source.files import check_sizes
+
+_SHOWN_CHARS = 100
+"""Of a line that is no Python, in the message that says so."""
 
 
 def find_local_modules(entry: Path, root: Path) -> set[Path]:
@@ -89,13 +93,16 @@ def _imported_names(file: Path, root: Path) -> Iterator[str]:
 
 
 def _parse(file: Path) -> ast.Module:
+    check_sizes({str(file): file.stat().st_size})  # before all of it is in memory
     try:
         return ast.parse(file.read_bytes(), filename=str(file))
     except SyntaxError as error:
-        text = (error.text or "").strip()
+        text = (error.text or "").strip()[:_SHOWN_CHARS]
         raise ModelFileError(
             f"{file}:{error.lineno}: {error.msg}" + (f": {text}" if text else "")
         ) from error
+    except (RecursionError, MemoryError) as error:
+        raise ModelFileError(f"{file}: it is nested too deeply to be read") from error
     except ValueError as error:
         raise ModelFileError(f"{file}: {error}") from error  # null bytes, before Python 3.12
 

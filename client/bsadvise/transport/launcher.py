@@ -21,16 +21,17 @@ from typing import IO
 
 import grpc
 
-from bsadvise.model.errors import BsadviseError, DaemonFailed, ServerMissing
+from bsadvise.model.errors import BsadviseError, DaemonError, DaemonFailed, ServerMissing
 from bsadvise.transport.channel import channel_options
 from bsadvise.transport.credentials import Credentials, Target, socket_metadata, target_of
+from bsadvise.transport.state import open_log, own_folder, state_place
 from bsadvise.transport.status import error_of_rpc
 from bsadvise.transport.tracing import trace_metadata
 
 START_LIMIT_S = 60.0
 _PROBE_S = 0.5
 _STOP_LIMIT_S = 10.0
-_STDERR_TAIL_CHARS = 2000
+_LOG_TAIL_CHARS = 2000
 _LONGEST_SOCKET_PATH = 100  # Linux allows 107 bytes
 _SERVER_PACKAGES = ("advisor", "alembic", "optuna", "sqlalchemy", "torch")
 _HEALTH_METHOD = "/grpc.health.v1.Health/Check"
@@ -57,6 +58,11 @@ class Connection:
         """Return what a failed call means; the death of a private daemon explains all."""
         dead = self.daemon.error_if_dead() if self.daemon is not None else None
         return dead or error_of_rpc(error, self.target.address)
+
+    def explain(self, error: DaemonError) -> None:
+        """Have an error name the log that says more, where the daemon is a private one."""
+        if self.daemon is not None:
+            error.log_path = self.daemon.log_path
 
     def close(self, *, wait: bool = True) -> None:
         """End the private daemon, if there is one; see ``PrivateDaemon.close``."""
@@ -95,14 +101,13 @@ def connect(
 
 def default_socket() -> Path:
     """Return where a user's own daemon listens unless it is told otherwise."""
-    runtime_dir = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(runtime_dir) if runtime_dir else _user_folder("XDG_STATE_HOME", ".local/state")
+    runtime_dir = os.environ.get("XDG_RUNTIME_DIR", "")
+    # The XDG specification has relative paths ignored.
+    if runtime_dir.startswith("/"):
+        folder = Path(runtime_dir)
+    else:
+        folder = own_folder("XDG_STATE_HOME", ".local/state")
     return folder / "bsadvise" / "bsadvise.sock"
-
-
-def state_dir() -> Path:
-    """Return where private daemons keep their store and their cache."""
-    return _user_folder("XDG_CACHE_HOME", ".cache") / "bsadvise"
 
 
 def missing_server_packages() -> tuple[str, ...]:
@@ -123,7 +128,7 @@ def check_server_installed() -> None:
 
 def is_serving(address: str, limit_s: float = _PROBE_S) -> bool:
     """Return whether a daemon at an address says that it is healthy."""
-    with grpc.insecure_channel(address, options=channel_options()) as channel:
+    with grpc.insecure_channel(address, options=channel_options(address)) as channel:
         check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_HEALTH_METHOD)
         try:
             reply = check(_HEALTH_REQUEST, timeout=limit_s, wait_for_ready=True)
@@ -145,23 +150,31 @@ class PrivateDaemon:
             config_path: What it reads its settings in; None for where daemons look.
 
         Raises:
-            DaemonFailed: It ended, or did not answer in time.
+            DaemonFailed: It ended, did not answer in time, or has no place for what it keeps.
         """
+        state_dir = state_place().path
+        self.log_path, self._log = open_log(state_dir)
         self._folder = _make_socket_folder()
         socket = self._folder / "bsadvise.sock"
         self.address = f"unix:{socket}"
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - read when the daemon has died
         # -P: the user's folder, whose modules may have any name, is not a place to import from.
         command = command or (sys.executable, "-P", "-m", "advisor")
-        self._process = _start(
-            [
-                *(*command, "--private", "--until-stdin-closes"),
-                *("--socket", str(socket), "--state-dir", str(state_dir())),
-                *(("--config", str(config_path)) if config_path else ()),
-            ],
-            self._stderr,
-        )
-        self._end = weakref.finalize(self, _end, self._process, self._folder, self._stderr)
+        try:
+            self._process = _start(
+                [
+                    *(*command, "--private", "--until-stdin-closes"),
+                    *("--socket", str(socket), "--state-dir", str(state_dir)),
+                    *(("--config", str(config_path)) if config_path else ()),
+                ],
+                self._log,
+            )
+        except OSError as error:
+            self._log.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise DaemonFailed(
+                f"a private daemon could not be started: {command[0]}: {error.strerror}"
+            ) from error
+        self._end = weakref.finalize(self, _end, self._process, self._folder, self._log)
         try:
             self._wait_until_serving()
         except BaseException:
@@ -175,7 +188,7 @@ class PrivateDaemon:
             wait: Whether to see it end; without that it ends a moment later by itself.
         """
         if not wait and self._end.detach():
-            _let_go(self._process, self._folder, self._stderr)
+            _let_go(self._process, self._folder, self._log)
         self._end()
 
     def error_if_dead(self) -> DaemonFailed | None:
@@ -194,16 +207,11 @@ class PrivateDaemon:
         raise self._failure(f"the daemon did not answer within {START_LIMIT_S:.0f} s")
 
     def _failure(self, what: str) -> DaemonFailed:
-        self._stderr.seek(0)
-        written = self._stderr.read().decode(errors="replace")
-        tail = written[-_STDERR_TAIL_CHARS:].strip()
-        return DaemonFailed(f"{what}. It last wrote:\n{tail}" if tail else f"{what}.")
-
-
-def _user_folder(variable: str, below_home: str) -> Path:
-    value = os.environ.get(variable, "")
-    # The XDG specification has relative paths ignored.
-    return Path(value) if value.startswith("/") else Path.home() / below_home
+        self._log.seek(0)
+        written = self._log.read().decode(errors="replace")
+        tail = written[-_LOG_TAIL_CHARS:].strip()
+        last = f" It last wrote:\n{tail}\nAll of it:" if tail else " Its log:"
+        return DaemonFailed(f"{what}.{last} {self.log_path}")
 
 
 def _make_socket_folder() -> Path:
@@ -213,20 +221,20 @@ def _make_socket_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="bsadvise-", dir="/tmp"))
 
 
-def _start(command: Sequence[str], stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        stderr=stderr,
+        stderr=log,
         # The user's code runs below it, and has no business with the token.
         env={name: value for name, value in os.environ.items() if name != "BSADVISE_TOKEN"},
         start_new_session=True,  # Ctrl-C is for us to handle, not for the daemon
     )
 
 
-def _end(process: subprocess.Popen[bytes], folder: Path, stderr: IO[bytes]) -> None:
-    _let_go(process, folder, stderr)
+def _end(process: subprocess.Popen[bytes], folder: Path, log: IO[bytes]) -> None:
+    _let_go(process, folder, log)
     for harder in (process.terminate, process.kill, None):
         try:
             process.wait(timeout=_STOP_LIMIT_S)
@@ -236,8 +244,8 @@ def _end(process: subprocess.Popen[bytes], folder: Path, stderr: IO[bytes]) -> N
                 harder()
 
 
-def _let_go(process: subprocess.Popen[bytes], folder: Path, stderr: IO[bytes]) -> None:
+def _let_go(process: subprocess.Popen[bytes], folder: Path, log: IO[bytes]) -> None:
     if process.stdin is not None:
         process.stdin.close()
-    stderr.close()
+    log.close()
     shutil.rmtree(folder, ignore_errors=True)

@@ -22,6 +22,7 @@ from bsadvise.model.errors import (
     Cancelled,
     DaemonFailed,
     DaemonUnreachable,
+    StillRunning,
     error_of_refusal,
 )
 from bsadvise.model.measurements import Measurement
@@ -84,16 +85,24 @@ def recommend(task: Task, request_id: str | None, reconnect_s: float) -> Operati
         except BaseException:  # Ctrl-C, or a cancelled task: nobody waits for the answer now
             yield from cancel(recommendation_id)
             raise
-        recommendation = yield from get(recommendation_id)
-    return advice_of(recommendation)
+        return (yield from advice(recommendation_id))
+    return _advice_of(recommendation)
 
 
-def advice_of(recommendation: Recommendation) -> Advice:
+def advice(recommendation_id: str) -> Operation[Advice]:
     """Return the advice of a recommendation that has ended.
 
     Raises:
+        StillRunning: It has not ended.
         BsadviseError: There is none; the class says why.
     """
+    recommendation = yield from get(recommendation_id)
+    if not recommendation.state.is_final:
+        raise StillRunning(f"recommendation {recommendation_id} has not ended")
+    return _advice_of(recommendation)
+
+
+def _advice_of(recommendation: Recommendation) -> Advice:
     if recommendation.advice is not None:
         return recommendation.advice
     if recommendation.refusal is not None:

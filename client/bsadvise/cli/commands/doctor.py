@@ -23,8 +23,8 @@ from bsadvise.transport.launcher import (
     default_socket,
     is_serving,
     missing_server_packages,
-    state_dir,
 )
+from bsadvise.transport.state import state_place
 from bsadvise.version import __version__
 
 _CHECK_LIMIT_S = 60.0
@@ -122,9 +122,12 @@ def _check_socket() -> Check:
 
 
 def _check_cache() -> Check:
-    folder = state_dir()
+    place = state_place()
+    folder = place.path
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+        if place.reason is not None:
+            return Check("cache", Verdict.NOTE, f"{folder}, since {place.reason}")
         return Check("cache", Verdict.OK, str(folder))
     return Check("cache", Verdict.WRONG, f"{folder} cannot be written")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bsadvise.cli.commands.recommend import follow_to_answer
+from bsadvise.cli.commands.recommend import follow_to_answer, kept_as
 from bsadvise.cli.options import (
     address_option,
     open_client,
@@ -15,7 +15,7 @@ from bsadvise.cli.options import (
     quiet_option,
     save_option,
 )
-from bsadvise.cli.render.output import print_answer
+from bsadvise.cli.render.output import print_answer, say
 from bsadvise.cli.render.views import advice_view, job_view, jobs_view
 from bsadvise.exports.optuna_study import write_optuna_study
 from bsadvise.exports.study import make_study, measured_at_s
@@ -54,7 +54,7 @@ def show(job_id: str, *, log: bool, output: str, save: Path | None, address: str
     document = found.to_dict()
     if measured is not None:
         document["measurements"] = [one.to_dict() for one in measured]
-    print_answer(document, job_view(found, measured), output, save)
+    print_answer(document, job_view(found, measured), output, save, once_more=kept_as(job_id))
 
 
 @jobs.command()
@@ -69,7 +69,11 @@ def watch(job_id: str, *, output: str, save: Path | None, quiet: bool, address: 
         found = client.get(job_id)
         advice = follow_to_answer(client, found, quiet=quiet)
     print_answer(
-        advice.to_dict(), advice_view(advice, found.request.source.entry_path), output, save
+        advice.to_dict(),
+        advice_view(advice, found.request.source.entry_path),
+        output,
+        save,
+        once_more=kept_as(job_id),
     )
 
 
@@ -81,7 +85,7 @@ def cancel(job_id: str, address: str | None) -> None:
     with open_client(address) as client:
         found = client.cancel(job_id)
     ended = found.state.is_final
-    click.echo(f"{job_id} had ended: {found.state}" if ended else f"{job_id} is stopping")
+    say(f"{job_id} had ended: {found.state}" if ended else f"{job_id} is stopping")
 
 
 @jobs.command()
@@ -91,7 +95,7 @@ def delete(job_id: str, address: str | None) -> None:
     """Remove a recommendation that does not run."""
     with open_client(address) as client:
         client.delete(job_id)
-    click.echo(f"{job_id} is removed")
+    say(f"{job_id} is removed")
 
 
 @jobs.command(name="export-study")
@@ -114,4 +118,4 @@ def export_study(
     study = make_study(found, log, ended_at_s, __version__)
     name = name or found.recommendation_id
     write_optuna_study(study, storage, name, overwrite=overwrite)
-    click.echo(f"{name} is written: {len(study.trials)} trials")
+    say(f"{name} is written: {len(study.trials)} trials")

@@ -26,7 +26,6 @@ from bsadvise.cli.render.views import advice_view
 from bsadvise.client import Client
 from bsadvise.model.advice import Advice
 from bsadvise.model.recommendation import Recommendation
-from bsadvise.transport.operations import advice_of
 
 
 @click.command()
@@ -53,7 +52,18 @@ def recommend(model: Path, **flags: Any) -> None:  # noqa: ANN401 - click's flag
         )
         interrupts.stop_with(lambda: client.cancel(created.recommendation_id))
         advice = follow_to_answer(client, created, quiet=flags["quiet"])
-    print_answer(advice.to_dict(), advice_view(advice, model.name), flags["output"], flags["save"])
+    print_answer(
+        advice.to_dict(),
+        advice_view(advice, model.name),
+        flags["output"],
+        flags["save"],
+        once_more=kept_as(created.recommendation_id),
+    )
+
+
+def kept_as(recommendation_id: str) -> str:
+    """Return the command that saves what the daemon keeps of a recommendation."""
+    return f"bsadvise jobs show {recommendation_id} --save FILE"
 
 
 def follow_to_answer(client: Client, recommendation: Recommendation, *, quiet: bool) -> Advice:
@@ -66,5 +76,4 @@ def follow_to_answer(client: Client, recommendation: Recommendation, *, quiet: b
         with show_progress(quiet=quiet) as show:
             for event in client.watch(recommendation.recommendation_id, on_waiting=show):
                 show(event)
-        recommendation = client.get(recommendation.recommendation_id)
-    return advice_of(recommendation)
+    return client.advice(recommendation.recommendation_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bsadvise.cli.options import address_option, open_client, option, output_option
-from bsadvise.cli.render.output import print_answer
+from bsadvise.cli.render.output import print_answer, say, say_aside
 from bsadvise.cli.render.views import tokens_view
 from bsadvise.model.token import Scope
 
@@ -29,12 +29,11 @@ def create(principal: str, scope: str, days: int, address: str | None) -> None:
     """Make a token for PRINCIPAL, and print it: it is shown this once, and kept nowhere."""
     with open_client(address) as client:
         made, text = client.create_token(principal, Scope(scope), life_s=days * _DAY_S)
-    click.echo(
+    say_aside(
         f"token {made.token_id} for {made.principal}, scope {made.scope}, {days} days; "
-        "give it to clients as BSADVISE_TOKEN",
-        err=True,
+        "give it to clients as BSADVISE_TOKEN"
     )
-    click.echo(text)
+    say(text)
 
 
 @token.command(name="list")
@@ -54,4 +53,4 @@ def revoke(token_id: str, address: str | None) -> None:
     """Let a token open nothing from now on."""
     with open_client(address) as client:
         revoked = client.revoke_token(token_id)
-    click.echo(f"{revoked.token_id} of {revoked.principal} is revoked")
+    say(f"{revoked.token_id} of {revoked.principal} is revoked")

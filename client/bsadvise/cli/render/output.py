@@ -1,24 +1,43 @@
-"""The answer on stdout, and in a file: as text for people, as JSON or YAML for programs."""
+"""The edge of printing: the answer on stdout and in a file, words on stderr.
+
+All that the command line prints passes ``printable`` here. Text for people is escaped; in JSON and
+YAML the escapes of these forms stand for the same characters.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import click
 import yaml
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from bsadvise.model.errors import BsadviseError
+from bsadvise.printable import printable
 
 WIDTH = 100
+
+
+class PrintableConsole(Console):
+    """A console on which text obeys nobody; rich's own control sequences are no text."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Yield the segments of what is shown, their text as a terminal may show it."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text), style, control)
 
 
 def make_console(file: IO[str]) -> Console:
     """Return a console; where nobody watches it has a fixed width and no colours."""
     is_watched = file.isatty()
-    return Console(
+    return PrintableConsole(
         file=file,
         width=None if is_watched else WIDTH,
         highlight=False,
@@ -28,23 +47,44 @@ def make_console(file: IO[str]) -> Console:
     )
 
 
+def say(text: str) -> None:
+    """Print a line on stdout."""
+    click.echo(printable(text))
+
+
+def say_aside(text: str) -> None:
+    """Print a line on stderr."""
+    click.echo(printable(text), err=True)
+
+
 def print_answer(
-    document: Mapping[str, Any], view: RenderableType, output: str, save: Path | None = None
+    document: Mapping[str, Any],
+    view: RenderableType,
+    output: str,
+    save: Path | None = None,
+    *,
+    once_more: str = "ask again",
 ) -> None:
-    """Print an answer, and write it to a file if asked.
+    """Print an answer, then write it to a file if asked: what cannot be written was yet shown.
 
     Args:
         document: Every field, for programs.
         view: The same for people.
         output: "text", "json" or "yaml".
         save: Where to write the document too; the suffix says in which form.
+        once_more: How the document is had again if it cannot be written.
+
+    Raises:
+        BsadviseError: It is printed, and could not be written.
     """
-    if save is not None:
-        save.write_text(_encode(document, "json" if save.suffix == ".json" else "yaml"))
-    if output == "text":
-        print_view(view)
-    else:
-        click.echo(_encode(document, output), nl=False)
+    try:
+        if output == "text":
+            print_view(view)
+        else:
+            click.echo(_encode(document, output), nl=False)
+    finally:  # A stdout that is full or closed is no reason not to keep it either.
+        if save is not None:
+            _save(document, save, once_more)
 
 
 def print_view(view: RenderableType) -> None:
@@ -58,7 +98,24 @@ def print_view(view: RenderableType) -> None:
     click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
+def _save(document: Mapping[str, Any], path: Path, once_more: str) -> None:
+    text = _encode(document, "json" if path.suffix == ".json" else "yaml")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BsadviseError(
+            f"the answer is found, and {path} cannot be written: {error.strerror}; to save every "
+            f"field of it elsewhere: {once_more}"
+        ) from error
+
+
 def _encode(document: Mapping[str, Any], form: str) -> str:
     if form == "json":
-        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True)
+        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+        if printable(text) != text:
+            text = json.dumps(document, indent=2, allow_nan=False)
+        return text + "\n"
+    text = yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True)
+    if printable(text) != text:
+        text = yaml.safe_dump(dict(document), sort_keys=False)
+    return text

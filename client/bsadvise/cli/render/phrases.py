@@ -51,9 +51,17 @@ def describe_advice(advice: Advice) -> str:
 
 def describe_waiting(waiting: Waiting, now_s: float) -> str:
     """Return a place in the queue: "waiting for the device: number 3, at most about 2 min"."""
-    wait_s = max(0.0, waiting.expected_start_at_s - now_s)
+    words = "waiting for the device"
+    if is_next(waiting, now_s):
+        return words
+    wait_s = waiting.expected_start_at_s - now_s
     when = f", at most about {format_seconds(round(wait_s))}" if wait_s >= 1 else ""
-    return f"waiting for the device: number {waiting.position}{when}"
+    return f"{words}: number {waiting.position}{when}"
+
+
+def is_next(waiting: Waiting, now_s: float) -> bool:
+    """Return whether nothing is ahead: nobody in the queue, nothing on the device."""
+    return waiting.position == 1 and waiting.expected_start_at_s - now_s < 1
 
 
 def describe_task(command: Command | Unknown) -> str:

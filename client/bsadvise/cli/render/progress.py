@@ -19,6 +19,7 @@ from bsadvise.cli.render.phrases import (
     describe_outcome,
     describe_task,
     describe_waiting,
+    is_next,
 )
 from bsadvise.model.advice import Advice
 from bsadvise.model.recommendation import (
@@ -102,8 +103,9 @@ class Lines:
     def show(self, event: Event | Waiting) -> None:
         """Print the result that an event carries, if any, and a new place in the queue."""
         if isinstance(event, Waiting):
-            if event.position != self._position:
-                self._console.print(describe_waiting(event, time.time()), soft_wrap=True)
+            now_s = time.time()
+            if event.position != self._position and not is_next(event, now_s):
+                self._console.print(describe_waiting(event, now_s), soft_wrap=True)
             self._position = event.position
             return
         if self._first_at_s is None:
