@@ -37,7 +37,7 @@ from advisor.ports.store import Store
 from advisor.ports.worker_pool import WorkerPool
 from advisor.search.optuna_proposer import OptunaProposer
 from advisor.service.address import AddressRefused
-from advisor.service.converters import unpack_bundle
+from advisor.service.bundle_reading import unpack_bundle
 from advisor.service.exporter import Exporter
 from advisor.service.metrics import Metrics
 from advisor.service.server import Bound, ListenConfig, make_server

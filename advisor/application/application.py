@@ -14,6 +14,7 @@ from advisor.application.event_bus import EventBus
 from advisor.application.forecast import Forecasts
 from advisor.application.housekeeping import Housekeeping, Keep
 from advisor.application.instance_lock import InstanceLock
+from advisor.application.planning_thread import PlanningThread
 from advisor.application.recommendations import Recommendations
 from advisor.application.runner import Runner
 from advisor.application.sharing import InFlight, SharingPolicy
@@ -79,6 +80,7 @@ def build_application(
     policy: SharingPolicy | None = None,
     keep: Keep | None = None,
     pythons: Collection[Path] | None = None,
+    planning: PlanningThread | None = None,
 ) -> Application:
     """Return an application whose loop is not started.
 
@@ -94,7 +96,9 @@ def build_application(
         policy: How it is shared; None for no limits, and answers for their principals alone.
         keep: How much is kept of what has ended.
         pythons: The interpreters that requests may name; None for any.
+        planning: Where planners are called; None for threads with the usual limit.
     """
+    planning = planning or PlanningThread()
     policy = policy or SharingPolicy()
     event_bus = EventBus()
     fingerprints = Fingerprints(versions=versions, policy=policy, memory=tuning.evidence.memory)
@@ -111,6 +115,7 @@ def build_application(
         fingerprints=fingerprints,
         owner=owner,
         lease_s=lease_s,
+        planning=planning,
     )
     instance_lock = InstanceLock(state_dir) if is_private else None
     queue = WorkQueue(ports.store, runner, ports.clock, instance_lock=instance_lock)
@@ -136,6 +141,7 @@ def build_application(
             workspace=workspace,
             clock=ports.clock,
             telemetry=ports.telemetry,
+            planning=planning,
             pythons=pythons,
             slots=asyncio.Semaphore(_ESTIMATES_AT_ONCE),
             in_flight=InFlight(

@@ -14,6 +14,7 @@ from bsadvise.model.device import Device
 from bsadvise.model.measurements import Log, Measurement, Outcome
 from bsadvise.model.request import AdviceRequest
 
+from advisor.application.planning_thread import PlanningThread, PlanningTooLong
 from advisor.application.sharing import InFlight
 from advisor.application.sources import check_source
 from advisor.application.trace_cache import TraceCache, is_lasting
@@ -43,6 +44,7 @@ class Estimates:
         telemetry: Is told what is done.
         slots: How many estimates may be made at a time.
         in_flight: How many each principal may wait for.
+        planning: Where the planner is called.
         pythons: The interpreters that requests may name; None for any.
         trace_cache: Outcomes of earlier estimates for devices that are not attached.
     """
@@ -56,6 +58,7 @@ class Estimates:
     telemetry: Telemetry
     slots: asyncio.Semaphore
     in_flight: InFlight
+    planning: PlanningThread
     pythons: Collection[Path] | None = None
     trace_cache: TraceCache = field(default_factory=TraceCache)
 
@@ -80,6 +83,9 @@ class Estimates:
                 return await self._measure(session, request, device)
             except DeviceLost as lost:
                 raise NoAnswer(Refusal(code=RefusalCode.DEVICE, message=str(lost))) from lost
+            except PlanningTooLong as error:
+                message = f"The advisor failed: {error}, and was ended; please report it."
+                raise NoAnswer(Refusal(code=RefusalCode.INTERNAL, message=message)) from error
 
     async def _measure(
         self, session: WorkerSession, request: AdviceRequest, device: Device
@@ -87,7 +93,7 @@ class Estimates:
         log: Log = ()
         known = self.trace_cache.known(request, device)
         while True:
-            step = await asyncio.to_thread(self.planner.next_step, request, device, log)
+            step = await self.planning.call(self.planner.next_step, request, device, log)
             if isinstance(step, MemoryEstimate):
                 return step
             if isinstance(step, Refusal):

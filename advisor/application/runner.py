@@ -26,6 +26,7 @@ from advisor.application.cache import Fingerprints, find_cached_advice
 from advisor.application.cancellation import Cancellation, Stopped, StopReason, run_until_stopped
 from advisor.application.event_bus import EventBus
 from advisor.application.lease import keep_lease
+from advisor.application.planning_thread import PlanningThread, PlanningTooLong
 from advisor.application.run import Run
 from advisor.application.workspace import Workspace
 from advisor.domain.errors import LeaseLost, NotFound, StoreUnavailable
@@ -70,6 +71,7 @@ class Runner:
         fingerprints: Makes the keys of answers.
         owner: This daemon's name on its leases.
         lease_s: Seconds of a lease.
+        planning: Where the planner is called.
     """
 
     store: Store
@@ -83,6 +85,7 @@ class Runner:
     fingerprints: Fingerprints
     owner: str
     lease_s: float
+    planning: PlanningThread
 
     async def run(self, claim: Claim, cancellation: Cancellation) -> None:
         """Work on a recommendation whose lease this daemon holds, and end the lease.
@@ -148,6 +151,13 @@ class Runner:
             return await self._search_or_stop(run)
         except (LeaseLost, StoreUnavailable):
             raise
+        except PlanningTooLong as error:
+            _LOG.exception("planning ended", recommendation_id=run.recommendation_id)
+            return _refused(
+                RefusalCode.INTERNAL,
+                f"The advisor failed: {error}, and was ended. What was measured is kept; please "
+                "report it.",
+            )
         except Exception:  # noqa: BLE001 - the trouble of one must not end the daemon's others
             _LOG.exception("recommendation failed", recommendation_id=run.recommendation_id)
             return _refused(RefusalCode.INTERNAL, "The advisor failed; the daemon's log says how.")
@@ -206,7 +216,9 @@ class Runner:
             session: WorkerSession | None = None
             while True:
                 run.cancellation.check()
-                plan = await asyncio.to_thread(self.planner.plan, view)
+                plan = await run_until_stopped(
+                    self.planning.call(self.planner.plan, view), run.cancellation
+                )
                 if isinstance(plan, Advice):
                     advice = self._signed(plan, run.recommendation)
                     return StateChanged(state=State.SUCCEEDED, advice=advice)
@@ -269,7 +281,7 @@ class Runner:
         return self.planner.read(recommendation.request, (recommendation.device,), log)
 
     async def _best_so_far(self, recommendation: Recommendation, view: LogView) -> Advice | None:
-        best = await asyncio.to_thread(self.planner.best_so_far, view)
+        best = await self.planning.call(self.planner.best_so_far, view)
         return best and self._signed(best, recommendation)
 
     def _signed(self, advice: Advice, recommendation: Recommendation) -> Advice:

@@ -114,6 +114,8 @@ BUDGET_SECONDS = Number(low=0, high=366 * 86_400.0, is_above=True)
 """Seconds of measurement that may be asked for: a year."""
 _ANY_INT64 = Number(low=-(1 << 63), high=(1 << 63) - 1)
 
+MOST_BUNDLE_FILES = 10_000
+"""Files of one bundle."""
 MOST_FIGURES = 10_000
 """Figures of one kind in an answer: a worker keeps no more of them."""
 MOST_LOSSES = 64
@@ -150,7 +152,7 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
     "ListMeasurementsRequest": {"recommendation_id": Text(1_024)},
     "CheckSourceRequest": {"digest": Text(1_024)},
     "UploadSourceRequest": {"digest": Text(1_024), "chunk": Binary(_MIB)},
-    "SourceBundle": {"files": Items(10_000)},
+    "SourceBundle": {"files": Items(MOST_BUNDLE_FILES)},
     "SourceFile": {"path": Text(1_024), "content": Binary(MAX_BUNDLE_BYTES)},
     "CreateTokenRequest": {"principal": Text(1_024), "life_s": Number(low=-1e300, high=1e300)},
     "RevokeTokenRequest": {"token_id": Text(1_024)},

@@ -65,10 +65,6 @@ def _betas_of(betas: object) -> tuple[float, ...]:
 
 def _number(value: object, limit: Number = OPTIMIZER_SETTING) -> float | None:
     """Return a setting of an optimizer; None where it is no number, or of no use as one."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, Real)
-        or not limit.holds(cast(float, value))
-    ):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return None
-    return float(value)
+    return float(value) if limit.holds(cast(float, value)) else None
