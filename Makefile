@@ -20,8 +20,9 @@ test: $(VENV)/.dev ## Run every test; first, alone and without a say, those that
 	@$(BIN)/pytest -q -m timing $(ARGS) || echo "not every timing test passed; they do not fail the suite"
 	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
-nightly: $(VENV)/.dev ## Kill the daemon a hundred times, send it ten thousand malformed calls, run the whole model zoo twice, replay every prefix of the recorded logs
+nightly: $(VENV)/.dev ## Kill the daemon a hundred times, send it ten thousand malformed calls, plan a hundred thousand hostile logs, run the whole model zoo twice, replay every prefix of the recorded logs
 	BSADVISE_CHAOS_KILLS=100 BSADVISE_FUZZ_CALLS=10000 $(BIN)/pytest -n auto tests/chaos tests/fuzz
+	BSADVISE_PLANNER_LOGS=100000 $(BIN)/pytest -n auto tests/planning/test_hostile_logs.py
 	BSADVISE_ZOO=whole $(BIN)/pytest tests/zoo
 	BSADVISE_REPLAY=whole $(BIN)/pytest -n auto tests/replay
 

@@ -48,7 +48,8 @@ class Number:
 
     def __str__(self) -> str:
         """Return the range in words: ``from 1 to 4096``."""
-        return f"{'above' if self.is_above else 'from'} {self.low} to {self.high}"
+        low, high = (f"{end:g}" if isinstance(end, float) else end for end in (self.low, self.high))
+        return f"{'above' if self.is_above else 'from'} {low} to {high}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,7 +195,8 @@ class LearningCurve:
         )
         length = np.maximum(end - begin, 0.0)
         high, low = self._lowest_until(np.exp(np.stack([begin, end])))
-        fall = high - low
+        with np.errstate(invalid="ignore"):  # From one infinite loss to the next: nan.
+            fall = high - low
         slopes: Array = np.divide(fall, length, out=np.zeros_like(fall), where=length > 0)
         return slopes
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from bsadvise.model.advice import Advice, MemoryEstimate, Refusal
 from bsadvise.model.commands import (
@@ -59,6 +60,8 @@ from advisor.pools.outcome_validation import is_possible
 from advisor.search.optuna_proposer import OptunaProposer
 from advisor.serialization import from_dict
 
+T = TypeVar("T")
+
 MOST_STEPS = 150
 """Of one search; what goes on for longer is left there."""
 
@@ -89,12 +92,10 @@ class Trouble:
     Attributes:
         number: Of the log.
         error: What was raised.
-        log: What it was asked with.
     """
 
     number: int
     error: BaseException
-    log: Log
 
 
 class Liar:
@@ -332,8 +333,17 @@ def hostile_request(random_state: random.Random) -> AdviceRequest:
             continue
 
 
-def search(number: int) -> Trouble | None:
-    """Plan one hostile search to its end; return the first thing that must not be."""
+class SlowCall(Exception):
+    """A call of a planner took longer than it may."""
+
+
+def search(number: int, limit_s: float = math.inf) -> Trouble | None:
+    """Plan one hostile search to its end; return the first thing that must not be.
+
+    Args:
+        number: Of the log: equal numbers give equal logs.
+        limit_s: Processor seconds that one call may take.
+    """
     random_state = random.Random(number)
     request = hostile_request(random_state)
     liar, device = Liar(random_state), random_state.choice((_CPU, _CPU, _GPU))
@@ -342,22 +352,22 @@ def search(number: int) -> Trouble | None:
     try:
         for _ in range(MOST_STEPS):
             view = planner.read(request, (device,), log)
-            plan = planner.plan(view)
+            plan = _timed(limit_s, planner.plan, view)
             if isinstance(plan, Advice):
                 _check_advice(plan)
             if not isinstance(plan, Commands):
                 break
-            best = planner.best_so_far(view)
+            best = _timed(limit_s, planner.best_so_far, view)
             if best is not None:
                 _check_advice(best)
             log += (_measured(liar, random_state, request, plan.commands[0]),)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for
-        return Trouble(number=number, error=error, log=log)
+        return Trouble(number=number, error=error)
     return None
 
 
-def estimate(number: int) -> Trouble | None:
-    """Plan one hostile estimate to its end; return the first thing that must not be."""
+def estimate(number: int, limit_s: float = math.inf) -> Trouble | None:
+    """Plan one hostile estimate to its end; as ``search``."""
     random_state = random.Random(number)
     request = hostile_request(random_state)
     liar, device = Liar(random_state), random_state.choice((_CPU, _GPU, _ABSENT))
@@ -365,13 +375,22 @@ def estimate(number: int) -> Trouble | None:
     log: Log = ()
     try:
         for _ in range(MOST_STEPS):
-            step = planner.next_step(request, device, log)
+            step = _timed(limit_s, planner.next_step, request, device, log)
             if isinstance(step, MemoryEstimate | Refusal):
                 break
             log += (_measured(liar, random_state, request, step),)
     except Exception as error:  # noqa: BLE001 - as above
-        return Trouble(number=number, error=error, log=log)
+        return Trouble(number=number, error=error)
     return None
+
+
+def _timed(limit_s: float, function: Callable[..., T], *arguments: Any) -> T:
+    begun_s = time.thread_time()
+    result = function(*arguments)
+    took_s = time.thread_time() - begun_s
+    if took_s > limit_s:
+        raise SlowCall(f"{took_s:.1f} s")
+    return result
 
 
 def _measured(

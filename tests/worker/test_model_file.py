@@ -45,10 +45,10 @@ BROKEN = {
     ),
     "no data": ("del build_dataset", "build_dataset", "and no `make_batch`", "def build_dataset"),
     "not callable": ("collate_fn = 3", "collate_fn", "not a int", "def collate_fn"),
-    "bad reference": ("REFERENCE_BATCH_SIZE = 0", "REFERENCE_BATCH_SIZE", "at least 1", "Correct"),
-    "bad rate": ("REFERENCE_LR = -1.0", "REFERENCE_LR", "above 0", "Correct"),
+    "bad reference": ("REFERENCE_BATCH_SIZE = 0", "REFERENCE_BATCH_SIZE", "from 1 to", "Correct"),
+    "bad rate": ("REFERENCE_LR = -1.0", "REFERENCE_LR", "from 1e-12 to 1e+06", "Correct"),
     "bad precision": ("PRECISION = 'fp8'", "PRECISION", "one of fp32, bf16, fp16", "Correct"),
-    "bad workers": ("NUM_WORKERS = True", "NUM_WORKERS", "at least 0, not True", "Correct"),
+    "bad workers": ("NUM_WORKERS = True", "NUM_WORKERS", "from 0 to 4096, not True", "Correct"),
     "model class": (
         "def build_model(): return nn.Linear",
         "build_model", "returns a type, not a torch.nn.Module", "the model itself",
