@@ -278,5 +278,6 @@ def _policy_of(settings: Settings) -> SharingPolicy:
         max_queued=settings.max_queued,
         device_s_per_day=settings.device_s_per_day,
         upload_bytes_per_day=settings.upload_bytes_per_day,
+        kept_bytes=settings.kept_bytes,
     )
     return SharingPolicy(limits=limits, cache_is_shared=settings.cache_is_shared)

@@ -46,6 +46,7 @@ class Run:
         event_bus: Wakes those who watch.
         owner: This daemon's name on the lease.
         lease_s: Seconds of a lease; after as many without the store, the lease is lost.
+        log_bytes: What its measurements take where they are kept.
     """
 
     recommendation: Recommendation
@@ -56,6 +57,7 @@ class Run:
     event_bus: EventBus
     owner: str
     lease_s: float
+    log_bytes: int = 0
     _last_sequence: int = 0
 
     @property

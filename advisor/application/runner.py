@@ -26,6 +26,7 @@ from advisor.application.cache import Fingerprints, find_cached_advice
 from advisor.application.cancellation import Cancellation, Stopped, StopReason, run_until_stopped
 from advisor.application.event_bus import EventBus
 from advisor.application.lease import keep_lease
+from advisor.application.log_size import is_full, kept_bytes
 from advisor.application.planning_thread import PlanningThread, PlanningTooLong
 from advisor.application.run import Run
 from advisor.application.workspace import Workspace
@@ -45,6 +46,15 @@ Devices = tuple[Device, ...]
 _OVERTIME = 4.0
 _LEAST_WALL_LIMIT_S = 300.0
 """Planners keep to the budget, but for a command or two; past this something is wrong."""
+
+_LATE = (
+    "Measuring took many times the budget, and there is nothing to say yet. "
+    "The model file or its data may hang; else allow a larger --budget."
+)
+_FULL = (
+    "More was measured than one recommendation may keep, and there is nothing to say yet. "
+    "Ask for a smaller --budget or fewer trials."
+)
 
 _NO_SANDBOX = Caveat(
     code=CaveatCode.NO_SANDBOX,
@@ -186,6 +196,7 @@ class Runner:
             )
             if cached is not None:
                 return StateChanged(state=State.SUCCEEDED, advice=cached)
+        run.log_bytes = sum(map(kept_bytes, log))
         log = await self._adopt_interrupted_log(run, log)
         view = self._read(run.recommendation, log)
         return await self._follow_plan(run, devices, view)
@@ -225,7 +236,9 @@ class Runner:
                 if isinstance(plan, Refusal):
                     return StateChanged(state=State.FAILED, refusal=plan)
                 if view.elapsed_s > _wall_limit_s(view.request):
-                    return await self._end_late(run.recommendation, view)
+                    return await self._end_early(run.recommendation, view, _LATE)
+                if is_full(len(view.log), run.log_bytes):
+                    return await self._end_early(run.recommendation, view, _FULL)
                 command = plan.commands[0]
                 if session is None:
                     session = await self._open_session(stack, run.recommendation, devices)
@@ -233,15 +246,13 @@ class Runner:
                 measurement = await self._measure(session, command, run)
                 view = await self._record(run, view.log, measurement)
 
-    async def _end_late(self, recommendation: Recommendation, view: LogView) -> StateChanged:
+    async def _end_early(
+        self, recommendation: Recommendation, view: LogView, reason: str
+    ) -> StateChanged:
         best = await self._best_so_far(recommendation, view)
         if best is not None:
             return StateChanged(state=State.SUCCEEDED, advice=best)
-        return _refused(
-            RefusalCode.TIMED_OUT,
-            "Measuring took many times the budget, and there is nothing to say yet. "
-            "The model file or its data may hang; else allow a larger --budget.",
-        )
+        return _refused(RefusalCode.TIMED_OUT, reason)
 
     async def _open_session(
         self, stack: AsyncExitStack, recommendation: Recommendation, devices: Devices
@@ -275,6 +286,7 @@ class Runner:
         best = await self._best_so_far(run.recommendation, view)
         measured = Measured(measurement=measurement, best=best, remaining_s=view.remaining_s)
         await run.append(measured)
+        run.log_bytes += kept_bytes(measured)
         return view
 
     def _read(self, recommendation: Recommendation, log: Log) -> LogView:

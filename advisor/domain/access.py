@@ -77,11 +77,13 @@ class Limits:
         max_queued: Recommendations that wait at a time.
         device_s_per_day: Seconds of devices within 24 hours.
         upload_bytes_per_day: Bytes of new sources within 24 hours.
+        kept_bytes: Bytes of requests, logs and answers that are kept.
     """
 
     max_queued: int | None = None
     device_s_per_day: float | None = None
     upload_bytes_per_day: int | None = None
+    kept_bytes: int | None = None
 
 
 NO_LIMITS = Limits()

@@ -119,6 +119,8 @@ MOST_BUNDLE_FILES = 10_000
 """Files of one bundle."""
 MOST_FIGURES = 10_000
 """Figures of one kind in an answer: a worker keeps no more of them."""
+MOST_CAVEATS = 64
+"""Caveats of an answer: each of a search's traces may bring some."""
 MOST_LOSSES = 64
 """Means over a training that are kept of its losses."""
 
@@ -280,8 +282,12 @@ _OTHER_MESSAGE_BYTES = 8 * _KIB
 MOST_LOG_ENTRIES = 2_000
 """Measurements of one recommendation: a planner's call takes a time linear in them."""
 
-MOST_LOG_BYTES = 4 * _MIB
-"""Of them together, as they are kept."""
+MOST_LOG_BYTES = 16 * _MIB
+"""Of them together, as they are kept, with the answer so far that each brings."""
+
+MOST_PAGE_BYTES = 4 * _MIB
+"""Of the rows that one read of a list or of events takes into memory: what is left comes with the
+next."""
 
 
 def most_bytes(message_name: str) -> int:

@@ -155,7 +155,7 @@ def _further_details(
                 ]
             )
         case RequestIdReused():
-            info.metadata["request_id"] = error.request_id[:most]
+            info.metadata["request_id"] = _sendable(error.request_id)[:most]
             yield error_details_pb2.ResourceInfo(
                 resource_type="bsadvise.v1.Recommendation", resource_name=error.recommendation_id
             )
