@@ -48,7 +48,9 @@ class Number:
 
     def __str__(self) -> str:
         """Return the range in words: ``from 1 to 4096``."""
-        low, high = (f"{end:g}" if isinstance(end, float) else end for end in (self.low, self.high))
+        low, high = (
+            str(end) if isinstance(end, int) else f"{end:g}" for end in (self.low, self.high)
+        )
         return f"{'above' if self.is_above else 'from'} {low} to {high}"
 
 
@@ -85,15 +87,21 @@ Limit = Number | Text | Binary | Items
 
 _KIB, _MIB = 1 << 10, 1 << 20
 
-BYTES = Number(low=0, high=1 << 60)
-"""An amount of memory; more than any machine has."""
+MOST_BYTES = 1 << 60
+"""Of memory; more than any machine has."""
+MOST_BATCH_SIZE = (1 << 31) - 1
+"""Samples of a batch; more than any training has had."""
+
+BYTES = Number(low=0, high=MOST_BYTES)
+"""An amount of memory."""
+_SOME_BYTES = Number(low=1, high=MOST_BYTES)
 SECONDS = Number(low=0, high=1e7)
 """Seconds that something measured took; more than any measurement takes."""
 POSITIVE_SECONDS = Number(low=1e-9, high=1e7)
 """The same where the clock must have moved: one tick of a clock in nanoseconds at least."""
 COUNT = Number(low=0, high=1 << 50)
 """How many parameters or samples there are; more than any task has."""
-BATCH_SIZE = Number(low=1, high=(1 << 31) - 1)
+BATCH_SIZE = Number(low=1, high=MOST_BATCH_SIZE)
 """Samples of a batch."""
 DATASET_SIZE = Number(low=1, high=1 << 36)
 """Samples of a data set whose order is drawn: their indices alone take 8 bytes each."""
@@ -131,7 +139,7 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
     "Source": {"digest": Text(64), "entry_path": Text(1_024), "arguments": Items(256, Text(4_096))},
     "AdviceRequest": {
         "device": _ID,
-        "memory_limit_bytes": Number(low=0, high=BYTES.high, is_above=True),
+        "memory_limit_bytes": Number(low=0, high=MOST_BYTES, is_above=True),
         "margin_bytes": BYTES,
         "world_size": WORLD_SIZE,
         "effective_batch_size": BATCH_SIZE,
@@ -202,13 +210,13 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "input_bytes": BYTES,
     },
     "MemoryTrace": {
-        "peak_bytes": Number(low=1, high=BYTES.high),
+        "peak_bytes": _SOME_BYTES,
         "evaluation_peak_bytes": BYTES,
         "caveats": Items(32, _LINE),
-        "reserved_bytes": Number(low=1, high=BYTES.high),
+        "reserved_bytes": _SOME_BYTES,
         "coded_caveats": Items(32),
     },
-    "StepRun": {"peak_bytes": Number(low=1, high=BYTES.high)},
+    "StepRun": {"peak_bytes": _SOME_BYTES},
     "StepTimes": {
         "step_times_s": Items(MOST_FIGURES, POSITIVE_SECONDS),
         "optimizer_times_s": Items(MOST_FIGURES, SECONDS),
@@ -235,7 +243,7 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
     "Evaluation": {"held_out_loss": LOSS, "evaluation_s": SECONDS},
     "Verification": {
         "step_count": COUNT,
-        "peak_bytes": Number(low=1, high=BYTES.high),
+        "peak_bytes": _SOME_BYTES,
         "step_times_s": Items(MOST_FIGURES, POSITIVE_SECONDS),
         "final_loss": LOSS,
     },

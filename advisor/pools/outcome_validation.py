@@ -41,6 +41,9 @@ T = TypeVar("T")
 
 MOST_CHARACTERS = 8192
 
+_RATE_TOLERANCE = 1e-6
+"""Relative; the rates of a range test are powers of a factor that is rounded."""
+
 _FIGURES: dict[type, type] = {
     InspectTask: TaskProfile,
     TraceMemory: MemoryTrace,
@@ -72,7 +75,7 @@ def is_possible(command: Command, outcome: Outcome) -> bool:
             steps_timed = len(outcome.step_times_s)
             return steps_timed <= outcome.step_count <= command.step_count
         case RangeTest(), RangeRun():
-            return len(outcome.learning_rates) <= command.step_count
+            return _is_of_that_range(command, outcome)
         case CompareOrders(), OrderComparison():
             return _is_of_those_orders(command, outcome)
         case TimeLoader(), LoaderTimes():
@@ -102,6 +105,13 @@ def _is_of_that_training(command: Train, outcome: TrainRun) -> bool:
             )
         )
     )
+
+
+def _is_of_that_range(command: RangeTest, outcome: RangeRun) -> bool:
+    low = command.smallest_learning_rate * (1 - _RATE_TOLERANCE)
+    high = command.largest_learning_rate * (1 + _RATE_TOLERANCE)
+    rates = outcome.learning_rates
+    return len(rates) <= command.step_count and all(low <= rate <= high for rate in rates)
 
 
 def _is_of_those_orders(command: CompareOrders, outcome: OrderComparison) -> bool:

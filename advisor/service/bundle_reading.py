@@ -28,7 +28,7 @@ def unpack_bundle(bundle: bytes) -> Iterator[tuple[str, bytes]]:
         for number, part in enumerate(_parts(memoryview(bundle))):
             if number == MOST_BUNDLE_FILES:
                 raise SourceRejected(f"the bundle has more than {MOST_BUNDLE_FILES} files")
-            file = source_service_pb2.SourceFile.FromString(part)
+            file = source_service_pb2.SourceFile.FromString(bytes(part))
             yield file.path, file.content
     except (DecodeError, _Damaged) as error:
         raise SourceRejected("the upload is not a bundle of source files") from error

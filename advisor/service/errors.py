@@ -120,7 +120,8 @@ def to_status(error: Exception) -> status_pb2.Status:
 
 def _header_bytes(status: status_pb2.Status) -> int:
     """Return the bytes of a status in a call's trailers: in base 64, and its words in per cents."""
-    return 4 * status.ByteSize() // 3 + len(urllib.parse.quote(status.message))
+    size_bytes: int = status.ByteSize()
+    return 4 * size_bytes // 3 + len(urllib.parse.quote(status.message))
 
 
 def _status(error: Exception, most: int) -> status_pb2.Status:

@@ -118,7 +118,7 @@ class Liar:
         """Return a float of at least 0, often the honest one."""
         if self._random.random() > self._wildness:
             return honest * self._random.uniform(0.5, 2.0)
-        return self.pick(*_FLOATS)
+        return self._random.choice(_FLOATS)
 
     def count(self, honest: int) -> int:
         """Return an integer of at least 0, often the honest one."""
@@ -126,7 +126,7 @@ class Liar:
 
     def loss(self) -> float:
         """Return a finite loss."""
-        return self.figure(2.3) * self.pick(1, 1, 1, -1)
+        return self.figure(2.3) * self._random.choice((1, 1, 1, -1))
 
     def figures_of(self, count: int, honest: float) -> tuple[float, ...]:
         """Return so many figures: all alike, or each another."""
@@ -183,11 +183,12 @@ class Liar:
 
     def _no_figures(self, command: Command) -> Outcome:
         fault = Fault(code=self.pick(*FaultCode), message="it raised")
-        return self.pick(
+        outcomes: tuple[Outcome, ...] = (
             OutOfMemory(message="no more", is_host=self.pick(True, False)),
             Failed(fault=fault),
             TimedOut(limit_s=command.time_limit_s),
         )
+        return self._random.choice(outcomes)
 
     def _profile(self, _: InspectTask) -> TaskProfile:
         signed = (None, None, 0.0, -1.0, 0.1, 0.9, 0.999999, 1.0, 2.0, _TINY, 1e-12, 1e6, -1e6)
@@ -265,7 +266,7 @@ class Liar:
         count = min(command.step_count, self.pick(0, 1, 2, 20, 100))
         rates = [command.smallest_learning_rate * command.factor**i for i in range(count)]
         if self._random.random() < self._wildness:
-            rates = [_TINY * (i + 1) for i in range(count)]
+            rates = [command.smallest_learning_rate * (1 + 1e-15 * i) for i in range(count)]
         return RangeRun(
             learning_rates=tuple(rates),
             train_losses=tuple(self.loss() for _ in range(count)),

@@ -130,7 +130,7 @@ class MemoryStore(Store):
         if limits.kept_bytes is None:
             return
         own = [e for e in self._entries.values() if e.principal == new.principal]
-        kept = [new.request, *(entry.recommendation.request for entry in own)]
+        kept: list[object] = [new.request, *(entry.recommendation.request for entry in own)]
         kept += [event.happening for entry in own for event in entry.events]
         if sum(len(json.dumps(to_plain(value))) for value in kept) > limits.kept_bytes:
             raise QuotaExceeded(new.principal, "kept_bytes", limits.kept_bytes, "too much")

@@ -9,7 +9,7 @@ from functools import cached_property
 from bsadvise.model.commands import RunStep, TimeSteps, TraceMemory, Train, Verify
 from bsadvise.model.measurements import MemoryTrace, OutOfMemory, StepRun, Verification
 
-from advisor.domain.limits import BYTES
+from advisor.domain.limits import MOST_BYTES
 from advisor.estimators.memory_curve import MemoryCurve
 from advisor.planning.evidence.budget import (
     gradient_bytes,
@@ -130,7 +130,7 @@ class MemoryModel:
     def predicted_peak_bytes(self, size: int, *, accumulating: bool = False) -> int:
         """Return the predicted peak at micro-batch ``size``, libraries included."""
         traced = self._traced_bytes(size, accumulating=accumulating)
-        return min(BYTES.high, int(traced * self.correction)) + self.overhead_bytes
+        return min(MOST_BYTES, int(traced * self.correction)) + self.overhead_bytes
 
     def split_peak_bytes(self, split: Split) -> int:
         """Return the predicted peak of a step of ``split``, libraries included."""

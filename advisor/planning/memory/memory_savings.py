@@ -11,7 +11,7 @@ from bsadvise.model.device import DeviceKind
 from bsadvise.model.measurements import MemoryTrace
 from bsadvise.model.task import OptimizerFamily
 
-from advisor.domain.limits import BATCH_SIZE, BYTES
+from advisor.domain.limits import MOST_BATCH_SIZE, MOST_BYTES
 from advisor.estimators.memory_curve import MemoryCurve
 from advisor.planning.evidence.budget import bucket_bytes
 from advisor.planning.evidence.log_view import LogView
@@ -137,8 +137,8 @@ def _gain(view: LogView, saving: Lever) -> LeverGain | None:
         return None
     return LeverGain(
         lever=saving,
-        max_micro_batch_size=min(size, BATCH_SIZE.high),
-        saved_bytes=min(BYTES.high, int(saved_bytes * model.correction)),
+        max_micro_batch_size=min(size, MOST_BATCH_SIZE),
+        saved_bytes=min(MOST_BYTES, int(saved_bytes * model.correction)),
     )
 
 
