@@ -48,10 +48,11 @@ class Number:
 
     def __str__(self) -> str:
         """Return the range in words: ``from 1 to 4096``."""
-        low, high = (
-            str(end) if isinstance(end, int) else f"{end:g}" for end in (self.low, self.high)
-        )
-        return f"{'above' if self.is_above else 'from'} {low} to {high}"
+        return f"{'above' if self.is_above else 'from'} {_shown(self.low)} to {_shown(self.high)}"
+
+
+def _shown(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 @dataclass(frozen=True, slots=True)
