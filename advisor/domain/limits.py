@@ -34,17 +34,16 @@ class Number:
 
     def complaint(self, value: float) -> str | None:
         """Return what is wrong with a value, to follow its name; None when nothing is."""
-        if self.is_above and not value > self.low:
-            return f"must be greater than {self.low}, not {value}"
-        if not value >= self.low:
-            return f"must be at least {self.low}, not {value}"
-        if not value <= self.high:
-            return f"must be at most {self.high}, not {value}"
-        return None
+        if self.holds(value):
+            return None
+        if value > self.high:
+            return f"must be at most {_shown(self.high)}, not {value}"
+        least = "greater than" if self.is_above else "at least"
+        return f"must be {least} {_shown(self.low)}, not {value}"
 
     def holds(self, value: float) -> bool:
         """Return whether a value is in range; NaN is not."""
-        return self.complaint(value) is None
+        return (value > self.low if self.is_above else value >= self.low) and value <= self.high
 
     def __str__(self) -> str:
         """Return the range in words: ``from 1 to 4096``."""

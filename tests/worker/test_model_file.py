@@ -47,6 +47,13 @@ BROKEN = {
     "not callable": ("collate_fn = 3", "collate_fn", "not a int", "def collate_fn"),
     "bad reference": ("REFERENCE_BATCH_SIZE = 0", "REFERENCE_BATCH_SIZE", "from 1 to", "Correct"),
     "bad rate": ("REFERENCE_LR = -1.0", "REFERENCE_LR", "from 1e-12 to 1e+06", "Correct"),
+    "huge batch": (
+        "REFERENCE_BATCH_SIZE = 10**30", "REFERENCE_BATCH_SIZE", "to 2147483647", "Correct",
+    ),
+    "huge rate": ("REFERENCE_LR = 10**400", "REFERENCE_LR", "to 1e+06, not 1000", "Correct"),
+    "longest integer": ("REFERENCE_LR = 10**9000", "REFERENCE_LR", "too long to write", "Correct"),
+    "tiny rate": ("REFERENCE_LR = 5e-324", "REFERENCE_LR", "not 5e-324", "Correct"),
+    "huge workers": ("NUM_WORKERS = 10**6", "NUM_WORKERS", "from 0 to 4096", "Correct"),
     "bad precision": ("PRECISION = 'fp8'", "PRECISION", "one of fp32, bf16, fp16", "Correct"),
     "bad workers": ("NUM_WORKERS = True", "NUM_WORKERS", "from 0 to 4096, not True", "Correct"),
     "model class": (

@@ -8,7 +8,6 @@ import inspect
 import numbers
 import os
 import sys
-import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,9 +180,10 @@ def _read_number(value: object, kind: type, make: Callable[[Any], T], limit: Num
 def _shown(value: object) -> str:
     """Return a value as it is written, cut to what is worth reading; of any class of the user's."""
     try:
-        return textwrap.shorten(repr(value), _MOST_SHOWN_CHARACTERS, placeholder=" …")
+        text = repr(value)
     except ValueError:  # An integer of thousands of digits, which Python does not write.
         return f"a {type(value).__name__} too long to write"
+    return text if len(text) <= _MOST_SHOWN_CHARACTERS else f"{text[:_MOST_SHOWN_CHARACTERS]}…"
 
 
 def check_build_kwargs(
