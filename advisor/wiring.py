@@ -45,7 +45,7 @@ from advisor.ports.worker_pool import WorkerPool
 from advisor.search.optuna_proposer import OptunaProposer
 from advisor.service.address import AddressRefused
 from advisor.service.admission import AdmissionLimits
-from advisor.service.converters import unpack_bundle
+from advisor.service.bundle_reading import unpack_bundle
 from advisor.service.exporter import Exporter
 from advisor.service.metrics import Metrics
 from advisor.service.server import Bound, ListenConfig, make_server
@@ -314,6 +314,7 @@ def _policy_of(settings: Settings) -> SharingPolicy:
         upload_bytes_per_day=settings.upload_bytes_per_day,
         max_budget_s=settings.max_budget_s,
         max_estimate_budget_s=settings.max_estimate_budget_s,
+        kept_bytes=settings.kept_bytes,
     )
     return SharingPolicy(
         limits=limits,

@@ -14,6 +14,7 @@ from advisor.application.feeds import Feeds
 from advisor.application.forecast import Forecasts
 from advisor.application.housekeeping import Housekeeping, Keep
 from advisor.application.instance_lock import InstanceLock
+from advisor.application.planning_thread import PlanningThread
 from advisor.application.recommendations import Recommendations
 from advisor.application.runner import Runner
 from advisor.application.sharing import InFlight, SharingPolicy
@@ -82,6 +83,7 @@ def build_application(
     pythons: Collection[Path] | None = None,
     supervisor: Supervisor | None = None,
     outside: Outside = nothing_outside,
+    planning: PlanningThread | None = None,
 ) -> Application:
     """Return an application whose loop is not started.
 
@@ -99,8 +101,10 @@ def build_application(
         pythons: The interpreters that requests may name; None for any.
         supervisor: What keeps its tasks at work; None for one over these ports.
         outside: Describes what decides answers and lies outside their bundles.
+        planning: Where planners are called; None for threads with the usual limit.
     """
     supervisor = supervisor or supervisor_over(ports.clock, ports.telemetry)
+    planning = planning or PlanningThread()
     policy = policy or SharingPolicy()
     event_bus = EventBus()
     fingerprints = Fingerprints(
@@ -121,6 +125,7 @@ def build_application(
         supervisor=supervisor,
         owner=owner,
         lease_s=lease_s,
+        planning=planning,
     )
     instance_lock = InstanceLock(state_dir) if is_private else None
     queue = WorkQueue(ports.store, runner, ports.clock, supervisor, instance_lock=instance_lock)
@@ -147,6 +152,7 @@ def build_application(
             workspace=workspace,
             clock=ports.clock,
             telemetry=ports.telemetry,
+            planning=planning,
             pythons=pythons,
             turns=Turns(_ESTIMATES_AT_ONCE),
             policy=policy,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePosixPath
 
-from bsadvise.model.request import MAX_BUNDLE_BYTES
+from bsadvise.model.request import MAX_BUNDLE_BYTES, MAX_BUNDLE_FILES
 from bsadvise.model.units import format_bytes
 
 from advisor.domain.errors import SourceRejected
 
-MAX_FILE_COUNT = 10_000
 MAX_NAME_BYTES = 255
 """What common file systems allow in one name."""
 
@@ -43,8 +42,8 @@ def checked_files(files: Iterable[tuple[str, bytes]]) -> Mapping[str, bytes]:
         if path in checked:
             raise SourceRejected(f"{path!r} comes twice")
         checked[path] = content
-        if len(checked) > MAX_FILE_COUNT:
-            raise SourceRejected(f"the bundle has more than {MAX_FILE_COUNT} files")
+        if len(checked) > MAX_BUNDLE_FILES:
+            raise SourceRejected(f"the bundle has more than {MAX_BUNDLE_FILES} files")
     _check_no_file_is_a_directory(checked)
     return checked
 

@@ -15,6 +15,7 @@ from bsadvise.model.device import Device
 from bsadvise.model.measurements import Log, Measurement, Outcome
 from bsadvise.model.request import AdviceRequest
 
+from advisor.application.planning_thread import PlanningThread, PlanningTooLong
 from advisor.application.sharing import InFlight, SharingPolicy
 from advisor.application.sources import check_source
 from advisor.application.trace_cache import TraceCache, is_lasting
@@ -56,6 +57,7 @@ class Estimates:
         turns: Lets some estimates at a time through.
         policy: How the daemon is shared.
         in_flight: How many each principal may wait for.
+        planning: Where the planner is called.
         pythons: The interpreters that requests may name; None for any.
         trace_cache: Outcomes of earlier estimates for devices that are not attached.
     """
@@ -70,6 +72,7 @@ class Estimates:
     turns: Turns
     policy: SharingPolicy
     in_flight: InFlight
+    planning: PlanningThread
     pythons: Collection[Path] | None = None
     trace_cache: TraceCache = field(default_factory=TraceCache)
 
@@ -150,6 +153,9 @@ class Estimates:
                 return await self._measure(session, request, device, known)
             except DeviceLost as lost:
                 raise NoAnswer(Refusal(code=RefusalCode.DEVICE, message=str(lost))) from lost
+            except PlanningTooLong as error:
+                message = f"The advisor failed: {error}, and was ended; please report it."
+                raise NoAnswer(Refusal(code=RefusalCode.INTERNAL, message=message)) from error
 
     async def _measure(
         self,
@@ -160,7 +166,7 @@ class Estimates:
     ) -> MemoryEstimate:
         log: Log = ()
         while True:
-            step = await asyncio.to_thread(self.planner.next_step, request, device, log)
+            step = await self.planning.call(self.planner.next_step, request, device, log)
             if isinstance(step, MemoryEstimate):
                 return step
             if isinstance(step, Refusal):

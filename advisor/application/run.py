@@ -47,6 +47,7 @@ class Run:
         owner: This daemon's name on the lease.
         lease_s: Seconds of a lease; after as many without the store, the lease is lost.
         renewed_s: When the lease was renewed last, by the monotonic clock.
+        log_bytes: What its measurements take where they are kept.
     """
 
     recommendation: Recommendation
@@ -58,6 +59,7 @@ class Run:
     owner: str
     lease_s: float
     renewed_s: float = field(init=False)
+    log_bytes: int = 0
     _last_sequence: int = 0
 
     def __post_init__(self) -> None:

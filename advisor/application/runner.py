@@ -32,6 +32,8 @@ from advisor.application.cancellation import (
 )
 from advisor.application.event_bus import EventBus
 from advisor.application.lease import keep_lease
+from advisor.application.log_size import is_full, kept_bytes
+from advisor.application.planning_thread import PlanningThread, PlanningTooLong
 from advisor.application.run import Run
 from advisor.application.supervision import Supervisor
 from advisor.application.workspace import Workspace
@@ -54,6 +56,15 @@ _STOP_LIMIT_S = 5.0
 
 _LONGEST_LEASE_WAIT_S = 1.0
 """Before a renewal that failed is tried again: a lease runs out meanwhile."""
+
+_LATE = (
+    "Measuring took many times the budget, and there is nothing to say yet. "
+    "The model file or its data may hang; else allow a larger --budget."
+)
+_FULL = (
+    "More was measured than one recommendation may keep, and there is nothing to say yet. "
+    "Ask for a smaller --budget or fewer trials."
+)
 
 _NO_SANDBOX = Caveat(
     code=CaveatCode.NO_SANDBOX,
@@ -81,6 +92,7 @@ class Runner:
         supervisor: Keeps leases renewed.
         owner: This daemon's name on its leases.
         lease_s: Seconds of a lease.
+        planning: Where the planner is called.
     """
 
     store: Store
@@ -95,6 +107,7 @@ class Runner:
     supervisor: Supervisor
     owner: str
     lease_s: float
+    planning: PlanningThread
 
     async def run(self, claim: Claim, cancellation: Cancellation) -> None:
         """Work on a recommendation whose lease this daemon holds, and end the lease.
@@ -173,6 +186,13 @@ class Runner:
         except RecordUnreadable as error:
             _LOG.exception("recommendation failed", recommendation_id=run.recommendation_id)
             return _refused(RefusalCode.INTERNAL, f"{error}.")
+        except PlanningTooLong as error:
+            _LOG.exception("planning ended", recommendation_id=run.recommendation_id)
+            return _refused(
+                RefusalCode.INTERNAL,
+                f"The advisor failed: {error}, and was ended. What was measured is kept; please "
+                "report it.",
+            )
         except Exception:  # noqa: BLE001 - the trouble of one must not end the daemon's others
             _LOG.exception("recommendation failed", recommendation_id=run.recommendation_id)
             return _refused(RefusalCode.INTERNAL, "The advisor failed; the daemon's log says how.")
@@ -201,6 +221,7 @@ class Runner:
             )
             if cached is not None:
                 return StateChanged(state=State.SUCCEEDED, advice=cached)
+        run.log_bytes = sum(map(kept_bytes, log))
         log = await self._adopt_interrupted_log(run, log)
         view = self._read(run.recommendation, log)
         return await self._follow_plan(run, devices, view)
@@ -232,7 +253,7 @@ class Runner:
         async with AsyncExitStack() as stack:
             session: WorkerSession | None = None
             while True:
-                plan = await asyncio.to_thread(self.planner.plan, view)
+                plan = await self.planning.call(self.planner.plan, view)
                 if isinstance(plan, Advice):
                     advice = self._signed(plan, run.recommendation)
                     return StateChanged(state=State.SUCCEEDED, advice=advice)
@@ -240,7 +261,9 @@ class Runner:
                     return StateChanged(state=State.FAILED, refusal=plan)
                 left_s = wall_left_s(view)
                 if left_s <= 0:
-                    return await self._end_late(run.recommendation, view)
+                    return await self._end_early(run.recommendation, view, _LATE)
+                if is_full(len(view.log), run.log_bytes):
+                    return await self._end_early(run.recommendation, view, _FULL)
                 command = within_wall_limit(plan.commands[0], left_s)
                 if session is None:
                     session = await self._open_session(stack, run.recommendation, devices)
@@ -248,15 +271,13 @@ class Runner:
                 measurement = await self._measure(session, command, run)
                 view = await self._record(run, view.log, measurement)
 
-    async def _end_late(self, recommendation: Recommendation, view: LogView) -> StateChanged:
+    async def _end_early(
+        self, recommendation: Recommendation, view: LogView, reason: str
+    ) -> StateChanged:
         best = await self._best_so_far(recommendation, view)
         if best is not None:
             return StateChanged(state=State.SUCCEEDED, advice=best)
-        return _refused(
-            RefusalCode.TIMED_OUT,
-            "Measuring took many times the budget, and there is nothing to say yet. "
-            "The model file or its data may hang; else allow a larger --budget.",
-        )
+        return _refused(RefusalCode.TIMED_OUT, reason)
 
     async def _open_session(
         self, stack: AsyncExitStack, recommendation: Recommendation, devices: Devices
@@ -290,13 +311,14 @@ class Runner:
         best = await self._best_so_far(run.recommendation, view)
         measured = Measured(measurement=measurement, best=best, remaining_s=view.remaining_s)
         await run.append(measured)
+        run.log_bytes += kept_bytes(measured)
         return view
 
     def _read(self, recommendation: Recommendation, log: Log) -> LogView:
         return self.planner.read(recommendation.request, (recommendation.device,), log)
 
     async def _best_so_far(self, recommendation: Recommendation, view: LogView) -> Advice | None:
-        best = await asyncio.to_thread(self.planner.best_so_far, view)
+        best = await self.planning.call(self.planner.best_so_far, view)
         return best and self._signed(best, recommendation)
 
     def _signed(self, advice: Advice, recommendation: Recommendation) -> Advice:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import re
 from collections.abc import Collection, Iterator
@@ -37,8 +36,6 @@ def check_request(request: AdviceRequest) -> Iterator[FieldViolation]:
     limit_bytes, margin_bytes = request.memory_limit_bytes, request.margin_bytes
     if limit_bytes is not None and margin_bytes is not None and margin_bytes >= limit_bytes:
         yield FieldViolation("request.margin_bytes", "must be less than memory_limit_bytes")
-    if request.target_loss is not None and not math.isfinite(request.target_loss):
-        yield FieldViolation("request.target_loss", "must be finite")
     if request.objective is Objective.COST and request.device_hour_price is None:
         yield FieldViolation(
             "request.device_hour_price", "the objective cost needs it: what a device-hour costs"

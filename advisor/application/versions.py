@@ -15,6 +15,7 @@ _ADVISOR = Path(__file__).parents[1]
 _MODEL = Path(bsadvise.model.__file__).parent
 
 _DECIDING = (
+    "domain/limits.py",
     "domain/memory_budget.py",
     "estimators",
     "planning",

@@ -47,6 +47,8 @@ class Settings:
         max_queued: Recommendations that a principal may have waiting.
         device_s_per_day: Seconds of devices that a principal may use within 24 hours.
         upload_bytes_per_day: Bytes of new sources that a principal may send within 24 hours.
+        kept_bytes: Bytes of requests, logs and answers that are kept of a principal, beyond which
+            it may ask for nothing new.
         cache_is_shared: Whether an answer that was found for one principal is given to others.
         private: Whether the daemon serves the client that started it alone.
         database: URL of a database that several daemons share, as SQLAlchemy writes it; None for
@@ -98,6 +100,7 @@ class Settings:
     max_queued: int | None = 1000
     device_s_per_day: float | None = None
     upload_bytes_per_day: int | None = 4 << 30
+    kept_bytes: int | None = 1 << 30
     cache_is_shared: bool = False
     private: bool = False
     database: str | None = field(default=None, repr=False)  # it may hold a password

@@ -145,6 +145,7 @@ PARSERS: Mapping[str, Callable[[object], object]] = {
     "max_queued": _limit,
     "device_s_per_day": _limit,
     "upload_bytes_per_day": _limit,
+    "kept_bytes": _limit,
     "cache_is_shared": _flag,
     "private": _flag,
     "database": _text,

@@ -79,6 +79,7 @@ class Limits:
         upload_bytes_per_day: Bytes of new sources within 24 hours.
         max_budget_s: The largest budget of a recommendation.
         max_estimate_budget_s: The largest budget of an estimate.
+        kept_bytes: Bytes of requests, logs and answers that are kept.
     """
 
     max_queued: int | None = None
@@ -86,6 +87,7 @@ class Limits:
     upload_bytes_per_day: int | None = None
     max_budget_s: float | None = None
     max_estimate_budget_s: float | None = None
+    kept_bytes: int | None = None
 
 
 NO_LIMITS = Limits()

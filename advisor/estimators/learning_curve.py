@@ -160,7 +160,9 @@ class LearningCurve:
         is_between = (last >= 0) & (last + 1 < len(seen))
         index = np.where(is_between, last, 0)
         after = np.minimum(index + 1, len(seen) - 1)
-        height, depth = seen[index] - losses, seen[index] - seen[after]
+        height = seen[index] - losses
+        with np.errstate(invalid="ignore"):  # From one infinite loss to the next: nan.
+            depth = seen[index] - seen[after]
         is_between &= np.isfinite(depth)  # What falls from an infinite loss falls at no rate.
         share = np.divide(height, depth, out=np.zeros_like(losses), where=is_between)
         found: Array = times_s[index] * (times_s[after] / times_s[index]) ** share
@@ -193,7 +195,8 @@ class LearningCurve:
         )
         length = np.maximum(end - begin, 0.0)
         high, low = self._lowest_until(np.exp(np.stack([begin, end])))
-        fall = high - low
+        with np.errstate(invalid="ignore"):  # From one infinite loss to the next: nan.
+            fall = high - low
         slopes: Array = np.divide(fall, length, out=np.zeros_like(fall), where=length > 0)
         return slopes
 

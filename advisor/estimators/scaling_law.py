@@ -188,8 +188,9 @@ def log_slowdown_of(
         max_noise_share: See ``ScalingLaw``.
     """
     weight = slope.exponent / np.maximum(1.0, slope.steepness * steepness)
-    share = learning_rate / batch_size * (weight * critical_batch_size / largest_rate)
-    slowdown: Array = log_noise_slowdown(share, slope.exponent, max_noise_share)
+    with np.errstate(over="ignore"):  # A share beyond all numbers is infinite, and so is ln k.
+        share = learning_rate / batch_size * (weight * critical_batch_size / largest_rate)
+        slowdown: Array = log_noise_slowdown(share, slope.exponent, max_noise_share)
     slowdown += learning_rate / largest_rate
     return slowdown
 

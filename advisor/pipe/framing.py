@@ -13,12 +13,10 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
+from advisor.domain.limits import most_bytes
 from advisor.pipe.v1 import pipe_pb2
 
 M = TypeVar("M", bound=Message)
-
-MAX_MESSAGE_BYTES = 16 * 2**20
-"""Far above any real message: the longest are a few thousand floats."""
 
 PIPE_LOST_EXIT_CODE = 74
 """How a worker ends that can no longer write to its pipe; EX_IOERR of sysexits.h."""
@@ -41,8 +39,7 @@ def frame(message: Message) -> bytes:
         BadFrame: It is larger than the cap.
     """
     body = message.SerializeToString()
-    if len(body) > MAX_MESSAGE_BYTES:
-        raise BadFrame(f"a message of {len(body)} bytes is above the cap of {MAX_MESSAGE_BYTES}")
+    _check_size(len(body), message)
     return _HEADER.pack(len(body)) + body
 
 
@@ -54,7 +51,7 @@ def receive(sock: socket.socket, message: M) -> M:
         PipeClosed: The other side is gone.
     """
     header = _receive_exactly(sock, _HEADER.size)
-    return _parse(_receive_exactly(sock, _body_bytes(header)), message)
+    return _parse(_receive_exactly(sock, _body_bytes(header, message)), message)
 
 
 def send_fork_request(
@@ -83,7 +80,8 @@ def receive_fork_request(sock: socket.socket) -> tuple[pipe_pb2.ForkRequest, lis
     if not header:
         raise PipeClosed
     header += _receive_exactly(sock, _HEADER.size - len(header))
-    request = _parse(_receive_exactly(sock, _body_bytes(header)), pipe_pb2.ForkRequest())
+    request = pipe_pb2.ForkRequest()
+    _parse(_receive_exactly(sock, _body_bytes(header, request)), request)
     if len(fds) != 3:
         raise BadFrame(f"a fork request came with {len(fds)} file descriptors, not 3")
     return request, fds
@@ -98,16 +96,21 @@ async def read(reader: asyncio.StreamReader, message: M) -> M:
     """
     try:
         header = await reader.readexactly(_HEADER.size)
-        return _parse(await reader.readexactly(_body_bytes(header)), message)
+        return _parse(await reader.readexactly(_body_bytes(header, message)), message)
     except (asyncio.IncompleteReadError, ConnectionError) as error:
         raise PipeClosed from error
 
 
-def _body_bytes(header: bytes) -> int:
+def _body_bytes(header: bytes, message: Message) -> int:
     (size_bytes,) = _HEADER.unpack(header)
-    if size_bytes > MAX_MESSAGE_BYTES:
-        raise BadFrame(f"a frame of {size_bytes} bytes is above the cap of {MAX_MESSAGE_BYTES}")
+    _check_size(size_bytes, message)
     return int(size_bytes)
+
+
+def _check_size(size_bytes: int, message: Message) -> None:
+    name = message.DESCRIPTOR.name
+    if size_bytes > most_bytes(name):
+        raise BadFrame(f"a {name} of {size_bytes} bytes is above the limit of {most_bytes(name)}")
 
 
 def _parse(body: bytes, message: M) -> M:

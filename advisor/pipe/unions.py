@@ -9,7 +9,7 @@ from bsadvise.model.measurements import Outcome
 from bsadvise.wire.messages import union_to_message
 from google.protobuf.json_format import ParseError
 
-from advisor.messages import from_message
+from advisor.messages import clip, from_message
 from advisor.pipe.v1 import pipe_pb2
 
 # A union is not a type[T] to mypy.
@@ -30,7 +30,7 @@ def command_of(message: pipe_pb2.NumberedCommand) -> Command:
 
 
 def outcome_message(command_id: int, outcome: Outcome) -> pipe_pb2.NumberedOutcome:
-    """Return an outcome as it goes to the daemon.
+    """Return an outcome as it goes to the daemon, its texts and lists cut to what they may hold.
 
     Raises:
         ValueError: It holds what a message cannot: a float that is not finite, half a
@@ -41,9 +41,15 @@ def outcome_message(command_id: int, outcome: Outcome) -> pipe_pb2.NumberedOutco
         union_to_message(outcome, message.outcome)
     except ParseError as error:
         raise ValueError(str(error)) from error
+    clip(message.outcome)
     return message
 
 
 def outcome_of(message: pipe_pb2.NumberedOutcome) -> Outcome:
-    """Return the outcome of a message. Raises ValueError when there is none that makes sense."""
+    """Return the outcome of a message.
+
+    Raises:
+        OutOfLimits: It holds more than it may, or a figure that cannot be.
+        ValueError: There is none that makes sense.
+    """
     return cast(Outcome, from_message(message.outcome, _OUTCOME))

@@ -8,6 +8,7 @@ from bsadvise.model.device import Device
 from bsadvise.model.measurements import Log
 from bsadvise.model.request import AdviceRequest
 
+from advisor.domain.limits import MOST_CAVEATS
 from advisor.planning.answer.search_cost import search
 from advisor.planning.evidence.budget import memory_budget
 from advisor.planning.evidence.inspection import next_inspection
@@ -87,7 +88,7 @@ def _estimate(view: LogView) -> MemoryEstimate:
         parts_micro_batch_size=shown,
         overhead_bytes=model.overhead_bytes,
         precision=view.profile.precision,
-        caveats=tuple(dict.fromkeys((*notes, *view.profile.caveats))),
+        caveats=tuple(dict.fromkeys((*notes, *view.profile.caveats)))[:MOST_CAVEATS],
         search=search(view),
         levers=saving_gains(view),
         typical_peak_bytes=None if typical is None else typical.peak_bytes,

@@ -234,5 +234,9 @@ class _LocalSession(WorkerSession):
 def _ends_its_worker(outcome: Outcome) -> bool:
     """Return whether a worker must not be used again after what came of its command."""
     if isinstance(outcome, Failed):
-        return outcome.fault.code in {FaultCode.PROCESS_DIED, FaultCode.WORKER}
+        return outcome.fault.code in {
+            FaultCode.PROCESS_DIED,
+            FaultCode.WORKER,
+            FaultCode.MEASUREMENT,
+        }
     return isinstance(outcome, OutOfMemory)

@@ -41,6 +41,9 @@ T = TypeVar("T")
 
 MOST_CHARACTERS = 8192
 
+_RATE_TOLERANCE = 1e-6
+"""Relative; the rates of a range test are powers of a factor that is rounded."""
+
 _FIGURES: dict[type, type] = {
     InspectTask: TaskProfile,
     TraceMemory: MemoryTrace,
@@ -63,13 +66,16 @@ def is_possible(command: Command, outcome: Outcome) -> bool:
     """
     if isinstance(outcome, Failed | OutOfMemory):
         return True
-    if not isinstance(outcome, _FIGURES[type(command)]):
+    if not are_figures_of(command, outcome):
         return False
     match command, outcome:
-        case ((Train() | Verify()), (TrainRun() | Verification())):
-            return outcome.step_count <= command.step_count
+        case Train(), TrainRun():
+            return _is_of_that_training(command, outcome)
+        case Verify(), Verification():
+            steps_timed = len(outcome.step_times_s)
+            return steps_timed <= outcome.step_count <= command.step_count
         case RangeTest(), RangeRun():
-            return len(outcome.learning_rates) <= command.step_count
+            return _is_of_that_range(command, outcome)
         case CompareOrders(), OrderComparison():
             return _is_of_those_orders(command, outcome)
         case TimeLoader(), LoaderTimes():
@@ -77,6 +83,35 @@ def is_possible(command: Command, outcome: Outcome) -> bool:
         case TimeSteps(), StepTimes():
             return sum(outcome.step_times_s) <= command.time_limit_s
     return True
+
+
+def are_figures_of(command: Command, outcome: Outcome) -> bool:
+    """Return whether an outcome is of the kind of figures that a command asks for."""
+    return isinstance(outcome, _FIGURES[type(command)])
+
+
+def _is_of_that_training(command: Train, outcome: TrainRun) -> bool:
+    norms = outcome.gradient_norms
+    return (
+        outcome.step_count <= command.step_count
+        and len(outcome.train_losses) <= outcome.step_count
+        and len(outcome.earlier_losses) <= len(command.evaluation_steps)
+        and (
+            norms is None
+            or (
+                max(len(norms.big_squared_norms), len(norms.raw_norms)) <= outcome.step_count
+                and norms.small_batch_size == command.micro_batch_size
+                and norms.big_batch_size == command.micro_batch_size * command.accumulation_steps
+            )
+        )
+    )
+
+
+def _is_of_that_range(command: RangeTest, outcome: RangeRun) -> bool:
+    low = command.smallest_learning_rate * (1 - _RATE_TOLERANCE)
+    high = command.largest_learning_rate * (1 + _RATE_TOLERANCE)
+    rates = outcome.learning_rates
+    return len(rates) <= command.step_count and all(low <= rate <= high for rate in rates)
 
 
 def _is_of_those_orders(command: CompareOrders, outcome: OrderComparison) -> bool:

@@ -13,6 +13,7 @@ from bsadvise.v1 import recommendation_pb2
 from bsadvise.wire.messages import to_message
 
 from advisor.application.supervision import Supervisor
+from advisor.messages import OutOfLimits
 from advisor.pipe.framing import BadFrame, PipeClosed, frame, read
 from advisor.pipe.unions import command_message, outcome_of
 from advisor.pipe.v1 import pipe_pb2
@@ -24,7 +25,7 @@ from advisor.pools.fork_server import (
     ForkServerLost,
     kill_group,
 )
-from advisor.pools.outcome_validation import cleaned, is_possible
+from advisor.pools.outcome_validation import are_figures_of, cleaned, is_possible
 from advisor.pools.output import Output, plain_text
 from advisor.pools.resource_limits import Isolation
 from advisor.pools.shared_memory import remove_shared_memory
@@ -122,6 +123,8 @@ class WorkerProcess:
             outcome = await self._read_outcome(command)
         except PipeClosed:
             return await self._post_mortem()
+        except OutOfLimits as error:
+            outcome = Failed(fault=_no_measurement(error, self.hook))
         except (BadFrame, ValueError) as error:
             message = f"The worker broke its protocol: {error}."
             outcome = Failed(fault=Fault(code=FaultCode.WORKER, message=message, hook=self.hook))
@@ -152,7 +155,10 @@ class WorkerProcess:
             raise BadFrame(f"it answered command {message.outcome.command_id}")
         outcome = cleaned(outcome_of(message.outcome))
         if not is_possible(command, outcome):
-            raise BadFrame(f"it answered {type(command).__name__} with {type(outcome).__name__}")
+            answered = f"{type(command).__name__} with {type(outcome).__name__}"
+            if are_figures_of(command, outcome):
+                raise OutOfLimits(f"its figures contradict what was asked for: {answered}")
+            raise BadFrame(f"it answered {answered}")
         return outcome
 
     async def _post_mortem(self) -> Outcome:
@@ -175,6 +181,16 @@ class WorkerProcess:
             )
             raise ForkServerLost(fault)
         return outcome_of_exit(exit_code, hook=self.hook, output=output)
+
+
+def _no_measurement(error: OutOfLimits, hook: str | None) -> Fault:
+    return Fault(
+        code=FaultCode.MEASUREMENT,
+        message=f"What was measured cannot be: {error}.",
+        hook=hook,
+        fix="Leave clocks, and functions of PyTorch, as they are in the model file and in what it "
+        "imports: the measurements rely on them.",
+    )
 
 
 def _at(

@@ -166,7 +166,8 @@ class Store(TokenStore, ABC):
 
         Raises:
             RequestIdReused: There is one with the same id and another request.
-            QuotaExceeded: It would be QUEUED, and its principal has had their share.
+            QuotaExceeded: Too much is kept of its principal; or it would be QUEUED, and they have
+                had their share.
         """
 
     @abstractmethod
@@ -182,6 +183,8 @@ class Store(TokenStore, ABC):
         self, *, page_size: int, page_token: str = "", principal: str | None = None
     ) -> Page:
         """Return a page of recommendations, newest first; all, or those of one principal.
+
+        Shorter than ``page_size`` where they are long.
 
         Raises:
             InvalidRequest: ``page_token`` was not made by this method.
@@ -257,7 +260,10 @@ class Store(TokenStore, ABC):
     async def events(
         self, recommendation_id: str, *, after_sequence: int = 0, limit: int = 1000
     ) -> tuple[Event, ...]:
-        """Return events after a sequence number, oldest first. Raises NotFound."""
+        """Return events after a sequence number, oldest first. Raises NotFound.
+
+        Some, where there are any; fewer than ``limit`` where they are long.
+        """
 
     @abstractmethod
     async def log(self, recommendation_id: str) -> Log:

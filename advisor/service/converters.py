@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from bsadvise.model.recommendation import Recommendation, Waiting
 from bsadvise.model.request import AdviceRequest, Source
 from bsadvise.model.token import Scope
-from bsadvise.v1 import recommendation_pb2, source_service_pb2, token_service_pb2
+from bsadvise.v1 import recommendation_pb2, token_service_pb2
 from bsadvise.wire.messages import message_to_plain, to_message
-from google.protobuf.message import DecodeError
 
 from advisor.domain.access import Token
-from advisor.domain.errors import FieldViolation, InvalidRequest, SourceRejected
+from advisor.domain.errors import FieldViolation, InvalidRequest
+from advisor.messages import violations
 from advisor.serialization import from_dict
 
 _SCOPES = {
@@ -32,9 +32,11 @@ def advice_request(message: recommendation_pb2.AdviceRequest) -> AdviceRequest:
         InvalidRequest: Fields do not say what they must; it names each of them.
     """
     data = message_to_plain(message)
-    violations = tuple(_violations(data))
-    if violations:
-        raise InvalidRequest(*violations)
+    found = {violation.field: violation for violation in _violations(data)}
+    for path, complaint in violations(message, "request"):
+        found.setdefault(path, FieldViolation(path, complaint))
+    if found:
+        raise InvalidRequest(*found.values())
     return from_dict(data, AdviceRequest)
 
 
@@ -68,19 +70,6 @@ def scope(message: token_service_pb2.Scope.ValueType) -> Scope:
             FieldViolation("scope", "must be SCOPE_READ, SCOPE_RUN or SCOPE_ADMIN")
         )
     return found
-
-
-def unpack_bundle(bundle: bytes) -> Iterable[tuple[str, bytes]]:
-    """Return the paths and contents in an uploaded bundle.
-
-    Raises:
-        SourceRejected: The bytes are not a bundle's.
-    """
-    try:
-        message = source_service_pb2.SourceBundle.FromString(bundle)
-    except DecodeError as error:
-        raise SourceRejected("the upload is not a bundle of source files") from error
-    return [(file.path, file.content) for file in message.files]
 
 
 def _violations(data: dict[str, Any]) -> Iterator[FieldViolation]:

@@ -13,9 +13,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
+from google.protobuf import descriptor_pool
+from google.protobuf.message import DecodeError, Message
 
 from advisor.domain.errors import FieldViolation, InvalidRequest, RequestStalled
+from advisor.domain.limits import most_bytes
+from advisor.messages import violations
 from advisor.service.context import Context
 from advisor.service.interception import Handler
 
@@ -46,17 +49,28 @@ class Decoder(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or (handler.request_streaming and handler.response_streaming):
             return handler  # Of the second kind there is reflection alone.
-        return _taking_bytes(handler, self._limit_s)
+        return _taking_bytes(handler, handler_call_details.method, self._limit_s)
 
 
-def _taking_bytes(handler: Any, limit_s: float) -> Handler:  # noqa: ANN401 - one of three kinds
-    decode = handler.request_deserializer
+def _request_name(method: str) -> str:
+    """Return the name of the message that a method takes, such as ``CheckSourceRequest``."""
+    full_name = method.removeprefix("/").replace("/", ".")
+    found = descriptor_pool.Default().FindMethodByName(full_name)
+    return str(found.input_type.name)
+
+
+def _taking_bytes(handler: Any, method: str, limit_s: float) -> Handler:  # noqa: ANN401 - one of three kinds
+    deserialize = handler.request_deserializer
+    name = _request_name(method) if method.startswith("/bsadvise.") else None
     body = handler.unary_unary or handler.unary_stream or handler.stream_unary
     make = (
         grpc.stream_stream_rpc_method_handler
         if handler.response_streaming
         else grpc.stream_unary_rpc_method_handler
     )
+
+    def decode(body: bytes) -> Message:
+        return _decode(body, name, deserialize)
 
     async def requested(bodies: AsyncIterator[bytes]) -> Any:  # noqa: ANN401 - a message, or many
         messages = _read_each(decode, bodies, limit_s)
@@ -93,11 +107,34 @@ async def _read_each(
             ) from error
         if body is None:
             return
-        yield _read(decode, body)
+        yield decode(body)
 
 
-def _read(decode: _Decode, body: bytes) -> Any:  # noqa: ANN401 - any message
+def _decode(body: bytes, name: str | None, deserialize: _Decode) -> Message:
+    """Return a request within its limits. Raises InvalidRequest.
+
+    Args:
+        body: Its bytes.
+        name: The name of a message of ours, which has limits; None for another's.
+        deserialize: Reads them.
+    """
+    most = most_bytes(name) if name else None
+    if most is not None and len(body) > most:
+        raise InvalidRequest(
+            FieldViolation("request", f"is of {len(body)} bytes; a {name} may have {most}")
+        )
     try:
-        return decode(body)
+        message: Message = deserialize(body)
     except DecodeError as error:
         raise InvalidRequest(FieldViolation("request", "the bytes are not a request's")) from error
+    if name is None:
+        return message
+    # What is in a request for advice is looked at with what else may be wrong with it.
+    found = [
+        FieldViolation(path, complaint)
+        for path, complaint in violations(message)
+        if not path.startswith("request.")
+    ]
+    if found:
+        raise InvalidRequest(*found)
+    return message

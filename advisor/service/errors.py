@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
@@ -100,8 +101,17 @@ CATALOGUE: dict[type[AdvisorError], PublicError] = {
     ),
 }
 
-_MOST_DETAIL_CHARACTERS = 1000
-"""Of each text about a fault: gRPC's trailers may hold some eight thousand bytes in all."""
+_TEXT_CHARACTERS = (1000, 500, 250, 125, 60, 30, 0)
+"""Of each text of an error, the first with which it fits."""
+
+_MOST_HEADER_BYTES = 7000
+"""gRPC's trailers may hold some eight thousand bytes, in which an error stands twice."""
+
+_MOST_VIOLATIONS = 20
+"""Wrong fields that are named at once: nobody reads more."""
+
+_LOG_CHARACTERS = 300
+"""Of an error in the log: who asks must not fill it."""
 
 _UNEXPECTED = PublicError(
     code_pb2.INTERNAL, "INTERNAL", "The daemon failed at this; its log says how."
@@ -109,30 +119,53 @@ _UNEXPECTED = PublicError(
 
 
 def to_status(error: Exception) -> status_pb2.Status:
-    """Return what is sent to a caller for an error: code, sentence, and details for a program."""
+    """Return what is sent to a caller for an error: code, sentence, and details for a program.
+
+    Its texts are as long as fit into the trailers of a call: what a caller sent may be in them.
+    """
+    statuses = (_status(error, most) for most in _TEXT_CHARACTERS)
+    return next(status for status in statuses if _header_bytes(status) <= _MOST_HEADER_BYTES)
+
+
+def _header_bytes(status: status_pb2.Status) -> int:
+    """Return the bytes of a status in a call's trailers: in base 64, and its words in per cents."""
+    size_bytes: int = status.ByteSize()
+    return 4 * size_bytes // 3 + len(urllib.parse.quote(status.message))
+
+
+def _status(error: Exception, most: int) -> status_pb2.Status:
     public = CATALOGUE[type(error)] if isinstance(error, AdvisorError) else _UNEXPECTED
     info = error_details_pb2.ErrorInfo(reason=public.reason, domain=ERROR_DOMAIN)
     details: list[Message] = [info]
     code, sentence = public.code, public.sentence or str(error)
     if isinstance(error, NoAnswer):
-        code, sentence = _describe_refusal(error.refusal, info)
-    details += _further_details(error, info)
-    return status_pb2.Status(code=code, message=sentence, details=[_pack(d) for d in details])
+        code, sentence = _describe_refusal(error.refusal, info, most)
+    details += _further_details(error, info, most)
+    packed = [_pack(detail) for detail in details]
+    return status_pb2.Status(code=code, message=_sendable(sentence)[:most], details=packed)
 
 
-def _further_details(error: Exception, info: error_details_pb2.ErrorInfo) -> Iterator[Message]:
+def _sendable(text: str) -> str:
+    """Return a text in characters that UTF-8 can carry."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _further_details(
+    error: Exception, info: error_details_pb2.ErrorInfo, most: int
+) -> Iterator[Message]:
     match error:
         case InvalidRequest():
             yield error_details_pb2.BadRequest(
                 field_violations=[
                     error_details_pb2.BadRequest.FieldViolation(
-                        field=violation.field, description=violation.description
+                        field=_sendable(violation.field)[:most],
+                        description=_sendable(violation.description)[:most],
                     )
-                    for violation in error.violations
+                    for violation in error.violations[:_MOST_VIOLATIONS]
                 ]
             )
         case RequestIdReused():
-            info.metadata["request_id"] = error.request_id
+            info.metadata["request_id"] = _sendable(error.request_id)[:most]
             yield error_details_pb2.ResourceInfo(
                 resource_type="bsadvise.v1.Recommendation", resource_name=error.recommendation_id
             )
@@ -145,7 +178,9 @@ def _further_details(error: Exception, info: error_details_pb2.ErrorInfo) -> Ite
             yield error_details_pb2.QuotaFailure(violations=[violation])
 
 
-def _describe_refusal(refusal: Refusal, info: error_details_pb2.ErrorInfo) -> tuple[int, str]:
+def _describe_refusal(
+    refusal: Refusal, info: error_details_pb2.ErrorInfo, most: int
+) -> tuple[int, str]:
     info.reason = refusal.code.name
     if refusal.code is RefusalCode.INTERNAL:
         return code_pb2.INTERNAL, refusal.message
@@ -155,14 +190,24 @@ def _describe_refusal(refusal: Refusal, info: error_details_pb2.ErrorInfo) -> tu
     for field in fields(fault):
         value = getattr(fault, field.name)
         if value is not None:
-            info.metadata[field.name] = str(value)[-_MOST_DETAIL_CHARACTERS:]
-    return code_pb2.FAILED_PRECONDITION, str(fault)[:_MOST_DETAIL_CHARACTERS]
+            info.metadata[field.name] = _end_of(_sendable(str(value)), most)
+    return code_pb2.FAILED_PRECONDITION, str(fault)
+
+
+def _end_of(text: str, most: int) -> str:
+    return text[max(0, len(text) - most) :]
 
 
 def _pack(message: Message) -> AnyMessage:
     packed = AnyMessage()
     packed.Pack(message)
     return packed
+
+
+def _log_line(error: Exception) -> str:
+    """Return an error's words as one line, cut: a caller's own words may be among them."""
+    shown = str(error)[:_LOG_CHARACTERS]
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
 
 
 class ErrorTranslator(grpc.aio.ServerInterceptor):
@@ -193,5 +238,5 @@ async def _translated(context: Any, method: str) -> AsyncIterator[None]:  # noqa
         if status.code == code_pb2.INTERNAL:
             log.exception("rpc failed")
         else:
-            log.info("rpc refused", error=str(error))
+            log.info("rpc refused", error=_log_line(error))
         await context.abort_with_status(rpc_status.to_status(status))

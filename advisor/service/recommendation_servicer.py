@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
+from bsadvise.model.measurements import Log
 from bsadvise.model.recommendation import Waiting
 from bsadvise.v1 import measurement_pb2, recommendation_pb2
 from bsadvise.v1 import recommendation_service_pb2 as pb
@@ -86,6 +88,10 @@ class RecommendationServicer(RecommendationServiceServicer):
     ) -> pb.ListMeasurementsResponse:
         """Return a recommendation's log."""
         log = await self._recommendations.log(current_caller(), request.recommendation_id)
-        return pb.ListMeasurementsResponse(
-            measurements=[to_message(entry, measurement_pb2.Measurement()) for entry in log]
-        )
+        return await asyncio.to_thread(_log_message, log)  # A long one takes a second.
+
+
+def _log_message(log: Log) -> pb.ListMeasurementsResponse:
+    return pb.ListMeasurementsResponse(
+        measurements=[to_message(entry, measurement_pb2.Measurement()) for entry in log]
+    )

@@ -7,24 +7,38 @@ from typing import Any
 
 from bsadvise.model.measurements import Log
 from bsadvise.model.recommendation import Event, Measured
-from sqlalchemy import Connection, Row, Select, insert, select
+from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from advisor.domain.errors import NotFound
+from advisor.store.pages import first_rows
 from advisor.store.rows import event_values, kind_of, to_event, to_measurement
 from advisor.store.tables import events, recommendations
 
 
 def insert_event(connection: Connection, recommendation_id: str, event: Event) -> None:
-    """Add an event; its sequence number was taken from the recommendation's row."""
-    connection.execute(insert(events).values(event_values(recommendation_id, event)))
+    """Add an event, and count it; its sequence number was taken from the recommendation's row."""
+    values = event_values(recommendation_id, event)
+    connection.execute(insert(events).values(values))
+    connection.execute(
+        update(recommendations)
+        .where(recommendations.c.recommendation_id == recommendation_id)
+        .values(kept_bytes=recommendations.c.kept_bytes + len(values["body"]))
+    )
 
 
 def read_events(
     connection: Connection, recommendation_id: str, after_sequence: int, limit: int
 ) -> tuple[Event, ...]:
-    """Return events after a sequence number, oldest first. Raises NotFound."""
+    """Return events after a sequence number, oldest first. Raises NotFound.
+
+    Fewer than ``limit`` where they are long: the others come after the last of these.
+    """
     query = _events_of(recommendation_id).where(events.c.sequence > after_sequence).limit(limit)
-    return tuple(to_event(row) for row in _fetch(connection, recommendation_id, query))
+    with connection.execute(query) as result:
+        rows, _ = first_rows(result, limit, lambda row: len(row.body))
+    if not rows:
+        _check_exists(connection, recommendation_id)
+    return tuple(map(to_event, rows))
 
 
 def read_log(connection: Connection, recommendation_id: str) -> Log:

@@ -64,6 +64,24 @@ def _take_turns(connection: Connection, principal: str) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(key)))
 
 
+def check_kept(connection: Connection, principal: str, limits: Limits) -> None:
+    """Raise QuotaExceeded when too much is kept of a principal, with what has just come."""
+    limit_bytes = limits.kept_bytes
+    if limit_bytes is None:
+        return
+    kept = select(func.coalesce(func.sum(recommendations.c.kept_bytes), 0)).where(
+        recommendations.c.principal == principal
+    )
+    if connection.execute(kept).scalar_one() > limit_bytes:
+        raise QuotaExceeded(
+            principal,
+            "kept_bytes",
+            limit_bytes,
+            f"your requests, logs and answers take the {limit_bytes} bytes that may be kept of "
+            "you; delete some of your recommendations",
+        )
+
+
 def check_upload(
     connection: Connection, principal: str, size_bytes: int, limits: Limits, now_s: float
 ) -> None:

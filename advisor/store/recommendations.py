@@ -21,7 +21,8 @@ from advisor.ports.store import ABANDONED_S, Page
 from advisor.store.device_sets import insert_devices, release_all
 from advisor.store.events import insert_event, read_log
 from advisor.store.page_tokens import make_page_token, read_page_token
-from advisor.store.quotas import check_queue
+from advisor.store.pages import first_rows
+from advisor.store.quotas import check_kept, check_queue
 from advisor.store.rows import (
     change_values,
     first_change,
@@ -54,8 +55,9 @@ def insert_new(
         sequence=1, at_s=recommendation.updated_at_s, happening=first_change(recommendation)
     )
     insert_event(connection, recommendation.recommendation_id, first)
+    # Last, so that one that was created before is found and not refused.
+    check_kept(connection, recommendation.principal, limits)
     if recommendation.state is State.QUEUED:
-        # Last, so that one that was created before is found and not refused.
         check_queue(connection, recommendation.principal, limits, now_s)
     return recommendation
 
@@ -103,12 +105,17 @@ def list_page(
         query = query.where(_COLUMNS.principal == principal)
     if page_token:
         query = query.where(_COLUMNS.number < read_page_token(page_token))
-    rows = connection.execute(query).all()
-    page = rows[:page_size]
+    with connection.execute(query) as result:
+        page, has_more = first_rows(result, page_size, _row_bytes)
     return Page(
         recommendations=tuple(to_listed(row) for row in page),
-        next_page_token=make_page_token(page[-1].number) if len(rows) > page_size else "",
+        next_page_token=make_page_token(page[-1].number) if has_more else "",
     )
+
+
+def _row_bytes(row: Row[Any]) -> int:
+    texts = (row.request, row.device, row.advice, row.refusal)
+    return sum(len(text) for text in texts if text is not None)
 
 
 def remove(connection: Connection, recommendation_id: str) -> None:

@@ -40,12 +40,14 @@ PRIORITY_RANKS = {Priority.LOW: 0, Priority.NORMAL: 1, Priority.HIGH: 2}
 
 def recommendation_values(recommendation: Recommendation, host: str) -> dict[str, Any]:
     """Return the columns of a recommendation that is new, for a device of a host."""
+    request = _to_json(to_plain(recommendation.request))
     return {
         "host": host,
+        "kept_bytes": len(request),
         "source_digest": recommendation.request.source.digest,
         "recommendation_id": recommendation.recommendation_id,
         "request_key": request_key(recommendation),
-        "request": _to_json(to_plain(recommendation.request)),
+        "request": request,
         "device": _to_json(to_plain(recommendation.device)),
         "fingerprint": recommendation.fingerprint,
         "created_at_s": recommendation.created_at_s,

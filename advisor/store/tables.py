@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bsadvise.model.recommendation import LOCAL
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Double,
@@ -22,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0005"
 """The newest revision in ``migrations/versions``, which makes the tables as they stand here."""
 
 VERSION_TABLE = "bsadvise_schema"
@@ -63,6 +64,8 @@ recommendations = Table(
     Column("source_digest", String, nullable=False, server_default=""),
     # Measurements up to this event are of a search that was begun anew since.
     Column("log_after_sequence", Integer, nullable=False, server_default="0"),
+    # Of its request and of the bodies of its events.
+    Column("kept_bytes", BigInteger, nullable=False, server_default="0"),
     # Numbers of deleted rows are not given again: a page token may still name one.
     sqlite_autoincrement=True,
 )
@@ -78,6 +81,13 @@ Index(
     "ix_recommendations_principal_number",
     recommendations.c.principal,
     recommendations.c.number,
+)
+
+# Holds all that a sum asks for: the rows themselves are long.
+Index(
+    "ix_recommendations_principal_kept_bytes",
+    recommendations.c.principal,
+    recommendations.c.kept_bytes,
 )
 
 Index(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bsadvise.model.advice import RefusalCode
+from bsadvise.model.advice import Advice, RefusalCode
 from bsadvise.model.commands import Command
 from bsadvise.model.device import Device
 from bsadvise.model.measurements import Failed, Log
@@ -22,10 +23,13 @@ from bsadvise.model.recommendation import (
 )
 
 from advisor.application.cancellation import Cancellation, StopReason
+from advisor.application.log_size import kept_bytes
+from advisor.application.planning_thread import PlanningThread
 from advisor.domain.access import LOCAL_CALLER
 from advisor.domain.errors import NotFound, StoreUnavailable
+from advisor.domain.limits import MOST_LOG_BYTES, MOST_LOG_ENTRIES
 from advisor.planning.evidence.log_view import LogView
-from advisor.planning.evidence.step import Plan
+from advisor.planning.evidence.step import Commands, Plan
 from tests.support.bench import LEASE_S, Bench, advance_until, create, end_of, watch
 from tests.support.builders import a_fault
 from tests.support.fake_inventory import FakeInventory, make_gpu
@@ -158,6 +162,60 @@ async def test_a_defect_ends_it_failed_and_the_daemon_lives_on(bench: Bench) -> 
     for ending in (first, second):
         assert ending.refusal is not None
         assert ending.refusal.code is RefusalCode.INTERNAL
+
+
+class _EndlessPlanner(ScriptedPlanner):
+    """Always asks for more, and has no answer so far, or is stuck from some length of the log on.
+
+    Args:
+        stuck_at: That length.
+    """
+
+    def __init__(self, stuck_at: int | None = None) -> None:
+        super().__init__()
+        self._stuck_at = stuck_at
+        self.is_stuck = threading.Event()
+
+    def plan(self, view: LogView, running: Sequence[Command] = (), capacity: int = 1) -> Plan:
+        while len(view.log) == self._stuck_at:
+            self.is_stuck.set()
+        return Commands((SCRIPT[0],))
+
+    def best_so_far(self, view: LogView) -> Advice | None:
+        return None
+
+
+async def test_planning_that_takes_too_long_costs_its_own_recommendation(bench: Bench) -> None:
+    bench.planner, bench.planning = _EndlessPlanner(stuck_at=1), PlanningThread(limit_s=0.01)
+    async with bench.running() as application:
+        ending = await end_of(application, await create(application, await bench.request(), "one"))
+    assert ending.refusal is not None
+    assert ending.refusal.code is RefusalCode.INTERNAL
+    assert "took more than 0.01 s" in ending.refusal.message
+
+
+async def test_a_cancel_ends_planning(tmp_path: Path) -> None:
+    planner = _EndlessPlanner(stuck_at=0)
+    bench = Bench(tmp_path, planner=planner)  # With threads, of which one is stuck.
+    async with bench.running() as application:
+        created = await create(application, await bench.request(), "one")
+        assert await asyncio.to_thread(planner.is_stuck.wait, 60)
+        await application.recommendations.cancel(LOCAL_CALLER, created.recommendation_id)
+        assert (await end_of(application, created)).state is State.CANCELLED
+
+
+async def test_a_log_that_is_full_ends_the_search(bench: Bench) -> None:
+    long = a_fault(message="x" * 8_000, output="x" * 8_000, traceback="x" * 8_000)
+    bench.planner = _EndlessPlanner()
+    bench.pool = FakeWorkerPool(lambda *_: Failed(fault=long))
+    async with bench.running() as application:
+        created = await create(application, await bench.request(), "one")
+        ending = await end_of(application, created)
+    assert ending.refusal is not None
+    assert "More was measured than one recommendation may keep" in ending.refusal.message
+    log = await bench.store.log(created.recommendation_id)
+    assert len(log) <= MOST_LOG_ENTRIES
+    assert sum(map(kept_bytes, log)) < MOST_LOG_BYTES + 100_000
 
 
 class _ShrinkingInventory(FakeInventory):

@@ -12,7 +12,7 @@ from advisor.application.bundles import checked_files
 from advisor.application.supervision import Supervisor
 from advisor.application.workspace import Workspace
 from advisor.domain.errors import NotFound, SourceRejected
-from advisor.service.converters import unpack_bundle
+from advisor.service.bundle_reading import unpack_bundle
 from tests.support.bench import Bench
 from tests.support.bundles import digest_of, make_bundle, raw_bundle
 

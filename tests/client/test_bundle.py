@@ -9,15 +9,12 @@ from random import Random
 
 import pytest
 from bsadvise.model.errors import ModelFileError, SourceUnusable
-from bsadvise.model.request import MAX_BUNDLE_FILES
 from bsadvise.source import files as files_module
 from bsadvise.source.bundle import collect, pack
 from bsadvise.source.files import read_files
 from bsadvise.v1.source_service_pb2 import SourceBundle
 from hypothesis import given
 from hypothesis import strategies as st
-
-from advisor.application.bundles import MAX_FILE_COUNT
 
 names = st.text("abcdefg", min_size=1, max_size=4)
 paths = st.lists(names, min_size=1, max_size=3).map(lambda parts: "/".join(parts) + ".py")
@@ -220,7 +217,6 @@ def test_what_has_no_size_is_read_to_the_limit(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert MAX_BUNDLE_FILES == MAX_FILE_COUNT
     monkeypatch.setattr(files_module, "MAX_BUNDLE_FILES", 3)
     write(tmp_path, {"model.py": "", **{f"data/{number}": "" for number in range(4)}})
     with pytest.raises(SourceUnusable, match="more than 3 files"):

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.pipe import framing
+from advisor.domain.limits import most_bytes
 from advisor.pipe.framing import (
     BadFrame,
     PipeClosed,
@@ -27,7 +27,7 @@ from advisor.pipe.framing import (
 from advisor.pipe.v1.pipe_pb2 import EnteringHook, ForkRequest
 
 BAD_FRAMES = {
-    "a length above the cap": struct.pack(">I", framing.MAX_MESSAGE_BYTES + 1),
+    "a length above the cap": struct.pack(">I", most_bytes("EnteringHook") + 1),
     "bytes that are no message": struct.pack(">I", 3) + b"\xff\xff\xff",
     "text that is not UTF-8": struct.pack(">I", 3) + b"\x0a\x01\xff",
 }
@@ -91,12 +91,12 @@ async def test_a_stream_that_ends_early_is_closed(
 
 
 def test_a_message_above_the_cap_is_not_framed() -> None:
-    with pytest.raises(BadFrame, match="above the cap"):
-        frame(EnteringHook(hook="x" * (framing.MAX_MESSAGE_BYTES + 1)))
+    with pytest.raises(BadFrame, match="above the limit"):
+        frame(EnteringHook(hook="x" * (most_bytes("EnteringHook") + 1)))
 
 
 async def test_the_largest_message_passes_a_small_buffer() -> None:
-    message = EnteringHook(hook="x" * (framing.MAX_MESSAGE_BYTES - 10))
+    message = EnteringHook(hook="x" * (most_bytes("EnteringHook") - 10))
     one, other = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=one, limit=1024)
     with other:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from urllib.parse import quote
 
 import pytest
 from bsadvise.model.advice import Refusal, RefusalCode
@@ -66,6 +67,24 @@ def test_a_refusal_gives_its_code_as_the_reason(code: RefusalCode) -> None:
     assert info.reason == code.name
     expected = code_pb2.INTERNAL if code is RefusalCode.INTERNAL else code_pb2.FAILED_PRECONDITION
     assert status.code == expected
+
+
+@pytest.mark.parametrize("text", ["x" * 100_000, "é" * 100_000, "\ud800" * 100_000, "%\n" * 9_000])
+def test_what_a_caller_sends_fits_the_trailers(text: str) -> None:
+    violations = [FieldViolation(f"{number}{text}", text) for number in range(1_000)]
+    fault = Fault(
+        code=FaultCode.USER_EXCEPTION, message=text, hook=text, file=text, line=1, fix=text,
+        traceback=text, output=text,
+    )  # fmt: skip
+    for error in (
+        InvalidRequest(*violations),
+        NoAnswer(Refusal(code=RefusalCode.MODEL_FILE, message=text, fault=fault)),
+        errors.RequestIdReused(text, "an-id"),
+        errors.NotFound(text),
+    ):
+        status = to_status(error)
+        assert 4 * status.ByteSize() / 3 + len(quote(status.message)) < 8_000
+        assert status.message
 
 
 def test_a_fault_is_told_whole_and_fits_the_trailers() -> None:

@@ -14,6 +14,7 @@ from bsadvise.model.request import AdviceRequest
 
 from advisor.application.application import Application, Ports, build_application
 from advisor.application.housekeeping import Keep
+from advisor.application.planning_thread import PlanningThread
 from advisor.application.sharing import SharingPolicy
 from advisor.application.versions import Versions
 from advisor.domain.access import LOCAL_CALLER
@@ -21,7 +22,7 @@ from advisor.planning.evidence.step import Planner
 from advisor.planning.tuning.tuning import DEFAULT_TUNING
 from advisor.ports.device_inventory import DeviceInventory
 from advisor.ports.store import Store
-from advisor.service.converters import unpack_bundle
+from advisor.service.bundle_reading import unpack_bundle
 from advisor.service.metrics import Metrics
 from tests.support.builders import a_request, a_source
 from tests.support.bundles import digest_of, make_bundle
@@ -29,6 +30,7 @@ from tests.support.fake_clock import FakeClock
 from tests.support.fake_inventory import FakeInventory
 from tests.support.fake_worker_pool import FakeWorkerPool
 from tests.support.inline_executor import InlineExecutor
+from tests.support.inline_planning import InlinePlanning
 from tests.support.memory_store import MemoryStore
 from tests.support.scripted_planner import ScriptedEstimatePlanner, ScriptedPlanner, answer
 
@@ -61,6 +63,7 @@ class Bench:
     policy: SharingPolicy = field(default_factory=SharingPolicy)
     keep: Keep | None = None
     versions: Versions = VERSIONS
+    planning: PlanningThread | None = None
     telemetry: Metrics = field(init=False)
     store: Store = field(init=False)
 
@@ -90,6 +93,7 @@ class Bench:
             is_private=self.is_private,
             policy=self.policy,
             keep=self.keep,
+            planning=self.planning,
         )
 
     @asynccontextmanager
@@ -117,7 +121,7 @@ class Bench:
     def without_threads(cls, state_dir: Path) -> Bench:
         """Return a bench in whose loop, the running one, nothing is left to threads."""
         asyncio.get_running_loop().set_default_executor(InlineExecutor())
-        return cls(state_dir)
+        return cls(state_dir, planning=InlinePlanning())
 
     async def request(self, **changes: Any) -> AdviceRequest:
         """Return a request whose source is in the store."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from bsadvise.model.recommendation import (
 )
 from bsadvise.model.request import Priority
 from bsadvise.version import __version__
+from bsadvise.wire.plain import to_plain
 
 from advisor.domain.access import NO_LIMITS, Limits, Token
 from advisor.domain.errors import (
@@ -112,6 +114,7 @@ class MemoryStore(Store):
                 if known.request != recommendation.request:
                     raise RequestIdReused(known.request_id, known.recommendation_id)
                 return known
+        self._check_kept(recommendation, limits)
         if recommendation.state is State.QUEUED:
             self._check_queue(recommendation, limits)
         wanted_ids = tuple(device_ids) or (recommendation.device.device_id,)
@@ -124,6 +127,15 @@ class MemoryStore(Store):
         entry.events.append(Event(sequence=1, at_s=recommendation.updated_at_s, happening=change))
         self._entries[recommendation.recommendation_id] = entry
         return recommendation
+
+    def _check_kept(self, new: Recommendation, limits: Limits) -> None:
+        if limits.kept_bytes is None:
+            return
+        own = [e for e in self._entries.values() if e.principal == new.principal]
+        kept: list[object] = [new.request, *(entry.recommendation.request for entry in own)]
+        kept += [event.happening for entry in own for event in entry.events]
+        if sum(len(json.dumps(to_plain(value))) for value in kept) > limits.kept_bytes:
+            raise QuotaExceeded(new.principal, "kept_bytes", limits.kept_bytes, "too much")
 
     async def get(self, recommendation_id: str) -> Recommendation:
         return self._entry(recommendation_id).recommendation

@@ -132,6 +132,21 @@ class ResourceContract(StoreFixtures):
         assert list(rest.recommendations) == [created[2], created[1], created[0]]
         assert rest.next_page_token == ""
 
+    async def test_a_page_of_large_requests_is_shorter(self, store: Store) -> None:
+        large = a_request(build_kwargs={"a": "x" * 1_500_000})
+        for _ in range(4):
+            await store.create(a_recommendation(request=large))
+
+        listed, token = 0, ""
+        while True:
+            page = await store.list_page(page_size=4, page_token=token)
+            listed += len(page.recommendations)
+            assert page.recommendations
+            token = page.next_page_token
+            if not token:
+                break
+        assert listed == 4
+
     async def test_an_empty_store_has_one_empty_page(self, store: Store) -> None:
         page = await store.list_page(page_size=10)
 

@@ -7,14 +7,15 @@ import dataclasses
 from collections.abc import Sequence
 
 import pytest
-from bsadvise.model.recommendation import Recommendation, State, StateChanged
+from bsadvise.model.measurements import Failed, Fault, FaultCode
+from bsadvise.model.recommendation import Measured, Recommendation, State, StateChanged
 from bsadvise.model.request import Priority
 from bsadvise.model.token import Scope
 
 from advisor.domain.access import Limits, Token
 from advisor.domain.errors import NotFound, QuotaExceeded, RequestIdReused
 from advisor.ports.store import Share, Store
-from tests.support.builders import a_gpu, a_recommendation, a_request
+from tests.support.builders import a_gpu, a_measurement, a_recommendation, a_request
 from tests.support.fake_clock import FakeClock
 from tests.support.store_contract_base import LEASE_S, SUCCEEDED, StoreFixtures, claim
 
@@ -176,6 +177,40 @@ class SharingContract(StoreFixtures):
         await create("alice", state=State.SUCCEEDED)  # known already: it waits for nothing
         await claim(store)
         await create("alice")
+
+    async def test_no_more_is_kept_than_the_quota_allows(self, store: Store) -> None:
+        limits = Limits(kept_bytes=100_000)
+
+        async def create(principal: str, **changes: object) -> Recommendation:
+            wanted = a_recommendation(principal=principal, **changes)
+            return await store.create(wanted, limits=limits)
+
+        large = a_request(build_kwargs={"a": "x" * 60_000})
+        first = await create("alice", request=large, request_id="first")
+        with pytest.raises(QuotaExceeded) as refused:
+            await create("alice", request=large)
+
+        assert (refused.value.quota, refused.value.limit) == ("kept_bytes", 100_000)
+        assert (await create("alice", request=large, request_id="first")) == first
+        await create("alice")
+        await create("bob", request=large)
+        await store.delete(first.recommendation_id)
+        await create("alice", request=large)
+
+    async def test_a_log_counts_as_kept(self, store: Store) -> None:
+        limits = Limits(kept_bytes=100_000)
+        await queued(store, "alice")
+        running = await claim(store, "one")
+        long = Failed(fault=Fault(code=FaultCode.WORKER, message="x" * 60_000))
+        for _ in range(2):
+            await store.append(
+                running.recommendation.recommendation_id,
+                "one",
+                Measured(measurement=a_measurement(outcome=long), remaining_s=1.0),
+            )
+
+        with pytest.raises(QuotaExceeded):
+            await store.create(a_recommendation(principal="alice"), limits=limits)
 
     async def test_who_has_used_their_day_waits_for_the_next(
         self, store: Store, clock: FakeClock

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-MOST_BYTES = 1 << 60
+from advisor.domain.limits import MOST_BYTES
+
 MOST_SECONDS = 1e7
-"""More than any machine holds, and than any measurement takes: what passes them is no figure."""
+"""More than any measurement takes: what passes it is no figure."""
 
 
 def finite(name: str, *values: float | None) -> None:

@@ -18,6 +18,7 @@ from bsadvise.model.measurements import (
 from bsadvise.model.task import OptimizerFamily
 from bsadvise.model.units import format_bytes, format_seconds
 
+from advisor.domain.limits import MOST_CAVEATS
 from advisor.planning.answer.batch_caveats import about_batch
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.answer.verification import verification_of
@@ -48,7 +49,7 @@ def caveats(view: LogView, choice: Choice, chooser: Chooser) -> tuple[Caveat, ..
         iter(view.profile.caveats),
     ):
         found.update(dict.fromkeys(source))
-    return tuple(found)
+    return tuple(found)[:MOST_CAVEATS]
 
 
 def _about_verification(view: LogView, choice: Choice) -> Iterator[Caveat]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,24 @@ def split_exactly(
         return None
     if share <= max_size:
         return Split(share, 1, world_size)
-    for size in range(min(max_accumulating_size, share // 2), 0, -1):
-        if share % size == 0:
-            return Split(size, share // size, world_size)
-    return None
+    size = _largest_divisor(share, min(max_accumulating_size, share // 2))
+    return None if size is None else Split(size, share // size, world_size)
+
+
+@lru_cache(maxsize=4096)
+def _largest_divisor(number: int, most: int) -> int | None:
+    """Return the largest divisor of ``number`` up to ``most``; None when that is below 1.
+
+    One of each two divisors whose product is the number is at most its root, so that so many
+    divisions find it. A search asks for the same few again and again.
+    """
+    if most < 1:
+        return None
+    root = math.isqrt(number)
+    for quotient in range(-(-number // most), root + 1):
+        if number % quotient == 0:
+            return number // quotient
+    return next(size for size in range(min(most, root), 0, -1) if number % size == 0)
 
 
 def friendly_size(largest: int, max_rounding_share: float) -> int:

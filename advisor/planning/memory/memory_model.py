@@ -9,6 +9,7 @@ from functools import cached_property
 from bsadvise.model.commands import RunStep, TimeSteps, TraceMemory, Train, Verify
 from bsadvise.model.measurements import MemoryTrace, OutOfMemory, StepRun, Verification
 
+from advisor.domain.limits import MOST_BYTES
 from advisor.estimators.memory_curve import MemoryCurve
 from advisor.planning.evidence.budget import (
     gradient_bytes,
@@ -129,7 +130,7 @@ class MemoryModel:
     def predicted_peak_bytes(self, size: int, *, accumulating: bool = False) -> int:
         """Return the predicted peak at micro-batch ``size``, libraries included."""
         traced = self._traced_bytes(size, accumulating=accumulating)
-        return int(traced * self.correction) + self.overhead_bytes
+        return min(MOST_BYTES, int(traced * self.correction)) + self.overhead_bytes
 
     def split_peak_bytes(self, split: Split) -> int:
         """Return the predicted peak of a step of ``split``, libraries included."""
@@ -163,7 +164,9 @@ class MemoryModel:
         return max(trace.peak_bytes, trace.evaluation_peak_bytes)
 
     def _traced_by(self, command: RunStep | TimeSteps | Train | Verify) -> int:
-        return self._traced_bytes(command.micro_batch_size, accumulating=_accumulates(command))
+        """Return what was predicted for a command; at least 1, as ratios are taken to it."""
+        size, accumulating = command.micro_batch_size, _accumulates(command)
+        return max(1, self._traced_bytes(size, accumulating=accumulating))
 
     def _traced_bytes(self, size: int, *, accumulating: bool) -> int:
         if not accumulating:

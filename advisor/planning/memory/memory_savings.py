@@ -11,6 +11,7 @@ from bsadvise.model.device import DeviceKind
 from bsadvise.model.measurements import MemoryTrace
 from bsadvise.model.task import OptimizerFamily
 
+from advisor.domain.limits import MOST_BATCH_SIZE, MOST_BYTES
 from advisor.estimators.memory_curve import MemoryCurve
 from advisor.planning.evidence.budget import bucket_bytes
 from advisor.planning.evidence.log_view import LogView
@@ -135,7 +136,9 @@ def _gain(view: LogView, saving: Lever) -> LeverGain | None:
     if saved_bytes <= 0 or size <= largest:
         return None
     return LeverGain(
-        lever=saving, max_micro_batch_size=size, saved_bytes=int(saved_bytes * model.correction)
+        lever=saving,
+        max_micro_batch_size=min(size, MOST_BATCH_SIZE),
+        saved_bytes=min(MOST_BYTES, int(saved_bytes * model.correction)),
     )
 
 

@@ -36,7 +36,11 @@ class Bounds:
         if batch_size >= self.tuning.coarse_count * step:
             step *= self.tuning.coarse_step
         rounded = max(step, round(batch_size / step) * step)
-        return max(self.smallest_batch_size, min(rounded, self.largest_batch_size))
+        return self.within(rounded)
+
+    def within(self, batch_size: int) -> int:
+        """Return the batch size, or the bound that it lies beyond."""
+        return max(self.smallest_batch_size, min(batch_size, self.largest_batch_size))
 
 
 def next_neighbour(ranking: Ranking, bounds: Bounds) -> Point | None:

@@ -172,12 +172,8 @@ class Suggester:
         bounds, point = self.bounds, best.point
         return replace(
             bounds,
-            smallest_batch_size=max(
-                bounds.smallest_batch_size, int(point.effective_batch_size / factor)
-            ),
-            largest_batch_size=min(
-                bounds.largest_batch_size, int(point.effective_batch_size * factor)
-            ),
+            smallest_batch_size=bounds.within(int(point.effective_batch_size / factor)),
+            largest_batch_size=bounds.within(int(point.effective_batch_size * factor)),
             smallest_multiplier=point.lr_multiplier / factor,
             largest_multiplier=point.lr_multiplier * factor,
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from statistics import fmean
 
 from bsadvise.model.commands import RangeTest
 from bsadvise.model.measurements import RangeRun
 
+from advisor.domain.limits import LOSS
 from advisor.worker.commands.training import take_steps
 from advisor.worker.loop.recipe import Exponential, Recipe
 from advisor.worker.loop.session import Session
@@ -29,7 +29,7 @@ def run_range_test(session: Session, command: RangeTest) -> RangeRun:
         seed=session.task.seed,
     )
     losses = take_steps(session, session.build(recipe), command, has_risen)
-    finite = losses if math.isfinite(losses[-1]) else losses[:-1]
+    finite = losses if LOSS.holds(losses[-1]) else losses[:-1]
     return RangeRun(
         learning_rates=tuple(
             command.smallest_learning_rate * command.factor**i for i in range(len(finite))

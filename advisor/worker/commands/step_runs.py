@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Generator
 from contextlib import closing
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from bsadvise.model.commands import RunStep, Verify
 from bsadvise.model.measurements import StepRun, Verification
 
+from advisor.domain.limits import LOSS
 from advisor.worker.commands.timing import StepTimer
 from advisor.worker.data.source import DataSource
 from advisor.worker.loop.allocation_tracker import AllocationTracker, tracking
@@ -76,7 +76,7 @@ def verify(session: Session, command: Verify) -> Verification:
         step_count=command.step_count,
         peak_bytes=_peak_bytes(session, tracker),
         step_times_s=tuple(timer.step_times_s[1:]),
-        final_loss=final_loss if math.isfinite(final_loss) else None,
+        final_loss=final_loss if LOSS.holds(final_loss) else None,
     )
 
 

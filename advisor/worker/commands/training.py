@@ -11,6 +11,7 @@ from contextlib import closing, nullcontext
 from bsadvise.model.commands import TARGET_EVALUATIONS, RangeTest, Train
 from bsadvise.model.measurements import TrainRun
 
+from advisor.domain.limits import LOSS, MOST_LOSSES
 from advisor.worker.loop.allocation_tracker import tracking
 from advisor.worker.loop.checkpoints import Checkpoints
 from advisor.worker.loop.noise import NoiseMeter
@@ -19,7 +20,6 @@ from advisor.worker.loop.protocol import Training
 from advisor.worker.loop.recipe import Recipe
 from advisor.worker.loop.session import Session
 
-_MOST_LOSSES = 64
 _TRACKED_STEPS = 2
 
 
@@ -41,14 +41,14 @@ def train(session: Session, checkpoints: Checkpoints, command: Train) -> TrainRu
 
     losses = take_steps(session, training, command, evaluate, meter=meter)
     finite = [loss for loss in earlier if loss is not None]
-    diverged = not math.isfinite(losses[-1]) or (has_measure and len(finite) < len(earlier))
+    diverged = not LOSS.holds(losses[-1]) or (has_measure and len(finite) < len(earlier))
     loss = None if diverged else training.evaluate(command.evaluation_batch_size)
     if command.save_checkpoint is not None and not diverged:
         checkpoints.save(command.save_checkpoint, training.state())
     return TrainRun(
         step_count=len(losses),
         sample_count=len(losses) * command.effective_batch_size,
-        train_losses=means([loss for loss in losses if math.isfinite(loss)], _MOST_LOSSES),
+        train_losses=means([loss for loss in losses if LOSS.holds(loss)], MOST_LOSSES),
         earlier_losses=tuple(finite),
         held_out_loss=loss,
         diverged=diverged or (has_measure and loss is None),
@@ -102,7 +102,7 @@ def take_steps(
         nonlocal is_over
         while len(losses) < count and not is_over:
             losses.append(float(training.step(observers=observers).loss))
-            is_over = not math.isfinite(losses[-1]) or is_last(losses) or time.monotonic() > stop_s
+            is_over = not LOSS.holds(losses[-1]) or is_last(losses) or time.monotonic() > stop_s
 
     with closing(training), meter or nullcontext():
         # The limit is enforced for two steps, after which memory has nothing new to show: a

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset
 
+from advisor.domain.limits import DATASET_SIZE
 from advisor.worker.data.indexed import IndexedData
 from advisor.worker.data.loader import Loading
 from advisor.worker.data.source import MAX_HELD_OUT_SAMPLES, DataSource
@@ -46,6 +47,13 @@ def open_data(file: ModelFile, hooks: Hooks, seed: int) -> DataSource:
         return streamed
     size = hooks.call("build_dataset", len, dataset)
     _refuse_empty(hooks, "build_dataset", file.build_dataset, size)
+    if not DATASET_SIZE.holds(size):
+        raise hooks.reject(
+            "build_dataset",
+            f"build_dataset returns a data set of {size} samples; they must be {DATASET_SIZE}.",
+            "Return an IterableDataset where there is no end, or correct `__len__`.",
+            function=file.build_dataset,
+        )
     return IndexedData(dataset, evaluation, loading)
 
 

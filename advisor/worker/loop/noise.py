@@ -22,6 +22,7 @@ from bsadvise.model.measurements import GradientNorms
 from bsadvise.model.task import OptimizerFamily
 from torch import Tensor
 
+from advisor.domain.limits import NORM
 from advisor.worker.loop.observers import Phase, StepObserver
 from advisor.worker.loop.protocol import Training
 from advisor.worker.user.optimizers import family_of
@@ -109,7 +110,7 @@ class NoiseMeter(StepObserver):
             big = float(torch.stack(accumulated).sum())
             # Each micro-batch's loss was divided by a: its gradient is a times what was added.
             small = float(torch.stack(self._sum_of_small).sum()) * self._accumulation_steps
-            if 0 <= big < float("inf") and 0 <= small < float("inf"):
+            if NORM.holds(big) and NORM.holds(small):
                 self._big.append(big)
                 self._small.append(small)
         self._sum_of_small.clear()
@@ -118,7 +119,7 @@ class NoiseMeter(StepObserver):
         if gradients:
             squares = [_square(self._unscaled(gradient)) for gradient in gradients]
             norm = math.sqrt(float(torch.stack(squares).sum()))
-            if math.isfinite(norm):
+            if NORM.holds(norm):
                 self._raw.append(norm)
 
     def _squared_norm(

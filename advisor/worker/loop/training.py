@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from advisor.domain.limits import LOSS
 from advisor.worker.data.random_state import random_state, random_state_kept, restore_random_state
 from advisor.worker.data.source import DataSource
 from advisor.worker.loop.observers import StepObserver
@@ -117,7 +117,7 @@ class StandardTraining:
             self.model.eval()
             value = self._held_out(batch_size)
         self.model.train(was_training)
-        return value if math.isfinite(value) else None
+        return value if LOSS.holds(value) else None
 
     def _held_out(self, batch_size: int) -> float:
         """Return the user's measure, else the mean loss a sample."""

@@ -5,18 +5,23 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import inspect
-import math
+import numbers
 import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar, cast
 
+from advisor.domain.limits import BATCH_SIZE, LEARNING_RATE, PROCESSES, Number
 from advisor.worker.user.hooks import Hooks
 
+T = TypeVar("T")
+
 PRECISIONS = ("fp32", "bf16", "fp16")
+
+_MOST_SHOWN_CHARACTERS = 100
 
 _CALLABLES = (
     "build_model", "build_dataset", "make_batch", "loss_fn", "build_optimizer",
@@ -130,33 +135,55 @@ def _missing(hooks: Hooks, name: str, names: Mapping[str, Any], fix: str) -> Exc
 def _constants(hooks: Hooks, names: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
-    def take(name: str, key: str, requirement: str, *, is_valid: Callable[[Any], bool]) -> None:
+    def take(name: str, key: str, requirement: str, *, read: Callable[[Any], Any]) -> None:
         value = names.get(name)
         if value is None:
             return
-        if isinstance(value, bool) or not is_valid(value):
+        found[key] = read(value)
+        if found[key] is None:
             raise hooks.reject(
-                name, f"{name} must be {requirement}, not {value!r}.", f"Correct `{name} = …`."
-            )
-        found[key] = value
+                name, f"{name} must be {requirement}, not {_shown(value)}.",
+                f"Correct `{name} = …`.",
+            )  # fmt: skip
 
     take(
-        "REFERENCE_BATCH_SIZE", "reference_batch_size", "a whole number of at least 1",
-        is_valid=lambda value: isinstance(value, int) and value >= 1,
+        "REFERENCE_BATCH_SIZE", "reference_batch_size", f"a whole number {BATCH_SIZE}",
+        read=lambda value: _read_number(value, numbers.Integral, int, BATCH_SIZE),
     )  # fmt: skip
     take(
-        "REFERENCE_LR", "reference_learning_rate", "a number above 0",
-        is_valid=lambda value: isinstance(value, int | float) and 0 < value < math.inf,
+        "REFERENCE_LR", "reference_learning_rate", f"a number {LEARNING_RATE}",
+        read=lambda value: _read_number(value, numbers.Real, float, LEARNING_RATE),
     )  # fmt: skip
     take(
         "PRECISION", "precision", f"one of {', '.join(PRECISIONS)}",
-        is_valid=lambda value: value in PRECISIONS,
+        read=lambda value: value if isinstance(value, str) and value in PRECISIONS else None,
     )  # fmt: skip
     take(
-        "NUM_WORKERS", "num_workers", "a whole number of at least 0",
-        is_valid=lambda value: isinstance(value, int) and value >= 0,
+        "NUM_WORKERS", "num_workers", f"a whole number {PROCESSES}",
+        read=lambda value: _read_number(value, numbers.Integral, int, PROCESSES),
     )  # fmt: skip
     return found
+
+
+def _read_number(value: object, kind: type, make: Callable[[Any], T], limit: Number) -> T | None:
+    """Return a number of the user's, NumPy's scalars too; None where it is none, or out of range.
+
+    A truth value is none, though Python calls it an integer.
+    """
+    if isinstance(value, bool) or not isinstance(value, kind):
+        return None
+    if not limit.holds(cast(float, value)):  # As it is: an integer may be too large for a float.
+        return None
+    return make(value)
+
+
+def _shown(value: object) -> str:
+    """Return a value as it is written, cut to what is worth reading; of any class of the user's."""
+    try:
+        text = repr(value)
+    except ValueError:  # An integer of thousands of digits, which Python does not write.
+        return f"a {type(value).__name__} too long to write"
+    return text if len(text) <= _MOST_SHOWN_CHARACTERS else f"{text[:_MOST_SHOWN_CHARACTERS]}…"
 
 
 def check_build_kwargs(

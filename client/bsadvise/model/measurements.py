@@ -230,6 +230,8 @@ class FaultCode(OpenEnum):
     """The process ended by itself or by a signal."""
     WORKER = "worker"
     """The worker itself failed; a defect of ours."""
+    MEASUREMENT = "measurement"
+    """What came back cannot be a measurement: a time of nothing, no bytes, more than can be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -152,6 +152,8 @@ class _FaultCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FaultCode.V
     """The process ended by itself or by a signal."""
     FAULT_CODE_WORKER: _FaultCode.ValueType  # 4
     """The worker itself failed; a defect of ours."""
+    FAULT_CODE_MEASUREMENT: _FaultCode.ValueType  # 5
+    """What came back cannot be a measurement: a time of nothing, no bytes, more than any machine has."""
 
 class FaultCode(_FaultCode, metaclass=_FaultCodeEnumTypeWrapper):
     """What went wrong in user code, or in the worker that ran it."""
@@ -166,6 +168,8 @@ FAULT_CODE_PROCESS_DIED: FaultCode.ValueType  # 3
 """The process ended by itself or by a signal."""
 FAULT_CODE_WORKER: FaultCode.ValueType  # 4
 """The worker itself failed; a defect of ours."""
+FAULT_CODE_MEASUREMENT: FaultCode.ValueType  # 5
+"""What came back cannot be a measurement: a time of nothing, no bytes, more than any machine has."""
 Global___FaultCode: _TypeAlias = FaultCode  # noqa: Y015
 
 @_typing.final

@@ -1,0 +1,432 @@
+"""Logs that no honest worker would give, and that pass every check, by number."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from bsadvise.model.advice import Advice, MemoryEstimate, Refusal
+from bsadvise.model.commands import (
+    Command,
+    CompareOrders,
+    Evaluate,
+    InspectTask,
+    RangeTest,
+    RunStep,
+    TimeLoader,
+    TimeSteps,
+    TraceMemory,
+    Train,
+    Verify,
+)
+from bsadvise.model.device import Device, DeviceKind
+from bsadvise.model.measurements import (
+    Evaluation,
+    Failed,
+    Fault,
+    FaultCode,
+    GradientNorms,
+    LoaderTimes,
+    Log,
+    Measurement,
+    MemoryParts,
+    MemoryTrace,
+    OrderComparison,
+    Outcome,
+    OutOfMemory,
+    RangeRun,
+    StepRun,
+    StepTimes,
+    TimedOut,
+    TrainRun,
+    Verification,
+)
+from bsadvise.model.request import AdviceRequest, Objective, Source
+from bsadvise.model.task import OptimizerFamily, OptimizerProfile, TaskProfile
+from bsadvise.v1 import recommendation_pb2
+from bsadvise.wire.messages import to_message
+from bsadvise.wire.plain import to_plain
+
+from advisor.messages import from_message
+from advisor.pipe.unions import command_message, command_of, outcome_message, outcome_of
+from advisor.planning.evidence.step import Commands
+from advisor.planning.memory_planner import MemoryPlanner
+from advisor.planning.planner import RecommendationPlanner
+from advisor.pools.outcome_validation import is_possible
+from advisor.search.optuna_proposer import OptunaProposer
+from advisor.serialization import from_dict
+
+T = TypeVar("T")
+
+MOST_STEPS = 150
+"""Of one search; what goes on for longer is left there."""
+
+_CPU = Device(
+    device_id="cpu", name="a CPU", kind=DeviceKind.CPU, present=True,
+    total_bytes=1 << 34, free_bytes=1 << 33,
+)  # fmt: skip
+_GPU = Device(
+    device_id="GPU-1", name="NVIDIA A100-SXM4-80GB", kind=DeviceKind.CUDA, present=True,
+    total_bytes=80 << 30, free_bytes=79 << 30,
+)  # fmt: skip
+_ABSENT = Device(
+    device_id="a100-80gb", name="NVIDIA A100-SXM4-80GB", kind=DeviceKind.CUDA, present=False,
+    total_bytes=80 << 30,
+)  # fmt: skip
+
+_TINY = 5e-324
+_FLOATS = (0.0, _TINY, 1e-300, 1e-9, 1e-3, 1.0, 10.0, 1e6, 1e7, 1e9, 1e39, 1e50)
+_INTEGERS = (0, 1, 2, 3, 7, 100, 4096, 1 << 20, (1 << 31) - 1, 1 << 36, 1 << 50, 1 << 60)
+_COUNTS = (0, 1, 2, 3, 7, 64)
+_NO_FIGURES_SHARE = 0.03
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """A planner that raised, or what it said that cannot be.
+
+    Attributes:
+        number: Of the log.
+        error: What was raised.
+    """
+
+    number: int
+    error: BaseException
+
+
+class Liar:
+    """Answers commands with figures at the edges of what passes the checks.
+
+    Args:
+        random_state: What chooses.
+    """
+
+    def __init__(self, random_state: random.Random) -> None:
+        self._random = random_state
+        # Some lie about everything, others now and then: their searches go further.
+        self._wildness = random_state.choice((1.0, 0.5, 0.2, 0.05, 0.02))
+
+    def pick(self, *choices: Any) -> Any:
+        """Return one of the choices."""
+        return self._random.choice(choices)
+
+    def figure(self, honest: float) -> float:
+        """Return a float of at least 0, often the honest one."""
+        if self._random.random() > self._wildness:
+            return honest * self._random.uniform(0.5, 2.0)
+        return self._random.choice(_FLOATS)
+
+    def count(self, honest: int) -> int:
+        """Return an integer of at least 0, often the honest one."""
+        return honest if self._random.random() > self._wildness else self.pick(*_INTEGERS)
+
+    def loss(self) -> float:
+        """Return a finite loss."""
+        return self.figure(2.3) * self._random.choice((1, 1, 1, -1))
+
+    def figures_of(self, count: int, honest: float) -> tuple[float, ...]:
+        """Return so many figures: all alike, or each another."""
+        if self.pick(True, False):
+            return (self.figure(honest),) * count
+        return tuple(self.figure(honest) for _ in range(count))
+
+    def maybe(self, value: Any) -> Any:
+        """Return the value, or None."""
+        return self.pick(value, value, None)
+
+    def answer(self, command: Command) -> Outcome:
+        """Return an outcome that may not pass the checks."""
+        is_begun = not isinstance(command, InspectTask)
+        if is_begun and self._random.random() < _NO_FIGURES_SHARE:
+            return self._no_figures(command)
+        return _ANSWERS[type(command)](self, command)
+
+    def _step_run(self, command: RunStep) -> StepRun:
+        return StepRun(peak_bytes=self.count(command.micro_batch_size << 16))
+
+    def _step_times(self, _: TimeSteps) -> StepTimes:
+        count = self.pick(1, 2, 3, 5, 300)
+        return StepTimes(
+            step_times_s=self.figures_of(count, 1e-3),
+            optimizer_times_s=self.figures_of(count, 1e-4),
+            processor_wait_s=self.maybe(self.figure(0.0)),
+        )
+
+    def _loader_times(self, command: TimeLoader) -> LoaderTimes:
+        return LoaderTimes(
+            batch_size=self.count(command.batch_size),
+            batch_times_s=self.figures_of(self.pick(1, 2, 3, 30), 1e-3),
+        )
+
+    def _evaluation(self, _: Evaluate) -> Evaluation:
+        return Evaluation(
+            held_out_loss=self.maybe(self.loss()), evaluation_s=self.maybe(self.figure(0.1))
+        )
+
+    def _verification(self, command: Verify) -> Verification:
+        return Verification(
+            step_count=command.step_count,
+            peak_bytes=self.count(1 << 20),
+            step_times_s=self.figures_of(min(command.step_count, self.pick(*_COUNTS)), 1e-3),
+            final_loss=self.maybe(self.loss()),
+        )
+
+    def _orders(self, command: CompareOrders) -> OrderComparison:
+        return OrderComparison(
+            stored=self.maybe(self._norms_of_orders(command, 1)),
+            shuffled=self.maybe(self._norms_of_orders(command, command.shuffle_count)),
+        )
+
+    def _no_figures(self, command: Command) -> Outcome:
+        fault = Fault(code=self.pick(*FaultCode), message="it raised")
+        outcomes: tuple[Outcome, ...] = (
+            OutOfMemory(message="no more", is_host=self.pick(True, False)),
+            Failed(fault=fault),
+            TimedOut(limit_s=command.time_limit_s),
+        )
+        return self._random.choice(outcomes)
+
+    def _profile(self, _: InspectTask) -> TaskProfile:
+        signed = (None, None, 0.0, -1.0, 0.1, 0.9, 0.999999, 1.0, 2.0, _TINY, 1e-12, 1e6, -1e6)
+        return TaskProfile(
+            model_name="M",
+            parameter_count=self.pick(0, 1, 85_002, 85_002, 1 << 50),
+            trainable_parameter_count=self.pick(0, 1, 85_002, 85_002, 1 << 50),
+            parameter_bytes=self.pick(0, 1, 340_008, 340_008, 1 << 60),
+            buffer_bytes=self.pick(0, 0, 0, 1 << 60),
+            batch_norm_layer_count=self.pick(0, 0, 1, 1 << 50),
+            optimizer=OptimizerProfile(
+                optimizer_name="SGD",
+                family=self.pick(*OptimizerFamily),
+                default_learning_rate=self.pick(None, 1e-3, 0.1, 1e-12, 1e6),
+                weight_decay=self.pick(*signed),
+                momentum=self.pick(*signed),
+                betas=self.pick(
+                    (), (0.9, 0.999), (1.0, 1.0), (0.9,), (2.0, -1.0), (0.0, 0.0), (_TINY,) * 8
+                ),
+                epsilon=self.pick(*signed),
+            ),
+            dataset_size=self.pick(None, 1, 2, 96, 1437, 50_000, 1 << 36),
+            evaluation_size=self.pick(0, 1, 10, 10_000, 1 << 40),
+            is_synthetic=self.pick(False, False, False, True),
+            longest_sample=self.pick(None, 0, 5, 1 << 50),
+            precision=self.pick("fp32", "bf16", "fp16", "", "nonsense"),
+            num_workers=self.pick(0, 0, 0, 1, 4096),
+            reference_batch_size=self.pick(None, 1, 2, 32, 10**6, (1 << 31) - 1),
+            reference_learning_rate=self.pick(None, None, 1e-3, 0.1, 1e-12, 1e6),
+            device_free_bytes=self.pick(None, 1 << 33, 1 << 33, 0, 1 << 60),
+            repeated_block_count=self.pick(0, 0, 12, 1 << 50),
+            cpu_count=self.pick(None, 1, 2, 1 << 20),
+        )
+
+    def _trace(self, command: TraceMemory) -> MemoryTrace:
+        size = command.micro_batch_size
+        return MemoryTrace(
+            peak_bytes=self.count((1 << 20) + (size << 16)),
+            evaluation_peak_bytes=self.count(1 << 20),
+            parts=MemoryParts(activation_bytes=self.count(size << 16)),
+            was_run=self.pick(False, False, True),
+            reserved_bytes=self.maybe(self.count((1 << 21) + (size << 16))),
+        )
+
+    def _training(self, command: Train) -> TrainRun:
+        taken = self.pick(
+            0, 1, command.step_count, command.step_count, max(1, command.step_count // 2)
+        )
+        return TrainRun(
+            step_count=max(1, taken),
+            sample_count=self.count(taken * command.effective_batch_size),
+            train_losses=tuple(
+                self.pick(self.loss(), self.loss(), 2.3) for _ in range(self.pick(*_COUNTS))
+            ),
+            earlier_losses=tuple(
+                self.loss() for _ in range(self.pick(0, 1, len(command.evaluation_steps), 7))
+            ),
+            held_out_loss=self.maybe(self.loss()),
+            diverged=self.pick(False, False, False, True),
+            gradient_norms=self._norms(command, taken) if self.pick(True, True, False) else None,
+        )
+
+    def _norms(self, command: Train, taken: int) -> GradientNorms:
+        count = min(taken, self.pick(0, 1, 5, 300))
+        small = command.micro_batch_size
+        return GradientNorms(
+            small_batch_size=small,
+            big_batch_size=small * command.accumulation_steps,
+            small_squared_norms=self.figures_of(count, 2.0),
+            big_squared_norms=self.figures_of(count, 1.0),
+            raw_norms=self.figures_of(self.pick(0, count), 1.0),
+        )
+
+    def _range(self, command: RangeTest) -> RangeRun:
+        count = min(command.step_count, self.pick(0, 1, 2, 20, 100))
+        rates = [command.smallest_learning_rate * command.factor**i for i in range(count)]
+        if self._random.random() < self._wildness:
+            rates = [command.smallest_learning_rate * (1 + 1e-15 * i) for i in range(count)]
+        return RangeRun(
+            learning_rates=tuple(rates),
+            train_losses=tuple(self.loss() for _ in range(count)),
+            diverged=self.pick(True, False),
+        )
+
+    def _norms_of_orders(self, command: CompareOrders, count: int) -> GradientNorms:
+        return GradientNorms(
+            small_batch_size=command.batch_size,
+            big_batch_size=command.batch_size * self.pick(3, command.batch_count),
+            small_squared_norms=self.figures_of(count, 2.0),
+            big_squared_norms=self.figures_of(count, 1.0),
+        )
+
+
+_ANSWERS: Mapping[type, Callable[[Liar, Any], Outcome]] = {
+    InspectTask: Liar._profile,
+    TraceMemory: Liar._trace,
+    RunStep: Liar._step_run,
+    TimeSteps: Liar._step_times,
+    TimeLoader: Liar._loader_times,
+    Train: Liar._training,
+    Evaluate: Liar._evaluation,
+    Verify: Liar._verification,
+    RangeTest: Liar._range,
+    CompareOrders: Liar._orders,
+}
+
+
+def checked_outcome(command: Command, outcome: Outcome) -> Outcome:
+    """Return the outcome, or what becomes of one that does not pass the daemon's checks."""
+    if isinstance(outcome, TimedOut):  # The daemon's own word.
+        return outcome
+    try:
+        read = outcome_of(outcome_message(1, outcome))
+    except ValueError:
+        read = None
+    if read is None or not is_possible(command, read):
+        return Failed(fault=Fault(code=FaultCode.MEASUREMENT, message="It cannot be."))
+    return read
+
+
+def hostile_request(random_state: random.Random) -> AdviceRequest:
+    """Return a request at the edges of what passes the checks."""
+    pick = random_state.choice
+    while True:
+        request = AdviceRequest(
+            source=Source(digest="0" * 64, entry_path="m.py"),
+            objective=pick(list(Objective)),
+            device_hour_price=pick([0.0, 2.0, 1e9]),
+            budget_s=pick([1e-9, 0.1, 5.0, 60.0, 60.0, 3600.0, 3e7]),
+            memory_limit_bytes=pick([None, None, 1, 1 << 30, 1 << 60]),
+            margin_bytes=pick([None, None, 0, 1 << 20]),
+            world_size=pick([1, 1, 1, 2, 8, 1 << 17]),
+            effective_batch_size=pick([None, None, None, 1, 64, 96, 1 << 17, (1 << 31) - 1]),
+            target_loss=pick([None, None, 0.0, 1e39, -1.0, 2.0]),
+            max_trials=pick([None, None, 0, 1, 3, (1 << 31) - 1]),
+            seed=pick([0, (1 << 32) - 1]),
+        )
+        try:
+            return from_message(
+                to_message(request, recommendation_pb2.AdviceRequest()), AdviceRequest
+            )
+        except ValueError:
+            continue
+
+
+class SlowCall(Exception):
+    """A call of a planner took longer than it may."""
+
+
+def search(number: int, limit_s: float = math.inf) -> Trouble | None:
+    """Plan one hostile search to its end; return the first thing that must not be.
+
+    Args:
+        number: Of the log: equal numbers give equal logs.
+        limit_s: Processor seconds that one call may take.
+    """
+    random_state = random.Random(number)
+    request = hostile_request(random_state)
+    liar, device = Liar(random_state), random_state.choice((_CPU, _CPU, _GPU))
+    planner = RecommendationPlanner(OptunaProposer())
+    log: Log = ()
+    try:
+        for _ in range(MOST_STEPS):
+            view = planner.read(request, (device,), log)
+            plan = _timed(limit_s, planner.plan, view)
+            if isinstance(plan, Advice):
+                _check_advice(plan)
+            if not isinstance(plan, Commands):
+                break
+            best = _timed(limit_s, planner.best_so_far, view)
+            if best is not None:
+                _check_advice(best)
+            log += (_measured(liar, random_state, request, plan.commands[0]),)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for
+        return Trouble(number=number, error=error)
+    return None
+
+
+def estimate(number: int, limit_s: float = math.inf) -> Trouble | None:
+    """Plan one hostile estimate to its end; as ``search``."""
+    random_state = random.Random(number)
+    request = hostile_request(random_state)
+    liar, device = Liar(random_state), random_state.choice((_CPU, _GPU, _ABSENT))
+    planner = MemoryPlanner()
+    log: Log = ()
+    try:
+        for _ in range(MOST_STEPS):
+            step = _timed(limit_s, planner.next_step, request, device, log)
+            if isinstance(step, MemoryEstimate | Refusal):
+                break
+            log += (_measured(liar, random_state, request, step),)
+    except Exception as error:  # noqa: BLE001 - as above
+        return Trouble(number=number, error=error)
+    return None
+
+
+def _timed(limit_s: float, function: Callable[..., T], *arguments: Any) -> T:
+    begun_s = time.thread_time()
+    result = function(*arguments)
+    took_s = time.thread_time() - begun_s
+    if took_s > limit_s:
+        raise SlowCall(f"{took_s:.1f} s")
+    return result
+
+
+def _measured(
+    liar: Liar, random_state: random.Random, request: AdviceRequest, command: Command
+) -> Measurement:
+    command_of(command_message(1, command))  # A worker reads it strictly.
+    share_s = min(request.budget_s, 1e6)
+    return Measurement(
+        command=command,
+        outcome=checked_outcome(command, liar.answer(command)),
+        wall_s=random_state.choice((0.0, 1e-3, 0.1, share_s / 50, share_s / 5)),
+        drift_bytes=random_state.choice((0, 0, 0, -(1 << 30), 1 << 40)),
+        mean_power_w=random_state.choice((None, None, 0.0, _TINY, 200.0, 1e5)),
+    )
+
+
+def _check_advice(advice: Advice) -> None:
+    """Raise ValueError for advice that a message, a row or a reader could not take."""
+    from_dict(to_plain(advice), Advice)
+    _check_finite("advice", to_plain(advice))
+
+
+def _check_finite(path: str, value: object) -> None:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _check_finite(f"{path}.{name}", item)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_finite(f"{path}[{index}]", item)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{path} is {value}")
+    elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise ValueError(f"{path} is more than 64 bits hold: {value}")
+
+
+def report(troubles: Sequence[Trouble]) -> str:
+    """Return the numbers and errors of troubles, a line each."""
+    return "\n".join(f"log {t.number}: {type(t.error).__name__}: {t.error}" for t in troubles)
