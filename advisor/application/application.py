@@ -14,6 +14,7 @@ from advisor.application.event_bus import EventBus
 from advisor.application.forecast import Forecasts
 from advisor.application.housekeeping import Housekeeping, Keep
 from advisor.application.instance_lock import InstanceLock
+from advisor.application.recall import Recall
 from advisor.application.recommendations import Recommendations
 from advisor.application.runner import Runner
 from advisor.application.sharing import InFlight, SharingPolicy
@@ -107,6 +108,12 @@ def build_application(
         clock=ports.clock,
         event_bus=event_bus,
         workspace=workspace,
+        recall=Recall(
+            store=ports.store,
+            planner=ports.planner,
+            policy=policy,
+            tuning=tuning.estimators.scaling,
+        ),
         telemetry=ports.telemetry,
         fingerprints=fingerprints,
         owner=owner,

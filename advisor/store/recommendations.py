@@ -14,7 +14,7 @@ from advisor.domain.access import Limits
 from advisor.domain.errors import IllegalTransition, NotFound, RequestIdReused
 from advisor.ports.store import Page
 from advisor.store.device_sets import insert_devices
-from advisor.store.events import insert_event, read_log
+from advisor.store.events import has_measurements, insert_event, read_log
 from advisor.store.page_tokens import make_page_token, read_page_token
 from advisor.store.quotas import check_queue
 from advisor.store.rows import (
@@ -159,6 +159,21 @@ def find_answer(connection: Connection, fingerprint: str) -> Recommendation | No
         .limit(1)
     ).one_or_none()
     return to_recommendation(row) if row else None
+
+
+def find_searched(
+    connection: Connection, source_digest: str, principal: str | None, limit: int
+) -> tuple[Recommendation, ...]:
+    """Return the newest successes about a source that were measured, not remembered."""
+    query = select(recommendations).where(
+        _COLUMNS.source_digest == source_digest,
+        _COLUMNS.state == State.SUCCEEDED.value,
+        has_measurements(_COLUMNS.recommendation_id),
+    )
+    if principal is not None:
+        query = query.where(_COLUMNS.principal == principal)
+    rows = connection.execute(query.order_by(_COLUMNS.number.desc()).limit(limit))
+    return tuple(map(to_recommendation, rows))
 
 
 def find_interrupted_log(connection: Connection, fingerprint: str) -> Log:
