@@ -15,6 +15,7 @@ from advisor.application.forecast import Forecasts
 from advisor.application.housekeeping import Housekeeping, Keep
 from advisor.application.instance_lock import InstanceLock
 from advisor.application.planning_thread import PlanningThread
+from advisor.application.recall import Recall
 from advisor.application.recommendations import Recommendations
 from advisor.application.runner import Runner
 from advisor.application.sharing import InFlight, SharingPolicy
@@ -120,6 +121,13 @@ def build_application(
         clock=ports.clock,
         event_bus=event_bus,
         workspace=workspace,
+        recall=Recall(
+            store=ports.store,
+            planner=ports.planner,
+            policy=policy,
+            tuning=tuning.estimators.scaling,
+            planning=planning,
+        ),
         telemetry=ports.telemetry,
         fingerprints=fingerprints,
         supervisor=supervisor,

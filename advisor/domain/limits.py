@@ -249,6 +249,11 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "learning_rates": Items(MOST_FIGURES, Number(low=0, high=1e12, is_above=True)),
         "train_losses": Items(MOST_FIGURES, LOSS),
     },
+    "LogEstimate": {
+        "median": Number(low=0, high=1e300, is_above=True),
+        "log_deviation": Number(low=0, high=1e3, is_above=True),
+    },
+    "Prior": {"answer_count": COUNT},
     "OutOfMemory": {"message": _TEXT},
     "Fault": {
         "message": _TEXT,

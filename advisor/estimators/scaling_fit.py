@@ -15,7 +15,8 @@ momentum takes as long as the lag to move as fast as the law assumes.
 
 The law's four unknowns, η_c, B_c, 𝓑 and the slope at the target, have wide priors about the
 reference recipe; that of B_c is about the measured noise scale too, which predicts it (McCandlish
-et al., arXiv 1812.06162). They are few enough for a grid: first over the prior, then over what that
+et al., arXiv 1812.06162), and those of η_c and B_c about what earlier searches of the task found,
+where there were any. They are few enough for a grid: first over the prior, then over what that
 leaves.
 
 On the recorded grids of four workloads the law holds within 0.1 to 0.3 in ln k, root mean square,
@@ -30,6 +31,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
+from bsadvise.model.measurements import LogEstimate, Prior
 
 from advisor.estimators.noise_scale import NoiseScale
 from advisor.estimators.scaling_law import Array, ScalingLaw, Setting, Slope, log_slowdown_of
@@ -49,6 +51,7 @@ def fit_scaling_law(
     exponent: float,
     broken: Collection[int] = (),
     noise_scale: NoiseScale | None = None,
+    prior: Prior | None = None,
     lag: float = 0.0,
     tuning: ScalingTuning = ScalingTuning(),
 ) -> ScalingLaw:
@@ -64,6 +67,7 @@ def fit_scaling_law(
         broken: Numbers of the settings that diverged or only grew worse.
         noise_scale: As it was measured while the reference trained; None where the
             prior of B_c is to be without it.
+        prior: What earlier searches of the same task say of η_c and B_c; None for nothing.
         lag: Steps by which trainings from rest are behind the flow, at least 0: m/(1 − m) under
             momentum m.
         tuning: Priors, grid and tolerances.
@@ -75,6 +79,7 @@ def fit_scaling_law(
         axes = _axes(centres, spreads, tuning, is_adaptive=is_adaptive)
         grid = _laws_at(axes, reference, tuning, is_adaptive=is_adaptive)
         logs = _log_prior(axes, grid, noise_scale, tuning)
+        logs = logs + _log_recalled(axes, prior, reference, tuning)
         logs = logs + _log_broken(grid, settings, broken, tuning)
         logs = trainings.log_likelihoods(logs, grid).ravel()
         places = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
@@ -162,6 +167,44 @@ def _log_evidence(grid: LawGrid, measured: NoiseScale | None, tuning: ScalingTun
     spread = math.hypot(tuning.measured_log_deviation, measured.log_deviation)
     off = np.log(grid.critical_batch_sizes / measured.value) / spread
     result: Array = -0.5 * (freedom + 1) * np.log1p(off**2 / freedom)
+    return result
+
+
+def _log_recalled(
+    axes: Sequence[Array], earlier: Prior | None, reference: Setting, tuning: ScalingTuning
+) -> Array:
+    """Return the log of what earlier searches make of each law's prior density: (R, B, 1, 1).
+
+    They speak of this search with some probability t, and with 1 − t of another: a mixture, whose
+    second part is the prior without them. So the trials overrule them where they are wrong.
+    """
+    if earlier is None or earlier.critical_batch_size is None or earlier.largest_rate is None:
+        return np.zeros((1, 1, 1, 1))
+    rates, batches, *_ = axes
+    rate_ratio = earlier.largest_rate.median / (reference.learning_rate * tuning.rate_median)
+    batch_ratio = earlier.critical_batch_size.median / (reference.batch_size * tuning.batch_median)
+    log_ratio = (
+        _log_ratio(rates, rate_ratio, earlier.largest_rate, tuning.rate_spread)[:, None]
+        + _log_ratio(batches, batch_ratio, earlier.critical_batch_size, tuning.batch_spread)[None]
+    )
+    share = tuning.prior_share
+    mixed: Array = np.logaddexp(math.log(share) + log_ratio, math.log(1 - share))
+    return mixed[:, :, None, None]
+
+
+def _log_ratio(deviations: Array, ratio: float, about: LogEstimate, spread: float) -> Array:
+    """Return ln p/p₀ at some deviations z: p₀ is standard normal, p is p₀ times an estimate.
+
+    Args:
+        deviations: z.
+        ratio: The estimate's median over that of p₀.
+        about: The estimate.
+        spread: The factor that one z amounts to.
+    """
+    median, deviation = math.log(ratio) / math.log(spread), about.log_deviation / math.log(spread)
+    variance = 1 + deviation**2
+    log_scale = 0.5 * math.log(variance) - math.log(deviation) + 0.5 * median**2 / variance
+    result: Array = log_scale - 0.5 * ((deviations - median) / deviation) ** 2
     return result
 
 

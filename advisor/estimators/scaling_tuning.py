@@ -29,6 +29,10 @@ class ScalingTuning:
         measured_freedom: Degrees of freedom of that distribution, above 0. With few of them a noise
             scale that was measured before anything was learned yields to trials; a normal prior did
             as well on the ten workloads, and worse where the noise scale grows (same page).
+        between_search_deviation: Deviation of ln η_c and of ln B_c between long searches of one
+            task, above 0: see ``law_prior``. ``python -m benchmarks.prior``.
+        prior_share: t, the probability that earlier searches speak of the one at hand, above 0 and
+            below 1. Same command.
         noise_median: Of 𝓑 over the reference's batch size, above 0.
         noise_spread: Of 𝓑, a factor above 1.
         slope_log_deviation: Deviation of ln D at the target, which is extrapolated; above 0.
@@ -56,6 +60,8 @@ class ScalingTuning:
     batch_spread: float = 6.0
     measured_log_deviation: float = 1.0
     measured_freedom: float = 3.0
+    between_search_deviation: float = 1.0
+    prior_share: float = 0.5
     noise_median: float = 1.5
     noise_spread: float = 4.0
     slope_log_deviation: float = 0.8
@@ -81,6 +87,7 @@ class ScalingTuning:
         positive = (
             *(self.rate_median, self.batch_median, self.noise_median),
             *(self.measured_log_deviation, self.measured_freedom, self.slope_log_deviation),
+            self.between_search_deviation,
             *(self.grid_half_width, self.misfit, self.independent_levels, self.max_square_misfit),
             *(self.broken_softness, self.broken_steepness, self.broken_exponent),
         )
@@ -90,5 +97,9 @@ class ScalingTuning:
             raise ValueError("medians, deviations, widths and weights must be above 0")
         if min(self.grid_points) < 2:
             raise ValueError("grid_points must be at least 2 along each axis")
-        if not (0 < self.max_noise_share < 1 and 0 <= self.negligible_probability < 1):
-            raise ValueError("shares must be below 1, and max_noise_share above 0")
+        if not (
+            0 < self.prior_share < 1
+            and 0 < self.max_noise_share < 1
+            and 0 <= self.negligible_probability < 1
+        ):
+            raise ValueError("shares must be below 1, and all but negligible_probability above 0")

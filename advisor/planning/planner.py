@@ -8,9 +8,10 @@ from dataclasses import replace
 from bsadvise.model.advice import Advice, Refusal
 from bsadvise.model.commands import Command
 from bsadvise.model.device import Device
-from bsadvise.model.measurements import Log
+from bsadvise.model.measurements import Log, Prior
 from bsadvise.model.request import AdviceRequest
 
+from advisor.estimators.law_prior import prior_of_law
 from advisor.planning.answer.advising import advise
 from advisor.planning.answer.choice import Chooser
 from advisor.planning.answer.verification import next_verification
@@ -31,6 +32,7 @@ from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.throughput.throughput import next_timing
 from advisor.planning.trials.range_test import next_range_test
 from advisor.planning.trials.trial_search import TrialSearch, is_of_trial
+from advisor.planning.trials.trials import Trials
 from advisor.planning.tuning.tuning import DEFAULT_TUNING, Tuning
 from advisor.ports.proposer import Proposer
 
@@ -103,6 +105,14 @@ class RecommendationPlanner:
             return None
         chooser = view.model(Chooser)
         return None if chooser.choice is None else advise(chooser, chooser.choice)
+
+    def prior_from(self, view: LogView) -> Prior | None:
+        """Return what the log's own measurements say of the scaling law; None before trials."""
+        own = replace(view, log=tuple(e for e in view.log if not isinstance(e.outcome, Prior)))
+        if own.step_times is None or not own.model(Trials).all:
+            return None
+        acquisition = own.model(TrialSearch).suggester.acquisition
+        return None if acquisition.is_all_broken else prior_of_law(acquisition.law)
 
 
 def _next_memory_saving(view: LogView) -> Command | None:

@@ -279,6 +279,18 @@ class Store(TokenStore, ABC):
         """Return the newest SUCCEEDED recommendation with this fingerprint."""
 
     @abstractmethod
+    async def find_searched(
+        self, source_digest: str, *, principal: str | None, limit: int
+    ) -> tuple[Recommendation, ...]:
+        """Return the newest SUCCEEDED recommendations about a source that measured for it.
+
+        Args:
+            source_digest: The bundle's digest.
+            principal: Whose; None for anybody's.
+            limit: The most to return, at least 1.
+        """
+
+    @abstractmethod
     async def find_interrupted_log(self, fingerprint: str) -> Log:
         """Return the log of the newest INTERRUPTED recommendation with this fingerprint.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bsadvise.model.measurements import Log
 from bsadvise.model.recommendation import Event, Measured
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, update
 
 from advisor.domain.errors import NotFound
 from advisor.store.pages import first_rows
@@ -54,6 +54,12 @@ def read_log(connection: Connection, recommendation_id: str) -> Log:
     # Not whole events: the advice so far that each one carries is of no use here.
     found = (to_measurement(row.body) for row in _fetch(connection, recommendation_id, query))
     return tuple(measurement for measurement in found if measurement is not None)
+
+
+def has_measurements(recommendation_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that something was measured for a recommendation."""
+    is_its = events.c.recommendation_id == recommendation_id
+    return select(events.c.sequence).where(is_its, events.c.kind == kind_of(Measured)).exists()
 
 
 def _events_of(recommendation_id: str) -> Select[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from bsadvise.model.advice import RefusalCode
@@ -19,7 +20,7 @@ from advisor.domain.errors import (
 )
 from advisor.ports.store import ABANDONED_S, Page
 from advisor.store.device_sets import insert_devices, release_all
-from advisor.store.events import insert_event, read_log
+from advisor.store.events import has_measurements, insert_event, read_log
 from advisor.store.page_tokens import make_page_token, read_page_token
 from advisor.store.pages import first_rows
 from advisor.store.quotas import check_kept, check_queue
@@ -189,6 +190,24 @@ def find_answer(connection: Connection, fingerprint: str) -> Recommendation | No
         return to_recommendation(row) if row else None
     except RecordUnreadable:  # It is asked for anew then.
         return None
+
+
+def find_searched(
+    connection: Connection, source_digest: str, principal: str | None, limit: int
+) -> tuple[Recommendation, ...]:
+    """Return the newest successes about a source that were measured, not remembered."""
+    query = select(recommendations).where(
+        _COLUMNS.source_digest == source_digest,
+        _COLUMNS.state == State.SUCCEEDED.value,
+        has_measurements(_COLUMNS.recommendation_id),
+    )
+    if principal is not None:
+        query = query.where(_COLUMNS.principal == principal)
+    found = []
+    for row in connection.execute(query.order_by(_COLUMNS.number.desc()).limit(limit)):
+        with suppress(RecordUnreadable):  # There is nothing to learn from it then.
+            found.append(to_recommendation(row))
+    return tuple(found)
 
 
 def find_interrupted_log(connection: Connection, fingerprint: str) -> Log:

@@ -128,6 +128,13 @@ class SqlStore(Store):
     async def find_answer(self, fingerprint: str) -> Recommendation | None:
         return await self._database.read(lambda c: recommendations.find_answer(c, fingerprint))
 
+    async def find_searched(
+        self, source_digest: str, *, principal: str | None, limit: int
+    ) -> tuple[Recommendation, ...]:
+        return await self._database.read(
+            lambda c: recommendations.find_searched(c, source_digest, principal, limit)
+        )
+
     async def find_interrupted_log(self, fingerprint: str) -> Log:
         return await self._database.read(
             lambda c: recommendations.find_interrupted_log(c, fingerprint)

@@ -57,10 +57,12 @@ def request_for(
 
 
 def carry_out(
-    request: AdviceRequest, worker: ModelledWorker, planner: RecommendationPlanner
+    request: AdviceRequest,
+    worker: ModelledWorker,
+    planner: RecommendationPlanner,
+    log: Log = (),
 ) -> tuple[Advice, Log]:
-    """Search, and return the advice and what it rests on."""
-    log: Log = ()
+    """Search on from a log, and return the advice and what it rests on."""
     while True:
         plan = planner.plan(planner.read(request, (CPU,), log))
         if isinstance(plan, Refusal):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from bsadvise.model.device import Device
-from bsadvise.model.request import AdviceRequest, Objective, Priority
+from bsadvise.model.request import AdviceRequest, Objective, Priority, PriorScope
 
 from advisor.application.cache import Fingerprints, is_reusable
 from advisor.application.sharing import SharingPolicy
@@ -31,6 +31,7 @@ CHANGES: dict[str, Any] = {
     "seed": 1,
     "build_kwargs": {"width": "2"},
     "python": "/opt/venv/bin/python",
+    "prior": PriorScope.PRINCIPAL,
     "device_hour_price": 2.5,
 }
 NO_BEARING: dict[str, Any] = {"device": "auto", "use_cache": False, "priority": Priority.HIGH}

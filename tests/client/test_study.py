@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from bsadvise.exports.study import Study, TrialState, make_study, measured_at_s
 from bsadvise.model.advice import Search
-from bsadvise.model.commands import Evaluate, Train, TrialOrigin
+from bsadvise.model.commands import Evaluate, InspectTask, Train, TrialOrigin
 from bsadvise.model.errors import ExportFailed
 from bsadvise.model.measurements import (
     Evaluation,
@@ -185,7 +185,9 @@ def test_a_job_without_trials_is_refused() -> None:
 
 def test_no_event_is_read_after_the_last_measurement() -> None:
     def events() -> Iterator[Event]:
-        yield Event(sequence=1, at_s=1.0, happening=CommandStarted(command=an_inspection().command))
+        yield Event(
+            sequence=1, at_s=1.0, happening=CommandStarted(command=InspectTask(time_limit_s=1.0))
+        )
         yield Event(sequence=2, at_s=2.0, happening=Measured(measurement=an_inspection()))
         raise AssertionError("those of a running job do not end")
 

@@ -9,6 +9,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from bsadvise.model.measurements import LogEstimate, Prior
 
 from advisor.estimators import quantiles
 from advisor.estimators.data_order import DataOrderTuning, OrderEffect, estimate_order_effect
@@ -18,6 +19,7 @@ from advisor.estimators.hyperparameter_rules import (
     scale_momentum,
     sgd_warmup_steps,
 )
+from advisor.estimators.law_prior import pool_priors
 from advisor.estimators.learning_curve import LearningCurve, LearningCurveTuning
 from advisor.estimators.memory_curve import MemoryCurve, MemoryCurveTuning
 from advisor.estimators.noise_scale import NoiseScaleTuning, estimate_noise_scale
@@ -229,6 +231,12 @@ LEVELS = [
     Level(steps={0: 1500.0, 1: 10.0}, missed={2: 200.0}, slope=Slope(steepness=1.0, exponent=0.5)),
 ]
 
+EARLIER = Prior(
+    answer_count=1,
+    critical_batch_size=LogEstimate(median=64.0, log_deviation=0.5),
+    largest_rate=LogEstimate(median=0.2, log_deviation=0.5),
+)
+
 
 def a_fit(tuning: ScalingTuning) -> ScalingLaw:
     return fit_scaling_law(
@@ -239,6 +247,7 @@ def a_fit(tuning: ScalingTuning) -> ScalingLaw:
         exponent=0.5,
         broken=(2,),
         noise_scale=estimate_noise_scale(8, 16, [3.0, 3.5, 2.5], [2.0, 2.2, 1.9]),
+        prior=pool_priors([EARLIER], tuning=tuning),
         tuning=tuning,
     )
 

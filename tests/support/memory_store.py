@@ -230,6 +230,19 @@ class MemoryStore(Store):
             None,
         )
 
+    async def find_searched(
+        self, source_digest: str, *, principal: str | None, limit: int
+    ) -> tuple[Recommendation, ...]:
+        found = [
+            entry.recommendation
+            for entry in self._newest_first()
+            if entry.recommendation.request.source.digest == source_digest
+            and entry.recommendation.state is State.SUCCEEDED
+            and entry.log
+            and principal in (None, entry.principal)
+        ]
+        return tuple(found[:limit])
+
     async def find_interrupted_log(self, fingerprint: str) -> Log:
         for entry in self._newest_first():
             recommendation = entry.recommendation

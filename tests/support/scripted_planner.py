@@ -6,13 +6,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bsadvise.model.advice import Advice, MemoryEstimate, MemoryPoint, Refusal, RefusalCode, Search
-from bsadvise.model.commands import Command, InspectTask, RunStep, TimeSteps, Train, Verify
+from bsadvise.model.commands import (
+    Command,
+    InspectTask,
+    RecallAnswers,
+    RunStep,
+    TimeSteps,
+    Train,
+    Verify,
+)
 from bsadvise.model.device import Device
 from bsadvise.model.measurements import (
     Failed,
     Log,
     MemoryParts,
     Outcome,
+    Prior,
     StepRun,
     StepTimes,
     TrainRun,
@@ -69,19 +78,24 @@ class ScriptedPlanner(Planner):
     Args:
         script: The commands.
         ending: What follows the last; None for advice that tells how much was measured.
+        prior: What each log teaches.
     """
 
     def __init__(
-        self, script: tuple[Command, ...] = SCRIPT, ending: Advice | Refusal | None = None
+        self,
+        script: tuple[Command, ...] = SCRIPT,
+        ending: Advice | Refusal | None = None,
+        prior: Prior | None = None,
     ) -> None:
         self._script = script
         self._ending = ending
+        self._prior = prior
 
     def read(self, request: AdviceRequest, devices: Sequence[Device], log: Log) -> LogView:
         return LogView(request, tuple(devices), log)
 
     def plan(self, view: LogView, running: Sequence[Command] = (), capacity: int = 1) -> Plan:
-        log = view.log
+        log = tuple(e for e in view.log if not isinstance(e.command, RecallAnswers))
         if log and isinstance(log[-1].outcome, Failed):
             return a_refusal(fault=log[-1].outcome.fault)
         begun = len(log) + len(running)
@@ -90,6 +104,9 @@ class ScriptedPlanner(Planner):
         if running:
             return Commands()
         return self._ending or _advice(view.device, log)
+
+    def prior_from(self, view: LogView) -> Prior | None:
+        return self._prior
 
     def best_so_far(self, view: LogView) -> Advice | None:
         return _advice(view.device, view.log) if len(view.log) >= 2 else None

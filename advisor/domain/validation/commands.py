@@ -11,6 +11,7 @@ from bsadvise.model.commands import (
     Evaluate,
     InspectTask,
     RangeTest,
+    RecallAnswers,
     RunStep,
     TimeLoader,
     TimeSteps,
@@ -24,6 +25,10 @@ from advisor.domain.validation.quantities import above, at_least, finite
 
 def _check_inspect_task(value: InspectTask) -> None:
     above("time_limit_s", value.time_limit_s, 0)
+
+
+def _check_recall_answers(value: RecallAnswers) -> None:
+    at_least("most_answers", value.most_answers, 1)
 
 
 def _check_trace_memory(value: TraceMemory) -> None:
@@ -103,6 +108,7 @@ def _check_compare_orders(value: CompareOrders) -> None:
 
 CHECKS: Mapping[type, Callable[[Any], None]] = {
     InspectTask: _check_inspect_task,
+    RecallAnswers: _check_recall_answers,
     TraceMemory: _check_trace_memory,
     RunStep: _check_run_step,
     TimeSteps: _check_time_steps,

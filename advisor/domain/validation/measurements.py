@@ -11,9 +11,11 @@ from bsadvise.model.measurements import (
     Evaluation,
     GradientNorms,
     LoaderTimes,
+    LogEstimate,
     Measurement,
     MemoryParts,
     MemoryTrace,
+    Prior,
     RangeRun,
     StepRun,
     StepTimes,
@@ -91,6 +93,18 @@ def _check_range_run(value: RangeRun) -> None:
     finite("training loss", *value.train_losses)
 
 
+def _check_log_estimate(value: LogEstimate) -> None:
+    above("median", value.median, 0)
+    above("log_deviation", value.log_deviation, 0)
+
+
+def _check_prior(value: Prior) -> None:
+    at_least("answer_count", value.answer_count, 0)
+    estimates = (value.critical_batch_size, value.largest_rate)
+    if any((estimate is None) is (value.answer_count > 0) for estimate in estimates):
+        raise ValueError("critical_batch_size and largest_rate must be there if answer_count is")
+
+
 def _check_measurement(value: Measurement) -> None:
     at_least("wall_s", value.wall_s, 0)
     at_least("mean_power_w", value.mean_power_w, 0)
@@ -107,6 +121,8 @@ CHECKS: Mapping[type, Callable[[Any], None]] = {
     Evaluation: _check_evaluation,
     Verification: _check_verification,
     RangeRun: _check_range_run,
+    LogEstimate: _check_log_estimate,
+    Prior: _check_prior,
     Measurement: _check_measurement,
 }
 """By class, what raises ValueError for a value that cannot be."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from bsadvise.model.advice import Interval
-from bsadvise.model.commands import Command, Stage, TrialOrigin, stage_of
+from bsadvise.model.commands import Command, RecallAnswers, Stage, TrialOrigin, stage_of
 from bsadvise.model.values import Unknown
 
 from advisor.estimators.learning_curve import LearningCurve
@@ -35,7 +35,7 @@ class ExplainedStep:
         wall_s: Seconds that it took.
     """
 
-    command: Command
+    command: Command | RecallAnswers
     stage: Stage
     reason: str
     wall_s: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from bsadvise.model.commands import Command, RunStep, Verify
+from bsadvise.model.commands import Command, RecallAnswers, RunStep, Verify
 from bsadvise.model.measurements import Log, Measurement, OutOfMemory
 from bsadvise.model.values import Unknown
 
@@ -18,7 +18,7 @@ def sound_measurements(log: Log, tuning: InvalidMeasurementsTuning) -> Iterator[
     One that is left out is as one that was never made, so that the plan asks for it again; but no
     more often than ``tuning.max_repeats``, as the device may not settle.
     """
-    repeats: Counter[Command | Unknown] = Counter()
+    repeats: Counter[Command | RecallAnswers | Unknown] = Counter()
     for entry in log:
         if is_invalid(entry, tuning) and repeats[entry.command] < tuning.max_repeats:
             repeats[entry.command] += 1

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
-from bsadvise.model.commands import Command, InspectTask, TimeLoader, TimeSteps, Train, Verify
+from bsadvise.model.commands import (
+    Command,
+    InspectTask,
+    RecallAnswers,
+    TimeLoader,
+    TimeSteps,
+    Train,
+    Verify,
+)
 from bsadvise.model.device import Device
 from bsadvise.model.measurements import (
     LoaderTimes,
@@ -15,6 +23,7 @@ from bsadvise.model.measurements import (
     Measurement,
     Outcome,
     OutOfMemory,
+    Prior,
     StepTimes,
 )
 from bsadvise.model.request import AdviceRequest
@@ -25,7 +34,7 @@ from advisor.planning.evidence.invalid_measurements import sound_measurements
 from advisor.planning.tuning.tuning import DEFAULT_TUNING, Tuning
 
 M = TypeVar("M")
-C = TypeVar("C", bound=Command)
+C = TypeVar("C", bound=Command | RecallAnswers)
 O = TypeVar("O", bound=Outcome)  # noqa: E741 - the outcome beside the command
 
 
@@ -117,6 +126,11 @@ class LogView:
         for _, profile in self.figures(InspectTask, TaskProfile):
             return profile
         raise LookupError("the task has not been inspected")
+
+    @cached_property
+    def prior(self) -> Prior | None:
+        """What earlier answers about the task found; None where they were not asked for."""
+        return next((prior for _, prior in self.figures(RecallAnswers, Prior)), None)
 
     @cached_property
     def step_times(self) -> StepTimeCurve | None:

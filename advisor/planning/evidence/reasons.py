@@ -8,6 +8,7 @@ from bsadvise.model.commands import (
     Evaluate,
     InspectTask,
     RangeTest,
+    RecallAnswers,
     RunStep,
     TimeLoader,
     TimeSteps,
@@ -17,7 +18,8 @@ from bsadvise.model.commands import (
     Verify,
 )
 
-_REASONS: dict[type[Command], str] = {
+_REASONS: dict[type[Command | RecallAnswers], str] = {
+    RecallAnswers: "Earlier answers about the same task say where to begin.",
     InspectTask: "What the model file holds decides what is measured.",
     RunStep: "A real step checks the predicted memory.",
     TimeSteps: "Step time by micro-batch size decides which batches are worth a trial.",
@@ -35,7 +37,7 @@ _ORIGINS: dict[TrialOrigin, str] = {
 }
 
 
-def reason_of(command: Command) -> str:
+def reason_of(command: Command | RecallAnswers) -> str:
     """Return why a planner gives a command."""
     match command:
         case TraceMemory():

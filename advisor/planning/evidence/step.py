@@ -9,7 +9,7 @@ from typing import Protocol
 from bsadvise.model.advice import Advice, MemoryEstimate, Refusal
 from bsadvise.model.commands import Command
 from bsadvise.model.device import Device
-from bsadvise.model.measurements import Log
+from bsadvise.model.measurements import Log, Prior
 from bsadvise.model.request import AdviceRequest
 
 from advisor.planning.evidence.log_view import LogView
@@ -68,6 +68,14 @@ class Planner(Protocol):
 
     def best_so_far(self, view: LogView) -> Advice | None:
         """Return the answer that the log would give now; None while it would give none."""
+        ...
+
+    def prior_from(self, view: LogView) -> Prior | None:
+        """Return what the log's own measurements teach a further search of the same task.
+
+        What the log has of still earlier answers is left out: it would be counted twice. None
+        where there is nothing to learn.
+        """
         ...
 
 

@@ -89,6 +89,7 @@ class Acquisition:
             exponent=levels.exponent,
             broken=self._broken,
             noise_scale=self._noise_scale,
+            prior=view.prior,
             lag=self._lag,
             tuning=view.tuning.estimators.scaling,
         )

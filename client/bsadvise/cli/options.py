@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from bsadvise.client import Client
-from bsadvise.model.request import AdviceOptions, Objective, Priority
+from bsadvise.model.request import AdviceOptions, Objective, Priority, PriorScope
 from bsadvise.model.units import parse_bytes, parse_seconds
 from bsadvise.paths import normalise
 from bsadvise.transport.credentials import Credentials, read_token
@@ -219,6 +219,10 @@ advice_options = together(
         "--priority", type=click.Choice([priority.value for priority in Priority]),
         help="low steps back behind all others, high before one's own. [default: normal]",
     ),
+    option(
+        "--prior", type=click.Choice([scope.value for scope in PriorScope]),
+        help="principal begins from what earlier answers about this task found. [default: off]",
+    ),
     option("--no-cache", is_flag=True, help="Measure again, whatever was found before."),
 )  # fmt: skip
 
@@ -255,4 +259,5 @@ def advice_request(flags: dict[str, Any]) -> AdviceOptions:
         use_cache=False if flags["no_cache"] else None,
         priority=flags["priority"],
         device_hour_price=flags["device_hour_price"],
+        prior=flags["prior"],
     )

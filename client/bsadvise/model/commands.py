@@ -285,6 +285,19 @@ class CompareOrders(Tagged):
     most_read_samples: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecallAnswers(Tagged):
+    """Ask what earlier answers about the same task have found; no worker has a part in it.
+
+    It stands first in a log, so that all that decides an answer is in the log.
+
+    Attributes:
+        most_answers: How many are looked at, the newest first; at least 1.
+    """
+
+    most_answers: int
+
+
 Command = (
     InspectTask
     | TraceMemory
@@ -297,6 +310,7 @@ Command = (
     | RangeTest
     | CompareOrders
 )
+"""What a worker carries out."""
 
 _STAGES: dict[type, Stage] = {
     InspectTask: Stage.INSPECT,
@@ -308,10 +322,11 @@ _STAGES: dict[type, Stage] = {
     Verify: Stage.VERIFY,
     RangeTest: Stage.REFERENCE,
     CompareOrders: Stage.REFERENCE,
+    RecallAnswers: Stage.INSPECT,
 }
 
 
-def stage_of(command: Command | Unknown) -> Stage:
+def stage_of(command: Command | RecallAnswers | Unknown) -> Stage:
     """Return the stage that a command belongs to."""
     match command:
         case Unknown():

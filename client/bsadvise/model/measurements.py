@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bsadvise.model.caveats import Caveat
-from bsadvise.model.commands import Command
+from bsadvise.model.commands import Command, RecallAnswers
 from bsadvise.model.task import TaskProfile
 from bsadvise.model.values import OpenEnum, Tagged, Unknown, Value
 
@@ -293,7 +293,36 @@ class TimedOut(Tagged):
     hook: str | None = None
 
 
-Outcome = Figures | OutOfMemory | Failed | TimedOut | Unknown
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEstimate(Value):
+    """An estimate of a positive quantity, whose error is a factor.
+
+    Attributes:
+        median: In the quantity's unit, above 0.
+        log_deviation: Standard deviation of its natural logarithm, above 0.
+    """
+
+    median: float
+    log_deviation: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior(Tagged):
+    """What earlier answers about the same task say of the scaling model's unknowns.
+
+    Attributes:
+        answer_count: Earlier answers that it rests on; 0 when there were none.
+        critical_batch_size: The batch at which gradient noise costs as much as curvature, samples;
+            None when there were none.
+        largest_rate: The learning rate that curvature allows; None when there were none.
+    """
+
+    answer_count: int
+    critical_batch_size: LogEstimate | None = None
+    largest_rate: LogEstimate | None = None
+
+
+Outcome = Figures | Prior | OutOfMemory | Failed | TimedOut | Unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,7 +339,7 @@ class Measurement(Value):
             steps were timed. None where it does not say.
     """
 
-    command: Command | Unknown
+    command: Command | RecallAnswers | Unknown
     outcome: Outcome
     wall_s: float
     drift_bytes: int = 0

@@ -51,6 +51,15 @@ class EntryKind(OpenEnum):
     """A file that defines ``build_model`` and the other names of the model-file contract."""
 
 
+class PriorScope(OpenEnum):
+    """Whose earlier answers about the same task a search may begin from."""
+
+    OFF = "off"
+    """Nobody's: equal requests are searched alike, whatever was answered before."""
+    PRINCIPAL = "principal"
+    """Those that the principal would be given from the cache."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source(Value):
     """The user's code: an uploaded bundle and the file in it that builds the task.
@@ -91,6 +100,7 @@ class AdviceRequest(Value):
             the daemon's own.
         device_hour_price: What an hour of one device costs, at least 0, in whatever currency;
             None where it was not given.
+        prior: Whose earlier answers about the same task the search may begin from.
     """
 
     source: Source
@@ -109,6 +119,7 @@ class AdviceRequest(Value):
     priority: Priority = Priority.NORMAL
     python: str | None = None
     device_hour_price: float | None = None
+    prior: PriorScope = PriorScope.OFF
 
 
 class AdviceOptions(TypedDict, total=False):
@@ -132,3 +143,4 @@ class AdviceOptions(TypedDict, total=False):
     priority: Priority | str | None
     python: str | None
     device_hour_price: float | None
+    prior: PriorScope | str | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bsadvise.model.request import AdviceOptions, Objective, Priority, Source
+from bsadvise.model.request import AdviceOptions, Objective, Priority, PriorScope, Source
 from bsadvise.v1 import recommendation_pb2
 
 
@@ -13,7 +13,7 @@ def make_request(source: Source, options: AdviceOptions) -> recommendation_pb2.A
 
     Raises:
         TypeError: There is no such option.
-        ValueError: There is no such objective, or no such priority.
+        ValueError: There is no such objective, or no such priority, or no such scope of a prior.
     """
     unknown = options.keys() - AdviceOptions.__annotations__.keys()
     if unknown:
@@ -23,6 +23,8 @@ def make_request(source: Source, options: AdviceOptions) -> recommendation_pb2.A
         fields["objective"] = f"OBJECTIVE_{Objective(fields['objective']).name}"
     if fields.get("priority") is not None:
         fields["priority"] = f"PRIORITY_{Priority(fields['priority']).name}"
+    if fields.get("prior") is not None:
+        fields["prior"] = f"PRIOR_SCOPE_{PriorScope(fields['prior']).name}"
     return recommendation_pb2.AdviceRequest(
         source=recommendation_pb2.Source(
             digest=source.digest,

@@ -619,6 +619,31 @@ class CompareOrders(_message.Message):
 Global___CompareOrders: _TypeAlias = CompareOrders  # noqa: Y015
 
 @_typing.final
+class RecallAnswers(_message.Message):
+    """Ask what earlier answers about the same task have found; no worker has a part in it.
+
+    It stands first in a log, so that all that decides an answer is in the log.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOST_ANSWERS_FIELD_NUMBER: _builtins.int
+    most_answers: _builtins.int
+    """How many are looked at, the newest first; at least 1."""
+    def __init__(
+        self,
+        *,
+        most_answers: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["most_answers", b"most_answers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecallAnswers: _TypeAlias = RecallAnswers  # noqa: Y015
+
+@_typing.final
 class Command(_message.Message):
     """One thing to measure."""
 
@@ -634,6 +659,7 @@ class Command(_message.Message):
     VERIFY_FIELD_NUMBER: _builtins.int
     COMPARE_ORDERS_FIELD_NUMBER: _builtins.int
     RANGE_TEST_FIELD_NUMBER: _builtins.int
+    RECALL_ANSWERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def inspect_task(self) -> Global___InspectTask:
         """Load the model file and say what it holds."""
@@ -674,6 +700,10 @@ class Command(_message.Message):
     def range_test(self) -> Global___RangeTest:
         """Train while the learning rate grows by a factor with each step."""
 
+    @_builtins.property
+    def recall_answers(self) -> Global___RecallAnswers:
+        """Ask what earlier answers about the same task have found."""
+
     def __init__(
         self,
         *,
@@ -687,12 +717,13 @@ class Command(_message.Message):
         verify: Global___Verify | None = ...,
         compare_orders: Global___CompareOrders | None = ...,
         range_test: Global___RangeTest | None = ...,
+        recall_answers: Global___RecallAnswers | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "range_test", b"range_test", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "range_test", b"range_test", "recall_answers", b"recall_answers", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "range_test", b"range_test", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "range_test", b"range_test", "recall_answers", b"recall_answers", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["inspect_task", "trace_memory", "run_step", "time_steps", "time_loader", "train", "evaluate", "verify", "compare_orders", "range_test"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["inspect_task", "trace_memory", "run_step", "time_steps", "time_loader", "train", "evaluate", "verify", "compare_orders", "range_test", "recall_answers"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -1518,6 +1549,68 @@ class TimedOut(_message.Message):
 Global___TimedOut: _TypeAlias = TimedOut  # noqa: Y015
 
 @_typing.final
+class LogEstimate(_message.Message):
+    """An estimate of a positive quantity, whose error is a factor."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEDIAN_FIELD_NUMBER: _builtins.int
+    LOG_DEVIATION_FIELD_NUMBER: _builtins.int
+    median: _builtins.float
+    """In the quantity's unit, above 0."""
+    log_deviation: _builtins.float
+    """Standard deviation of its natural logarithm, above 0."""
+    def __init__(
+        self,
+        *,
+        median: _builtins.float = ...,
+        log_deviation: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_deviation", b"log_deviation", "median", b"median"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogEstimate: _TypeAlias = LogEstimate  # noqa: Y015
+
+@_typing.final
+class Prior(_message.Message):
+    """What earlier answers about the same task say of the scaling model's unknowns."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_COUNT_FIELD_NUMBER: _builtins.int
+    CRITICAL_BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    LARGEST_RATE_FIELD_NUMBER: _builtins.int
+    answer_count: _builtins.int
+    """Earlier answers that it rests on; 0 when there were none."""
+    @_builtins.property
+    def critical_batch_size(self) -> Global___LogEstimate:
+        """The batch at which gradient noise costs as much as curvature, samples; unset when there were
+        none.
+        """
+
+    @_builtins.property
+    def largest_rate(self) -> Global___LogEstimate:
+        """The learning rate that curvature allows; unset when there were none."""
+
+    def __init__(
+        self,
+        *,
+        answer_count: _builtins.int = ...,
+        critical_batch_size: Global___LogEstimate | None = ...,
+        largest_rate: Global___LogEstimate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["critical_batch_size", b"critical_batch_size", "largest_rate", b"largest_rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_count", b"answer_count", "critical_batch_size", b"critical_batch_size", "largest_rate", b"largest_rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Prior: _TypeAlias = Prior  # noqa: Y015
+
+@_typing.final
 class Outcome(_message.Message):
     """What came of a command."""
 
@@ -1536,6 +1629,7 @@ class Outcome(_message.Message):
     TIMED_OUT_FIELD_NUMBER: _builtins.int
     ORDER_COMPARISON_FIELD_NUMBER: _builtins.int
     RANGE_RUN_FIELD_NUMBER: _builtins.int
+    PRIOR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def task_profile(self) -> Global___TaskProfile:
         """What is known of a task before anything is trained."""
@@ -1588,6 +1682,10 @@ class Outcome(_message.Message):
     def range_run(self) -> Global___RangeRun:
         """What training did while its learning rate grew."""
 
+    @_builtins.property
+    def prior(self) -> Global___Prior:
+        """What earlier answers about the same task say of the scaling model's unknowns."""
+
     def __init__(
         self,
         *,
@@ -1604,12 +1702,13 @@ class Outcome(_message.Message):
         timed_out: Global___TimedOut | None = ...,
         order_comparison: Global___OrderComparison | None = ...,
         range_run: Global___RangeRun | None = ...,
+        prior: Global___Prior | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "prior", b"prior", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "prior", b"prior", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["task_profile", "memory_trace", "step_run", "step_times", "loader_times", "train_run", "evaluation", "verification", "out_of_memory", "failed", "timed_out", "order_comparison", "range_run"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["task_profile", "memory_trace", "step_run", "step_times", "loader_times", "train_run", "evaluation", "verification", "out_of_memory", "failed", "timed_out", "order_comparison", "range_run", "prior"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 

@@ -11,6 +11,7 @@ from bsadvise.model.commands import (
     Evaluate,
     InspectTask,
     RangeTest,
+    RecallAnswers,
     RunStep,
     Stage,
     TimeLoader,
@@ -28,6 +29,7 @@ from bsadvise.model.measurements import (
     OrderComparison,
     Outcome,
     OutOfMemory,
+    Prior,
     RangeRun,
     StepRun,
     StepTimes,
@@ -64,15 +66,17 @@ def is_next(waiting: Waiting, now_s: float) -> bool:
     return waiting.position == 1 and waiting.expected_start_at_s - now_s < 1
 
 
-def describe_task(command: Command | Unknown) -> str:
+def describe_task(command: Command | RecallAnswers | Unknown) -> str:
     """Return the stage and what is measured; a trial's words name their stage themselves."""
     stage, words = stage_of(command), describe_command(command)
     return words if stage is Stage.TRIALS else f"{stage}: {words}"
 
 
-def describe_command(command: Command | Unknown) -> str:
+def describe_command(command: Command | RecallAnswers | Unknown) -> str:
     """Return what is measured: "trial 3 (suggested), rung 2, batch 96, lr 4e-3"."""
     match command:
+        case RecallAnswers():
+            return "looking up earlier answers about this task"
         case InspectTask():
             return "loading the model file"
         case TraceMemory():
@@ -94,8 +98,8 @@ def describe_command(command: Command | Unknown) -> str:
 def describe_outcome(outcome: Outcome) -> str:
     """Return what came of it."""
     match outcome:
-        case TaskProfile():
-            return _profile(outcome)
+        case TaskProfile() | Prior():
+            return _known(outcome)
         case MemoryTrace():
             how = "measured" if outcome.was_run else "predicted"
             return f"{format_bytes(outcome.peak_bytes)} {how}"
@@ -114,6 +118,17 @@ def describe_outcome(outcome: Outcome) -> str:
             return _misfortune(outcome)
         case Unknown():
             return "done"
+
+
+def _known(outcome: TaskProfile | Prior) -> str:
+    return _prior(outcome) if isinstance(outcome, Prior) else _profile(outcome)
+
+
+def _prior(prior: Prior) -> str:
+    if prior.critical_batch_size is None:
+        return "none"
+    batch = format_number(prior.critical_batch_size.median)
+    return f"{prior.answer_count}, with a critical batch of about {batch} samples"
 
 
 def _learning(command: Train | Evaluate | RangeTest | CompareOrders) -> str:
