@@ -80,16 +80,17 @@ class Isolation:
             data_bytes=None if is_gpu else self.limits.memory_bytes,
             cpu_s=self.limits.cpu_s,
             thread_count=_threads_now() + _SPARE_THREADS,
-            sandbox=None if self.sandbox == "off" else _sandbox(self.reach),
+            sandbox=None if self.sandbox == "off" else _sandbox(self.reach, is_gpu=is_gpu),
         )
 
 
-def _sandbox(reach: Reach) -> pipe_pb2.Sandbox:
+def _sandbox(reach: Reach, *, is_gpu: bool) -> pipe_pb2.Sandbox:
     return pipe_pb2.Sandbox(
         readable_paths=map(str, reach.readable_paths),
         hidden_paths=map(str, reach.hidden_paths),
         allow_network=reach.allow_network,
         replace_home=reach.replace_home,
+        allow_memory_files=is_gpu,
     )
 
 

@@ -178,10 +178,15 @@ class Sandbox(_message.Message):
     HIDDEN_PATHS_FIELD_NUMBER: _builtins.int
     ALLOW_NETWORK_FIELD_NUMBER: _builtins.int
     REPLACE_HOME_FIELD_NUMBER: _builtins.int
+    ALLOW_MEMORY_FILES_FIELD_NUMBER: _builtins.int
     allow_network: _builtins.bool
     """Whether sockets may be opened beyond this machine's own."""
     replace_home: _builtins.bool
     """Whether the home directory is to be a place in the scratch directory."""
+    allow_memory_files: _builtins.bool
+    """Whether memfd_create may be called: where the kernel counts what such files hold, and where
+    the driver of a GPU may need it.
+    """
     @_builtins.property
     def readable_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Files and directories that may be read, with all that is below."""
@@ -197,10 +202,11 @@ class Sandbox(_message.Message):
         hidden_paths: _abc.Iterable[_builtins.str] | None = ...,
         allow_network: _builtins.bool = ...,
         replace_home: _builtins.bool = ...,
+        allow_memory_files: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_network", b"allow_network", "hidden_paths", b"hidden_paths", "readable_paths", b"readable_paths", "replace_home", b"replace_home"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_memory_files", b"allow_memory_files", "allow_network", b"allow_network", "hidden_paths", b"hidden_paths", "readable_paths", b"readable_paths", "replace_home", b"replace_home"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

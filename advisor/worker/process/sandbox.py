@@ -11,7 +11,7 @@ import bsadvise
 
 from advisor.kernel.capabilities import drop_capabilities
 from advisor.kernel.landlock import Ruleset, landlock_abi
-from advisor.kernel.seccomp import can_forbid_network, forbid_network
+from advisor.kernel.seccomp import CallFilter, can_filter, filter_calls
 from advisor.pipe.v1 import pipe_pb2
 
 _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/opt", "/etc", "/nix/store")
@@ -34,8 +34,13 @@ def enter_sandbox(sandbox: pipe_pb2.Sandbox, writable: Iterable[Path], source_di
     Raises:
         OSError: The kernel refuses; user code must then not run.
     """
-    if not sandbox.allow_network and can_forbid_network():
-        forbid_network()
+    if can_filter():
+        filter_calls(
+            CallFilter(
+                allow_network=sandbox.allow_network,
+                allow_memory_files=sandbox.allow_memory_files,
+            )
+        )
     if landlock_abi():  # Else the file system is one that holds nothing more.
         _give_up_files(sandbox, writable, source_dir)
     drop_capabilities()
