@@ -7,7 +7,7 @@ from pathlib import Path
 
 LOG_FORMATS = ("auto", "console", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
-SANDBOXES = ("auto", "off", "landlock", "bwrap")
+SANDBOXES = ("auto", "off", "landlock", "bwrap", "namespaces")
 
 SHORTEST_LEASE_S = 1.0
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from bsadvise.model.measurements import Failed, Fault, FaultCode, OutOfMemory
 from bsadvise.model.units import format_bytes
 
+from advisor.pools.fork_server import ForkedProcess
 from advisor.pools.output import Output
 from advisor.pools.processes import children_of, descendants_of, kill_all, resident_bytes
 from advisor.pools.resource_limits import Limits
@@ -35,8 +36,7 @@ class Watchdog:
 
     def __init__(
         self,
-        pid: int,
-        scratch_dir: Path,
+        process: ForkedProcess,
         limits: Limits,
         worker_pids: Callable[[], Collection[int] | None],
         output: Output,
@@ -44,19 +44,18 @@ class Watchdog:
         """Take note of whom to watch.
 
         Args:
-            pid: The worker.
-            scratch_dir: Its directory for temporary files.
+            process: The worker.
             limits: What it and its processes may take together.
             worker_pids: Returns all workers of its fork server; None while it is forking one.
             output: What it prints.
         """
         self.verdict: Failed | OutOfMemory | None = None
-        self._pid = pid
-        self._scratch_dir = scratch_dir
+        self._process = process
+        self._pid = process.pid
         self._limits = limits
         self._worker_pids = worker_pids
         self._output = output
-        self._known: set[int] = {pid}
+        self._known: set[int] = {process.pid}
 
     @cached_property
     def _parent(self) -> int:
@@ -83,8 +82,10 @@ class Watchdog:
 
         The fork server has adopted these. They are the worker's if they were seen below it
         before, if they are in its session, or if there is no other worker. Else they are
-        nobody's, and too many of them are ended.
+        nobody's, and too many of them are ended. In a namespace of its own all stem from two.
         """
+        if self._process.first_pid is not None:
+            return list(descendants_of([self._pid, self._process.first_pid]))
         adopted = children_of(self._parent)
         workers = self._worker_pids()
         orphans = [] if workers is None else [pid for pid in adopted if pid not in workers]
@@ -123,7 +124,9 @@ class Watchdog:
                     f"of which a worker may take {format_bytes(limits.memory_bytes)}.",
                     is_host=True,
                 )
-        if limits.scratch_bytes is not None and _is_above(self._scratch_dir, limits.scratch_bytes):
+        if limits.scratch_bytes is not None and _is_above(
+            self._process.scratch_dir, limits.scratch_bytes
+        ):
             return _failed(
                 f"The code wrote over {format_bytes(limits.scratch_bytes)} of temporary files.",
                 "Write less, or to a place that is not temporary before you ask; a daemon's "

@@ -78,9 +78,7 @@ class WorkerProcess:
             output.close()
             raise
         streams[1].write(frame(pipe_pb2.ToWorker(job=_job_message(job, isolation))))
-        watchdog = Watchdog(
-            process.pid, process.scratch_dir, isolation.limits, fork_server.worker_pids, output
-        )
+        watchdog = Watchdog(process, isolation.limits, fork_server.worker_pids, output)
         return cls(fork_server, process, streams, output, watchdog)
 
     @property
