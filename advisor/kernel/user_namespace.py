@@ -49,7 +49,7 @@ def run(command: Sequence[str]) -> NoReturn:
         if not os.read(read_fd, 1):  # The parent ended before the line above.
             os._exit(1)
         keep_capabilities_over_exec()
-        os.execvp(command[0], command)  # noqa: S606 - no shell is the point
+        os.execvp(command[0], list(command))  # noqa: S606 - no shell is the point
     os.close(read_fd)
     os.write(write_fd, b"\0")
     os.close(write_fd)

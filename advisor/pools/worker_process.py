@@ -78,7 +78,9 @@ class WorkerProcess:
             output.close()
             raise
         streams[1].write(frame(pipe_pb2.ToWorker(job=_job_message(job, isolation))))
-        watchdog = Watchdog(process, isolation.limits, fork_server.worker_pids, output)
+        watchdog = Watchdog(
+            process, job.checkpoint_dir, isolation.limits, fork_server.worker_pids, output
+        )
         return cls(fork_server, process, streams, output, watchdog)
 
     @property
@@ -123,6 +125,7 @@ class WorkerProcess:
         if not self.has_ended:  # User code has stopped the fork server, or a driver holds it.
             self._fork_server.kill()
             await asyncio.shield(self._process.exit_code)
+        await asyncio.to_thread(self._watchdog.clean)
         self._output.close()
 
     async def _read_outcome(self, command: Command) -> Outcome:

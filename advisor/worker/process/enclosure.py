@@ -106,8 +106,8 @@ class Enclosures:
                 os.close(done_fd)
         if pid == 0:
             _be_first(self._kinds, done_fd)
-        with open(ready_fd, "rb") as ready:
-            is_ready = ready.read(1)
+        is_ready = os.read(ready_fd, 1)  # Nothing, when the child has ended.
+        os.close(ready_fd)
         enclosure = Enclosure(pid=pid, pidfd=os.pidfd_open(pid))
         if not is_ready:
             enclosure.end(limit_s=1.0)

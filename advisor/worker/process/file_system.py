@@ -57,8 +57,8 @@ class FileSystem:
             self._add_skeleton(base)
         for path in sorted(paths, key=lambda path: len(os.path.realpath(path))):
             self._show(path)
-        for path in sorted({os.path.realpath(path) for path in hidden}):
-            self._hide(path)
+        for name in sorted({os.path.realpath(path) for path in hidden}):
+            self._hide(name)
 
     def add_own(self, source_dir: Path, writable: Iterable[Path]) -> None:
         """Mount a job's own directories, of which the first is only to be read."""

@@ -1,7 +1,7 @@
 """Tries what a worker's namespaces need, and ends with an error where it may not be done.
 
-Run as ``python -m advisor.worker.process.namespace_trial`` in a user namespace. A file system is put
-together as a worker's is, so that whatever a kernel, a container or its policy forbids shows here.
+Run as ``python -m advisor.worker.process.namespace_trial`` in a user namespace. A file system is
+put together as a worker's is, so that whatever a kernel or a container forbids shows here.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def _move(
 ) -> None:
     """Move into a file system of the worker's own, as a user of its own where that may be."""
     # The machine's /proc, which is about to go, has the number that no other worker has.
-    uid = _FIRST_UID + int(os.readlink("/proc/self"))
+    uid = _FIRST_UID + int(Path("/proc/self").readlink().name)
     changes_user = sandbox.change_user and os.geteuid() == 0 and maps_all_users()
     devices = list(_device_files())
     leave(Namespace.MOUNT)
