@@ -46,8 +46,10 @@ class Settings:
         keep_days: Days after which a recommendation that has ended is removed.
         keep_count: The most recommendations that have ended to keep.
         keep_source_bytes: The most bytes of uploaded sources to keep.
-        sandbox: What confines user code: "off", "landlock", "bwrap", or "auto" for the strongest
-            that works here.
+        sandbox: What confines user code: "off", "landlock", "bwrap", "namespaces", or "auto" for
+            the strongest that works here.
+        accept_weak_sandbox: Whether a daemon that listens beyond loopback may run with "off" or
+            "landlock", under which model files share its user and its local sockets.
         data_paths: What strangers' model files may read in a sandbox. The user's own may read
             all but keys and tokens.
         allow_network: Whether user code in a sandbox may open connections.
@@ -83,6 +85,7 @@ class Settings:
     keep_count: int = 10_000
     keep_source_bytes: int = 4 << 30
     sandbox: str = "auto"
+    accept_weak_sandbox: bool = False
     data_paths: tuple[Path, ...] = ()
     allow_network: bool = False
     pythons: tuple[Path, ...] = ()

@@ -26,7 +26,8 @@ from advisor.pools.fork_server import ForkServer, ForkServerLost
 from advisor.pools.interpreters import command_under, environment_under, lay_out_modules
 from advisor.pools.observation import DeviceObserver, HostObserver
 from advisor.pools.resource_limits import Isolation
-from advisor.pools.sandbox import BWRAP, NAMESPACES, bwrap_command, namespaces_command
+from advisor.pools.sandbox import bwrap_command, namespaces_command
+from advisor.pools.sandbox_degrees import BWRAP, NAMESPACES
 from advisor.pools.worker_process import WorkerProcess
 from advisor.ports.worker_pool import CommandResult, WorkerJob, WorkerPool, WorkerSession
 

@@ -18,8 +18,7 @@ from pathlib import Path
 
 from advisor.kernel.landlock import landlock_abi
 from advisor.pools.resource_limits import Reach
-
-OFF, LANDLOCK, BWRAP, NAMESPACES, AUTO = "off", "landlock", "bwrap", "namespaces", "auto"
+from advisor.pools.sandbox_degrees import AUTO, BWRAP, LANDLOCK, NAMESPACES, OFF, WEAK
 
 _TRIAL_LIMIT_S = 10.0
 
@@ -69,6 +68,25 @@ def choose_sandbox(wanted: str) -> str:
     if not works[wanted]():
         raise SandboxMissing(f"sandbox {wanted}: {_MISSING[wanted]}")
     return wanted
+
+
+def check_exposure(sandbox: str, *, is_exposed: bool, accepts_weak: bool) -> None:
+    """Refuse a weak degree to a daemon that runs the code of whoever reaches it from afar.
+
+    Args:
+        sandbox: The degree.
+        is_exposed: Whether the daemon listens beyond loopback.
+        accepts_weak: Whether the operator has accepted this.
+
+    Raises:
+        SandboxMissing: The degree is too weak.
+    """
+    if sandbox in WEAK and is_exposed and not accepts_weak:
+        raise SandboxMissing(
+            f"sandbox {sandbox}: too weak for a daemon that listens beyond loopback. Allow its "
+            "user to make user namespaces (docs/sandbox.md), or start it with "
+            "--accept-weak-sandbox"
+        )
 
 
 def namespaces_command(command: Sequence[str], reach: Reach) -> list[str]:
