@@ -150,7 +150,7 @@ def is_there(note: Path) -> bool:
     [
         "open(tempfile.gettempdir() + '/big', 'wb').write(bytes(48 << 20))",
         "[open(f'{tempfile.gettempdir()}/{i}', 'wb').write(bytes(1 << 20)) for i in range(48)]",
-        "os.umask(0o777); open(tempfile.mkdtemp() + '/big', 'wb').write(bytes(48 << 20))",
+        "d = tempfile.mkdtemp(); f = open(d + '/x', 'wb'); os.chmod(d, 0); f.write(bytes(9 << 23))",
         "d = tempfile.mkdtemp(); os.chmod(d, 0o300); open(d + '/big', 'wb').write(bytes(48 << 20))",
         "f = tempfile.TemporaryFile(); f.write(bytes(48 << 20)); f.flush()",
         f"{DEEP}; open('big', 'wb').write(bytes(48 << 20))",
@@ -171,7 +171,7 @@ async def test_scratch_is_counted_and_removed(
 ) -> None:
     source = f"import tempfile\nopen('where', 'w').write(tempfile.gettempdir()){MISBEHAVE}"
     source += "    os.chdir(tempfile.gettempdir())\n"
-    async with pool.open(write(f"{source}    {misdeed}\n")) as session:
+    async with pool.open(write(f"{source}    {misdeed}\n    signal.pause()\n")) as session:
         outcome = (await session.run(EVALUATE)).outcome
     assert isinstance(outcome, Failed)
     assert outcome.fault.message == "The code wrote over 32 MiB to disk."
