@@ -27,6 +27,7 @@ from advisor.domain.access import Limits
 from advisor.planning.memory_planner import MemoryPlanner
 from advisor.planning.planner import RecommendationPlanner
 from advisor.planning.tuning.tuning import DEFAULT_TUNING
+from advisor.pools.cgroup import find_delegation
 from advisor.pools.local import LocalPool
 from advisor.pools.observation import HostObserver
 from advisor.pools.resource_limits import Isolation, private_reach, shared_reach
@@ -287,7 +288,7 @@ def isolation_of(settings: Settings) -> Isolation:
         scratch_bytes=scratch_bytes,
         cpu_s=_CPU_S,
     )
-    return Isolation(limits=limits, sandbox=sandbox, reach=reach)
+    return Isolation(limits=limits, sandbox=sandbox, reach=reach, groups=find_delegation())
 
 
 def _policy_of(settings: Settings) -> SharingPolicy:

@@ -9,6 +9,7 @@ from pathlib import Path
 from bsadvise.model.device import DeviceKind
 
 from advisor.pipe.v1 import pipe_pb2
+from advisor.pools.cgroup import Delegation
 from advisor.ports.worker_pool import WorkerJob
 
 _SPARE_THREADS = 8192
@@ -66,11 +67,13 @@ class Isolation:
         limits: How much they may take.
         sandbox: "off", "landlock", "bwrap" or "namespaces"; see advisor.pools.sandbox.
         reach: What they may reach in a sandbox.
+        groups: Gives each a control group of the kernel's; None where none is delegated.
     """
 
     limits: Limits = field(default_factory=Limits)
     sandbox: str = "off"
     reach: Reach = field(default_factory=Reach)
+    groups: Delegation | None = None
 
     def confinement(self, job: WorkerJob) -> pipe_pb2.Confinement:
         """Return what the worker of a job is to take upon itself."""
@@ -92,7 +95,7 @@ class Isolation:
             hidden_paths=map(str, reach.hidden_paths),
             allow_network=reach.allow_network,
             replace_home=reach.replace_home,
-            allow_memory_files=is_gpu,
+            allow_memory_files=is_gpu or self.groups is not None,
             has_namespaces=self.sandbox == "namespaces",
             # Strangers' code alone: the user's own reads and writes what is the user's.
             change_user=reach.replace_home,

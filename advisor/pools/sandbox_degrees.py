@@ -11,7 +11,9 @@ WEAK = frozenset({OFF, LANDLOCK})
 
 _COLUMNS = (OFF, LANDLOCK, BWRAP, NAMESPACES)
 
-_NOT_COUNTED = "counted, five times a second"
+_COUNTED = "counted, five times a second"
+
+_BY_GROUP = "limited by the kernel where a control group is delegated, else " + _COUNTED
 
 # By what is held, in the order of the columns.
 _ROWS: Mapping[str, tuple[str, str, str, str]] = {
@@ -71,14 +73,14 @@ _ROWS: Mapping[str, tuple[str, str, str, str]] = {
         "as landlock",
         "as landlock",
     ),
-    "memory": (_NOT_COUNTED, _NOT_COUNTED, _NOT_COUNTED, _NOT_COUNTED),
+    "memory, threads": (_BY_GROUP, _BY_GROUP, _BY_GROUP, _BY_GROUP),
     "temporary files": (
-        _NOT_COUNTED,
-        _NOT_COUNTED,
-        _NOT_COUNTED,
+        _COUNTED,
+        _COUNTED,
+        _COUNTED,
         "in memory, limited by the kernel and removed with the worker",
     ),
-    "checkpoints": (_NOT_COUNTED, _NOT_COUNTED, _NOT_COUNTED, _NOT_COUNTED),
+    "checkpoints": (_COUNTED, _COUNTED, _COUNTED, _COUNTED),
     "processes that a worker leaves behind": (
         "found and ended",
         "found and ended",
