@@ -87,11 +87,12 @@ async def test_files_that_hang_are_stopped(pool: LocalPool, state_dir: Path) -> 
         check(name, outcome, pool.sandbox)
 
 
-def holdings() -> tuple[int, list[int], list[str]]:
-    """Return this process's descriptors, and by number and name its descendants and threads."""
+def holdings() -> tuple[int, list[str], list[str]]:
+    """Return this process's descriptors, and by name its descendants and threads."""
     gc.collect()
     process = psutil.Process()
-    children = sorted(child.pid for child in process.children(recursive=True))
+    # Not by number: the namespace of the next worker is a new process each time.
+    children = sorted(child.name() for child in process.children(recursive=True))
     # The loop's executor starts as many as it happens to need, up to a number of its own.
     threads = sorted(t.name for t in threading.enumerate() if not t.name.startswith("asyncio_"))
     return process.num_fds(), children, threads
