@@ -198,10 +198,9 @@ class Sandbox(_message.Message):
     change_user: _builtins.bool
     """Whether a worker of root's becomes a user of its own there."""
     scratch_bytes: _builtins.int
-    """What its temporary files and its /dev/shm may hold there, bytes each, in memory; 0 for half
-    of the machine's memory.
-    """
+    """What its temporary files may hold there, in memory, bytes; 0 for half of the machine's memory."""
     shared_memory_bytes: _builtins.int
+    """What its /dev/shm may hold there, bytes; 0 for half of the machine's memory."""
     @_builtins.property
     def readable_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Files and directories that may be read, with all that is below."""
