@@ -97,7 +97,7 @@ def mount_memory(target: Path | str, *, mode: int, size_bytes: int, file_count: 
 
 
 def mount_processes(target: Path | str) -> None:
-    """Mount what the kernel tells of the processes of this namespace.
+    """Mount /proc for the processes of this namespace.
 
     Raises:
         OSError: It may not be: where parts of /proc are covered, as in most containers.

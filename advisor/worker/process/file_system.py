@@ -73,7 +73,7 @@ class FileSystem:
         return point
 
     def add_kernel(self, devices: Iterable[Path]) -> None:
-        """Mount what the kernel tells of itself and of the worker's processes, and device files."""
+        """Mount /proc with the worker's processes alone, /sys, and device files."""
         proc = self._point("/proc", is_dir=True)
         try:
             mount_processes(proc)
