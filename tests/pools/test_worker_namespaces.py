@@ -90,6 +90,12 @@ async def probe(pool: LocalPool, state_dir: Path, body: str) -> dict[str, object
     return found
 
 
+def is_proc_covered() -> bool:
+    """Return whether something is mounted over a part of /proc, as in many containers."""
+    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    return any(mount.split()[4].startswith("/proc/") for mount in mounts)
+
+
 async def test_no_process_but_its_own_is_there(pool: LocalPool, state_dir: Path) -> None:
     daemon = os.getpid()
     found = await probe(
@@ -107,7 +113,9 @@ async def test_no_process_but_its_own_is_there(pool: LocalPool, state_dir: Path)
 """,
     )
     assert {found[name] for name in ("limits", "processors", "priority", "signal")} == {"ESRCH"}
-    assert (found["parent"], found["processes"]) == (0, ["1", "2"])
+    assert found["parent"] == 0
+    if not is_proc_covered():  # Else the kernel allows no other.
+        assert found["processes"] == ["1", "2"]
 
 
 async def test_no_directory_of_others_can_be_named(pool: LocalPool, state_dir: Path) -> None:
