@@ -168,6 +168,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep-source-bytes", metavar="N", help="remove old sources beyond")
     parser.add_argument("--sandbox", choices=SANDBOXES, help="what confines model files")
     parser.add_argument(
+        "--accept-weak-sandbox",
+        action="store_true",
+        default=None,
+        help="listen beyond loopback even where the sandbox is landlock or off",
+    )
+    parser.add_argument(
         "--data-path",
         dest="data_paths",
         action="append",

@@ -7,12 +7,12 @@ import os
 from bsadvise.filesystems import network_kind
 
 from advisor.config.settings import Settings
-from advisor.pools.sandbox import choose_sandbox
+from advisor.pools.sandbox_degrees import describe
 from advisor.service.exporter import is_free
 from advisor.service.server import check_listen_config
 from advisor.service.tracing import open_tracing
 from advisor.store.opening import describe_store
-from advisor.wiring import database_of, listen_config_of
+from advisor.wiring import database_of, listen_config_of, sandbox_of
 
 
 def describe_start(settings: Settings) -> str:
@@ -22,14 +22,16 @@ def describe_start(settings: Settings) -> str:
         AddressRefused: It may not listen where it was told to.
         TlsRefused: Its certificates cannot be used.
         TracingRefused: Traces are asked for, and cannot be kept.
-        SandboxMissing: The sandbox that is asked for does not work here.
+        SandboxMissing: The sandbox that is asked for does not work here, or is too weak.
         StoreUnavailable: Its database cannot be used.
     """
     check_listen_config(listen_config_of(settings))
     open_tracing(settings.otel_endpoint, os.environ).close()
+    sandbox = sandbox_of(settings)
     lines = [
         str(settings),
-        f"sandbox that works here: {choose_sandbox(settings.sandbox)}",
+        f"sandbox that works here: {sandbox}",
+        *(f"sandbox holds {matter}" for matter in describe(sandbox)),
         f"database: {describe_store(database_of(settings))}",
     ]
     warning = network_warning(settings)

@@ -33,17 +33,19 @@ from advisor.domain.access import Limits
 from advisor.planning.memory_planner import MemoryPlanner
 from advisor.planning.planner import RecommendationPlanner
 from advisor.planning.tuning.tuning import DEFAULT_TUNING
+from advisor.pools.cgroup import find_delegation
 from advisor.pools.local import LocalPool
 from advisor.pools.observation import HostObserver
 from advisor.pools.outside import describe_outside
 from advisor.pools.resource_limits import Isolation, private_reach, shared_reach
 from advisor.pools.resource_limits import Limits as WorkerLimits
-from advisor.pools.sandbox import AUTO, LANDLOCK, OFF, choose_sandbox
+from advisor.pools.sandbox import check_exposure, choose_sandbox
+from advisor.pools.sandbox_degrees import AUTO, LANDLOCK, OFF
 from advisor.ports.clock import Clock
 from advisor.ports.store import Store
 from advisor.ports.worker_pool import WorkerPool
 from advisor.search.optuna_proposer import OptunaProposer
-from advisor.service.address import AddressRefused
+from advisor.service.address import AddressRefused, is_loopback
 from advisor.service.admission import AdmissionLimits
 from advisor.service.bundle_reading import unpack_bundle
 from advisor.service.exporter import Exporter
@@ -152,7 +154,7 @@ async def build_daemon(settings: Settings) -> Daemon:
     Raises:
         AddressRefused: It may not, or cannot, listen where it was told to.
         TlsRefused: Its certificates cannot be used.
-        SandboxMissing: The sandbox that is asked for does not work here.
+        SandboxMissing: The sandbox that is asked for does not work here, or is too weak.
         StoreUnavailable: Its database cannot be opened.
         TracingRefused: Traces are asked for, and cannot be kept.
     """
@@ -251,20 +253,36 @@ def listen_config_of(settings: Settings) -> ListenConfig:
     )
 
 
+def sandbox_of(settings: Settings) -> str:
+    """Return the degree of the sandbox that a daemon with these settings uses.
+
+    Raises:
+        SandboxMissing: It does not work here, or is too weak for where the daemon listens.
+    """
+    sandbox = choose_sandbox(settings.sandbox)
+    check_exposure(
+        sandbox,
+        is_exposed=settings.listen is not None
+        and not is_loopback(settings.listen.rpartition(":")[0].strip("[]")),
+        accepts_weak=settings.accept_weak_sandbox,
+    )
+    return sandbox
+
+
 def isolation_of(settings: Settings) -> Isolation:
     """Return how a daemon with these settings isolates the model files that it runs.
 
     Raises:
-        SandboxMissing: The sandbox that is asked for does not work here.
+        SandboxMissing: The sandbox that is asked for does not work here, or is too weak.
     """
-    sandbox = choose_sandbox(settings.sandbox)
+    sandbox = sandbox_of(settings)
     if sandbox == OFF and settings.sandbox == AUTO:
         _LOG.warning("model files run without a sandbox: this machine offers none")
     else:
         _LOG.info("model files are confined", sandbox=sandbox)
     if sandbox == LANDLOCK and not settings.private:
         _LOG.warning(
-            "Landlock leaves other programs' local sockets open; install bubblewrap where "
+            "Landlock leaves other programs' local sockets open; allow user namespaces where "
             "strangers' model files run"
         )
     own = (settings.socket, socket_secret_path(settings.socket))
@@ -292,7 +310,7 @@ def isolation_of(settings: Settings) -> Isolation:
         scratch_bytes=scratch_bytes,
         cpu_s=_CPU_S,
     )
-    return Isolation(limits=limits, sandbox=sandbox, reach=reach)
+    return Isolation(limits=limits, sandbox=sandbox, reach=reach, groups=find_delegation())
 
 
 def _admission_of(settings: Settings) -> AdmissionLimits:

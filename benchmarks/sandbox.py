@@ -1,7 +1,7 @@
 """Overhead of isolation: worker start and training step, with and without limits and sandbox.
 
-Both are measured alternately in one run, so that other load affects both equally: the ratios are
-meaningful, the times less so.
+All are measured alternately in one run, so that other load affects them equally: the ratios, of the
+strongest sandbox that works here to none and to Landlock alone, are meaningful, the times less so.
 
     python -m benchmarks.sandbox
 """
@@ -25,7 +25,8 @@ from advisor.devices.cpu import read_cpu
 from advisor.kernel.landlock import landlock_abi
 from advisor.pools.local import LocalPool
 from advisor.pools.resource_limits import Isolation, Limits, shared_reach
-from advisor.pools.sandbox import OFF, choose_sandbox
+from advisor.pools.sandbox import choose_sandbox
+from advisor.pools.sandbox_degrees import LANDLOCK, OFF
 from advisor.pools.worker_process import WorkerProcess
 from advisor.ports.worker_pool import WorkerJob
 
@@ -46,11 +47,15 @@ def make_batch(batch_size):
 
 
 def _pools(state_dir: Path) -> dict[str, LocalPool]:
-    """Return pools without limits and sandbox, and with all that this machine supports."""
+    """Return pools without limits and sandbox, with Landlock, and with what is strongest here."""
     reach = shared_reach(state_dir, state_dir, data_paths=(), allow_network=False)
     limits = Limits(memory_bytes=4 << 30, scratch_bytes=1 << 30)
-    isolated = Isolation(limits=limits, sandbox=choose_sandbox("auto"), reach=reach)
-    return {"bare": LocalPool(), "isolated": LocalPool(isolation=isolated)}
+    degrees = {"landlock": LANDLOCK, "isolated": choose_sandbox("auto")}
+    isolated = {
+        name: LocalPool(isolation=Isolation(limits=limits, sandbox=degree, reach=reach))
+        for name, degree in degrees.items()
+    }
+    return {"bare": LocalPool(), **isolated}
 
 
 async def _start_s(pool: LocalPool, job: WorkerJob) -> float:
@@ -103,12 +108,19 @@ async def _measure(state_dir: Path) -> dict[str, object]:
         for _ in range(rounds):
             for name, pool in pools.items():
                 times[name].append(await measure(pool, job))
-        ratios = [
-            isolated / bare for bare, isolated in zip(times["bare"], times["isolated"], strict=True)
-        ]
+        ratios = {
+            f"{name}_ratio": round(
+                statistics.median(
+                    isolated / other
+                    for isolated, other in zip(times["isolated"], times[name], strict=True)
+                ),
+                4,
+            )
+            for name in ("bare", "landlock")
+        }
         found[what] = {
             **{f"{name}_s": round(statistics.median(s), 6) for name, s in times.items()},
-            "ratio": round(statistics.median(ratios), 4),
+            **ratios,
             "rounds": rounds,
         }
     sandbox = pools["isolated"].sandbox

@@ -7,7 +7,7 @@ from pathlib import Path
 
 LOG_FORMATS = ("auto", "console", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
-SANDBOXES = ("auto", "off", "landlock", "bwrap")
+SANDBOXES = ("auto", "off", "landlock", "bwrap", "namespaces")
 
 SHORTEST_LEASE_S = 1.0
 
@@ -62,8 +62,10 @@ class Settings:
         keep_count: The most recommendations that have ended to keep, divided evenly between
             those who keep more than their share.
         keep_source_bytes: The most bytes of uploaded sources to keep, divided likewise.
-        sandbox: What confines user code: "off", "landlock", "bwrap", or "auto" for the strongest
-            that works here.
+        sandbox: What confines user code: "off", "landlock", "bwrap", "namespaces", or "auto" for
+            the strongest that works here.
+        accept_weak_sandbox: Whether a daemon that listens beyond loopback may run with "off" or
+            "landlock", under which model files share its user and its local sockets.
         data_paths: What strangers' model files may read in a sandbox. The user's own may read
             all but keys and tokens.
         allow_network: Whether user code in a sandbox may open connections.
@@ -111,6 +113,7 @@ class Settings:
     keep_count: int = 10_000
     keep_source_bytes: int = 4 << 30
     sandbox: str = "auto"
+    accept_weak_sandbox: bool = False
     data_paths: tuple[Path, ...] = ()
     allow_network: bool = False
     pythons: tuple[Path, ...] = ()

@@ -156,6 +156,7 @@ PARSERS: Mapping[str, Callable[[object], object]] = {
     "keep_count": _count,
     "keep_source_bytes": _count,
     "sandbox": _sandbox,
+    "accept_weak_sandbox": _flag,
     "data_paths": _paths,
     "allow_network": _flag,
     "pythons": _paths,

@@ -63,12 +63,15 @@ class ForkedProcess:
 
     Attributes:
         pid: Its process id, and that of its process group.
+        first_pid: The first process of its namespace, which adopts its orphans; None where it
+            has none.
         scratch_dir: Its directory for temporary files.
         exit_code: Set when it has ended: its exit code, negative for a signal, or None when
             the fork server ended first.
     """
 
     pid: int
+    first_pid: int | None
     scratch_dir: Path
     exit_code: asyncio.Future[int | None]
 
@@ -184,7 +187,12 @@ class ForkServer:
             forked = None
         if forked is None:
             raise _lost(self._end_message)
-        return ForkedProcess(pid=forked.pid, scratch_dir=Path(forked.scratch_dir), exit_code=exited)
+        return ForkedProcess(
+            pid=forked.pid,
+            first_pid=forked.first_pid or None,
+            scratch_dir=Path(forked.scratch_dir),
+            exit_code=exited,
+        )
 
     def worker_pids(self) -> Collection[int] | None:
         """Return the process ids of all workers; None while one is being forked.

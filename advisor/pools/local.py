@@ -27,7 +27,8 @@ from advisor.pools.fork_server import ForkServer, ForkServerLost
 from advisor.pools.interpreters import command_under, environment_under, lay_out_modules
 from advisor.pools.observation import DeviceObserver, HostObserver
 from advisor.pools.resource_limits import Isolation
-from advisor.pools.sandbox import BWRAP, bwrap_command
+from advisor.pools.sandbox import bwrap_command, namespaces_command
+from advisor.pools.sandbox_degrees import BWRAP, NAMESPACES
 from advisor.pools.worker_process import WorkerProcess
 from advisor.ports.worker_pool import CommandResult, WorkerJob, WorkerPool, WorkerSession
 
@@ -148,6 +149,8 @@ class LocalPool(WorkerPool):
                 modules_dir=self._folder / _MODULES,
                 scratch_root=self._folder / _SCRATCH,
             )
+        if self._isolation.sandbox == NAMESPACES:
+            command = namespaces_command(command, self._isolation.reach)
         return await ForkServer.start(
             command, environment, supervisor=self._supervisor, note_left=self._note_left
         )

@@ -40,45 +40,11 @@ def descendants_of(pids: Iterable[int]) -> Iterator[int]:
         waiting += new
 
 
-def resident_bytes(pids: Iterable[int], limit_bytes: int, *, ancestor: int) -> int:
-    """Return the memory that processes take together, without what they share with an ancestor.
-
-    Pages that forked processes share count once; but to find that out is slow, so that it is
-    done only when the limit would be passed otherwise.
-
-    Args:
-        pids: The processes.
-        limit_bytes: The limit.
-        ancestor: The process that all were forked from, with everything imported.
-    """
-    processes = list(_processes(pids))
-    inherited = sum(_measure(process, is_exact=False) for process in _processes([ancestor]))
-    resident = sum(max(0, _measure(process, is_exact=False) - inherited) for process in processes)
-    if resident <= limit_bytes or len(processes) == 1:
-        return resident
-    return sum(_measure(process, is_exact=True) for process in processes)
-
-
 def kill_all(pids: Iterable[int]) -> None:
     """Kill processes."""
     for pid in pids:
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)
-
-
-def _processes(pids: Iterable[int]) -> Iterator[psutil.Process]:
-    for pid in pids:
-        with contextlib.suppress(psutil.Error):
-            yield psutil.Process(pid)
-
-
-def _measure(process: psutil.Process, *, is_exact: bool) -> int:
-    try:
-        if is_exact:
-            return int(process.memory_full_info().pss)
-        return int(process.memory_info().rss)
-    except (psutil.Error, OSError):  # It has ended, or is not ours to look into.
-        return 0
 
 
 def _children_by_search(pid: int) -> list[int]:

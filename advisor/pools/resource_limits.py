@@ -9,6 +9,7 @@ from pathlib import Path
 from bsadvise.model.device import DeviceKind
 
 from advisor.pipe.v1 import pipe_pb2
+from advisor.pools.cgroup import Delegation
 from advisor.ports.worker_pool import WorkerJob
 
 _SPARE_THREADS = 8192
@@ -26,7 +27,8 @@ class Limits:
     Attributes:
         memory_bytes: Of the machine's memory.
         process_count: Processes, the worker among them.
-        scratch_bytes: Of the disk of the scratch directory.
+        scratch_bytes: Of the disk of the scratch directory; of memory, where a worker has
+            namespaces.
         cpu_s: Processor time of each process.
     """
 
@@ -63,13 +65,15 @@ class Isolation:
 
     Attributes:
         limits: How much they may take.
-        sandbox: "off", "landlock" or "bwrap"; see advisor.pools.sandbox.
+        sandbox: "off", "landlock", "bwrap" or "namespaces"; see advisor.pools.sandbox.
         reach: What they may reach in a sandbox.
+        groups: Gives each a control group of the kernel's; None where none is delegated.
     """
 
     limits: Limits = field(default_factory=Limits)
     sandbox: str = "off"
     reach: Reach = field(default_factory=Reach)
+    groups: Delegation | None = None
 
     def confinement(self, job: WorkerJob) -> pipe_pb2.Confinement:
         """Return what the worker of a job is to take upon itself."""
@@ -80,17 +84,24 @@ class Isolation:
             data_bytes=None if is_gpu else self.limits.memory_bytes,
             cpu_s=self.limits.cpu_s,
             thread_count=_threads_now() + _SPARE_THREADS,
-            sandbox=None if self.sandbox == "off" else _sandbox(self.reach),
+            sandbox=None if self.sandbox == "off" else self._sandbox(is_gpu=is_gpu),
         )
 
-
-def _sandbox(reach: Reach) -> pipe_pb2.Sandbox:
-    return pipe_pb2.Sandbox(
-        readable_paths=map(str, reach.readable_paths),
-        hidden_paths=map(str, reach.hidden_paths),
-        allow_network=reach.allow_network,
-        replace_home=reach.replace_home,
-    )
+    def _sandbox(self, *, is_gpu: bool) -> pipe_pb2.Sandbox:
+        reach, limits = self.reach, self.limits
+        sizes = [size for size in (limits.scratch_bytes, limits.memory_bytes) if size is not None]
+        return pipe_pb2.Sandbox(
+            readable_paths=map(str, reach.readable_paths),
+            hidden_paths=map(str, reach.hidden_paths),
+            allow_network=reach.allow_network,
+            replace_home=reach.replace_home,
+            allow_memory_files=is_gpu or self.groups is not None,
+            has_namespaces=self.sandbox == "namespaces",
+            # Strangers' code alone: the user's own reads and writes what is the user's.
+            change_user=reach.replace_home,
+            scratch_bytes=min(sizes, default=0),
+            shared_memory_bytes=limits.memory_bytes or 0,
+        )
 
 
 def _largest_file(directory: Path) -> int:

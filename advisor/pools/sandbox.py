@@ -1,9 +1,11 @@
 """The degrees of the sandbox: which there are, which works here, and what bubblewrap is told.
 
-off        user code reaches all that the daemon's user can reach
-landlock   each worker gives up what it does not need (advisor.worker.process.sandbox)
-bwrap      the fork server runs where there is nothing else to see, network and sockets
+off         user code reaches all that the daemon's user can reach
+landlock    each worker gives up what it does not need (advisor.worker.process.sandbox)
+bwrap       the fork server runs where there is nothing else to see, network and sockets
 included; its workers give up the rest where the kernel has Landlock
+namespaces  each worker has processes, files, shared memory and a network of its own, and of root's
+each is a user of its own; it gives up the rest as under landlock
 """
 
 from __future__ import annotations
@@ -16,17 +18,33 @@ from pathlib import Path
 
 from advisor.kernel.landlock import landlock_abi
 from advisor.pools.resource_limits import Reach
-
-OFF, LANDLOCK, BWRAP, AUTO = "off", "landlock", "bwrap", "auto"
+from advisor.pools.sandbox_degrees import AUTO, BWRAP, LANDLOCK, NAMESPACES, OFF, WEAK
 
 _TRIAL_LIMIT_S = 10.0
 
+_BWRAP_BASE = ("--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev", "--unshare-ipc")
+
 _COVERED = tuple(
-    Path("/") / name for name in ("home", "root", "run", "tmp", "var/tmp", "srv", "mnt", "media")
-)
+    Path("/") / name
+    for name in (
+        "home", "root", "run", "tmp", "var", "srv", "mnt", "media", "opt", "data", "scratch",
+    )
+)  # fmt: skip
 """Where other people's files are, unless something is named."""
 
 _OUR_ROOTS = {Path(entry).resolve() for entry in sys.path if entry}
+
+
+_MISSING = {
+    LANDLOCK: "this kernel has no Landlock, or it is turned off",
+    BWRAP: "bubblewrap is not installed, or may not be used here",
+    NAMESPACES: "this user may not make user namespaces here, or mount in them",
+}
+
+# -P: what lies in the daemon's working directory must not pass for a module.
+_IN_NAMESPACE = (sys.executable, "-P", "-m", "advisor.kernel.user_namespace")
+
+_TRIAL = (sys.executable, "-P", "-m", "advisor.worker.process.namespace_trial")
 
 
 class SandboxMissing(Exception):
@@ -39,15 +57,42 @@ def choose_sandbox(wanted: str) -> str:
     Raises:
         SandboxMissing: It does not work here.
     """
-    if wanted == BWRAP and not _works():
-        raise SandboxMissing("sandbox bwrap: bubblewrap is not installed, or may not be used here")
-    if wanted == LANDLOCK and not landlock_abi():
-        raise SandboxMissing("sandbox landlock: this kernel has no Landlock, or it is turned off")
-    if wanted != AUTO:
-        return wanted
-    if _works():
-        return BWRAP
-    return LANDLOCK if landlock_abi() else OFF
+    works = {
+        OFF: lambda: True,
+        LANDLOCK: lambda: landlock_abi() > 0,
+        BWRAP: _bwrap_works,
+        NAMESPACES: _namespaces_work,
+    }
+    if wanted == AUTO:
+        return next(degree for degree in (NAMESPACES, BWRAP, LANDLOCK, OFF) if works[degree]())
+    if not works[wanted]():
+        raise SandboxMissing(f"sandbox {wanted}: {_MISSING[wanted]}")
+    return wanted
+
+
+def check_exposure(sandbox: str, *, is_exposed: bool, accepts_weak: bool) -> None:
+    """Refuse a weak degree to a daemon that runs the code of whoever reaches it from afar.
+
+    Args:
+        sandbox: The degree.
+        is_exposed: Whether the daemon listens beyond loopback.
+        accepts_weak: Whether the operator has accepted this.
+
+    Raises:
+        SandboxMissing: The degree is too weak.
+    """
+    if sandbox in WEAK and is_exposed and not accepts_weak:
+        raise SandboxMissing(
+            f"sandbox {sandbox}: too weak for a daemon that listens beyond loopback. Allow its "
+            "user to make user namespaces (docs/sandbox.md), or start it with "
+            "--accept-weak-sandbox"
+        )
+
+
+def namespaces_command(command: Sequence[str], reach: Reach) -> list[str]:
+    """Return a fork server's command, so that it can make namespaces for its workers."""
+    network = "open-network" if reach.allow_network else "own-network"
+    return [*_IN_NAMESPACE, *command, f"--namespaces={network}"]
 
 
 def bwrap_command(
@@ -61,8 +106,7 @@ def bwrap_command(
         modules_dir: Our modules, where the interpreter is not our own.
         scratch_root: Where its workers' scratch directories are to be made.
     """
-    arguments = ["--die-with-parent", "--new-session", "--ro-bind", "/", "/"]
-    arguments += ["--dev-bind", "/dev", "/dev"]
+    arguments = ["--die-with-parent", "--new-session", *_BWRAP_BASE]
     if not reach.allow_network:
         arguments.append("--unshare-net")
     # Later ones lie above earlier ones: what is named is bare again, but for what it hides.
@@ -78,11 +122,17 @@ def bwrap_command(
     return ["bwrap", *arguments, "--setenv", "TMPDIR", str(scratch_root), "--", *command]
 
 
-def _works() -> bool:
+def _bwrap_works() -> bool:
     """Return whether bubblewrap may make its namespaces; many containers forbid that."""
-    if shutil.which("bwrap") is None:
-        return False
-    trial = ["bwrap", "--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev", "--unshare-net", "true"]
+    return shutil.which("bwrap") is not None and _succeeds(["bwrap", *_BWRAP_BASE, "true"])
+
+
+def _namespaces_work() -> bool:
+    """Return whether a process may make all that a worker's namespaces need."""
+    return _succeeds([*_IN_NAMESPACE, *_TRIAL])
+
+
+def _succeeds(trial: Sequence[str]) -> bool:
     try:
         return not subprocess.run(
             trial, capture_output=True, timeout=_TRIAL_LIMIT_S, check=False

@@ -7,23 +7,33 @@ a process outside can read. The kernel's own killer would choose any process.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
 from bsadvise.model.measurements import Failed, Fault, FaultCode, OutOfMemory
 from bsadvise.model.units import format_bytes
 
+from advisor.pools.disk_usage import is_above
+from advisor.pools.fork_server import ForkedProcess
+from advisor.pools.memory_usage import MemoryUsage
+from advisor.pools.open_files import (
+    FileId,
+    MemoryFiles,
+    OpenFile,
+    find_open_files,
+    removed_bytes,
+)
 from advisor.pools.output import Output
-from advisor.pools.processes import children_of, descendants_of, kill_all, resident_bytes
+from advisor.pools.processes import children_of, descendants_of, kill_all
 from advisor.pools.resource_limits import Limits
 
 INTERVAL_S = 0.2
 """How long memory may run away before it is seen; filling it goes at a gigabyte a second or two."""
 
-_MOST_ENTRIES = 100_000
-"""Files that are counted before a scratch directory is called full, whatever they hold."""
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the kernel's name of it
 
 
 class Watchdog:
@@ -36,8 +46,8 @@ class Watchdog:
 
     def __init__(
         self,
-        pid: int,
-        scratch_dir: Path,
+        process: ForkedProcess,
+        checkpoint_dir: Path,
         limits: Limits,
         worker_pids: Callable[[], Collection[int] | None],
         output: Output,
@@ -45,20 +55,23 @@ class Watchdog:
         """Take note of whom to watch.
 
         Args:
-            pid: The worker.
-            scratch_dir: Its directory for temporary files.
+            process: The worker.
+            checkpoint_dir: Where it keeps checkpoints.
             limits: What it and its processes may take together.
             worker_pids: Returns all workers of its fork server; None while it is forking one.
             output: What it prints.
         """
         self.verdict: Failed | OutOfMemory | None = None
-        self._pid = pid
-        self._scratch_dir = scratch_dir
+        self._process = process
+        self._checkpoint_dir = checkpoint_dir
+        self._memory = MemoryUsage()
+        self._memory_files = MemoryFiles()
+        self._pid = process.pid
         self._limits = limits
         self._worker_pids = worker_pids
         self._output = output
-        self._known: set[int] = {pid}
-        self.seen: set[int] = {pid}
+        self._known: set[int] = {process.pid}
+        self.seen: set[int] = {process.pid}
 
     @cached_property
     def _parent(self) -> int:
@@ -70,6 +83,10 @@ class Watchdog:
         while self.verdict is None:
             await asyncio.sleep(INTERVAL_S)
             await asyncio.to_thread(self._check)
+
+    def clean(self) -> None:
+        """Remove the files in memory that the worker has left behind; for after its end."""
+        self._memory_files.remove()
 
     def _check(self) -> None:
         pids = self._find_processes()
@@ -86,8 +103,11 @@ class Watchdog:
 
         The worker adopts these, and the fork server does where its code has turned that off. They
         are the worker's then if they were seen below it before, if they are in its session, or if
-        there is no other worker. Else they are nobody's, and too many of them are ended.
+        there is no other worker. Else they are nobody's, and too many of them are ended. In a
+        namespace of its own all stem from two.
         """
+        if self._process.first_pid is not None:
+            return list(descendants_of([self._pid, self._process.first_pid]))
         adopted = children_of(self._parent)
         workers = self._worker_pids()
         orphans = [] if workers is None else [pid for pid in adopted if pid not in workers]
@@ -119,21 +139,38 @@ class Watchdog:
                 f"The code started more than {limits.process_count} processes.",
                 "Start fewer, or lower NUM_WORKERS; a daemon's worker_processes sets the most.",
             )
+        files = find_open_files(pids)
         if limits.memory_bytes is not None:
-            taken_bytes = resident_bytes(pids, limits.memory_bytes, ancestor=self._parent)
+            files_bytes = self._memory_files.count(files) + self._own_memory_bytes()
+            taken_bytes = self._memory.measure(pids, files_bytes, limits.memory_bytes)
             if taken_bytes > limits.memory_bytes:
                 return OutOfMemory(
                     message=f"The code took {format_bytes(taken_bytes)} of the machine's memory, "
                     f"of which a worker may take {format_bytes(limits.memory_bytes)}.",
                     is_host=True,
                 )
-        if limits.scratch_bytes is not None and _is_above(self._scratch_dir, limits.scratch_bytes):
+        if limits.scratch_bytes is not None and self._fills_disk(files, limits.scratch_bytes):
             return _failed(
-                f"The code wrote over {format_bytes(limits.scratch_bytes)} of temporary files.",
+                f"The code wrote over {format_bytes(limits.scratch_bytes)} to disk.",
                 "Write less, or to a place that is not temporary before you ask; a daemon's "
                 "worker_scratch_bytes sets the most.",
             )
         return None
+
+    def _own_memory_bytes(self) -> int:
+        """Return what lies in the directories that a worker with namespaces has in memory."""
+        if self._process.first_pid is None:
+            return 0
+        paths = (_SHARED_MEMORY, str(self._process.scratch_dir))
+        return sum(_memory_of(self._pid, path) for path in paths)
+
+    def _fills_disk(self, files: dict[FileId, OpenFile], limit_bytes: int) -> bool:
+        directories = [self._process.scratch_dir, self._checkpoint_dir]
+        printed = os.fstat(self._output.fileno())
+        removed = removed_bytes(
+            files, _devices_of(directories), besides=(printed.st_dev, printed.st_ino)
+        )
+        return is_above(directories, limit_bytes, removed)
 
 
 def _failed(message: str, fix: str) -> Failed:
@@ -149,26 +186,16 @@ def _parent_of(pid: int) -> int | None:
     return int(stat.rpartition(b")")[2].split()[1])
 
 
-def _is_above(directory: Path, limit_bytes: int) -> bool:
-    taken_bytes = 0
-    for count, size_bytes in enumerate(_sizes(directory)):
-        taken_bytes += size_bytes
-        if taken_bytes > limit_bytes or count > _MOST_ENTRIES:
-            return True
-    return False
+def _memory_of(pid: int, path: str) -> int:
+    """Return what files of a process's own directory in memory take."""
+    try:
+        usage = os.statvfs(f"/proc/{pid}/root{path}")
+    except OSError:  # It has ended.
+        return 0
+    return (usage.f_blocks - usage.f_bfree) * usage.f_frsize
 
 
-def _sizes(directory: Path) -> Iterator[int]:
-    waiting = [str(directory)]
-    while waiting:
-        try:
-            entries = list(os.scandir(waiting.pop()))
-        except OSError:  # Removed, or closed to us.
-            continue
-        for entry in entries:
-            try:
-                yield entry.stat(follow_symlinks=False).st_blocks * 512
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-            except OSError:
-                continue
+def _devices_of(paths: Iterable[Path]) -> Iterator[int]:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            yield path.stat().st_dev

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import socket
 
+import structlog
 from bsadvise.model.commands import Command
 from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome, OutOfMemory
 from bsadvise.v1 import recommendation_pb2
@@ -17,6 +18,7 @@ from advisor.messages import OutOfLimits
 from advisor.pipe.framing import BadFrame, PipeClosed, frame, read
 from advisor.pipe.unions import command_message, outcome_of
 from advisor.pipe.v1 import pipe_pb2
+from advisor.pools.cgroup import WorkerGroup
 from advisor.pools.exit_status import outcome_of_exit, pipe_lost
 from advisor.pools.fork_server import (
     CLOSE_LIMIT_S,
@@ -37,6 +39,8 @@ EXIT_WAIT_S = 5.0
 
 MAX_HOOK_CHARACTERS = 100
 
+_LOG = structlog.stdlib.get_logger(__name__)
+
 
 class WorkerProcess:
     """A worker, the daemon's end of its pipe, and what it prints.
@@ -53,6 +57,7 @@ class WorkerProcess:
         output: Output,
         watchdog: Watchdog,
         watching: asyncio.Task[None],
+        group: WorkerGroup | None = None,
     ) -> None:
         self.hook: str | None = None
         self._fork_server = fork_server
@@ -61,6 +66,7 @@ class WorkerProcess:
         self._output = output
         self._watchdog = watchdog
         self._watching = watching
+        self._group = group
         self._last_command_id = 0
 
     @classmethod
@@ -87,16 +93,18 @@ class WorkerProcess:
                 on_failure.callback(streams[1].close)
                 process = await fork_server.fork(theirs, output)
             on_failure.pop_all()
+        # Before it knows its job, so that all that user code takes is counted.
+        group = _group_of(process, isolation)
         streams[1].write(frame(pipe_pb2.ToWorker(job=_job_message(job, isolation))))
         watchdog = Watchdog(
-            process.pid, process.scratch_dir, isolation.limits, fork_server.worker_pids, output
+            process, job.checkpoint_dir, isolation.limits, fork_server.worker_pids, output
         )
         watching = asyncio.create_task(
             supervisor.keep(
                 "watchdog", watchdog.watch, is_essential=True, longest_wait_s=INTERVAL_S
             )
         )
-        return cls(fork_server, process, streams, output, watchdog, watching)
+        return cls(fork_server, process, streams, output, watchdog, watching, group)
 
     @property
     def has_run(self) -> bool:
@@ -142,8 +150,14 @@ class WorkerProcess:
         if not self.has_ended:  # User code has stopped the fork server, or a driver holds it.
             self._fork_server.kill()
             await asyncio.shield(self._process.exit_code)
-        await asyncio.to_thread(remove_shared_memory, self._watchdog.seen)
+        await asyncio.to_thread(self._clean)
         self._output.close()
+
+    def _clean(self) -> None:
+        remove_shared_memory(self._watchdog.seen)
+        self._watchdog.clean()
+        if self._group is not None:
+            self._group.remove()
 
     async def _read_outcome(self, command: Command) -> Outcome:
         while True:
@@ -202,6 +216,17 @@ def _at(
         return Failed(fault=fault)
     place = f"In {hook}: " if hook else ""
     return dataclasses.replace(verdict, message=place + verdict.message)
+
+
+def _group_of(process: ForkedProcess, isolation: Isolation) -> WorkerGroup | None:
+    """Return a worker's control group; None where it has none and the watchdog counts alone."""
+    if isolation.groups is None:
+        return None
+    try:
+        return isolation.groups.make(process.pid, isolation.limits.memory_bytes)
+    except OSError as error:  # It has ended already, or another program has changed the group.
+        _LOG.warning("a worker has no control group", error=str(error))
+        return None
 
 
 def _job_message(job: WorkerJob, isolation: Isolation) -> pipe_pb2.Job:

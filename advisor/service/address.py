@@ -31,7 +31,7 @@ def check_tcp(address: str, *, has_tls: bool = False) -> str:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise AddressRefused(f"{address!r} is not HOST:PORT")
-    if not has_tls and not _is_loopback(host.strip("[]")):
+    if not has_tls and not is_loopback(host.strip("[]")):
         raise AddressRefused(
             f"{address!r} is not on loopback: without TLS the daemon listens only on "
             "127.0.0.1, [::1] and localhost; give it --tls-cert and --tls-key"
@@ -72,7 +72,8 @@ def owner_only() -> Iterator[None]:
         os.umask(before)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host, a name or an address without brackets, is this machine alone."""
     if host == "localhost":
         return True
     try:

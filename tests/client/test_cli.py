@@ -444,7 +444,7 @@ def test_jobs_cancel_and_delete(run: Run, daemon: FakeDaemon) -> None:
 
 def test_doctor_finds_a_daemon_and_its_driver(run: Run, daemon: FakeDaemon) -> None:
     result = run("doctor", "--address", daemon.address)
-    assert re.search(r"sandbox +(ok|note) +(landlock|bwrap|off)", result.output)
+    assert re.search(r"sandbox +(ok|note) +(namespaces|landlock|bwrap|off)", result.output)
 
     assert result.exit_code == 0
     for word in ("python", "server extra", "torch", "cache", "gpu driver", "570.00: A GPU"):

@@ -46,7 +46,7 @@ def give_packages(python: Path) -> None:
     (site_packages / "only_here.py").write_text("", encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", ["off", "landlock", "bwrap"])
+@pytest.mark.parametrize("kind", ["off", "landlock", "bwrap", "namespaces"])
 async def test_it_finds_its_packages_and_no_daemon(tmp_path: Path, python: Path, kind: str) -> None:
     try:
         sandbox = choose_sandbox(kind)

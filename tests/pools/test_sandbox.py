@@ -67,7 +67,7 @@ WITHIN = ("data", "bundle", "checkpoint", "scratch", "shared memory", "local soc
 PROCESSES = ("signal", "environment")
 OUTSIDE = ("state", "key", "change data", "change bundle", "tcp", "udp")
 
-KINDS = ("landlock", "bwrap")
+KINDS = ("landlock", "bwrap", "namespaces")
 
 
 def needs(kind: str) -> str:
@@ -186,4 +186,4 @@ async def test_torch_and_the_processes_of_a_loader_work(
 
 def test_the_strongest_that_works_is_chosen() -> None:
     assert choose_sandbox("off") == "off"
-    assert choose_sandbox("auto") in {"off", "landlock", "bwrap"}
+    assert choose_sandbox("auto") in {"off", "landlock", "bwrap", "namespaces"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import textwrap
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -32,6 +33,7 @@ def misbehave():
 """
 
 # Doubles eight times at the most, should nobody end it: 256 processes that only wait.
+DEEP = "[(os.mkdir('d' * 200), os.chdir('d' * 200)) for os.x in range(30)]"
 BOMB = "[os.fork() for _ in range(8)]"
 LOOSE_BOMB = "[os.fork() or os.setsid() for _ in range(8)]"
 ORPHANS = "[subprocess.Popen(['setsid', '-f', 'sleep', '1000']) for _ in range(40)]"
@@ -71,6 +73,36 @@ async def test_memory_is_counted(pool: LocalPool, write: WriteJob) -> None:
     assert outcome.is_host
     assert outcome.message.startswith("In build_dataset: The code took ")
     assert left_behind() == []
+
+
+@pytest.mark.parametrize(
+    "hoard",
+    [
+        "f = os.memfd_create('x'); [os.write(f, bytes(40 << 20)) for _ in range(12)]",
+        "f = open(shared, 'wb'); [f.write(bytes(40 << 20)) for _ in range(12)]",
+        "f = open(shared, 'wb'); os.unlink(shared); [f.write(bytes(40 << 20)) for _ in range(12)]",
+        "[os.fork() for _ in range(3)]; hoard = os.urandom(1 << 20) * 60",
+    ],
+    ids=["memfd", "shared memory", "removed shared memory", "many small processes"],
+)
+async def test_memory_of_no_process_is_counted_and_removed(
+    pool: LocalPool, write: WriteJob, hoard: str
+) -> None:
+    shared = Path("/dev/shm") / f"bsadvise-test-{os.getpid()}"
+    source = f"{MISBEHAVE}    shared = {str(shared)!r}\n    {hoard}\n    signal.pause()\n"
+    async with pool.open(write(source)) as session:
+        outcome = (await session.run(EVALUATE)).outcome
+    assert isinstance(outcome, OutOfMemory)
+    assert not shared.exists()
+    assert left_behind() == []
+
+
+async def test_checkpoints_are_counted(pool: LocalPool, write: WriteJob) -> None:
+    source = MISBEHAVE + "    open('checkpoints/big', 'wb').write(bytes(48 << 20))\n"
+    async with pool.open(write(source)) as session:
+        outcome = (await session.run(EVALUATE)).outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.fault.message == "The code wrote over 32 MiB to disk."
 
 
 async def test_one_process_is_refused_more_than_all_may_have(
@@ -118,18 +150,31 @@ def is_there(note: Path) -> bool:
     [
         "open(tempfile.gettempdir() + '/big', 'wb').write(bytes(48 << 20))",
         "[open(f'{tempfile.gettempdir()}/{i}', 'wb').write(bytes(1 << 20)) for i in range(48)]",
-        "os.umask(0o777); open(tempfile.mkdtemp() + '/big', 'wb').write(bytes(48 << 20))",
+        "d = tempfile.mkdtemp(); f = open(d + '/x', 'wb'); os.chmod(d, 0); f.write(bytes(9 << 23))",
+        "d = tempfile.mkdtemp(); os.chmod(d, 0o300); open(d + '/big', 'wb').write(bytes(48 << 20))",
+        "f = tempfile.TemporaryFile(); f.write(bytes(48 << 20)); f.flush()",
+        f"{DEEP}; open('big', 'wb').write(bytes(48 << 20))",
+        "[(os.mkdir('d'), os.chdir('d')) for os.x in range(300)]",
     ],
-    ids=["one file", "many files", "closed directories"],
+    ids=[
+        "one file",
+        "many files",
+        "closed directories",
+        "write-only directory",
+        "without a name",
+        "beyond the longest path",
+        "nested without end",
+    ],
 )
 async def test_scratch_is_counted_and_removed(
     pool: LocalPool, write: WriteJob, tmp_path: Path, misdeed: str
 ) -> None:
     source = f"import tempfile\nopen('where', 'w').write(tempfile.gettempdir()){MISBEHAVE}"
-    async with pool.open(write(f"{source}    {misdeed}\n")) as session:
+    source += "    os.chdir(tempfile.gettempdir())\n"
+    async with pool.open(write(f"{source}    {misdeed}\n    signal.pause()\n")) as session:
         outcome = (await session.run(EVALUATE)).outcome
     assert isinstance(outcome, Failed)
-    assert outcome.fault.message == "The code wrote over 32 MiB of temporary files."
+    assert outcome.fault.message == "The code wrote over 32 MiB to disk."
     assert not is_there(tmp_path / "where")
 
 

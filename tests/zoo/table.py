@@ -113,7 +113,7 @@ ZOO: dict[str, Expected] = {
     "escapes": fails("import", 8, "RuntimeError: red \ufffdbell"),
     "takes_memory": fills_memory("10737418240 bytes"),
     "takes_memory_in_pieces": fills_memory("a worker may take 1 GiB"),
-    "fills_scratch": fails("import", None, "over 64 MiB of temporary files"),
+    "fills_scratch": fails("import", None, "over 64 MiB to disk"),
     # What it reaches for. Without a sandbox these are another test's.
     "reads_the_database": fails("build_model", 9, "PermissionError", "--data-path"),
     "connects_out": fails("build_model", 12, "PermissionError", "--allow-network"),
@@ -121,3 +121,17 @@ ZOO: dict[str, Expected] = {
 }
 
 NEEDS_SANDBOX = {"reads_the_database", "connects_out", "kills_its_parent"}
+
+IN_NAMESPACES = {
+    # Its temporary files are in memory, and the kernel takes no more.
+    "fills_scratch": fails("import", 13, "No space left on device", "worker_scratch_bytes"),
+    # What must not be read has no name, and what must not be killed has no number: 0, which
+    # stands for a process's own group.
+    "reads_the_database": fails("build_model", 9, "FileNotFoundError", "--data-path"),
+    "kills_its_parent": fills_memory("killed by SIGKILL in build_model"),
+}
+
+
+def expected_of(name: str, sandbox: str) -> Expected:
+    """Return what must come of a file in a degree of the sandbox."""
+    return IN_NAMESPACES.get(name, ZOO[name]) if sandbox == "namespaces" else ZOO[name]

@@ -15,7 +15,7 @@ from bsadvise.model.measurements import Failed, FaultCode, Outcome, OutOfMemory,
 
 from advisor.pools.local import LocalPool
 from tests.support.zoo import MODELS, drive
-from tests.zoo.table import NEEDS_SANDBOX, ZOO, Expected
+from tests.zoo.table import NEEDS_SANDBOX, ZOO, expected_of
 
 HANGING = [name for name, expected in ZOO.items() if expected.kind is TimedOut]
 OTHERS = [name for name in ZOO if name not in HANGING]
@@ -32,9 +32,9 @@ MEMORY_SLACK_BYTES = 16 << 10
 """What caches may still grow by from one round to the next; one session's objects are 6 KiB."""
 
 
-def check(name: str, outcome: Outcome) -> None:
+def check(name: str, outcome: Outcome, sandbox: str) -> None:
     """Hold an outcome against the table."""
-    expected: Expected = ZOO[name]
+    expected = expected_of(name, sandbox)
     assert isinstance(outcome, expected.kind), outcome
     if isinstance(outcome, Failed):
         fault = outcome.fault
@@ -54,7 +54,7 @@ def check(name: str, outcome: Outcome) -> None:
 
 async def outcome_of(name: str, pool: LocalPool, state_dir: Path) -> Outcome:
     """Return what comes of a file, within the first time limit in which it is as expected."""
-    expected = ZOO[name]
+    expected = expected_of(name, pool.sandbox)
     *shorter, longest = expected.limits_s
     for limit_s in shorter:
         outcome = await drive(pool, name, state_dir, limit_s)
@@ -77,21 +77,22 @@ def test_every_file_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", OTHERS)
 async def test_a_file_ends_as_it_must(name: str, pool: LocalPool, state_dir: Path) -> None:
     skip_without_sandbox(name, pool)
-    check(name, await outcome_of(name, pool, state_dir))
+    check(name, await outcome_of(name, pool, state_dir), pool.sandbox)
 
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_files_that_hang_are_stopped(pool: LocalPool, state_dir: Path) -> None:
     outcomes = await asyncio.gather(*(outcome_of(name, pool, state_dir) for name in HANGING))
     for name, outcome in zip(HANGING, outcomes, strict=True):
-        check(name, outcome)
+        check(name, outcome, pool.sandbox)
 
 
-def holdings() -> tuple[int, list[int], list[str]]:
-    """Return this process's descriptors, and by number and name its descendants and threads."""
+def holdings() -> tuple[int, list[str], list[str]]:
+    """Return this process's descriptors, and by name its descendants and threads."""
     gc.collect()
     process = psutil.Process()
-    children = sorted(child.pid for child in process.children(recursive=True))
+    # Not by number: the namespace of the next worker is a new process each time.
+    children = sorted(child.name() for child in process.children(recursive=True))
     # The loop's executor starts as many as it happens to need, up to a number of its own.
     threads = sorted(t.name for t in threading.enumerate() if not t.name.startswith("asyncio_"))
     return process.num_fds(), children, threads
@@ -104,7 +105,7 @@ async def test_nothing_stays(pool: LocalPool, state_dir: Path) -> None:
 
     async def visit() -> None:
         for name in names:
-            check(name, await outcome_of(name, pool, state_dir))
+            check(name, await outcome_of(name, pool, state_dir), pool.sandbox)
 
     tracemalloc.start()
     try:

@@ -178,10 +178,29 @@ class Sandbox(_message.Message):
     HIDDEN_PATHS_FIELD_NUMBER: _builtins.int
     ALLOW_NETWORK_FIELD_NUMBER: _builtins.int
     REPLACE_HOME_FIELD_NUMBER: _builtins.int
+    ALLOW_MEMORY_FILES_FIELD_NUMBER: _builtins.int
+    HAS_NAMESPACES_FIELD_NUMBER: _builtins.int
+    CHANGE_USER_FIELD_NUMBER: _builtins.int
+    SCRATCH_BYTES_FIELD_NUMBER: _builtins.int
+    SHARED_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     allow_network: _builtins.bool
     """Whether sockets may be opened beyond this machine's own."""
     replace_home: _builtins.bool
     """Whether the home directory is to be a place in the scratch directory."""
+    allow_memory_files: _builtins.bool
+    """Whether memfd_create may be called: where the kernel counts what such files hold, and where
+    the driver of a GPU may need it.
+    """
+    has_namespaces: _builtins.bool
+    """Whether the worker is in namespaces of its own, where it puts together a file system of its
+    own; a fork server with --namespaces has made them.
+    """
+    change_user: _builtins.bool
+    """Whether a worker of root's becomes a user of its own there."""
+    scratch_bytes: _builtins.int
+    """What its temporary files may hold there, in memory, bytes; 0 for half of the machine's memory."""
+    shared_memory_bytes: _builtins.int
+    """What its /dev/shm may hold there, bytes; 0 for half of the machine's memory."""
     @_builtins.property
     def readable_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Files and directories that may be read, with all that is below."""
@@ -197,10 +216,15 @@ class Sandbox(_message.Message):
         hidden_paths: _abc.Iterable[_builtins.str] | None = ...,
         allow_network: _builtins.bool = ...,
         replace_home: _builtins.bool = ...,
+        allow_memory_files: _builtins.bool = ...,
+        has_namespaces: _builtins.bool = ...,
+        change_user: _builtins.bool = ...,
+        scratch_bytes: _builtins.int = ...,
+        shared_memory_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_network", b"allow_network", "hidden_paths", b"hidden_paths", "readable_paths", b"readable_paths", "replace_home", b"replace_home"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_memory_files", b"allow_memory_files", "allow_network", b"allow_network", "change_user", b"change_user", "has_namespaces", b"has_namespaces", "hidden_paths", b"hidden_paths", "readable_paths", b"readable_paths", "replace_home", b"replace_home", "scratch_bytes", b"scratch_bytes", "shared_memory_bytes", b"shared_memory_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -381,22 +405,26 @@ class Forked(_message.Message):
     WORKER_ID_FIELD_NUMBER: _builtins.int
     PID_FIELD_NUMBER: _builtins.int
     SCRATCH_DIR_FIELD_NUMBER: _builtins.int
+    FIRST_PID_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.int
     """Number of the worker."""
     pid: _builtins.int
     """Its process id, which is also that of its process group."""
     scratch_dir: _builtins.str
     """Directory of its own for temporary files, removed when it has ended."""
+    first_pid: _builtins.int
+    """The first process of its namespace, which adopts its orphans; 0 where it has none."""
     def __init__(
         self,
         *,
         worker_id: _builtins.int = ...,
         pid: _builtins.int = ...,
         scratch_dir: _builtins.str = ...,
+        first_pid: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pid", b"pid", "scratch_dir", b"scratch_dir", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_pid", b"first_pid", "pid", b"pid", "scratch_dir", b"scratch_dir", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,6 +23,7 @@ class Checkpoints:
         self._directory.mkdir(parents=True, exist_ok=True)
         # One writer a name, but a writer that was killed may have left its file behind.
         unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+        unfinished.unlink(missing_ok=True)  # It may be another user's.
         fields = [field.name for field in dataclasses.fields(state)]
         torch.save({name: getattr(state, name) for name in fields}, unfinished)
         unfinished.replace(path)

@@ -45,18 +45,24 @@ ExecutorFactory = Callable[[pipe_pb2.Job, Callable[[str], None]], Executor]
 
 
 def run_worker(
-    make_executor: ExecutorFactory, fds: list[int], parent_pid: int, scratch_dir: Path
+    make_executor: ExecutorFactory,
+    fds: list[int],
+    enter_namespaces: Callable[[], None],
+    parent_pid: int,
+    scratch_dir: Path,
 ) -> NoReturn:
     """Be a worker until the pipe closes; to be called in the child of a fork.
 
     Args:
         make_executor: Makes what carries out the commands.
         fds: The pipe, and where standard output and standard error go.
-        parent_pid: The fork server's process id.
+        enter_namespaces: Enters those that were made for this worker.
+        parent_pid: The fork server's process id, as this process sees it.
         scratch_dir: Where temporary files go.
     """
     exit_code = 1
     try:
+        enter_namespaces()
         confine_worker(parent_pid)
         _arrange_descriptors(*fds)
         serve(socket.socket(fileno=_PIPE_FD), make_executor, scratch_dir)
@@ -159,8 +165,7 @@ def _prepare(job: pipe_pb2.Job, scratch_dir: Path) -> None:
         sandbox = job.confinement.sandbox
         if sandbox.replace_home:
             os.environ["HOME"] = str(scratch_dir)
-        writable = (scratch_dir, Path(job.checkpoint_dir))
-        enter_sandbox(sandbox, writable, Path(job.source_dir))
+        enter_sandbox(sandbox, scratch_dir, Path(job.checkpoint_dir), Path(job.source_dir))
 
 
 def _show_only(device: Device) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 from dataclasses import dataclass
@@ -42,7 +43,13 @@ def likely_fix(error: BaseException) -> str | None:
     if isinstance(error, FileNotFoundError):
         return (
             "The file runs from an uploaded copy: add `--include PATH` to upload the data too, "
-            "or give an absolute path that exists where the daemon runs."
+            "or give an absolute path that exists where the daemon runs, below a --data-path of "
+            "its where that confines model files."
+        )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return (
+            "Write fewer temporary files, or to a place that is not temporary before you ask; a "
+            "daemon's worker_scratch_bytes sets the most."
         )
     if isinstance(error, SystemExit):
         return "Keep what parses arguments or exits under `if __name__ == '__main__':`."

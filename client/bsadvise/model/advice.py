@@ -207,8 +207,8 @@ class Advice(Value):
             traced only where memory is what bounds the batch.
         max_micro_batch_size_interval: Where runs disagreed with the prediction, what is sure
             to fit and what may.
-        sandbox: What confined the model file while it was run: "off", "landlock" or "bwrap";
-            empty for answers from before there was one.
+        sandbox: What confined the model file while it was run: "off", "landlock",
+            "bwrap" or "namespaces"; empty for answers from before there was one.
         companions: Related hyperparameters that published rules give for this batch, where that
             differs notably from weight_decay, betas and momentum, which are as they were trained.
         clip_gradient_norm: Norm to clip gradients at, from the norms that were measured; the

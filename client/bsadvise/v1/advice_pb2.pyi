@@ -529,7 +529,9 @@ class Advice(_message.Message):
     fingerprint: _builtins.str
     """Key under which the answer is remembered."""
     sandbox: _builtins.str
-    """What confined the model file while it was run: "off", "landlock" or "bwrap"."""
+    """What confined the model file while it was run: "off", "landlock", "bwrap" or
+    "namespaces".
+    """
     clip_gradient_norm: _builtins.float
     """Norm to clip gradients at, from the norms that were measured; the trials were not clipped."""
     energy_per_epoch_j: _builtins.float

@@ -28,7 +28,7 @@ from bsadvise.transport.state import state_place
 from bsadvise.version import __version__
 
 _CHECK_LIMIT_S = 60.0
-_SANDBOX = "sandbox that works here: "
+_SANDBOX, _HOLDS = "sandbox that works here: ", "sandbox holds "
 
 
 class Verdict(StrEnum):
@@ -72,7 +72,7 @@ def _run_checks(address: str | None) -> Iterator[Check]:
     yield _check_server(is_needed=address is None)
     yield _check_torch()
     if not missing_server_packages():
-        yield _check_sandbox()
+        yield from _check_sandbox()
     yield _check_socket()
     yield _check_cache()
     yield from _check_daemon(address)
@@ -97,7 +97,7 @@ def _check_torch() -> Check:
     return Check("torch", Verdict.OK, f"{version} ({kind})")
 
 
-def _check_sandbox() -> Check:
+def _check_sandbox() -> Iterator[Check]:
     # The daemon's own words: what works depends on the kernel and on its settings.
     checked = subprocess.run(
         [sys.executable, "-P", "-m", "advisor", "--check", *config_flags()],
@@ -105,11 +105,16 @@ def _check_sandbox() -> Check:
     )  # fmt: skip
     lines = checked.stderr.strip().splitlines() or [""]
     if checked.returncode != 0:  # whatever it is: no daemon starts with these settings
-        return Check("sandbox", Verdict.WRONG, lines[-1])
+        yield Check("sandbox", Verdict.WRONG, lines[-1])
+        return
     kind = next(line for line in lines if line.startswith(_SANDBOX)).removeprefix(_SANDBOX)
     if kind == "off":
-        return Check("sandbox", Verdict.NOTE, "off: model files reach all that their daemon can")
-    return Check("sandbox", Verdict.OK, f"{kind} confines model files")
+        yield Check("sandbox", Verdict.NOTE, "off: model files reach all that their daemon can")
+    else:
+        yield Check("sandbox", Verdict.OK, f"{kind} confines model files")
+    for line in lines:
+        if line.startswith(_HOLDS):
+            yield Check("", Verdict.NOTE, line.removeprefix(_HOLDS))
 
 
 def _check_socket() -> Check:

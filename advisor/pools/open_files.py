@@ -1,0 +1,134 @@
+"""What the processes of a worker hold open: files without a name, and files in memory.
+
+A file that is removed while it is open takes its room on until it is closed, and one that was made
+by memfd_create(2) or lies in /dev/shm takes memory that belongs to no process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_BLOCK_BYTES = 512
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the kernel's name of it
+
+FileId = tuple[int, int]
+"""Device and inode."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenFile:
+    """A regular file that a process holds open.
+
+    Attributes:
+        size_bytes: What it takes of the disk, or of memory.
+        path: Its name, as the process sees it.
+        is_removed: Whether it has none any more.
+    """
+
+    size_bytes: int
+    path: str
+    is_removed: bool
+
+
+def find_open_files(pids: Iterable[int]) -> dict[FileId, OpenFile]:
+    """Return the regular files that processes hold open; none of those that are gone."""
+    found: dict[FileId, OpenFile] = {}
+    for pid in pids:
+        folder = f"/proc/{pid}/fd"
+        try:
+            numbers = os.listdir(folder)  # noqa: PTH208 - thousands of times
+        except OSError:
+            continue
+        for number in numbers:
+            with contextlib.suppress(OSError):
+                status = os.stat(f"{folder}/{number}")  # noqa: PTH116 - as above
+                key = (status.st_dev, status.st_ino)
+                if stat.S_ISREG(status.st_mode) and key not in found:
+                    found[key] = OpenFile(
+                        size_bytes=status.st_blocks * _BLOCK_BYTES,
+                        path=os.readlink(f"{folder}/{number}"),  # noqa: PTH115 - as above
+                        is_removed=status.st_nlink == 0,
+                    )
+    return found
+
+
+def removed_bytes(
+    files: dict[FileId, OpenFile], devices: Iterable[int], besides: FileId | None = None
+) -> int:
+    """Return what removed files take of some devices.
+
+    Args:
+        files: The files.
+        devices: The numbers of the devices.
+        besides: One that does not count.
+    """
+    counted = set(devices)
+    return sum(
+        file.size_bytes
+        for key, file in files.items()
+        if file.is_removed and key[0] in counted and key != besides
+    )
+
+
+class MemoryFiles:
+    """Files in memory that one worker has been seen to hold open.
+
+    The kernel says of no file in /dev/shm who made it. Those that were seen count for as long as
+    they are there, and are removed with the worker. In a namespace of its own a worker has a
+    /dev/shm of its own, which the kernel bounds and removes.
+    """
+
+    def __init__(self) -> None:
+        """Note where such files are."""
+        self._shared_device = _device_of(_SHARED_MEMORY)
+        self._nameless_device = _nameless_device()
+        self._named: dict[str, FileId] = {}
+
+    def count(self, files: dict[FileId, OpenFile]) -> int:
+        """Return the bytes that they take, with those that were open before and are still there."""
+        taken_bytes = 0
+        for key, file in files.items():
+            if key[0] not in {self._shared_device, self._nameless_device}:
+                continue
+            taken_bytes += file.size_bytes
+            if key[0] == self._shared_device and not file.is_removed:
+                self._named[file.path] = key
+        for path, key in self._named.items():
+            if key not in files:
+                with contextlib.suppress(OSError):
+                    status = Path(path).lstat()
+                    if (status.st_dev, status.st_ino) == key:
+                        taken_bytes += status.st_blocks * _BLOCK_BYTES
+        return taken_bytes
+
+    def remove(self) -> None:
+        """Remove those with a name."""
+        for path, key in self._named.items():
+            with contextlib.suppress(OSError):
+                status = Path(path).lstat()
+                if (status.st_dev, status.st_ino) == key:
+                    Path(path).unlink()
+
+
+def _device_of(path: str) -> int:
+    try:
+        return Path(path).stat().st_dev
+    except OSError:
+        return -1
+
+
+def _nameless_device() -> int:
+    """Return the device of all files that memfd_create makes."""
+    try:
+        fd = os.memfd_create("device")
+    except OSError:
+        return -1
+    try:
+        return os.fstat(fd).st_dev
+    finally:
+        os.close(fd)
