@@ -270,8 +270,9 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "worker_id": _ANY_INT64,
         "pid": Number(low=1, high=1 << 22),
         "scratch_dir": Text(4_096),
+        "first_pid": Number(low=0, high=1 << 22),
     },
-    "Exited": {"worker_id": _ANY_INT64, "exit_code": _ANY_INT64},
+    "Exited": {"worker_id": _ANY_INT64, "exit_code": _ANY_INT64, "scratch_left": _TEXT},
 }
 """By message and field, what it may hold."""
 

@@ -19,6 +19,7 @@ CARRIERS = (
     "advisor.messages",
     "advisor.pipe",
     "advisor.serialization",
+    "bsadvise.printable",
     "bsadvise.v1",
     "bsadvise.wire",
 )

@@ -131,7 +131,7 @@ async def test_a_watcher_may_ask_for_its_place_in_the_queue(house: House, bench:
 
 
 async def test_a_budget_beyond_the_most_is_refused(bench: Bench) -> None:
-    bench.policy = SharingPolicy(limits=Limits(max_budget_s=100.0))
+    bench.policy = SharingPolicy(limits=Limits(max_budget_s=100.0, max_estimate_budget_s=100.0))
     async with serving_at(bench, ListenConfig(listen="127.0.0.1:0")) as (application, bound):
         house = House(bench, application, bound)
         async with house.caller("alice") as alice:
