@@ -118,7 +118,12 @@ if TYPE_CHECKING:
         Priority,
         Source,
     )
-    from bsadvise.model.task import OptimizerFamily, OptimizerProfile, TaskProfile
+    from bsadvise.model.task import (
+        BatchSemantics,
+        OptimizerFamily,
+        OptimizerProfile,
+        TaskProfile,
+    )
     from bsadvise.model.token import Scope, Token
     from bsadvise.model.values import Unknown
     from bsadvise.transport.credentials import Credentials
@@ -156,7 +161,7 @@ _MODULES = {
     "model.request": (
         "AdviceOptions", "AdviceRequest", "EntryKind", "Objective", "Priority", "Source",
     ),
-    "model.task": ("OptimizerFamily", "OptimizerProfile", "TaskProfile"),
+    "model.task": ("BatchSemantics", "OptimizerFamily", "OptimizerProfile", "TaskProfile"),
     "model.token": ("Scope", "Token"),
     "model.values": ("Unknown",),
     "transport.credentials": ("Credentials",),
@@ -171,6 +176,7 @@ __all__ = [
     "AdviceRequest",
     "Alternative",
     "AsyncClient",
+    "BatchSemantics",
     "BatchStage",
     "BsadviseError",
     "Cancelled",

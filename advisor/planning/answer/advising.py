@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,9 +12,8 @@ from bsadvise.model.commands import (
 )
 from bsadvise.model.measurements import StepTimes
 
-from advisor.estimators.scaling_rules import describe_rule
 from advisor.estimators.timing import median_interval, typical_time_s
-from advisor.planning.answer.batch_caveats import about_schedule
+from advisor.planning.answer.batch_caveats import about_loss, about_schedule
 from advisor.planning.answer.budget_forecast import forecast_budget
 from advisor.planning.answer.caveats import caveats
 from advisor.planning.answer.choice import Choice, Chooser
@@ -30,6 +30,7 @@ from advisor.planning.data.loading import loader_bottleneck
 from advisor.planning.data.shuffle_plan import order_effect
 from advisor.planning.evidence.budget import memory_budget
 from advisor.planning.evidence.log_view import LogView
+from advisor.planning.evidence.semantics import rule_in_words
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory.memory_savings import saving_gains
 from advisor.planning.throughput.energy import energy_j, step_power_w, training_cost
@@ -61,6 +62,7 @@ class _Adviser:
         epoch_s = self._time_per_epoch_s()
         bottleneck, order = loader_bottleneck(view, split), order_effect(view)
         schedule = batch_schedule(view, self.chooser, choice)
+        alternatives = tuple(self._alternatives())
         return Advice(
             micro_batch_size=split.micro_batch_size,
             max_micro_batch_size=max(self.memory.max_micro_batch_size, split.micro_batch_size),
@@ -68,7 +70,7 @@ class _Adviser:
             world_size=split.world_size,
             effective_batch_size=split.effective_batch_size,
             learning_rate=choice.learning_rate,
-            lr_rule=describe_rule(profile.optimizer.family),
+            lr_rule=rule_in_words(view),
             lr_evidence=choice.evidence,
             warmup_steps=warmup_steps(view, choice, steps_per_epoch(view, split)),
             weight_decay=profile.optimizer.weight_decay,
@@ -97,10 +99,11 @@ class _Adviser:
             expected_speedup_interval=None if speedup is None else speedup.interval,
             confidence=self._confidence(is_verified=verification is not None),
             caveats=(
+                *about_loss(view, accumulates=self._accumulates(alternatives)),
                 *caveats(view, choice, self.chooser),
                 *([about_schedule(view)] if schedule else []),
             ),
-            alternatives=tuple(self._alternatives()),
+            alternatives=alternatives,
             search=search(view, pruned_count=self._pruned_count()),
             levers=saving_gains(view),
             max_micro_batch_size_interval=self._max_size_interval(),
@@ -115,7 +118,13 @@ class _Adviser:
             gradient_norm=norms_of_reference(view),
             rules_of_thumb=rules_of_thumb(view),
             outlook=forecast_budget(view, self.chooser, choice),
+            batch_semantics=profile.batch_semantics,
         )
+
+    def _accumulates(self, alternatives: Sequence[Alternative]) -> bool:
+        """Return whether the advice or an alternative accumulates micro-batches."""
+        is_accumulated = self.choice.split.accumulation_steps > 1
+        return is_accumulated or any(one.accumulation_steps > 1 for one in alternatives)
 
     def _pruned_count(self) -> int:
         if self.view.step_times is None:

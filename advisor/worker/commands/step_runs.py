@@ -56,6 +56,7 @@ def verify(session: Session, command: Verify) -> Verification:
         accumulation_steps=command.accumulation_steps,
         learning_rate=command.learning_rate,
         seed=session.task.seed,
+        is_loss_sum=command.is_loss_sum,
     )
     training = session.build(recipe)
     timer = StepTimer(session.device)

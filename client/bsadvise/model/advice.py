@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from bsadvise.model.caveats import Caveat
 from bsadvise.model.commands import Lever
 from bsadvise.model.measurements import Fault, MemoryParts
+from bsadvise.model.task import BatchSemantics
 from bsadvise.model.values import OpenEnum, Value
 
 
@@ -227,6 +228,8 @@ class Advice(Value):
             samples are stored, over that in a shuffled one; about 1 when either order will do.
             None when it was not measured.
         outlook: What a larger budget would buy, in words; None where no trials were run.
+        batch_semantics: What the loss of a batch is of its samples'; None where that was not found
+            out.
     """
 
     micro_batch_size: int
@@ -277,6 +280,7 @@ class Advice(Value):
     drop_last: bool | None = None
     order_variance_ratio: float | None = None
     outlook: str | None = None
+    batch_semantics: BatchSemantics | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,341 @@
+"""Runs a few batches to find out what the loss of a batch is of its samples', and what it leaves.
+
+Three parts and their unions are evaluated; ``advisor.worker.loop.batch_semantics`` reads their
+losses. One batch is trained on twice with the same random numbers, without an update: what differs
+then is state that the first time left. All of it takes about as long as a few training steps.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import fmean, variance
+from typing import Any
+
+import torch
+from bsadvise.model.caveats import Caveat, CaveatCode
+from bsadvise.model.task import BatchSemantics
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from advisor.worker.data.random_state import random_state_kept, seed_everything
+from advisor.worker.data.source import DataSource
+from advisor.worker.loop.batch_semantics import (
+    PAIRS,
+    BatchLosses,
+    classify,
+    is_mean_of_halves,
+    is_same,
+)
+from advisor.worker.loop.compiling import without_compiling
+from advisor.worker.loop.protocol import Training
+from advisor.worker.user.batch_tree import count_elements, map_tensors, tensors_in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeTuning:
+    """How many samples are run, and how often.
+
+    Attributes:
+        reference_share: Samples of a part over those of the reference batch, above 0. A quarter:
+            the seven batches hold twelve parts together, three reference batches.
+        default_part_size: Samples of a part where no reference batch is named: a quarter of 32.
+        max_part_size: The most samples of a part, at least ``min_part_size``. Of 48 samples in all,
+            a class of one in ten is missing once in 150 times.
+        min_part_size: The least, at least 2: one sample has no others to depend on, and batch
+            normalisation cannot train on it.
+        draws: Evaluations of each batch where losses are random, at least 2. Rule of thumb.
+        timed_batches: Small batches that are timed to choose a size, at least 1. The fastest
+            counts: on a busy machine others take a hundred times as long.
+        max_time_share: Share of the command's seconds, above 0, that all of it may take. Rule of
+            thumb: what is predicted from small batches is several times too long.
+    """
+
+    reference_share: float = 0.25
+    default_part_size: int = 8
+    max_part_size: int = 16
+    min_part_size: int = 2
+    draws: int = 5
+    timed_batches: int = 2
+    max_time_share: float = 0.2
+
+
+DEFAULT_PROBE_TUNING = ProbeTuning()
+
+_PART_BATCHES = 24
+"""What is run at most where nothing is random, in parts: 12 evaluated, the others trained on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """What was found.
+
+    Attributes:
+        batch_semantics: What the loss of a batch is of its samples'; None where it is not known.
+        has_unsaved_state: Whether losses depend on state that no checkpoint holds.
+        caveats: What the user should know.
+    """
+
+    batch_semantics: BatchSemantics | None = None
+    has_unsaved_state: bool = False
+    caveats: tuple[Caveat, ...] = ()
+
+
+def probe_batches(
+    training: Training,
+    data: DataSource,
+    *,
+    reference_batch_size: int | None,
+    time_limit_s: float,
+    tuning: ProbeTuning = DEFAULT_PROBE_TUNING,
+) -> Probed:
+    """Return what a few batches show, whatever the user's code does with them.
+
+    Args:
+        training: A training that is of no further use, in float32 as far as its code allows.
+        data: Where samples come from.
+        reference_batch_size: The batch that the user trains with, samples.
+        time_limit_s: Seconds of the command that this is a part of.
+        tuning: How many samples are run, and how often.
+    """
+    size = _part_size(data, reference_batch_size, tuning)
+    if size < tuning.min_part_size:
+        return Probed()
+    exact = (random_state_kept(), without_compiling(), _without_dropout(training.model), _exact())
+    try:
+        with exact[0], exact[1], exact[2], exact[3]:
+            batch_of = _batches_of(data, 3 * size, training.recipe.seed)
+            if batch_of is None:
+                return Probed()
+            return _Probe(training, batch_of, tuning, time_limit_s).probed(size)
+    except _OutOfTimeError:
+        return _unknown("trying a few batches would take too much of the budget")
+    except Exception as error:  # noqa: BLE001 - the task can be measured without an answer to this
+        return _unknown(f"trying batches of up to {3 * size} samples failed: {error}")
+
+
+class _OutOfTimeError(Exception):
+    """The time for it is over."""
+
+
+class _Probe:
+    """Runs batches of one training."""
+
+    def __init__(
+        self,
+        training: Training,
+        batch_of: Callable[[Sequence[int]], Any],
+        tuning: ProbeTuning,
+        time_limit_s: float,
+    ) -> None:
+        self._training = training
+        self._batch_of = batch_of
+        self._tuning = tuning
+        self._most_s = tuning.max_time_share * time_limit_s
+        self._end_s = time.perf_counter() + self._most_s
+
+    def probed(self, size: int) -> Probed:
+        """Return what batches of at most three parts show; of fewer samples where time is short.
+
+        Raises:
+            _OutOfTimeError: It is too short for the fewest.
+        """
+        sample_s, least = self._sample_time_s(), self._tuning.min_part_size
+        while size // 2 >= least and _PART_BATCHES * size * sample_s > self._most_s:
+            size //= 2
+        parts = [range(k * size, (k + 1) * size) for k in range(3)]
+        caveats, has_unsaved_state = self._state_between_batches(parts[0])
+        semantics = classify(self._losses(parts))
+        if any(isinstance(module, _BatchNorm) for module in self._training.model.modules()):
+            if semantics is BatchSemantics.MEAN:
+                semantics = BatchSemantics.BATCH_NORMALISED
+        elif (
+            semantics is BatchSemantics.MEAN and not caveats and self._is_coupled_in_training(parts)
+        ):
+            semantics = BatchSemantics.COUPLED
+        return Probed(
+            batch_semantics=semantics,
+            has_unsaved_state=has_unsaved_state,
+            caveats=tuple(caveats),
+        )
+
+    def _sample_time_s(self) -> float:
+        """Return the seconds of a sample in training, of a batch as small as was run before."""
+        batch, times_s = self._batch_of(range(self._tuning.min_part_size)), []
+        for _ in range(self._tuning.timed_batches):
+            began_s = time.perf_counter()
+            self._trained(batch)
+            times_s.append(time.perf_counter() - began_s)
+        return min(times_s) / self._tuning.min_part_size
+
+    def _losses(self, parts: Sequence[Sequence[int]]) -> BatchLosses:
+        """Return the losses of the parts and their unions in evaluation."""
+        first = self._evaluated(parts[0], 0)
+        is_random = not is_same(first, self._evaluated(parts[0], 1))
+        draws = range(self._tuning.draws if is_random else 1)
+        unions = [[*parts[i], *parts[j]] for i, j in PAIRS]
+        batches = [*parts, *unions, [*parts[0], *parts[1], *parts[2]]]
+        drawn = [[self._evaluated(batch, draw) for draw in draws] for batch in batches]
+        a, b, c, ab, bc, ca, whole = map(fmean, drawn)
+        pooled = fmean(map(variance, drawn)) if is_random else 0.0
+        return BatchLosses(
+            parts=(a, b, c),
+            pairs=(ab, bc, ca),
+            whole=whole,
+            error=(pooled / len(draws)) ** 0.5,
+        )
+
+    def _is_coupled_in_training(self, parts: Sequence[Sequence[int]]) -> bool:
+        """Return whether training alone couples samples; False where its losses are random."""
+        a, b = (self._batch_of(part) for part in parts[:2])
+        halves = self._trained(a), self._trained(b)
+        if not is_same(halves[0], self._trained(a, 1)):
+            return False
+        return not is_mean_of_halves(self._trained(self._batch_of([*parts[0], *parts[1]])), halves)
+
+    def _state_between_batches(self, part: Sequence[int]) -> tuple[list[Caveat], bool]:
+        """Return what training on one batch twice shows: caveats, and whether none saves it."""
+        training, batch = self._training, self._batch_of(part)
+        weights = _digest(training.model)
+        first = self._trained(batch)
+        has_changed = not torch.equal(weights, _digest(training.model))
+        if is_same(first, self._trained(batch)) and not has_changed:
+            return [], False
+        state = copy.deepcopy(training.state())
+        before = self._trained(batch)
+        training.restore(state)
+        is_unsaved = not is_same(before, self._trained(batch))
+        caveat = _WEIGHTS_CHANGED if has_changed else _STATE_KEPT
+        return [
+            Caveat(code=caveat.code, text=caveat.text + _how_saved(is_unsaved=is_unsaved))
+        ], is_unsaved
+
+    def _evaluated(self, members: Sequence[int], draw: int) -> float:
+        # Collated anew: what is drawn for it belongs to the draw.
+        self._begin(draw)
+        return float(self._training.evaluate_batch(self._batch_of(members)))
+
+    def _trained(self, batch: Any, draw: int = 0) -> float:  # noqa: ANN401 - the user's batch
+        # A copy: what the loss changes in it would be there the next time.
+        own = copy.deepcopy(batch)
+        self._begin(draw)
+        return float(sum(self._training.accumulate(iter([own]))))
+
+    def _begin(self, draw: int) -> None:
+        if time.perf_counter() > self._end_s:
+            raise _OutOfTimeError
+        seed_everything(draw)
+
+
+_WEIGHTS_CHANGED = Caveat(
+    code=CaveatCode.WEIGHTS_CHANGED_IN_LOSS,
+    text="loss_fn changes weights of the model by itself: held-out losses and speedups compare "
+    "trainings of which the optimizer's learning rate is only a part.",
+)
+_STATE_KEPT = Caveat(
+    code=CaveatCode.STATE_BETWEEN_BATCHES,
+    text="The same batch has another loss the second time, without an update between: the loss "
+    "depends on the batches before it.",
+)
+
+
+def _how_saved(*, is_unsaved: bool) -> str:
+    if is_unsaved:
+        return (
+            " No checkpoint holds what it keeps, so that each trial is trained in one piece, in a "
+            "process of its own, and so for less time."
+        )
+    return " Parameters and buffers hold what it keeps, so that trials go on from checkpoints."
+
+
+def _unknown(reason: str) -> Probed:
+    caveat = Caveat(
+        code=CaveatCode.BATCH_SEMANTICS_UNKNOWN,
+        text=f"The loss was taken to be the mean over the batch, which was not checked: {reason}",
+    )
+    return Probed(caveats=(caveat,))
+
+
+def _part_size(data: DataSource, reference: int | None, tuning: ProbeTuning) -> int:
+    wanted = int(tuning.reference_share * reference) if reference else tuning.default_part_size
+    size = min(max(wanted, tuning.min_part_size), tuning.max_part_size)
+    return size if data.dataset_size is None else min(size, data.dataset_size // 3)
+
+
+def _batches_of(data: DataSource, count: int, seed: int) -> Callable[[Sequence[int]], Any] | None:
+    """Return what makes a batch of some of ``count`` samples, by their numbers; None if none can.
+
+    A largest sample stands first in each third, so that all parts are padded to one length.
+    """
+    if data.is_synthetic:
+        return _cut(data.longest_batch(count), count)
+    samples = [sample for (sample,) in data.stored_batches(1, count, most_read_samples=count)]
+    if len(samples) < count:
+        return None
+    random.Random(seed).shuffle(samples)  # noqa: S311 - for a shuffle
+    sizes = [count_elements(sample) for sample in samples]
+    if len(set(sizes)) > 1:
+        longest = samples[sizes.index(max(sizes))]
+        for first in range(0, count, count // 3):
+            samples[first] = longest
+    return lambda members: data.collate([samples[member] for member in members])
+
+
+def _cut(batch: Any, count: int) -> Callable[[Sequence[int]], Any] | None:  # noqa: ANN401 - a batch
+    """Return what cuts a synthetic batch; None where not all of its tensors are stacked samples."""
+    tensors = list(tensors_in(batch))
+    if not tensors or any(t.ndim == 0 or t.shape[0] != count for t in tensors):
+        return None
+    return lambda members: map_tensors(batch, lambda tensor: tensor[list(members)])
+
+
+def _digest(model: nn.Module) -> Tensor:
+    """Return two numbers of each parameter, which an update changes; shape (parameters, 2)."""
+    found = []
+    for parameter in model.parameters():
+        values = parameter.detach()
+        values = torch.view_as_real(values) if values.is_complex() else values
+        norm = torch.linalg.vector_norm(values, dtype=torch.float64)
+        found.append(torch.stack([values.sum(dtype=torch.float64), norm]).cpu())
+    return torch.nan_to_num(torch.stack(found))
+
+
+@contextmanager
+def _without_dropout(model: nn.Module) -> Iterator[None]:
+    """Leave out the dropout of PyTorch's own layers, also while training."""
+    kept: list[tuple[nn.Module, str, float]] = []
+    for module in model.modules():
+        if isinstance(module, _DropoutNd):
+            kept.append((module, "p", module.p))
+        elif isinstance(module, nn.MultiheadAttention | nn.RNNBase):
+            kept.append((module, "dropout", module.dropout))
+    try:
+        for module, name, _ in kept:
+            setattr(module, name, 0.0)
+        yield
+    finally:
+        for module, name, probability in kept:
+            setattr(module, name, probability)
+
+
+@contextmanager
+def _exact() -> Iterator[None]:
+    """Multiply in float32 proper, not in the TF32 that GPUs may put in its place."""
+    precision = torch.get_float32_matmul_precision()
+    cudnn = torch.backends.cudnn
+    try:
+        torch.set_float32_matmul_precision("highest")
+        with cudnn.flags(
+            enabled=cudnn.enabled,
+            benchmark=False,
+            deterministic=cudnn.deterministic,
+            allow_tf32=False,
+        ):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
