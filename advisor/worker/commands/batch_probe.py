@@ -8,6 +8,7 @@ then is state that the first time left. All of it takes about as long as a few t
 from __future__ import annotations
 
 import copy
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -106,9 +107,13 @@ def probe_batches(
     size = _part_size(data, reference_batch_size, tuning)
     if size < tuning.min_part_size:
         return Probed()
-    exact = (random_state_kept(), without_compiling(), _without_dropout(training.model), _exact())
     try:
-        with exact[0], exact[1], exact[2], exact[3]:
+        with (
+            random_state_kept(),
+            without_compiling(),
+            _without_dropout(training.model),
+            _in_full_float32(),
+        ):
             batch_of = _batches_of(data, 3 * size, training.recipe.seed)
             if batch_of is None:
                 return Probed()
@@ -203,6 +208,8 @@ class _Probe:
         training, batch = self._training, self._batch_of(part)
         weights = _digest(training.model)
         first = self._trained(batch)
+        if not math.isfinite(first):
+            return [], False
         has_changed = not torch.equal(weights, _digest(training.model))
         if is_same(first, self._trained(batch)) and not has_changed:
             return [], False
@@ -210,10 +217,8 @@ class _Probe:
         before = self._trained(batch)
         training.restore(state)
         is_unsaved = not is_same(before, self._trained(batch))
-        caveat = _WEIGHTS_CHANGED if has_changed else _STATE_KEPT
-        return [
-            Caveat(code=caveat.code, text=caveat.text + _how_saved(is_unsaved=is_unsaved))
-        ], is_unsaved
+        about = _about_weights if has_changed else _about_state
+        return [about(_how_saved(is_unsaved=is_unsaved))], is_unsaved
 
     def _evaluated(self, members: Sequence[int], draw: int) -> float:
         # Collated anew: what is drawn for it belongs to the draw.
@@ -232,25 +237,30 @@ class _Probe:
         seed_everything(draw)
 
 
-_WEIGHTS_CHANGED = Caveat(
-    code=CaveatCode.WEIGHTS_CHANGED_IN_LOSS,
-    text="loss_fn changes weights of the model by itself: held-out losses and speedups compare "
-    "trainings of which the optimizer's learning rate is only a part.",
-)
-_STATE_KEPT = Caveat(
-    code=CaveatCode.STATE_BETWEEN_BATCHES,
-    text="The same batch has another loss the second time, without an update between: the loss "
-    "depends on the batches before it.",
-)
+def _about_weights(how_saved: str) -> Caveat:
+    return Caveat(
+        code=CaveatCode.WEIGHTS_CHANGED_IN_LOSS,
+        text="loss_fn changes weights of the model by itself: held-out losses and speedups compare "
+        "trainings of which the optimizer's learning rate is only a part, and the loss of one may "
+        f"not compare with that of another. {how_saved}",
+    )
+
+
+def _about_state(how_saved: str) -> Caveat:
+    return Caveat(
+        code=CaveatCode.STATE_BETWEEN_BATCHES,
+        text="The same batch has another loss the second time, without an update between: the loss "
+        f"depends on the batches before it. {how_saved}",
+    )
 
 
 def _how_saved(*, is_unsaved: bool) -> str:
     if is_unsaved:
         return (
-            " No checkpoint holds what it keeps, so that each trial is trained in one piece, in a "
+            "No checkpoint holds what it keeps, so that each trial is trained in one piece, in a "
             "process of its own, and so for less time."
         )
-    return " Parameters and buffers hold what it keeps, so that trials go on from checkpoints."
+    return "Parameters and buffers hold what it keeps, so that trials go on from checkpoints."
 
 
 def _unknown(reason: str) -> Probed:
@@ -324,7 +334,7 @@ def _without_dropout(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _exact() -> Iterator[None]:
+def _in_full_float32() -> Iterator[None]:
     """Multiply in float32 proper, not in the TF32 that GPUs may put in its place."""
     precision = torch.get_float32_matmul_precision()
     cudnn = torch.backends.cudnn

@@ -43,8 +43,9 @@ class BatchLosses:
 
     @property
     def scale(self) -> float:
-        """The largest magnitude among them."""
-        return max(map(abs, (*self.parts, *self.pairs, self.whole)))
+        """The largest magnitude among them; infinite where one is not finite."""
+        every = (*self.parts, *self.pairs, self.whole)
+        return max(map(abs, every)) if all(map(math.isfinite, every)) else math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
