@@ -197,11 +197,12 @@ class _Probe:
 
     def _is_coupled_in_training(self, parts: Sequence[Sequence[int]]) -> bool:
         """Return whether training alone couples samples; False where its losses are random."""
-        a, b = (self._batch_of(part) for part in parts[:2])
-        halves = self._trained(a), self._trained(b)
-        if not is_same(halves[0], self._trained(a, 1)):
+        whole, *halves = (
+            self._trained(self._drawn(part)) for part in ([*parts[0], *parts[1]], *parts[:2])
+        )
+        if not is_same(halves[0], self._trained(self._drawn(parts[0], 1), 1)):
             return False
-        return not is_mean_of_halves(self._trained(self._batch_of([*parts[0], *parts[1]])), halves)
+        return not is_mean_of_halves(whole, halves)
 
     def _state_between_batches(self, part: Sequence[int]) -> tuple[list[Caveat], bool]:
         """Return what training on one batch twice shows: caveats, and whether none saves it."""
@@ -221,9 +222,12 @@ class _Probe:
         return [about(_how_saved(is_unsaved=is_unsaved))], is_unsaved
 
     def _evaluated(self, members: Sequence[int], draw: int) -> float:
-        # Collated anew: what is drawn for it belongs to the draw.
+        return float(self._training.evaluate_batch(self._drawn(members, draw)))
+
+    def _drawn(self, members: Sequence[int], draw: int = 0) -> Any:  # noqa: ANN401 - the user's batch
+        """Return a batch that is collated anew: what is drawn for it belongs to the draw."""
         self._begin(draw)
-        return float(self._training.evaluate_batch(self._batch_of(members)))
+        return self._batch_of(members)
 
     def _trained(self, batch: Any, draw: int = 0) -> float:  # noqa: ANN401 - the user's batch
         # A copy: what the loss changes in it would be there the next time.

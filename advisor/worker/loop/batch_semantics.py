@@ -16,7 +16,7 @@ log n.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bsadvise.model.task import BatchSemantics
@@ -101,7 +101,7 @@ def classify(
 
 
 def is_mean_of_halves(
-    whole: float, halves: tuple[float, float], tolerances: Tolerances = DEFAULT_TOLERANCES
+    whole: float, halves: Sequence[float], tolerances: Tolerances = DEFAULT_TOLERANCES
 ) -> bool:
     """Return whether the loss of a batch is the mean of its halves' losses.
 
