@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from bsadvise.cli.render.output import WIDTH, make_console
@@ -13,6 +14,7 @@ from bsadvise.model.advice import Advice
 from bsadvise.model.commands import stage_of
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Event
+from bsadvise.model.task import BatchSemantics
 from bsadvise.v1 import advice_pb2, measurement_pb2, recommendation_pb2
 from bsadvise.wire.messages import from_message
 from rich.console import RenderableType
@@ -352,3 +354,22 @@ def test_the_live_board_counts_down() -> None:
     assert "at most 21 s left" in first
     assert "at most 16 s left" in second
     assert "finishing" in printed(board)
+
+
+@pytest.mark.parametrize(
+    ("semantics", "words"),
+    [
+        (BatchSemantics.SUM, "loss of a batch the sum over its samples"),
+        (BatchSemantics.COUPLED, "loss of a batch of its samples together"),
+        (BatchSemantics.unknown(99), "loss of a batch unknown(99)"),
+    ],
+)
+def test_a_loss_that_is_no_mean_is_shown(semantics: BatchSemantics, words: str) -> None:
+    advice = replace(from_message(wire_advice(), Advice), batch_semantics=semantics)
+    assert words in " ".join(printed(advice_view(advice, "model.py")).split())
+
+
+@pytest.mark.parametrize("semantics", [None, BatchSemantics.MEAN])
+def test_the_usual_mean_is_not(semantics: BatchSemantics | None) -> None:
+    advice = replace(from_message(wire_advice(), Advice), batch_semantics=semantics)
+    assert "loss of a batch" not in printed(advice_view(advice, "model.py"))
