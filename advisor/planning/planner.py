@@ -18,7 +18,7 @@ from advisor.planning.data.shuffle_plan import next_order_comparison
 from advisor.planning.evidence.inspection import next_inspection
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.refusals import refuse_no_fit, refuse_no_split
-from advisor.planning.evidence.semantics import is_coupled
+from advisor.planning.evidence.semantics import is_indivisible
 from advisor.planning.evidence.step import Commands, Plan
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory.memory_plan import (
@@ -128,6 +128,6 @@ def _refuse_misfit(view: LogView) -> Refusal | None:
 
 def _refuse_no_split(view: LogView) -> Refusal:
     model = view.model(MemoryModel)
-    if is_coupled(view):
-        return refuse_no_split(view.request, model.max_micro_batch_size, is_coupled=True)
+    if is_indivisible(view):
+        return refuse_no_split(view.request, model.max_micro_batch_size, is_indivisible=True)
     return refuse_no_split(view.request, model.max_accumulating_size)

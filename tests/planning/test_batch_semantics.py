@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from bsadvise.model.advice import Advice, Refusal, RefusalCode
-from bsadvise.model.caveats import CaveatCode
+from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.commands import Command, Evaluate, RangeTest, Train, Verify
 from bsadvise.model.measurements import Log, Measurement, TrainRun
 from bsadvise.model.request import Objective
@@ -158,6 +158,20 @@ def test_a_coupled_batch_that_does_not_fit_is_refused_and_the_reason_given(
     assert answer.code is RefusalCode.NO_FIT
     assert "couples the samples" in answer.message
     assert advice_of(recommend(a_task(None), request)[0]).accumulation_steps > 1
+
+
+def test_where_loss_fn_takes_steps_nothing_is_accumulated_and_no_speedup_given(
+    recommend: Recommend,
+) -> None:
+    said = Caveat(code=CaveatCode.WEIGHTS_CHANGED_IN_LOSS, text="loss_fn changes weights.")
+    task = a_task(BatchSemantics.MEAN, caveats=(said,))
+    request = a_request(memory_limit_bytes=task.limit_bytes, objective=Objective.MEMORY)
+    answer, log = recommend(task, request)
+    advice = advice_of(answer)
+    assert all(command.accumulation_steps == 1 for command in trainings(log))
+    assert advice.accumulation_steps == 1
+    assert advice.expected_speedup_over_reference is None
+    assert said in advice.caveats
 
 
 def test_a_weighted_mean_is_spoken_of_where_it_is_accumulated(recommend: Recommend) -> None:

@@ -30,7 +30,7 @@ from advisor.planning.data.loading import loader_bottleneck
 from advisor.planning.data.shuffle_plan import order_effect
 from advisor.planning.evidence.budget import memory_budget
 from advisor.planning.evidence.log_view import LogView
-from advisor.planning.evidence.semantics import rule_in_words
+from advisor.planning.evidence.semantics import changes_weights, rule_in_words
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory.memory_savings import saving_gains
 from advisor.planning.throughput.energy import energy_j, step_power_w, training_cost
@@ -57,7 +57,8 @@ class _Adviser:
         verification = verification_of(view, choice)
         noise = self.chooser.batches.noise_scale
         trial = choice.trial
-        speedup = None if trial is None else self.chooser.speedup(trial)
+        is_compared = not changes_weights(view)
+        speedup = self.chooser.speedup(trial) if trial is not None and is_compared else None
         step_time_s, rate_interval = self._pace()
         epoch_s = self._time_per_epoch_s()
         bottleneck, order = loader_bottleneck(view, split), order_effect(view)

@@ -40,8 +40,9 @@ def about_loss(view: LogView, *, accumulates: bool) -> Iterator[Caveat]:
                 code=CaveatCode.LOSS_IS_WEIGHTED_MEAN,
                 text="The loss is a weighted mean over the batch (class weights, or a mean over "
                 "tokens): each micro-batch is divided by its own weights, so that the accumulated "
-                "gradient is not quite that of the whole batch. Divide by the weights of the "
-                "whole batch to have just that.",
+                "gradient is not quite that of the whole batch, and in micro-batches of one "
+                "sample the weights cancel. Divide by the weights of the whole batch to have just "
+                "that.",
             )
         case BatchSemantics.COUPLED:
             yield _about_coupling(view)

@@ -12,7 +12,7 @@ from bsadvise.model.request import Objective
 from advisor.planning.answer.speedup import Speedup, held_out_ratio, speedup_over_reference
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_learning_rate
-from advisor.planning.evidence.semantics import is_coupled, mean_loss_rate
+from advisor.planning.evidence.semantics import is_indivisible, mean_loss_rate
 from advisor.planning.evidence.split import Split, friendly_size
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.throughput.energy import energy_j
@@ -191,7 +191,7 @@ class Chooser:
     def leanest(self, choice: Choice) -> Choice:
         """Return ``choice`` with its batch split so that memory is least."""
         memory = self.view.model(MemoryModel)
-        if self.view.profile.batch_norm_layer_count or is_coupled(self.view):
+        if self.view.profile.batch_norm_layer_count or is_indivisible(self.view):
             # Another micro-batch would be another model: its statistics are the micro-batch's.
             return choice
         share = choice.split.micro_batch_size * choice.split.accumulation_steps

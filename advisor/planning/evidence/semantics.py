@@ -13,6 +13,7 @@ The gradient of a sum is B times that of the mean. Steps of SGD are proportional
 
 from __future__ import annotations
 
+from bsadvise.model.caveats import CaveatCode
 from bsadvise.model.task import BatchSemantics, OptimizerFamily
 
 from advisor.estimators.scaling_rules import describe_rule, scale_learning_rate
@@ -25,12 +26,20 @@ def is_loss_sum(view: LogView) -> bool:
     return view.profile.batch_semantics is BatchSemantics.SUM
 
 
-def is_coupled(view: LogView) -> bool:
-    """Return whether micro-batches would make another loss of a batch than the whole does.
+def is_indivisible(view: LogView) -> bool:
+    """Return whether a batch in micro-batches would be trained on otherwise than as a whole.
 
-    Batch normalisation is not meant: there it is accumulated where a batch does not fit.
+    So it is where samples are coupled, and where ``loss_fn`` takes steps of its own. Batch
+    normalisation is not meant: there a batch that does not fit is accumulated.
     """
-    return view.profile.batch_semantics is BatchSemantics.COUPLED
+    is_coupled = view.profile.batch_semantics is BatchSemantics.COUPLED
+    return is_coupled or changes_weights(view)
+
+
+def changes_weights(view: LogView) -> bool:
+    """Return whether ``loss_fn`` takes steps of its own, so that its loss measures no progress."""
+    codes = (caveat.code for caveat in view.profile.caveats)
+    return CaveatCode.WEIGHTS_CHANGED_IN_LOSS in codes
 
 
 def training_losses_compare(view: LogView) -> bool:

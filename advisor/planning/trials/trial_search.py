@@ -26,7 +26,7 @@ from advisor.planning.evidence.budget import hook_limit_s
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_learning_rate
 from advisor.planning.evidence.refusals import refuse
-from advisor.planning.evidence.semantics import is_coupled, is_loss_sum
+from advisor.planning.evidence.semantics import is_indivisible, is_loss_sum
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.batch_sizes import BatchSizes
@@ -315,9 +315,9 @@ class TrialSearch:
     def _halved(self, split: Split) -> Split:
         """Return two micro-batches in place of one: they give gradient norms at two batch sizes.
 
-        Not where samples are coupled: halves have another loss, and another gradient.
+        Not where a batch must not be divided: halves have other gradients.
         """
-        if is_coupled(self.view):
+        if is_indivisible(self.view):
             return split
         least = 2 if self.view.profile.batch_norm_layer_count else 1
         micro = split.micro_batch_size

@@ -244,9 +244,9 @@ class _Probe:
 def _about_weights(how_saved: str) -> Caveat:
     return Caveat(
         code=CaveatCode.WEIGHTS_CHANGED_IN_LOSS,
-        text="loss_fn changes weights of the model by itself: held-out losses and speedups compare "
-        "trainings of which the optimizer's learning rate is only a part, and the loss of one may "
-        f"not compare with that of another. {how_saved}",
+        text="loss_fn changes weights of the model by itself: its losses need not compare from one "
+        "training to another, so that batch and rate are to be taken with care and no speedup is "
+        f"given. No batch is accumulated, since each micro-batch would change them. {how_saved}",
     )
 
 
