@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from bsadvise.model.advice import Advice, Alternative, Confidence, Interval
+from bsadvise.model.advice import Advice, Alternative, Confidence, Evidence, Interval
 from bsadvise.model.commands import (
     TimeSteps,
 )
@@ -55,6 +55,8 @@ class _Adviser:
         view, choice = self.view, self.choice
         profile, split = view.profile, choice.split
         verification = verification_of(view, choice)
+        is_verified = verification is not None and verification.is_finite
+        has_failed = verification is not None and not verification.is_finite
         noise = self.chooser.batches.noise_scale
         trial = choice.trial
         is_compared = not changes_weights(view)
@@ -72,7 +74,8 @@ class _Adviser:
             effective_batch_size=split.effective_batch_size,
             learning_rate=choice.learning_rate,
             lr_rule=rule_in_words(view),
-            lr_evidence=choice.evidence,
+            # A rate that does not train is none that trials have confirmed.
+            lr_evidence=Evidence.RULE if has_failed else choice.evidence,
             warmup_steps=warmup_steps(view, choice, steps_per_epoch(view, split)),
             weight_decay=profile.optimizer.weight_decay,
             betas=profile.optimizer.betas,
@@ -81,7 +84,7 @@ class _Adviser:
             steps_per_epoch=steps_per_epoch(view, split),
             precision=profile.precision,
             device=view.device.name,
-            verified=verification is not None,
+            verified=is_verified,
             predicted_peak_bytes=self.memory.split_peak_bytes(split),
             measured_peak_bytes=None if verification is None else verification.peak_bytes,
             budget_bytes=memory_budget(
@@ -98,7 +101,7 @@ class _Adviser:
             critical_batch_size=None if noise is None else noise.value,
             expected_speedup_over_reference=None if speedup is None else speedup.ratio,
             expected_speedup_interval=None if speedup is None else speedup.interval,
-            confidence=self._confidence(is_verified=verification is not None),
+            confidence=self._confidence(is_verified=is_verified),
             caveats=(
                 *about_loss(view, accumulates=self._accumulates(alternatives)),
                 *caveats(view, choice, self.chooser),

@@ -1349,12 +1349,15 @@ class Verification(_message.Message):
     PEAK_BYTES_FIELD_NUMBER: _builtins.int
     STEP_TIMES_S_FIELD_NUMBER: _builtins.int
     FINAL_LOSS_FIELD_NUMBER: _builtins.int
+    NOT_FINITE_STEP_FIELD_NUMBER: _builtins.int
     step_count: _builtins.int
     """Optimizer steps taken."""
     peak_bytes: _builtins.int
     """Most memory over the steps and the evaluation batch."""
     final_loss: _builtins.float
     """Training loss of the last step; unset when it is not finite."""
+    not_finite_step: _builtins.int
+    """The first step, from 1, whose loss was not finite; unset when all were."""
     @_builtins.property
     def step_times_s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Seconds of each step after the first."""
@@ -1366,14 +1369,20 @@ class Verification(_message.Message):
         peak_bytes: _builtins.int = ...,
         step_times_s: _abc.Iterable[_builtins.float] | None = ...,
         final_loss: _builtins.float | None = ...,
+        not_finite_step: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_final_loss", b"_final_loss", "final_loss", b"final_loss"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_final_loss", b"_final_loss", "_not_finite_step", b"_not_finite_step", "final_loss", b"final_loss", "not_finite_step", b"not_finite_step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_final_loss", b"_final_loss", "final_loss", b"final_loss", "peak_bytes", b"peak_bytes", "step_count", b"step_count", "step_times_s", b"step_times_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_final_loss", b"_final_loss", "_not_finite_step", b"_not_finite_step", "final_loss", b"final_loss", "not_finite_step", b"not_finite_step", "peak_bytes", b"peak_bytes", "step_count", b"step_count", "step_times_s", b"step_times_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__final_loss: _TypeAlias = _typing.Literal["final_loss"]  # noqa: Y015
     _WhichOneofArgType__final_loss: _TypeAlias = _typing.Literal["_final_loss", b"_final_loss"]  # noqa: Y015
+    _WhichOneofReturnType__not_finite_step: _TypeAlias = _typing.Literal["not_finite_step"]  # noqa: Y015
+    _WhichOneofArgType__not_finite_step: _TypeAlias = _typing.Literal["_not_finite_step", b"_not_finite_step"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__final_loss) -> _WhichOneofReturnType__final_loss | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__not_finite_step) -> _WhichOneofReturnType__not_finite_step | None: ...
 
 Global___Verification: _TypeAlias = Verification  # noqa: Y015
 
