@@ -373,3 +373,13 @@ def test_a_loss_that_is_no_mean_is_shown(semantics: BatchSemantics, words: str) 
 def test_the_usual_mean_is_not(semantics: BatchSemantics | None) -> None:
     advice = replace(from_message(wire_advice(), Advice), batch_semantics=semantics)
     assert "loss of a batch" not in printed(advice_view(advice, "model.py"))
+
+
+def test_what_fits_beyond_the_data_set_is_said_to() -> None:
+    advice = from_message(wire_advice(), Advice)
+    words = {
+        size: " ".join(printed(advice_view(replace(advice, dataset_size=size), "model.py")).split())
+        for size in (None, advice.max_micro_batch_size, advice.max_micro_batch_size - 1)
+    }
+    said = [size for size, text in words.items() if "; the data set has" in text]
+    assert said == [advice.max_micro_batch_size - 1]

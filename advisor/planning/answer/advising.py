@@ -12,7 +12,7 @@ from bsadvise.model.commands import (
 )
 from bsadvise.model.measurements import StepTimes
 
-from advisor.estimators.timing import median_interval, typical_time_s
+from advisor.estimators.timing import typical_interval_s, typical_time_s
 from advisor.planning.answer.batch_caveats import about_loss, about_schedule
 from advisor.planning.answer.budget_forecast import forecast_budget
 from advisor.planning.answer.caveats import caveats
@@ -123,6 +123,7 @@ class _Adviser:
             rules_of_thumb=rules_of_thumb(view),
             outlook=forecast_budget(view, self.chooser, choice),
             batch_semantics=profile.batch_semantics,
+            dataset_size=profile.dataset_size,
         )
 
     def _accumulates(self, alternatives: Sequence[Alternative]) -> bool:
@@ -161,12 +162,11 @@ class _Adviser:
             for command, times in self.view.figures(TimeSteps, StepTimes)
         }
         nearest = min(timed, key=lambda b: max(b / size, size / b))
-        low_s, high_s = median_interval(timed[nearest])
+        low_s, high_s = typical_interval_s(timed[nearest])
         centre_s = typical_time_s(timed[nearest])
         if centre_s <= 0:
             return step_time_s, step_time_s
-        # Typical is below the median: the interval is widened to hold it.
-        return step_time_s * min(low_s / centre_s, 1.0), step_time_s * max(high_s / centre_s, 1.0)
+        return step_time_s * low_s / centre_s, step_time_s * high_s / centre_s
 
     def _time_per_epoch_s(self) -> float | None:
         steps = steps_per_epoch(self.view, self.choice.split)

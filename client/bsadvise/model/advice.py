@@ -230,6 +230,8 @@ class Advice(Value):
         outlook: What a larger budget would buy, in words; None where no trials were run.
         batch_semantics: What the loss of a batch is of its samples'; None where that was not found
             out.
+        dataset_size: Training samples, beyond which no batch is of use, whatever fits; None for a
+            stream or for synthetic batches.
     """
 
     micro_batch_size: int
@@ -281,6 +283,7 @@ class Advice(Value):
     order_variance_ratio: float | None = None
     outlook: str | None = None
     batch_semantics: BatchSemantics | None = None
+    dataset_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,9 +111,12 @@ def _evidence(advice: Advice) -> list[tuple[str, str | Text]]:
 def _largest(advice: Advice) -> str:
     words = f"{advice.max_micro_batch_size:,} samples fit in the budget"
     interval = advice.max_micro_batch_size_interval
-    if interval is None:
-        return words
-    return f"{words} (≥ {interval.low:,.0f} measured to fit, ≤ {interval.high:,.0f} predicted)"
+    if interval is not None:
+        words += f" (≥ {interval.low:,.0f} measured to fit, ≤ {interval.high:,.0f} predicted)"
+    size = advice.dataset_size
+    if size is not None and size < advice.max_micro_batch_size:
+        words += f"; the data set has {size:,}"
+    return words
 
 
 def _learning_rate(advice: Advice) -> str:
