@@ -22,6 +22,7 @@ from advisor.worker.loop.recipe import ANY_LEARNING_RATE, Recipe
 from advisor.worker.loop.session import Session
 from advisor.worker.tracing.memory_savings import repeated_blocks
 from advisor.worker.user.batch_tree import describe_shapes
+from advisor.worker.user.hooks import UserCodeFailed
 from advisor.worker.user.oom import out_of_memory
 from advisor.worker.user.optimizers import profile_of
 
@@ -154,6 +155,8 @@ def _try_out(session: Session, training: Training) -> list[Caveat] | None:
     try:
         with closing(training):
             loss = float(training.step().loss)
+    except UserCodeFailed as error:
+        raise _explained_by_size(session, error) from error
     except Exception as error:
         if out_of_memory(error) is None:
             raise
@@ -166,6 +169,27 @@ def _try_out(session: Session, training: Training) -> list[Caveat] | None:
             text=f"The loss of fresh weights on two samples is {loss}.",
         )
     ]
+
+
+def _explained_by_size(session: Session, error: UserCodeFailed) -> UserCodeFailed:
+    """Return what a step of two samples raised, and why where one of the user's own batch runs."""
+    size = session.task.settings.reference_batch_size
+    if size is None or size == _TRIED_SAMPLES:
+        return error
+    try:
+        with closing(session.build(Recipe(micro_batch_size=size, seed=session.task.seed))) as own:
+            own.step()
+    except Exception:  # noqa: BLE001 - the size does not explain it
+        return error
+    return UserCodeFailed(
+        replace(
+            error.fault,
+            message=f"It runs with batches of {size} samples, and not with {_TRIED_SAMPLES}: "
+            f"{error.fault.message}.",
+            fix="A batch size is written into the model or the loss: make shapes and initial "
+            "states from the batch, as with `x.shape[0]`.",
+        )
+    )
 
 
 def _probe(session: Session, training: Training, command: InspectTask) -> Probed:
