@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import copy
 import math
-import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
 from typing import Any
@@ -20,11 +18,10 @@ from typing import Any
 import torch
 from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.task import BatchSemantics
-from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 
 from advisor.worker.data.random_state import random_state_kept, seed_everything
+from advisor.worker.data.shared_samples import batches_of_samples
 from advisor.worker.data.source import DataSource
 from advisor.worker.loop.batch_semantics import (
     PAIRS,
@@ -34,8 +31,8 @@ from advisor.worker.loop.batch_semantics import (
     is_same,
 )
 from advisor.worker.loop.compiling import without_compiling
+from advisor.worker.loop.exactness import digest_of_weights, in_full_float32, without_dropout
 from advisor.worker.loop.protocol import Training
-from advisor.worker.user.batch_tree import count_elements, map_tensors, tensors_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +51,9 @@ class ProbeTuning:
         timed_batches: Small batches that are timed to choose a size, at least 1. The fastest
             counts: on a busy machine others take a hundred times as long.
         max_time_share: Share of the command's seconds, above 0, that all of it may take. Rule of
-            thumb: what is predicted from small batches is several times too long.
+            thumb.
+        max_overestimate: Factor, at least 1, by which what small batches predict may be too long:
+            where more than that is too long, no more is tried. Rule of thumb.
     """
 
     reference_share: float = 0.25
@@ -64,6 +63,7 @@ class ProbeTuning:
     draws: int = 5
     timed_batches: int = 2
     max_time_share: float = 0.2
+    max_overestimate: float = 4.0
 
 
 DEFAULT_PROBE_TUNING = ProbeTuning()
@@ -111,10 +111,10 @@ def probe_batches(
         with (
             random_state_kept(),
             without_compiling(),
-            _without_dropout(training.model),
-            _in_full_float32(),
+            without_dropout(training.model),
+            in_full_float32(),
         ):
-            batch_of = _batches_of(data, 3 * size, training.recipe.seed)
+            batch_of = batches_of_samples(data, 3 * size, training.recipe.seed)
             if batch_of is None:
                 return Probed()
             return _Probe(training, batch_of, tuning, time_limit_s).probed(size)
@@ -150,8 +150,8 @@ class _Probe:
         Raises:
             _OutOfTimeError: It is too short for the fewest.
         """
-        sample_s, least = self._sample_time_s(), self._tuning.min_part_size
-        while size // 2 >= least and _PART_BATCHES * size * sample_s > self._most_s:
+        predicted_s, least = self._predicted_s(), self._tuning.min_part_size
+        while size // 2 >= least and predicted_s * size / least > self._most_s:
             size //= 2
         parts = [range(k * size, (k + 1) * size) for k in range(3)]
         caveats, has_unsaved_state = self._state_between_batches(parts[0])
@@ -169,14 +169,20 @@ class _Probe:
             caveats=tuple(caveats),
         )
 
-    def _sample_time_s(self) -> float:
-        """Return the seconds of a sample in training, of a batch as small as was run before."""
-        batch, times_s = self._batch_of(range(self._tuning.min_part_size)), []
+    def _predicted_s(self) -> float:
+        """Return the seconds that all of it would take with the fewest samples, by a batch of them.
+
+        Raises:
+            _OutOfTimeError: They are far too many.
+        """
+        batch, shortest_s = self._batch_of(range(self._tuning.min_part_size)), math.inf
         for _ in range(self._tuning.timed_batches):
             began_s = time.perf_counter()
             self._trained(batch)
-            times_s.append(time.perf_counter() - began_s)
-        return min(times_s) / self._tuning.min_part_size
+            shortest_s = min(shortest_s, time.perf_counter() - began_s)
+            if _PART_BATCHES * shortest_s > self._tuning.max_overestimate * self._most_s:
+                raise _OutOfTimeError
+        return _PART_BATCHES * shortest_s
 
     def _losses(self, parts: Sequence[Sequence[int]]) -> BatchLosses:
         """Return the losses of the parts and their unions in evaluation."""
@@ -207,11 +213,11 @@ class _Probe:
     def _state_between_batches(self, part: Sequence[int]) -> tuple[list[Caveat], bool]:
         """Return what training on one batch twice shows: caveats, and whether none saves it."""
         training, batch = self._training, self._batch_of(part)
-        weights = _digest(training.model)
+        weights = digest_of_weights(training.model)
         first = self._trained(batch)
         if not math.isfinite(first):
             return [], False
-        has_changed = not torch.equal(weights, _digest(training.model))
+        has_changed = not torch.equal(weights, digest_of_weights(training.model))
         if is_same(first, self._trained(batch)) and not has_changed:
             return [], False
         state = copy.deepcopy(training.state())
@@ -279,77 +285,3 @@ def _part_size(data: DataSource, reference: int | None, tuning: ProbeTuning) -> 
     wanted = int(tuning.reference_share * reference) if reference else tuning.default_part_size
     size = min(max(wanted, tuning.min_part_size), tuning.max_part_size)
     return size if data.dataset_size is None else min(size, data.dataset_size // 3)
-
-
-def _batches_of(data: DataSource, count: int, seed: int) -> Callable[[Sequence[int]], Any] | None:
-    """Return what makes a batch of some of ``count`` samples, by their numbers; None if none can.
-
-    A largest sample stands first in each third, so that all parts are padded to one length.
-    """
-    if data.is_synthetic:
-        return _cut(data.longest_batch(count), count)
-    samples = [sample for (sample,) in data.stored_batches(1, count, most_read_samples=count)]
-    if len(samples) < count:
-        return None
-    random.Random(seed).shuffle(samples)  # noqa: S311 - for a shuffle
-    sizes = [count_elements(sample) for sample in samples]
-    if len(set(sizes)) > 1:
-        longest = samples[sizes.index(max(sizes))]
-        for first in range(0, count, count // 3):
-            samples[first] = longest
-    return lambda members: data.collate([samples[member] for member in members])
-
-
-def _cut(batch: Any, count: int) -> Callable[[Sequence[int]], Any] | None:  # noqa: ANN401 - a batch
-    """Return what cuts a synthetic batch; None where not all of its tensors are stacked samples."""
-    tensors = list(tensors_in(batch))
-    if not tensors or any(t.ndim == 0 or t.shape[0] != count for t in tensors):
-        return None
-    return lambda members: map_tensors(batch, lambda tensor: tensor[list(members)])
-
-
-def _digest(model: nn.Module) -> Tensor:
-    """Return two numbers of each parameter, which an update changes; shape (parameters, 2)."""
-    found = []
-    for parameter in model.parameters():
-        values = parameter.detach()
-        values = torch.view_as_real(values) if values.is_complex() else values
-        norm = torch.linalg.vector_norm(values, dtype=torch.float64)
-        found.append(torch.stack([values.sum(dtype=torch.float64), norm]).cpu())
-    return torch.nan_to_num(torch.stack(found))
-
-
-@contextmanager
-def _without_dropout(model: nn.Module) -> Iterator[None]:
-    """Leave out the dropout of PyTorch's own layers, also while training."""
-    kept: list[tuple[nn.Module, str, float]] = []
-    for module in model.modules():
-        if isinstance(module, _DropoutNd):
-            kept.append((module, "p", module.p))
-        elif isinstance(module, nn.MultiheadAttention | nn.RNNBase):
-            kept.append((module, "dropout", module.dropout))
-    try:
-        for module, name, _ in kept:
-            setattr(module, name, 0.0)
-        yield
-    finally:
-        for module, name, probability in kept:
-            setattr(module, name, probability)
-
-
-@contextmanager
-def _in_full_float32() -> Iterator[None]:
-    """Multiply in float32 proper, not in the TF32 that GPUs may put in its place."""
-    precision = torch.get_float32_matmul_precision()
-    cudnn = torch.backends.cudnn
-    try:
-        torch.set_float32_matmul_precision("highest")
-        with cudnn.flags(
-            enabled=cudnn.enabled,
-            benchmark=False,
-            deterministic=cudnn.deterministic,
-            allow_tf32=False,
-        ):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
