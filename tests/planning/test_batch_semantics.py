@@ -15,6 +15,7 @@ from bsadvise.model.task import BatchSemantics, OptimizerFamily, OptimizerProfil
 from hypothesis import given
 from hypothesis import strategies as st
 
+from advisor.planning.answer.batch_caveats import about_schedule
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.semantics import mean_loss_rate, scaled_rate
 from advisor.planning.trials.trial_search import TrialSearch
@@ -197,6 +198,32 @@ def test_trials_that_no_checkpoint_continues_are_trained_in_one_piece(
     assert not any(command.in_fresh_process for command in trainings(usual))
     # In one piece, but for longer than a first rung.
     assert commands[0].step_count > trainings(usual)[0].step_count
+
+
+@pytest.mark.parametrize(
+    ("semantics", "optimizer", "words"),
+    [
+        (BatchSemantics.MEAN, SGD, "would follow in proportion to the batch."),
+        (BatchSemantics.SUM, SGD, "would stay, as the sum grows."),
+        (BatchSemantics.SUM, an_optimizer(), "would follow with the root of the batch."),
+    ],
+)
+def test_a_batch_schedule_has_the_rate_of_its_loss(
+    semantics: BatchSemantics, optimizer: OptimizerProfile, words: str
+) -> None:
+    view = view_of(batch_semantics=semantics, optimizer=optimizer)
+    assert words in about_schedule(view).text
+
+
+def test_a_batch_grows_in_place_of_a_decay_where_its_loss_is_a_mean(recommend: Recommend) -> None:
+    names = {}
+    for semantics in (BatchSemantics.MEAN, BatchSemantics.SUM, BatchSemantics.COUPLED):
+        task = a_task(semantics, reference_learning_rate=0.5)
+        request = a_request(memory_limit_bytes=task.limit_bytes, max_trials=1)
+        advice = advice_of(recommend(task, request)[0])
+        names[semantics] = {companion.name for companion in advice.companions}
+    said = [s for s, companions in names.items() if "batch_size_at_decay" in companions]
+    assert said == [BatchSemantics.MEAN]
 
 
 def test_replicas_are_spoken_of(recommend: Recommend) -> None:

@@ -10,6 +10,7 @@ from bsadvise.model.task import BatchSemantics, OptimizerFamily
 from advisor.estimators.efficiency import relative_steps
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.evidence.log_view import LogView
+from advisor.planning.evidence.semantics import is_loss_sum
 from advisor.planning.evidence.split import Split
 
 _GHOST_BATCH_SIZE = 128
@@ -79,12 +80,17 @@ def _about_coupling(view: LogView) -> Caveat:
 def about_schedule(view: LogView) -> Caveat:
     """Return what to know of a batch schedule that is given."""
     is_sgd = view.profile.optimizer.family is OptimizerFamily.SGD
-    rule = "in proportion to the batch" if is_sgd else "with the root of the batch"
+    if is_sgd and is_loss_sum(view):
+        follows = "stay, as the sum grows"
+    elif is_sgd:
+        follows = "follow in proportion to the batch"
+    else:
+        follows = "follow with the root of the batch"
     return Caveat(
         code=CaveatCode.BATCH_SCHEDULE_NOT_RUN,
         text="The batch schedule is predicted from the growth of the gradients' noise, not run; "
         "the "
-        f"learning rate would follow {rule}. The fixed batch was run.",
+        f"learning rate would {follows}. The fixed batch was run.",
     )
 
 

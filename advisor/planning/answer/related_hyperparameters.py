@@ -33,7 +33,12 @@ from advisor.estimators.scaling_rules import (
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size, reference_learning_rate
-from advisor.planning.evidence.semantics import mean_loss_rate, own_loss_rate
+from advisor.planning.evidence.semantics import (
+    is_indivisible,
+    is_loss_sum,
+    mean_loss_rate,
+    own_loss_rate,
+)
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.tuning.answer import RelatedTuning
 
@@ -177,6 +182,8 @@ class _Rules:
         """Yield how far the batch may grow in place of decays of the rate, where that pays."""
         split, dataset_size = self.choice.split, self.view.profile.dataset_size
         is_fixed = self.view.request.effective_batch_size is not None
+        # A sum grows with the batch, which would undo the decay; a coupled loss would be another.
+        is_fixed |= is_loss_sum(self.view) or is_indivisible(self.view)
         if is_fixed or dataset_size is None or self.view.step_times is None:
             return
         size, cost = split.effective_batch_size, self.chooser.search.cost
