@@ -244,6 +244,7 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "peak_bytes": _SOME_BYTES,
         "step_times_s": Items(MOST_FIGURES, POSITIVE_SECONDS),
         "final_loss": LOSS,
+        "not_finite_step": Number(low=1, high=COUNT.high),
     },
     "RangeRun": {
         "learning_rates": Items(MOST_FIGURES, Number(low=0, high=1e12, is_above=True)),

@@ -1,4 +1,4 @@
-"""Step times: medians with their intervals, the curve over b, and its knee.
+"""Step times: typical ones with their intervals, the curve over b, and its knee.
 
     symbol  meaning                                    unit
     b       micro-batch size                           samples
@@ -13,8 +13,9 @@ regression by pooling adjacent violators).
 
 from __future__ import annotations
 
+import itertools
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,28 +40,6 @@ class StepTimeTuning:
         """
         if not 0 <= self.knee_share < 1:
             raise ValueError("knee_share must be from 0 to below 1")
-
-
-def median_interval(values: Sequence[float], level: float = 0.8) -> tuple[float, float]:
-    """Return a distribution-free interval of the median, from order statistics.
-
-    The number of values below the median is binomial with p = 1/2, whatever the distribution.
-    With few values the interval is the whole range, and covers less than ``level``.
-
-    Args:
-        values: At least one measured value.
-        level: Probability with which the interval should hold the median, in (0, 1).
-    """
-    ordered = sorted(values)
-    count = len(ordered)
-    tail = 0.0
-    rank = 0
-    for rank in range(count // 2 + 1):
-        tail += math.comb(count, rank) / 2**count
-        if tail > (1 - level) / 2:
-            break
-    rank = min(max(rank - 1, 0), (count - 1) // 2)
-    return ordered[rank], ordered[count - 1 - rank]
 
 
 @dataclass(frozen=True)
@@ -127,3 +106,37 @@ def typical_time_s(times_s: Sequence[float]) -> float:
     """
     ordered = sorted(times_s)
     return ordered[(len(ordered) - 1) // 4]
+
+
+def typical_interval_s(times_s: Sequence[float], level: float = 0.8) -> tuple[float, float]:
+    """Return a distribution-free interval of the typical time, from order statistics.
+
+    The number of times below the true quartile is binomial with p = 1/4, whatever the distribution.
+    Where so few times were measured that none need lie below it, the interval reaches as far below
+    the typical time as above, in proportion.
+
+    Args:
+        times_s: At least one time, above 0.
+        level: Probability with which the interval should hold the quartile, in (0, 1).
+
+    Returns:
+        Two times, the typical one between them.
+    """
+    ordered, typical_s = sorted(times_s), typical_time_s(times_s)
+    count, tail = len(ordered), (1 - level) / 2
+    below = [_binomial(count, k, 0.25) for k in range(count + 1)]
+    shares = list(itertools.accumulate(below))
+    # At most `tail` that fewer than `low` lie below the quartile, or that `high` or more do.
+    low = bisect_right(shares, tail)
+    high = next(k for k, share in enumerate(shares, start=1) if share >= 1 - tail)
+    high_s = max(ordered[min(high, count) - 1], typical_s)
+    if low == 0:
+        return typical_s * typical_s / high_s if high_s else 0.0, high_s
+    return min(ordered[low - 1], typical_s), high_s
+
+
+def _binomial(count: int, successes: int, chance: float) -> float:
+    """Return the probability of just so many successes; by logarithms, as counts may be large."""
+    failures = count - successes
+    ways = math.lgamma(count + 1) - math.lgamma(successes + 1) - math.lgamma(failures + 1)
+    return math.exp(ways + successes * math.log(chance) + failures * math.log(1 - chance))

@@ -19,6 +19,7 @@ from advisor.planning.data.shuffle_plan import next_order_comparison
 from advisor.planning.evidence.inspection import next_inspection
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.refusals import refuse_no_fit, refuse_no_split
+from advisor.planning.evidence.semantics import is_indivisible
 from advisor.planning.evidence.step import Commands, Plan
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory.memory_plan import (
@@ -94,7 +95,7 @@ class RecommendationPlanner:
         chooser = view.model(Chooser)
         choice = chooser.choice
         if choice is None:
-            return refuse_no_split(view.request, view.model(MemoryModel).max_accumulating_size)
+            return _refuse_no_split(view)
         return next_verification(view, choice) or advise(chooser, choice)
 
     def best_so_far(self, view: LogView) -> Advice | None:
@@ -131,5 +132,12 @@ def _refuse_misfit(view: LogView) -> Refusal | None:
         return refuse_no_fit(needed, model.budget_bytes, view.device.name)
     fixed = view.request.effective_batch_size
     if fixed and view.model(StepCost).split(fixed) is None:
-        return refuse_no_split(view.request, model.max_accumulating_size)
+        return _refuse_no_split(view)
     return None
+
+
+def _refuse_no_split(view: LogView) -> Refusal:
+    model = view.model(MemoryModel)
+    if is_indivisible(view):
+        return refuse_no_split(view.request, model.max_micro_batch_size, is_indivisible=True)
+    return refuse_no_split(view.request, model.max_accumulating_size)

@@ -71,7 +71,9 @@ class ReplayedTrainer(Trainer):
             case CompareOrders():
                 return OrderComparison()
             case Verify(step_count=count):
-                return Verification(step_count=count, peak_bytes=_PEAK_BYTES, step_times_s=())
+                return Verification(
+                    step_count=count, peak_bytes=_PEAK_BYTES, step_times_s=(), final_loss=0.0
+                )
             case _:
                 raise LookupError(f"a recording has no outcome for {command}")
 

@@ -122,7 +122,12 @@ if TYPE_CHECKING:
         PriorScope,
         Source,
     )
-    from bsadvise.model.task import OptimizerFamily, OptimizerProfile, TaskProfile
+    from bsadvise.model.task import (
+        BatchSemantics,
+        OptimizerFamily,
+        OptimizerProfile,
+        TaskProfile,
+    )
     from bsadvise.model.token import Scope, Token
     from bsadvise.model.values import Unknown
     from bsadvise.transport.credentials import Credentials
@@ -161,7 +166,7 @@ _MODULES = {
         "AdviceOptions", "AdviceRequest", "EntryKind", "Objective", "Priority", "PriorScope",
         "Source",
     ),
-    "model.task": ("OptimizerFamily", "OptimizerProfile", "TaskProfile"),
+    "model.task": ("BatchSemantics", "OptimizerFamily", "OptimizerProfile", "TaskProfile"),
     "model.token": ("Scope", "Token"),
     "model.values": ("Unknown",),
     "transport.credentials": ("Credentials",),
@@ -176,6 +181,7 @@ __all__ = [
     "AdviceRequest",
     "Alternative",
     "AsyncClient",
+    "BatchSemantics",
     "BatchStage",
     "BsadviseError",
     "Cancelled",

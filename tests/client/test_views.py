@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from bsadvise.cli.render.output import WIDTH, make_console
@@ -13,6 +14,7 @@ from bsadvise.model.advice import Advice
 from bsadvise.model.commands import stage_of
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Event, Waiting
+from bsadvise.model.task import BatchSemantics
 from bsadvise.v1 import advice_pb2, measurement_pb2, recommendation_pb2
 from bsadvise.wire.messages import from_message
 from rich.console import RenderableType
@@ -362,3 +364,32 @@ def test_the_live_board_counts_down() -> None:
     assert "at most 21 s left" in first
     assert "at most 16 s left" in second
     assert "finishing" in printed(board)
+
+
+@pytest.mark.parametrize(
+    ("semantics", "words"),
+    [
+        (BatchSemantics.SUM, "loss of a batch the sum over its samples"),
+        (BatchSemantics.COUPLED, "loss of a batch of its samples together"),
+        (BatchSemantics.unknown(99), "loss of a batch unknown(99)"),
+    ],
+)
+def test_a_loss_that_is_no_mean_is_shown(semantics: BatchSemantics, words: str) -> None:
+    advice = replace(from_message(wire_advice(), Advice), batch_semantics=semantics)
+    assert words in " ".join(printed(advice_view(advice, "model.py")).split())
+
+
+@pytest.mark.parametrize("semantics", [None, BatchSemantics.MEAN])
+def test_the_usual_mean_is_not(semantics: BatchSemantics | None) -> None:
+    advice = replace(from_message(wire_advice(), Advice), batch_semantics=semantics)
+    assert "loss of a batch" not in printed(advice_view(advice, "model.py"))
+
+
+def test_what_fits_beyond_the_data_set_is_said_to() -> None:
+    advice = from_message(wire_advice(), Advice)
+    words = {
+        size: " ".join(printed(advice_view(replace(advice, dataset_size=size), "model.py")).split())
+        for size in (None, advice.max_micro_batch_size, advice.max_micro_batch_size - 1)
+    }
+    said = [size for size, text in words.items() if "; the data set has" in text]
+    assert said == [advice.max_micro_batch_size - 1]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 from abc import ABC, abstractmethod
 from contextlib import closing
 from typing import Any, ClassVar
 
 import pytest
 import torch
+from bsadvise.model.task import BatchSemantics
 from torch import Tensor
 
+from advisor.worker.commands.batch_probe import probe_batches
 from advisor.worker.data.random_state import random_state
 from advisor.worker.loop.observers import Phase, StepObserver
 from advisor.worker.loop.protocol import Task, Training, TrainingState
@@ -86,10 +89,16 @@ class TrainingContract(ABC):
     Attributes:
         is_loss_a_mean: Whether the gradient of a batch is the mean of its samples' gradients:
             not with batch normalisation, dropout, or random batches.
-        tolerance: Of that identity, relative and absolute.
+        batch_semantics: What the loss of a batch is, which a few batches must show.
+        keeps_state: Whether they must show that it depends on the batches before it.
+        has_unsaved_state: Whether they must show state that no checkpoint holds.
+        tolerance: Of the identities of gradients, relative and absolute.
     """
 
     is_loss_a_mean: ClassVar[bool] = True
+    batch_semantics: ClassVar[BatchSemantics] = BatchSemantics.MEAN
+    keeps_state: ClassVar[bool] = False
+    has_unsaved_state: ClassVar[bool] = False
     tolerance: ClassVar[float] = 1e-4
 
     @abstractmethod
@@ -205,6 +214,46 @@ class TrainingContract(ABC):
                 torch.testing.assert_close(
                     gradient, other, rtol=self.tolerance, atol=self.tolerance
                 )
+
+    def test_micro_batches_of_a_sum_are_added_and_their_losses_are_of_one_sample(self) -> None:
+        found = []
+        for is_loss_sum in (False, True):
+            task = self.make(3)
+            recipe = dataclasses.replace(
+                RECIPE, seed=3, is_loss_sum=is_loss_sum, use_grad_scaler=False
+            )
+            training = task.build(recipe, CPU, SINGLE_PROCESS)
+            with closing(training), closing(task.data.training_batches(4)) as batches:
+                losses = list(map(float, training.accumulate(batches)))
+                gradients = [p.grad for p in training.model.parameters() if p.grad is not None]
+            found.append((losses, training.gradient_scale, gradients))
+        (losses, scale, gradients), (told, sum_scale, sums) = found
+        assert (scale, sum_scale) == (None, 8)
+        # Divided by a = 2 as a mean, by the step's 8 samples as a sum.
+        assert told == pytest.approx([loss * 2 / 8 for loss in losses], rel=1e-5)
+        for one, other in zip(gradients, sums, strict=True):
+            torch.testing.assert_close(other, 2 * one, rtol=self.tolerance, atol=self.tolerance)
+
+    def test_the_held_out_loss_of_a_sum_is_that_of_one_sample(self) -> None:
+        if self.batch_semantics is not BatchSemantics.SUM:
+            pytest.skip("the loss is no sum")
+        with closing(self.build(is_loss_sum=True)) as training:
+            small, large = training.evaluate(3), training.evaluate(EVALUATION_BATCH_SIZE)
+        assert small == pytest.approx(large, rel=1e-5)
+
+    def test_a_few_batches_show_what_the_loss_of_a_batch_is(self) -> None:
+        task = self.make(3)
+        recipe = Recipe(micro_batch_size=2, seed=3, precision="fp32")
+        with closing(task.build(recipe, CPU, SINGLE_PROCESS)) as training:
+            draws = random_state()
+            # Whatever the machine is doing: nothing here depends on the time that it takes.
+            found = probe_batches(
+                training, task.data, reference_batch_size=None, time_limit_s=math.inf
+            )
+            assert_same(random_state(), draws)
+        assert found.batch_semantics is self.batch_semantics, found.caveats
+        assert found.has_unsaved_state is self.has_unsaved_state
+        assert bool(found.caveats) is self.keeps_state
 
     def test_to_accumulate_updates_nothing(self) -> None:
         task = self.make(3)

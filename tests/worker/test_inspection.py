@@ -4,7 +4,7 @@ import os
 
 import pytest
 from bsadvise.model.commands import InspectTask
-from bsadvise.model.task import OptimizerFamily, OptimizerProfile, TaskProfile
+from bsadvise.model.task import BatchSemantics, OptimizerFamily, OptimizerProfile, TaskProfile
 
 from tests.support.worker_bench import ABSENT_CARD, LIMIT_S, Bench, outcome_of
 
@@ -36,6 +36,7 @@ def test_every_figure_of_a_small_task_is_right(bench: Bench) -> None:
         reference_batch_size=32,
         reference_learning_rate=0.05,
         cpu_count=len(os.sched_getaffinity(0)),
+        batch_semantics=BatchSemantics.MEAN,
     )
 
 

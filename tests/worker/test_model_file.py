@@ -208,6 +208,54 @@ def test_what_user_code_raises_is_explained(
     assert fix in (fault.fix or "")
 
 
+def test_an_optimizer_that_takes_no_sparse_gradients_is_told_what_would(bench: Bench) -> None:
+    bench.write("""
+        import torch
+
+        def build_model():
+            return torch.nn.EmbeddingBag(10, 1, sparse=True)
+
+        def make_batch(batch_size):
+            return torch.zeros(batch_size, 3, dtype=torch.int64), torch.ones(batch_size, 1)
+    """)
+    fault = fault_of(bench.worker(), INSPECT)
+    assert fault.hook == "build_optimizer"
+    assert "sparse gradients" in fault.message
+    assert "sparse=False" in (fault.fix or "")
+
+
+SIZES = """
+    import torch
+
+    REFERENCE_BATCH_SIZE = 8
+
+    def build_model():
+        return torch.nn.Linear(4, 1)
+
+    def make_batch(batch_size):
+        return torch.ones(batch_size, 4), torch.ones(batch_size, 1)
+
+    def loss_fn(model, batch):
+        x, y = batch
+        return (model(x) + torch.zeros({size}, 1) - y).pow(2).mean()
+"""
+
+
+def test_a_model_of_one_batch_size_is_known_for_one(bench: Bench) -> None:
+    bench.write(SIZES.replace("{size}", "8"))
+    fault = fault_of(bench.worker(), INSPECT)
+    assert fault.message.startswith("It runs with batches of 8 samples, and not with 2: ")
+    assert (fault.hook, fault.line) == ("loss_fn", 14)
+    assert "x.shape[0]" in (fault.fix or "")
+
+
+def test_what_fails_at_the_users_own_size_too_is_not_blamed_on_the_size(bench: Bench) -> None:
+    bench.write(SIZES.replace("{size}", "5"))
+    fault = fault_of(bench.worker(), INSPECT)
+    assert "It runs with batches" not in fault.message
+    assert (fault.hook, fault.line) == ("loss_fn", 14)
+
+
 def test_an_exception_is_traced_to_the_users_line_and_no_further(bench: Bench) -> None:
     bench.write("import layers\n" + GOOD + "\ndef loss_fn(model, batch):\n"
                 "    return layers.combine(model, batch)\n")  # fmt: skip

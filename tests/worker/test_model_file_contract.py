@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from bsadvise.model.task import BatchSemantics
 from bsadvise.v1 import recommendation_pb2
 
 from advisor.pipe.v1 import pipe_pb2
@@ -100,6 +101,7 @@ class TestConvolutionWithBatchNormalisation(ModelFileContract):
         return Net()
 """
     is_loss_a_mean = False
+    batch_semantics = BatchSemantics.BATCH_NORMALISED
 
 
 class TestStreamThatDrawsAtRandom(ModelFileContract):
@@ -202,6 +204,7 @@ class TestStateInGroupsAndBuffers(ModelFileContract):
         return Growing(params, lr=lr, momentum=0.1)
 """
     is_loss_a_mean = False
+    keeps_state = True
 
 
 class TestLoaderProcesses(ModelFileContract):
@@ -212,3 +215,64 @@ class TestLoaderProcesses(ModelFileContract):
 """
     )
     is_loss_a_mean = False
+
+
+class TestSumOverTheBatch(ModelFileContract):
+    source = (
+        MLP
+        + """
+    def loss_fn(model, batch):
+        x, y = batch
+        return (model(x) - y).pow(2).sum() / 100
+
+    def build_optimizer(params, lr):
+        return torch.optim.SGD(params, lr / 10, momentum=0.9)
+"""
+    )
+    is_loss_a_mean = False
+    batch_semantics = BatchSemantics.SUM
+
+
+class TestMeanWithWeights(ModelFileContract):
+    source = (
+        MLP
+        + """
+    def loss_fn(model, batch):
+        x, y = batch
+        weights = 1 + 9 * (x[:, :1] > 0)
+        return (weights * (model(x) - y).pow(2)).sum() / weights.sum()
+"""
+    )
+    is_loss_a_mean = False
+    batch_semantics = BatchSemantics.WEIGHTED_MEAN
+
+
+class TestNegativesFromTheBatch(ModelFileContract):
+    source = """
+    def build_model():
+        return nn.Linear(6, 4)
+
+    def loss_fn(model, batch):
+        x, _ = batch
+        one, other = model(x), model(x.flip(1))
+        return nn.functional.cross_entropy(one @ other.T, torch.arange(len(x)))
+"""
+    is_loss_a_mean = False
+    batch_semantics = BatchSemantics.COUPLED
+
+
+class TestStatisticsOfTheBatchInTrainingAlone(ModelFileContract):
+    source = """
+    class Centred(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(6, 1)
+
+        def forward(self, x):
+            return self.linear(x - x.mean(0) if self.training else x)
+
+    def build_model():
+        return Centred()
+"""
+    is_loss_a_mean = False
+    batch_semantics = BatchSemantics.COUPLED

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import torch
+from bsadvise.model.task import BatchSemantics
 from torch import Tensor, nn
 
 from advisor.worker.data.random_state import random_state, restore_random_state
@@ -48,6 +49,17 @@ class Ramp(DataSource):
             yield self._batch([self._order[i % SIZE] for i in ends])
             first_sample += batch_size
 
+    def stored_batches(
+        self, batch_size: int, count: int, *, most_read_samples: int
+    ) -> list[list[Any]]:
+        return [
+            list(range(begin, begin + batch_size))
+            for begin in range(0, min(SIZE, count * batch_size), batch_size)
+        ]
+
+    def collate(self, samples: list[Any]) -> Any:
+        return self._batch(samples)
+
     def held_out_batches(self, batch_size: int) -> Generator[Any, None, None]:
         for begin in range(0, HELD_OUT, batch_size):
             ends = range(begin, min(begin + batch_size, HELD_OUT))
@@ -70,7 +82,9 @@ class PlainTraining:
     def __init__(self, task: PlainTask, recipe: Recipe, context: BuildContext) -> None:
         torch.manual_seed(recipe.seed + 1000 * recipe.replicate)
         self.recipe = recipe
-        self.gradient_scale: float | None = None
+        size = recipe.micro_batch_size * recipe.accumulation_steps
+        self.gradient_scale: float | None = size if recipe.is_loss_sum else None
+        self._losses_a_step = 1 if recipe.is_loss_sum else recipe.accumulation_steps
         self.model = context.build_model(task.build_model, lambda model: model)
         self.optimizer = context.build_optimizer(
             lambda: torch.optim.SGD(self.model.parameters(), recipe.learning_rate, momentum=0.9)
@@ -78,7 +92,7 @@ class PlainTraining:
         self._scheduler = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, recipe.schedule.multiplier
         )
-        self._data = task.data
+        self._data, self._reduction = task.data, task.reduction
         self._next_sample = recipe.first_sample
         self._step_count = 0
 
@@ -109,10 +123,10 @@ class PlainTraining:
         for _ in range(self.recipe.accumulation_steps):
             self._announce(observers, Phase.LOADING)
             batch = next(batches)
-            loss = self._loss(batch, observers) / self.recipe.accumulation_steps
+            loss = self._loss(batch, observers) / self._losses_a_step
             self._announce(observers, Phase.BACKWARD)
             torch.autograd.backward(loss)
-            losses.append(loss.detach())
+            losses.append(loss.detach() / (self.gradient_scale or 1))
         return losses
 
     def _loss(self, batch: Any, observers: Sequence[StepObserver]) -> Tensor:
@@ -120,7 +134,7 @@ class PlainTraining:
         for observer in observers:
             observer.received(batch)
         x, y = batch
-        return nn.functional.mse_loss(self.model(x), y)
+        return nn.functional.mse_loss(self.model(x), y, reduction=self._reduction)
 
     @staticmethod
     def _announce(observers: Sequence[StepObserver], phase: Phase) -> None:
@@ -130,7 +144,7 @@ class PlainTraining:
     def evaluate(self, batch_size: int) -> float | None:
         was_training = self.model.training
         total = sum(
-            len(batch[0]) * float(self.evaluate_batch(batch))
+            (1 if self.recipe.is_loss_sum else len(batch[0])) * float(self.evaluate_batch(batch))
             for batch in self._data.held_out_batches(batch_size)
         )
         self.model.train(was_training)
@@ -173,8 +187,9 @@ class PlainTask:
 
     settings = TaskSettings()
 
-    def __init__(self, seed: int, *, dropout: float = 0.0) -> None:
+    def __init__(self, seed: int, *, dropout: float = 0.0, reduction: str = "mean") -> None:
         self.seed = seed
+        self.reduction = reduction
         self.data: DataSource = Ramp(seed)
         self._dropout = dropout
 
@@ -203,3 +218,11 @@ class TestPlainLoopWithDropout(TrainingContract):
 
     def make(self, seed: int) -> Task:
         return PlainTask(seed, dropout=0.3)
+
+
+class TestPlainLoopWithASum(TrainingContract):
+    is_loss_a_mean = False
+    batch_semantics = BatchSemantics.SUM
+
+    def make(self, seed: int) -> Task:
+        return PlainTask(seed, reduction="sum")

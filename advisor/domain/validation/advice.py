@@ -23,6 +23,7 @@ def _check_advice(value: Advice) -> None:
     at_least("accumulation_steps", value.accumulation_steps, 1)
     at_least("world_size", value.world_size, 1)
     above("learning_rate", value.learning_rate, 0)
+    at_least("dataset_size", value.dataset_size, 1)
     product = value.micro_batch_size * value.accumulation_steps * value.world_size
     if product != value.effective_batch_size:
         raise ValueError(f"b·a·W is {product}, not {value.effective_batch_size}")

@@ -83,6 +83,7 @@ def _check_verification(value: Verification) -> None:
     is_bytes("peak_bytes", value.peak_bytes)
     are_seconds("step time", *value.step_times_s)
     finite("final_loss", value.final_loss)
+    at_least("not_finite_step", value.not_finite_step, 1)
 
 
 def _check_range_run(value: RangeRun) -> None:

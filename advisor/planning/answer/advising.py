@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from bsadvise.model.advice import Advice, Alternative, Confidence, Interval
+from bsadvise.model.advice import Advice, Alternative, Confidence, Evidence, Interval
 from bsadvise.model.commands import (
     TimeSteps,
 )
 from bsadvise.model.measurements import StepTimes
 
-from advisor.estimators.scaling_rules import describe_rule
-from advisor.estimators.timing import median_interval, typical_time_s
-from advisor.planning.answer.batch_caveats import about_schedule
+from advisor.estimators.timing import typical_interval_s, typical_time_s
+from advisor.planning.answer.batch_caveats import about_loss, about_schedule
 from advisor.planning.answer.budget_forecast import forecast_budget
 from advisor.planning.answer.caveats import caveats
 from advisor.planning.answer.choice import Choice, Chooser
@@ -30,6 +30,7 @@ from advisor.planning.data.loading import loader_bottleneck
 from advisor.planning.data.shuffle_plan import order_effect
 from advisor.planning.evidence.budget import memory_budget
 from advisor.planning.evidence.log_view import LogView
+from advisor.planning.evidence.semantics import changes_weights, rule_in_words
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory.memory_savings import saving_gains
 from advisor.planning.throughput.energy import energy_j, step_power_w, training_cost
@@ -54,13 +55,17 @@ class _Adviser:
         view, choice = self.view, self.choice
         profile, split = view.profile, choice.split
         verification = verification_of(view, choice)
+        is_verified = verification is not None and verification.is_finite
+        has_failed = verification is not None and not verification.is_finite
         noise = self.chooser.batches.noise_scale
         trial = choice.trial
-        speedup = None if trial is None else self.chooser.speedup(trial)
+        is_compared = not changes_weights(view)
+        speedup = self.chooser.speedup(trial) if trial is not None and is_compared else None
         step_time_s, rate_interval = self._pace()
         epoch_s = self._time_per_epoch_s()
         bottleneck, order = loader_bottleneck(view, split), order_effect(view)
         schedule = batch_schedule(view, self.chooser, choice)
+        alternatives = tuple(self._alternatives())
         return Advice(
             micro_batch_size=split.micro_batch_size,
             max_micro_batch_size=max(self.memory.max_micro_batch_size, split.micro_batch_size),
@@ -68,8 +73,9 @@ class _Adviser:
             world_size=split.world_size,
             effective_batch_size=split.effective_batch_size,
             learning_rate=choice.learning_rate,
-            lr_rule=describe_rule(profile.optimizer.family),
-            lr_evidence=choice.evidence,
+            lr_rule=rule_in_words(view),
+            # A rate that does not train is none that trials have confirmed.
+            lr_evidence=Evidence.RULE if has_failed else choice.evidence,
             warmup_steps=warmup_steps(view, choice, steps_per_epoch(view, split)),
             weight_decay=profile.optimizer.weight_decay,
             betas=profile.optimizer.betas,
@@ -78,7 +84,7 @@ class _Adviser:
             steps_per_epoch=steps_per_epoch(view, split),
             precision=profile.precision,
             device=view.device.name,
-            verified=verification is not None,
+            verified=is_verified,
             predicted_peak_bytes=self.memory.split_peak_bytes(split),
             measured_peak_bytes=None if verification is None else verification.peak_bytes,
             budget_bytes=memory_budget(
@@ -95,12 +101,13 @@ class _Adviser:
             critical_batch_size=None if noise is None else noise.value,
             expected_speedup_over_reference=None if speedup is None else speedup.ratio,
             expected_speedup_interval=None if speedup is None else speedup.interval,
-            confidence=self._confidence(is_verified=verification is not None),
+            confidence=self._confidence(is_verified=is_verified),
             caveats=(
+                *about_loss(view, accumulates=self._accumulates(alternatives)),
                 *caveats(view, choice, self.chooser),
                 *([about_schedule(view)] if schedule else []),
             ),
-            alternatives=tuple(self._alternatives()),
+            alternatives=alternatives,
             search=search(view, pruned_count=self._pruned_count()),
             levers=saving_gains(view),
             max_micro_batch_size_interval=self._max_size_interval(),
@@ -115,7 +122,14 @@ class _Adviser:
             gradient_norm=norms_of_reference(view),
             rules_of_thumb=rules_of_thumb(view),
             outlook=forecast_budget(view, self.chooser, choice),
+            batch_semantics=profile.batch_semantics,
+            dataset_size=profile.dataset_size,
         )
+
+    def _accumulates(self, alternatives: Sequence[Alternative]) -> bool:
+        """Return whether the advice or an alternative accumulates micro-batches."""
+        is_accumulated = self.choice.split.accumulation_steps > 1
+        return is_accumulated or any(one.accumulation_steps > 1 for one in alternatives)
 
     def _pruned_count(self) -> int:
         if self.view.step_times is None:
@@ -148,12 +162,11 @@ class _Adviser:
             for command, times in self.view.figures(TimeSteps, StepTimes)
         }
         nearest = min(timed, key=lambda b: max(b / size, size / b))
-        low_s, high_s = median_interval(timed[nearest])
+        low_s, high_s = typical_interval_s(timed[nearest])
         centre_s = typical_time_s(timed[nearest])
         if centre_s <= 0:
             return step_time_s, step_time_s
-        # Typical is below the median: the interval is widened to hold it.
-        return step_time_s * min(low_s / centre_s, 1.0), step_time_s * max(high_s / centre_s, 1.0)
+        return step_time_s * low_s / centre_s, step_time_s * high_s / centre_s
 
     def _time_per_epoch_s(self) -> float | None:
         steps = steps_per_epoch(self.view, self.choice.split)

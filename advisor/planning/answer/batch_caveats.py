@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bsadvise.model.caveats import Caveat, CaveatCode
-from bsadvise.model.task import OptimizerFamily
+from bsadvise.model.task import BatchSemantics, OptimizerFamily
 
 from advisor.estimators.efficiency import relative_steps
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.evidence.log_view import LogView
+from advisor.planning.evidence.semantics import is_loss_sum
 from advisor.planning.evidence.split import Split
 
 _GHOST_BATCH_SIZE = 128
@@ -25,15 +26,71 @@ def about_batch(view: LogView, choice: Choice, chooser: Chooser) -> Iterator[Cav
         yield from _about_accumulation(view, split, chooser)
 
 
+def about_loss(view: LogView, *, accumulates: bool) -> Iterator[Caveat]:
+    """Yield what the loss of a batch is, where it is not the mean over its samples.
+
+    Args:
+        view: Of the log.
+        accumulates: Whether any setting of the answer accumulates micro-batches.
+    """
+    match view.profile.batch_semantics:
+        case BatchSemantics.SUM:
+            yield _about_sum(view, accumulates=accumulates)
+        case BatchSemantics.WEIGHTED_MEAN if accumulates:
+            yield Caveat(
+                code=CaveatCode.LOSS_IS_WEIGHTED_MEAN,
+                text="The loss is a weighted mean over the batch (class weights, or a mean over "
+                "tokens): each micro-batch is divided by its own weights, so that the accumulated "
+                "gradient is not quite that of the whole batch, and in micro-batches of one "
+                "sample the weights cancel. Divide by the weights of the whole batch to have just "
+                "that.",
+            )
+        case BatchSemantics.COUPLED:
+            yield _about_coupling(view)
+
+
+def _about_sum(view: LogView, *, accumulates: bool) -> Caveat:
+    text = (
+        "The loss is the sum over the batch, not the mean: it grows with the batch, and so does "
+        "its gradient. Losses were divided by the batch to be compared; the learning rate belongs "
+        "to this sum at this batch. The mean (reduction='mean') makes rates of several batches "
+        "comparable."
+    )
+    if accumulates:
+        text += " Micro-batches that are accumulated are added, not divided by their number."
+    if view.request.world_size > 1:
+        text += (
+            " DistributedDataParallel averages over replicas: multiply the loss by their number."
+        )
+    return Caveat(code=CaveatCode.LOSS_IS_SUM, text=text)
+
+
+def _about_coupling(view: LogView) -> Caveat:
+    text = (
+        "The loss couples the samples of a batch (as negatives from the batch, mined triplets, "
+        "statistics of the batch or a target that is broadcast do): losses of batches of "
+        "unlike sizes do not compare. Settings were compared by the held-out measure, whose "
+        "batches are the same for all, and no batch is accumulated, which would change the loss."
+    )
+    if view.request.world_size > 1:
+        text += " Each replica couples the samples of its own micro-batch alone."
+    return Caveat(code=CaveatCode.LOSS_COUPLES_SAMPLES, text=text)
+
+
 def about_schedule(view: LogView) -> Caveat:
     """Return what to know of a batch schedule that is given."""
     is_sgd = view.profile.optimizer.family is OptimizerFamily.SGD
-    rule = "in proportion to the batch" if is_sgd else "with the root of the batch"
+    if is_sgd and is_loss_sum(view):
+        follows = "stay, as the sum grows"
+    elif is_sgd:
+        follows = "follow in proportion to the batch"
+    else:
+        follows = "follow with the root of the batch"
     return Caveat(
         code=CaveatCode.BATCH_SCHEDULE_NOT_RUN,
         text="The batch schedule is predicted from the growth of the gradients' noise, not run; "
         "the "
-        f"learning rate would follow {rule}. The fixed batch was run.",
+        f"learning rate would {follows}. The fixed batch was run.",
     )
 
 

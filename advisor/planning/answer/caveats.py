@@ -21,6 +21,7 @@ from bsadvise.model.units import format_bytes, format_seconds
 from advisor.domain.limits import MOST_CAVEATS
 from advisor.planning.answer.batch_caveats import about_batch
 from advisor.planning.answer.choice import Choice, Chooser
+from advisor.planning.answer.divergence import about_divergence, about_verified_loss
 from advisor.planning.answer.verification import verification_of
 from advisor.planning.data.epoch import about_drop_last
 from advisor.planning.data.loading import about_loader, loader_bottleneck
@@ -61,11 +62,7 @@ def _about_verification(view: LogView, choice: Choice) -> Iterator[Caveat]:
         return
     verification = verification_of(view, choice)
     if verification is not None:
-        if verification.final_loss is None:
-            yield Caveat(
-                code=CaveatCode.VERIFICATION_LOSS_NOT_FINITE,
-                text="The loss was not finite when this setting was verified.",
-            )
+        yield from about_verified_loss(view, verification)
         return
     for _, entry in view.entries(Verify):
         match entry.outcome:
@@ -138,18 +135,7 @@ def _about_training(view: LogView, choice: Choice, chooser: Chooser) -> Iterator
 
 def _about_trials(view: LogView, choice: Choice, trials: tuple[Trial, ...]) -> Iterator[Caveat]:
     diverged = [trial for trial in trials if trial.diverged]
-    if trials and len(diverged) == len(trials):
-        yield Caveat(
-            code=CaveatCode.ALL_TRIALS_DIVERGED,
-            text="The loss was not finite in any trial (NaN or infinity): check loss_fn and the "
-            "data "
-            "before trusting this learning rate.",
-        )
-    elif trials and trials[0].diverged:
-        yield Caveat(
-            code=CaveatCode.REFERENCE_DIVERGED,
-            text="The reference recipe diverged: its learning rate is too large for this model.",
-        )
+    yield from about_divergence(view, trials)
     for trial in trials:
         if trial.fault is not None:
             yield Caveat(code=CaveatCode.TRIAL_FAILED, text=f"A trial failed: {trial.fault}")

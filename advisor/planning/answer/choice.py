@@ -12,6 +12,7 @@ from bsadvise.model.request import Objective
 from advisor.planning.answer.speedup import Speedup, held_out_ratio, speedup_over_reference
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_learning_rate
+from advisor.planning.evidence.semantics import is_indivisible, mean_loss_rate
 from advisor.planning.evidence.split import Split, friendly_size
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.throughput.energy import energy_j
@@ -190,7 +191,7 @@ class Chooser:
     def leanest(self, choice: Choice) -> Choice:
         """Return ``choice`` with its batch split so that memory is least."""
         memory = self.view.model(MemoryModel)
-        if self.view.profile.batch_norm_layer_count:
+        if self.view.profile.batch_norm_layer_count or is_indivisible(self.view):
             # Another micro-batch would be another model: its statistics are the micro-batch's.
             return choice
         share = choice.split.micro_batch_size * choice.split.accumulation_steps
@@ -294,8 +295,13 @@ class Chooser:
         """Return the rule's rate, but none larger than all that were seen to reach the target."""
         point = Point(effective_batch_size=split.effective_batch_size, lr_multiplier=multiplier)
         rate = self.trials.learning_rate(point)
-        seen = [t.learning_rate for t in self.sound if self.time_to_target_s(t) is not None]
-        return min(rate, max(seen, default=rate))
+        seen = [
+            mean_loss_rate(self.view, t.learning_rate, t.split.effective_batch_size)
+            for t in self.sound
+            if self.time_to_target_s(t) is not None
+        ]
+        factor = mean_loss_rate(self.view, 1.0, split.effective_batch_size)
+        return min(rate, max(seen, default=rate * factor) / factor)
 
 
 def _batch_size(trial: Trial) -> int:

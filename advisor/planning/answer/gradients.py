@@ -13,6 +13,7 @@ from advisor.estimators.gradient_clipping import carry_norm, norm_statistics
 from advisor.planning.answer.batch_schedule import RungNoise, plan_batches
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.evidence.log_view import LogView
+from advisor.planning.evidence.semantics import is_loss_sum
 from advisor.planning.trials.batch_sizes import noise_scale_of
 
 
@@ -26,11 +27,13 @@ def norms_of_reference(view: LogView) -> GradientNormStatistics | None:
     found = norm_statistics(raw_norms, tuning=view.tuning.answer.clipping)
     if found is None:
         return None
+    size = measured[0].big_batch_size
+    factor = size if is_loss_sum(view) else 1  # Norms are measured of the mean's gradient.
     return GradientNormStatistics(
-        effective_batch_size=measured[0].big_batch_size,
+        effective_batch_size=size,
         step_count=len(raw_norms),
-        median=found.median,
-        percentile_90=found.percentile_90,
+        median=factor * found.median,
+        percentile_90=factor * found.percentile_90,
     )
 
 
@@ -49,6 +52,8 @@ def clip_gradient_norm(view: LogView, chooser: Chooser, choice: Choice) -> float
         choice.split.effective_batch_size,
         0.0 if noise is None else noise.value,
     )
+    if is_loss_sum(view):
+        clip *= choice.split.effective_batch_size / norms.effective_batch_size
     return float(f"{clip:.2g}")
 
 

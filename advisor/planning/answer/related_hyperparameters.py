@@ -33,6 +33,12 @@ from advisor.estimators.scaling_rules import (
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size, reference_learning_rate
+from advisor.planning.evidence.semantics import (
+    is_indivisible,
+    is_loss_sum,
+    mean_loss_rate,
+    own_loss_rate,
+)
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.tuning.answer import RelatedTuning
 
@@ -61,7 +67,7 @@ def warmup_steps(view: LogView, choice: Choice, steps_per_epoch: int | None) -> 
     optimizer = view.profile.optimizer
     match optimizer.family:
         case OptimizerFamily.SGD if steps_per_epoch is not None:
-            rate_ratio = choice.learning_rate / reference_learning_rate(view)
+            rate_ratio = _rate_ratio(view, choice)
             return sgd_warmup_steps(
                 rate_ratio, steps_per_epoch, tuning=view.tuning.answer.related.rules
             )
@@ -104,8 +110,8 @@ class _Rules:
 
     @property
     def rate_ratio(self) -> float:
-        """η/η₀."""
-        return self.choice.learning_rate / reference_learning_rate(self.view)
+        """η/η₀, of the mean over the batch."""
+        return _rate_ratio(self.view, self.choice)
 
     def notable(self) -> Iterator[Companion]:
         """Yield what each rule gives, where that differs notably."""
@@ -125,13 +131,11 @@ class _Rules:
         if self.choice.evidence is Evidence.MEASURED or noise is None:
             return
         family = self.view.profile.optimizer.family
-        rate = scale_learning_rate_past_noise(
-            family,
-            reference_learning_rate(self.view),
-            reference_batch_size(self.view),
-            self.choice.split.effective_batch_size,
-            noise.value,
+        reference, size = reference_batch_size(self.view), self.choice.split.effective_batch_size
+        scaled = scale_learning_rate_past_noise(
+            family, reference_learning_rate(self.view), reference, size, noise.value
         )
+        rate = own_loss_rate(self.view, scaled, size, reference)
         rule = describe_rule_past_noise(family)
         yield from self._if_notable("learning_rate", rate, self.choice.learning_rate, rule)
 
@@ -178,6 +182,8 @@ class _Rules:
         """Yield how far the batch may grow in place of decays of the rate, where that pays."""
         split, dataset_size = self.choice.split, self.view.profile.dataset_size
         is_fixed = self.view.request.effective_batch_size is not None
+        # A sum grows with the batch, which would undo the decay; a coupled loss would be another.
+        is_fixed |= is_loss_sum(self.view) or is_indivisible(self.view)
         if is_fixed or dataset_size is None or self.view.step_times is None:
             return
         size, cost = split.effective_batch_size, self.chooser.search.cost
@@ -212,6 +218,13 @@ class _Rules:
 
     def _differ(self, value: float, trained: float) -> bool:
         return max(value, trained) > self.tuning.min_factor * min(value, trained)
+
+
+def _rate_ratio(view: LogView, choice: Choice) -> float:
+    """Return the chosen rate over the reference's, both of the mean over their batch."""
+    ours = mean_loss_rate(view, choice.learning_rate, choice.split.effective_batch_size)
+    reference = reference_batch_size(view)
+    return ours / mean_loss_rate(view, reference_learning_rate(view), reference)
 
 
 def _rounded(value: float) -> float:

@@ -8,6 +8,7 @@ from bsadvise.model.measurements import OutOfMemory, Verification
 from advisor.planning.answer.choice import Choice
 from advisor.planning.evidence.budget import hook_limit_s
 from advisor.planning.evidence.log_view import LogView
+from advisor.planning.evidence.semantics import is_loss_sum
 from advisor.planning.throughput.step_cost import StepCost
 
 
@@ -34,6 +35,7 @@ def next_verification(view: LogView, choice: Choice) -> Verify | None:
         accumulation_steps=choice.split.accumulation_steps,
         learning_rate=choice.learning_rate,
         step_count=step_count,
+        is_loss_sum=is_loss_sum(view),
         time_limit_s=hook_limit_s(view)
         + view.tuning.evidence.seconds.limit_factor * step_count * step_time_s,
     )

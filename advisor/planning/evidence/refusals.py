@@ -47,9 +47,25 @@ def refuse_no_fit(needed_bytes: int, budget_bytes: int, device_name: str) -> Ref
     )
 
 
-def refuse_no_split(request: AdviceRequest, largest: int) -> Refusal:
-    """Return the refusal for an effective batch that cannot be split exactly."""
+def refuse_no_split(
+    request: AdviceRequest, largest: int, *, is_indivisible: bool = False
+) -> Refusal:
+    """Return the refusal for an effective batch that cannot be split exactly.
+
+    Args:
+        request: What was asked.
+        largest: The largest micro-batch that fits, beside accumulated gradients unless indivisible.
+        is_indivisible: Whether micro-batches would be trained on otherwise than the whole.
+    """
     batch_size, world_size = request.effective_batch_size, request.world_size
+    if is_indivisible:
+        return Refusal(
+            code=RefusalCode.NO_FIT,
+            message=f"An effective batch of {batch_size} cannot be had on {world_size} device(s): "
+            f"{largest} samples fit at a time, and micro-batches would be trained on otherwise "
+            "than the whole, since the loss couples the samples of a batch or takes steps of its "
+            "own. Choose a batch that fits, or raise the limit.",
+        )
     return Refusal(
         code=RefusalCode.NO_FIT,
         message=f"An effective batch of {batch_size} cannot be split over {world_size} device(s) "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from advisor.planning.evidence.log_view import LogView
+from advisor.planning.evidence.semantics import is_indivisible
 from advisor.planning.evidence.split import Split, split_exactly
 from advisor.planning.memory.memory_model import MemoryModel
 
@@ -25,12 +26,15 @@ class StepCost:
         return self.view.model(MemoryModel)
 
     def split(self, batch_size: int) -> Split | None:
-        """Return the split of ``batch_size`` on this device; None when there is none."""
+        """Return the split of ``batch_size`` on this device; None when there is none.
+
+        A batch that does not fit and must not be divided has none.
+        """
         return split_exactly(
             batch_size,
             self.view.request.world_size,
             self._memory.max_micro_batch_size,
-            self._memory.max_accumulating_size,
+            0 if is_indivisible(self.view) else self._memory.max_accumulating_size,
         )
 
     def compute_time_s(self, split: Split) -> float:

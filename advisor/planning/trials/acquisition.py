@@ -6,6 +6,7 @@ or a smaller batch and is less certain: trying it shows which law holds.
 
     symbol  meaning                                                   unit
     t       modelled time to the target                               s
+    η       learning rate, of the mean over the batch                 –
     k       slowdown of a setting by a law: see ``scaling_law``       –
     𝓑       noise scale of a law                                      samples
 """
@@ -83,7 +84,11 @@ class Acquisition:
         view = self.trials.view
         return fit_scaling_law(
             Setting(self.batches.reference, self._reference_rate),
-            [Setting(t.split.effective_batch_size, t.learning_rate) for t in self.trials.all],
+            [
+                Setting(size, self.trials.mean_loss_rate(t.learning_rate, size))
+                for t in self.trials.all
+                for size in [t.split.effective_batch_size]
+            ],
             levels.all,
             is_adaptive=view.profile.optimizer.family is not OptimizerFamily.SGD,
             exponent=levels.exponent,
@@ -113,11 +118,13 @@ class Acquisition:
     @property
     def _reference_rate(self) -> float:
         """The rate that the priors are about; the lowest tried where the recipe broke."""
-        view = self.trials.view
+        view, size = self.trials.view, self.batches.reference
         if REFERENCE_TRIAL not in self._broken:
-            return suggested_rate(view) or reference_learning_rate(view)
-        lowest = min(trial.point.lr_multiplier for trial in self.trials.all)
-        return lowest * self.trials.scaled_rate(self.batches.reference)
+            rate = suggested_rate(view) or reference_learning_rate(view)
+        else:
+            lowest = min(trial.point.lr_multiplier for trial in self.trials.all)
+            rate = lowest * self.trials.scaled_rate(size)
+        return self.trials.mean_loss_rate(rate, size)
 
     @cached_property
     def _batch_sizes(self) -> tuple[int, ...]:
@@ -138,7 +145,12 @@ class Acquisition:
     @cached_property
     def _multipliers(self) -> Array:
         """Rates over what the rule gives for the batch, shape (sizes, rates)."""
-        scaled = np.array([self.trials.scaled_rate(size) for size in self._batch_sizes])
+        scaled = np.array(
+            [
+                self.trials.mean_loss_rate(self.trials.scaled_rate(size), size)
+                for size in self._batch_sizes
+            ]
+        )
         multipliers: Array = self._rates / scaled[:, None]
         return multipliers
 

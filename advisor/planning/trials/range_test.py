@@ -15,10 +15,10 @@ from bsadvise.model.measurements import RangeRun
 from bsadvise.model.task import OptimizerFamily
 
 from advisor.estimators.range_test import RangeEstimate, estimate_range
-from advisor.estimators.scaling_rules import scale_learning_rate
 from advisor.planning.evidence.budget import hook_limit_s
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size, reference_learning_rate
+from advisor.planning.evidence.semantics import is_loss_sum, scaled_rate
 from advisor.planning.throughput.step_cost import StepCost
 
 
@@ -46,6 +46,7 @@ def next_range_test(view: LogView) -> RangeTest | None:
         largest_learning_rate=rate_factor * default,
         step_count=step_count,
         stop_after_s=stop_after_s,
+        is_loss_sum=is_loss_sum(view),
         time_limit_s=hook_limit_s(view) + stop_after_s,
     )
 
@@ -73,8 +74,7 @@ def is_suggested(view: LogView, batch_size: int, learning_rate: float) -> bool:
     suggested = suggested_rate(view)
     if suggested is None:
         return False
-    ratio = batch_size / reference_batch_size(view)
-    scaled = scale_learning_rate(view.profile.optimizer.family, suggested, ratio)
+    scaled = scaled_rate(view, suggested, batch_size)
     tolerance = view.tuning.trials.range_test.same_rate_tolerance
     return math.isclose(learning_rate, scaled, rel_tol=tolerance)
 

@@ -15,6 +15,7 @@ from bsadvise.model.commands import Train, TrialOrigin
 from advisor.planning.evidence.budget import hook_limit_s
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size
+from advisor.planning.evidence.semantics import is_loss_sum
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.wall_clock import WallClock
@@ -43,7 +44,9 @@ class RungSchedule:
         split = cost.split(reference_batch_size(self.view))
         steps = tuning.min_first_rung_steps
         least_s = 0.0 if split is None else steps * cost.step_time_s(split)
-        return max(self.horizon_s / tuning.first_rungs_per_horizon, least_s)
+        is_only_rung = self.view.profile.has_unsaved_state
+        rungs = tuning.only_rungs_per_horizon if is_only_rung else tuning.first_rungs_per_horizon
+        return max(self.horizon_s / rungs, least_s)
 
     def first_rung_s(self, step_time_s: float) -> float:
         """Return the modelled seconds of a new trial's first rung, by the time of a step."""
@@ -152,6 +155,8 @@ class RungSchedule:
             stop_after_s=self._stop_after_s(is_first=trial is None),
             target_loss=self.view.request.target_loss,
             replicate=replicate,
+            is_loss_sum=is_loss_sum(self.view),
+            in_fresh_process=self.view.profile.has_unsaved_state,
             time_limit_s=hook_limit_s(self.view) + self.view.request.budget_s,
         )
 

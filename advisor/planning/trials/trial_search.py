@@ -26,6 +26,7 @@ from advisor.planning.evidence.budget import hook_limit_s
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_learning_rate
 from advisor.planning.evidence.refusals import refuse
+from advisor.planning.evidence.semantics import is_indivisible, is_loss_sum
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.batch_sizes import BatchSizes
@@ -80,6 +81,7 @@ class TrialSearch:
         if not evaluations:
             return Evaluate(
                 evaluation_batch_size=self.schedule.evaluation_batch_size,
+                is_loss_sum=is_loss_sum(self.view),
                 time_limit_s=hook_limit_s(self.view),
             )
         command, entry = evaluations[0]
@@ -226,6 +228,7 @@ class TrialSearch:
         # The reference run has a share of the time: where it was cut, more may be left.
         return (
             trial.is_sound
+            and not self.view.profile.has_unsaved_state
             and trial.number not in self._busy
             and (trial.number == REFERENCE_TRIAL or not trial.was_cut)
             and trial.time_to_target_s is None
@@ -241,6 +244,7 @@ class TrialSearch:
         reference = self.trials.all[REFERENCE_TRIAL]
         is_done = reference.time_to_target_s is not None or REFERENCE_TRIAL in self._busy
         is_done |= reference.reaches(self.schedule.horizon_s)
+        is_done |= self.view.profile.has_unsaved_state
         if self.trials.shortest_time_to_target_s is not None and reference.is_sound and not is_done:
             growth = self._tuning.growths[0]
             yield self._further(reference, min(growth * reference.end_s, self.schedule.horizon_s))
@@ -309,7 +313,12 @@ class TrialSearch:
         )
 
     def _halved(self, split: Split) -> Split:
-        """Return two micro-batches in place of one: they give gradient norms at two batch sizes."""
+        """Return two micro-batches in place of one: they give gradient norms at two batch sizes.
+
+        Not where a batch must not be divided: halves have other gradients.
+        """
+        if is_indivisible(self.view):
+            return split
         least = 2 if self.view.profile.batch_norm_layer_count else 1
         micro = split.micro_batch_size
         if split.accumulation_steps > 1 or micro % 2 or micro < 2 * least:

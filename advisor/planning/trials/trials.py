@@ -10,13 +10,16 @@ from statistics import geometric_mean
 
 from bsadvise.model.commands import Evaluate, Train, TrialOrigin
 from bsadvise.model.measurements import Evaluation, Failed, Fault, Measurement, TrainRun
-from bsadvise.model.task import OptimizerFamily
 
 from advisor.estimators.learning_curve import LearningCurve
-from advisor.estimators.scaling_rules import scale_learning_rate
 from advisor.estimators.training_curve import training_curve
 from advisor.planning.evidence.log_view import LogView
-from advisor.planning.evidence.reference import reference_batch_size, reference_learning_rate
+from advisor.planning.evidence.reference import reference_learning_rate
+from advisor.planning.evidence.semantics import (
+    mean_loss_rate,
+    scaled_rate,
+    training_losses_compare,
+)
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.tuning.comparison import TrialCurveTuning
@@ -35,7 +38,7 @@ class Trial:
         point: Its batch, and η over what the rule gives for that batch.
         curve: Held-out loss against modelled seconds; its first point is the untrained model.
         training: Training loss against modelled seconds, each the mean over the last doubling; None
-            where it was not recorded.
+            where it was not recorded, or does not compare with that of another batch.
         first_epochs_s: Modelled seconds up to which training loss falls as held-out loss does.
         time_to_target_s: Modelled seconds in which it reached the loss that was asked for; None if
             it has not, or if none was asked for.
@@ -198,14 +201,11 @@ class Trials:
 
     def scaled_rate(self, batch_size: int) -> float:
         """Return what the rule makes of the reference's learning rate at a batch size."""
-        family, rate, size = self._reference_recipe
-        return scale_learning_rate(family, rate, batch_size / size)
+        return scaled_rate(self.view, reference_learning_rate(self.view), batch_size)
 
-    @cached_property
-    def _reference_recipe(self) -> tuple[OptimizerFamily, float, int]:
-        """The optimizer's family, and the learning rate and batch size of the reference."""
-        rate, size = reference_learning_rate(self.view), reference_batch_size(self.view)
-        return self.view.profile.optimizer.family, rate, size
+    def mean_loss_rate(self, learning_rate: float, batch_size: int) -> float:
+        """Return the rate at which the mean over the batch takes the steps of the user's loss."""
+        return mean_loss_rate(self.view, learning_rate, batch_size)
 
     def _trial(
         self,
@@ -276,7 +276,9 @@ class Trials:
         )
 
     def _training_curve(self, runs: Sequence[TrainRun], step_time_s: float) -> LearningCurve | None:
-        """Return the training losses of all rungs; None where any has none."""
+        """Return the training losses of all rungs; None where any has none, or they mislead."""
+        if not training_losses_compare(self.view):
+            return None
         ends: list[int] = []
         means: list[float] = []
         begun = 0

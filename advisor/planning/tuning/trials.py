@@ -63,6 +63,9 @@ class RungScheduleTuning:
         horizons_per_budget: The time for all trials over the longest that one is trained; at least
             1.
         first_rungs_per_horizon: That longest time over the reference's first rung; at least 1.
+        only_rungs_per_horizon: The same where a trial cannot go on from a checkpoint, so that its
+            first rung is all of it; at least 1. Half the longest time leaves four trials beside the
+            reference. Rule of thumb, not tuned.
         late_first_rung_share: Share of the time spent on trainings, at least 0, that the first rung
             of a later trial takes: it is compared with trials that were trained for long.
         min_first_rung_steps: Steps of a first rung, at least 1: in fewer a setting shows nothing.
@@ -85,6 +88,7 @@ class RungScheduleTuning:
     exploration_share: float = 0.6
     horizons_per_budget: float = 2.5
     first_rungs_per_horizon: float = 4.0
+    only_rungs_per_horizon: float = 2.0
     late_first_rung_share: float = 0.25
     min_first_rung_steps: int = 6
     reference_share: float = 0.25
@@ -106,8 +110,9 @@ class RungScheduleTuning:
             raise ValueError("counts and sizes must be at least 1")
         if not (0 < self.trials_share <= 1 and 0 <= self.exploration_share <= 1):
             raise ValueError("trials_share and exploration_share must be from 0 to 1")
-        if not min(self.horizons_per_budget, self.first_rungs_per_horizon) >= 1:
-            raise ValueError("horizons_per_budget and first_rungs_per_horizon must be at least 1")
+        rungs = (self.first_rungs_per_horizon, self.only_rungs_per_horizon)
+        if not min(self.horizons_per_budget, *rungs) >= 1:
+            raise ValueError("horizons_per_budget and rungs_per_horizon must be at least 1")
         if not min(self.late_first_rung_share, self.evaluation_share) >= 0:
             raise ValueError("late_first_rung_share and evaluation_share must be at least 0")
         if not min(self.reference_share, self.min_rung_s) > 0:

@@ -16,7 +16,11 @@ from advisor.worker.loop.session import Session
 def evaluate(session: Session, checkpoints: Checkpoints, command: Evaluate) -> Evaluation:
     """Return the held-out loss of a checkpoint, or of fresh weights."""
     session.device.limit_allocator()
-    recipe = Recipe(micro_batch_size=command.evaluation_batch_size, seed=session.task.seed)
+    recipe = Recipe(
+        micro_batch_size=command.evaluation_batch_size,
+        seed=session.task.seed,
+        is_loss_sum=command.is_loss_sum,
+    )
     with closing(session.build(recipe)) as training:
         if command.checkpoint is not None:
             training.restore(checkpoints.load(command.checkpoint))

@@ -98,7 +98,7 @@ class Worker:
         session = self._session
         match command:
             case InspectTask():
-                return inspect_task(session)
+                return inspect_task(session, command)
             case TraceMemory():
                 return trace_memory(session, command)
             case RunStep():

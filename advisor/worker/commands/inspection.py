@@ -6,19 +6,23 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import torch
 from bsadvise.model.caveats import Caveat, CaveatCode
+from bsadvise.model.commands import InspectTask
 from bsadvise.model.task import TaskProfile
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from advisor.worker.commands.batch_probe import Probed, probe_batches
 from advisor.worker.loop.compiling import NOT_TRACED, is_compiled
 from advisor.worker.loop.protocol import BuildContext, Training
 from advisor.worker.loop.recipe import ANY_LEARNING_RATE, Recipe
 from advisor.worker.loop.session import Session
 from advisor.worker.tracing.memory_savings import repeated_blocks
 from advisor.worker.user.batch_tree import describe_shapes
+from advisor.worker.user.hooks import UserCodeFailed
 from advisor.worker.user.oom import out_of_memory
 from advisor.worker.user.optimizers import profile_of
 
@@ -45,8 +49,8 @@ class _AsBuilt(BuildContext):
         return move(model)
 
 
-def inspect_task(session: Session) -> TaskProfile:
-    """Load the task, try one step of two samples, and say what it holds."""
+def inspect_task(session: Session, command: InspectTask) -> TaskProfile:
+    """Load the task, try a step of two samples and a few batches, and say what it holds."""
     settings, data = session.task.settings, session.task.data
     as_built = _AsBuilt()
     recipe = Recipe(micro_batch_size=_TRIED_SAMPLES, seed=session.task.seed)
@@ -59,7 +63,8 @@ def inspect_task(session: Session) -> TaskProfile:
     ]
     if is_compiled(model):
         caveats.append(NOT_TRACED)
-    caveats += _try_out(session, training)
+    tried = _try_out(session, training)
+    probed = Probed() if tried is None or tried else _probe(session, training, command)
     return TaskProfile(
         model_name=_name_of(model),
         parameter_count=sum(p.numel() for p in model.parameters()),
@@ -78,9 +83,11 @@ def inspect_task(session: Session) -> TaskProfile:
         reference_batch_size=settings.reference_batch_size,
         reference_learning_rate=settings.reference_learning_rate,
         device_free_bytes=session.device.free_bytes(),
-        caveats=tuple(caveats),
+        caveats=(*caveats, *(tried or ()), *probed.caveats),
         repeated_block_count=len(repeated_blocks(model)),
         cpu_count=_cpu_count(),
+        batch_semantics=probed.batch_semantics,
+        has_unsaved_state=probed.has_unsaved_state,
     )
 
 
@@ -135,20 +142,25 @@ def _data_caveats(session: Session) -> list[Caveat]:
     ]
 
 
-def _try_out(session: Session, training: Training) -> list[Caveat]:
-    """Take one step with two samples, so that a fault shows now and is well explained."""
+def _try_out(session: Session, training: Training) -> list[Caveat] | None:
+    """Take one step with two samples, so that a fault shows now and is well explained.
+
+    None where it was not taken.
+    """
     data = session.task.data
     with closing(data.training_batches(_COLLATED_SAMPLES)) as batches:
         next(batches)
     if not session.device.device.present:
-        return []
+        return None
     try:
         with closing(training):
             loss = float(training.step().loss)
+    except UserCodeFailed as error:
+        raise _explained_by_size(session, error) from error
     except Exception as error:
         if out_of_memory(error) is None:
             raise
-        return []  # Whether one sample fits is for the memory stage to find out.
+        return None  # Whether one sample fits is for the memory stage to find out.
     if math.isfinite(loss):
         return []
     return [
@@ -157,3 +169,38 @@ def _try_out(session: Session, training: Training) -> list[Caveat]:
             text=f"The loss of fresh weights on two samples is {loss}.",
         )
     ]
+
+
+def _explained_by_size(session: Session, error: UserCodeFailed) -> UserCodeFailed:
+    """Return what a step of two samples raised, and why where one of the user's own batch runs."""
+    size = session.task.settings.reference_batch_size
+    if size is None or size == _TRIED_SAMPLES:
+        return error
+    try:
+        with closing(session.build(Recipe(micro_batch_size=size, seed=session.task.seed))) as own:
+            own.step()
+    except Exception:  # noqa: BLE001 - the size does not explain it
+        return error
+    return UserCodeFailed(
+        replace(
+            error.fault,
+            message=f"It runs with batches of {size} samples, and not with {_TRIED_SAMPLES}: "
+            f"{error.fault.message}.",
+            fix="A batch size is written into the model or the loss: make shapes and initial "
+            "states from the batch, as with `x.shape[0]`.",
+        )
+    )
+
+
+def _probe(session: Session, training: Training, command: InspectTask) -> Probed:
+    """Return what a few batches show, in float32 whatever the task trains in."""
+    settings = session.task.settings
+    if settings.precision != "fp32":
+        recipe = replace(training.recipe, precision="fp32")
+        training = session.build(recipe)
+    return probe_batches(
+        training,
+        session.task.data,
+        reference_batch_size=settings.reference_batch_size,
+        time_limit_s=command.time_limit_s,
+    )

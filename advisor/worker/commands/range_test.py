@@ -27,6 +27,7 @@ def run_range_test(session: Session, command: RangeTest) -> RangeRun:
         learning_rate=command.smallest_learning_rate,
         schedule=Exponential(command.factor),
         seed=session.task.seed,
+        is_loss_sum=command.is_loss_sum,
     )
     losses = take_steps(session, session.build(recipe), command, has_risen)
     finite = losses if LOSS.holds(losses[-1]) else losses[:-1]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Generator
 from contextlib import closing
 from typing import Any
 
-import torch
 from bsadvise.model.commands import RunStep, Verify
 from bsadvise.model.measurements import StepRun, Verification
 
@@ -56,6 +56,7 @@ def verify(session: Session, command: Verify) -> Verification:
         accumulation_steps=command.accumulation_steps,
         learning_rate=command.learning_rate,
         seed=session.task.seed,
+        is_loss_sum=command.is_loss_sum,
     )
     training = session.build(recipe)
     timer = StepTimer(session.device)
@@ -65,18 +66,20 @@ def verify(session: Session, command: Verify) -> Verification:
         tracking(session.track(training, is_needed=True)) as tracker,
     ):
         observers = [timer, tracker] if tracker else [timer]
-        loss = torch.zeros(())
-        for _ in range(command.step_count):
-            loss = training.step(batches, observers=observers).loss
+        losses = [
+            float(training.step(batches, observers=observers).loss)
+            for _ in range(command.step_count)
+        ]
         training.evaluate_batch(
             data.longest_batch(command.micro_batch_size), observers=[tracker] if tracker else []
         )
-    final_loss = float(loss)
+    not_finite = [step for step, loss in enumerate(losses, start=1) if not math.isfinite(loss)]
     return Verification(
         step_count=command.step_count,
         peak_bytes=_peak_bytes(session, tracker),
         step_times_s=tuple(timer.step_times_s[1:]),
-        final_loss=final_loss if LOSS.holds(final_loss) else None,
+        final_loss=losses[-1] if LOSS.holds(losses[-1]) else None,
+        not_finite_step=not_finite[0] if not_finite else None,
     )
 
 

@@ -64,6 +64,7 @@ def _recipe(session: Session, command: Train) -> Recipe:
         seed=session.task.seed,
         replicate=command.replicate,
         first_sample=command.first_sample,
+        is_loss_sum=command.is_loss_sum,
     )
 
 

@@ -24,8 +24,9 @@ class StepResult:
     """What came of one optimizer step.
 
     Attributes:
-        loss: Mean loss of the step's micro-batches, a detached scalar on the device. To read
-            its value waits for the device.
+        loss: Mean loss of the step's micro-batches, and of their samples where the recipe says
+            that the loss is a sum: a detached scalar on the device. To read its value waits for
+            the device.
         learning_rate: η of the step: the recipe's rate, times the schedule's multiplier.
     """
 
@@ -77,7 +78,11 @@ class Training(Protocol):
 
     @property
     def gradient_scale(self) -> float | None:
-        """What gradients are multiplied by until the update; None where they are not scaled."""
+        """What gradients are of those of the mean over a step's samples; None where they are it.
+
+        The gradient scaler multiplies until the update; of a loss that is a sum the gradient is
+        as many times the mean's as the step has samples, in the update too.
+        """
 
     def step(
         self, batches: Iterator[Any] | None = None, *, observers: Sequence[StepObserver] = ()
@@ -100,7 +105,9 @@ class Training(Protocol):
         """Leave the gradients of one step in the parameters, and update nothing.
 
         Returns:
-            The detached loss of each micro-batch, divided by ``accumulation_steps``.
+            The detached loss of each micro-batch, divided by ``accumulation_steps``, or by the
+            step's samples where the recipe says that the loss is a sum. Their sum is the step's
+            loss.
         """
 
     def evaluate(self, batch_size: int) -> float | None:

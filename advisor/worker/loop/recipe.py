@@ -53,6 +53,8 @@ class Recipe:
         use_grad_scaler: Whether float16 losses are scaled and steps whose gradients overflow
             are skipped. That reads values, which fake tensors do not have, and a step that is
             skipped does not show the memory of an update.
+        is_loss_sum: Whether the loss of a batch is the sum over its samples, not their mean. A
+            step's gradient is then that of the sum over its micro-batches.
     """
 
     micro_batch_size: int
@@ -64,6 +66,12 @@ class Recipe:
     first_sample: int = 0
     precision: str | None = None
     use_grad_scaler: bool = True
+    is_loss_sum: bool = False
+
+    @property
+    def effective_batch_size(self) -> int:
+        """Samples a step."""
+        return self.micro_batch_size * self.accumulation_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from advisor.worker.loop.observers import Phase, StepObserver, announce
+from advisor.worker.loop.recipe import Recipe
 from advisor.worker.user.batch_tree import move
 
 _AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -40,41 +41,49 @@ class TrainingStep:
     """Takes optimizer steps with a model, and evaluates it."""
 
     def __init__(
-        self, parts: Parts, device: torch.device, *, precision: str, use_grad_scaler: bool = True
+        self, parts: Parts, device: torch.device, recipe: Recipe, *, precision: str
     ) -> None:
         """Take a model and its optimizer over.
 
         Args:
             parts: What is trained.
             device: Where batches are moved to.
-            precision: "fp32", "bf16" or "fp16".
-            use_grad_scaler: Whether float16 losses are scaled.
+            recipe: How it is trained.
+            precision: "fp32", "bf16" or "fp16": the recipe's, or else the task's.
         """
+        # Micro-batches of a mean are averaged for the gradient; those of a sum are added, and
+        # only what is told of the loss is of one sample.
+        count = recipe.accumulation_steps
+        self._gradient_divisor = 1 if recipe.is_loss_sum else count
+        self._told_divisor = recipe.effective_batch_size if recipe.is_loss_sum else 1
+        self._accumulation_steps = count
         self._parts = parts
         self._device = device
         self._dtype = _AUTOCAST_DTYPES.get(precision)
-        is_scaled = self._dtype is torch.float16 and use_grad_scaler
+        is_scaled = self._dtype is torch.float16 and recipe.use_grad_scaler
         self.scaler = torch.amp.GradScaler(device.type) if is_scaled else None
 
-    def run(
-        self, batches: Iterator[Any], accumulation_steps: int, observers: Sequence[StepObserver]
-    ) -> Tensor:
+    @property
+    def gradient_scale(self) -> float | None:
+        """What gradients are of those of the mean over a step's samples; None where they are it."""
+        if self.scaler is None:
+            return self._told_divisor if self._told_divisor > 1 else None
+        return self.scaler.get_scale() * self._told_divisor
+
+    def run(self, batches: Iterator[Any], observers: Sequence[StepObserver]) -> Tensor:
         """Take one optimizer step, and return its loss, detached.
 
         Args:
             batches: Where the next micro-batches come from, on the host.
-            accumulation_steps: How many of them.
             observers: Told of each phase.
         """
-        losses = self.accumulate(batches, accumulation_steps, observers)
+        losses = self.accumulate(batches, observers)
         announce(observers, Phase.OPTIMIZER)
         self._parts.guard("build_optimizer", self._update)
         announce(observers, Phase.LOADING)
         return torch.stack(losses).sum()
 
-    def accumulate(
-        self, batches: Iterator[Any], accumulation_steps: int, observers: Sequence[StepObserver]
-    ) -> list[Tensor]:
+    def accumulate(self, batches: Iterator[Any], observers: Sequence[StepObserver]) -> list[Tensor]:
         """Leave a step's gradients in the parameters, and return its micro-batches' losses.
 
         Not their sum: while the gradients are there, another block may be one too many.
@@ -83,23 +92,19 @@ class TrainingStep:
         announce(observers, Phase.ZERO_GRAD)
         self._parts.optimizer.zero_grad(set_to_none=True)
         # One loss after another, so that the graph of the last is gone before the next.
-        return [
-            self._add_gradients(batches, accumulation_steps, observers)
-            for _ in range(accumulation_steps)
-        ]
+        return [self._add_gradients(batches, observers) for _ in range(self._accumulation_steps)]
 
-    def _add_gradients(
-        self, batches: Iterator[Any], accumulation_steps: int, observers: Sequence[StepObserver]
-    ) -> Tensor:
+    def _add_gradients(self, batches: Iterator[Any], observers: Sequence[StepObserver]) -> Tensor:
         announce(observers, Phase.LOADING)
         batch = next(batches)
         announce(observers, Phase.FORWARD)
         batch = self._receive(batch, observers)
-        loss = self._loss(batch) / accumulation_steps
+        loss = self._loss(batch) / self._gradient_divisor
         announce(observers, Phase.BACKWARD)
         scaled = loss if self.scaler is None else self.scaler.scale(loss)
         self._parts.guard("loss_fn", scaled.backward)
-        return loss.detach()
+        told = loss.detach()
+        return told if self._told_divisor == 1 else told / self._told_divisor
 
     def _receive(self, batch: Any, observers: Sequence[StepObserver]) -> Any:  # noqa: ANN401
         moved = move(batch, self._device)

@@ -56,9 +56,7 @@ class StandardTraining:
         self._parts = parts
         self._data = data
         self._measure = measure
-        self._step = TrainingStep(
-            parts, device, precision=precision, use_grad_scaler=recipe.use_grad_scaler
-        )
+        self._step = TrainingStep(parts, device, recipe, precision=precision)
         self._settings = group_settings(parts.optimizer)
         self._step_count = 0
         self._next_sample = first_sample
@@ -76,9 +74,8 @@ class StandardTraining:
 
     @property
     def gradient_scale(self) -> float | None:
-        """What gradients are multiplied by until the update; None where they are not scaled."""
-        scaler = self._step.scaler
-        return None if scaler is None else scaler.get_scale()
+        """What gradients are of those of the mean over a step's samples; None where they are it."""
+        return self._step.gradient_scale
 
     def step(
         self, batches: Iterator[Any] | None = None, *, observers: Sequence[StepObserver] = ()
@@ -89,7 +86,7 @@ class StandardTraining:
         if not isinstance(recipe.schedule, Constant):
             scale_rates(self._parts.optimizer, self._settings, multiplier)
         source = self._own_batches() if batches is None else batches
-        loss = self._step.run(source, recipe.accumulation_steps, observers)
+        loss = self._step.run(source, observers)
         self._step_count += 1
         if batches is None:
             self._next_sample += recipe.micro_batch_size * recipe.accumulation_steps
@@ -99,7 +96,7 @@ class StandardTraining:
         self, batches: Iterator[Any], *, observers: Sequence[StepObserver] = ()
     ) -> Sequence[Tensor]:
         """Leave the gradients of one step in the parameters, and update nothing."""
-        return self._step.accumulate(batches, self.recipe.accumulation_steps, observers)
+        return self._step.accumulate(batches, observers)
 
     def _own_batches(self) -> Iterator[Any]:
         if self._batches is None:
@@ -132,7 +129,8 @@ class StandardTraining:
         with closing(self._data.held_out_batches(batch_size)) as batches:
             for batch in batches:
                 count = count_samples(batch) or 1
-                total += count * self.evaluate_batch(batch).double().cpu().reshape(())
+                weight = 1 if self.recipe.is_loss_sum else count
+                total += weight * self.evaluate_batch(batch).double().cpu().reshape(())
                 sample_count += count
         return float(total) / max(sample_count, 1)
 

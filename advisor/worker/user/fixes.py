@@ -128,6 +128,11 @@ _REMEDIES = (
         "Optimizers that need a closure, such as LBFGS, are not supported.",
     ),
     _Remedy(
+        r"does not support sparse gradients",
+        "Make the embedding with `sparse=False`, or return SGD or torch.optim.SparseAdam from "
+        "build_optimizer.",
+    ),
+    _Remedy(
         r"optimizer got an empty parameter list|optimizer can only optimize Tensors",
         "`params` is a list of tensors: give it to the optimizer as it is, and once only.",
     ),

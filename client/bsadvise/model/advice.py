@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from bsadvise.model.caveats import Caveat
 from bsadvise.model.commands import Lever
 from bsadvise.model.measurements import Fault, MemoryParts
+from bsadvise.model.task import BatchSemantics
 from bsadvise.model.values import OpenEnum, Value
 
 
@@ -227,6 +228,10 @@ class Advice(Value):
             samples are stored, over that in a shuffled one; about 1 when either order will do.
             None when it was not measured.
         outlook: What a larger budget would buy, in words; None where no trials were run.
+        batch_semantics: What the loss of a batch is of its samples'; None where that was not found
+            out.
+        dataset_size: Training samples, beyond which no batch is of use, whatever fits; None for a
+            stream or for synthetic batches.
     """
 
     micro_batch_size: int
@@ -277,6 +282,8 @@ class Advice(Value):
     drop_last: bool | None = None
     order_variance_ratio: float | None = None
     outlook: str | None = None
+    batch_semantics: BatchSemantics | None = None
+    dataset_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

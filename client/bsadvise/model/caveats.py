@@ -42,6 +42,12 @@ class CaveatCode(StrEnum):
     ACCUMULATION_COSTS_TIME = "accumulation_costs_time"
     ACCUMULATION_SAVES_TIME = "accumulation_saves_time"
     BATCH_SCHEDULE_NOT_RUN = "batch_schedule_not_run"
+    LOSS_IS_SUM = "loss_is_sum"
+    LOSS_IS_WEIGHTED_MEAN = "loss_is_weighted_mean"
+    LOSS_COUPLES_SAMPLES = "loss_couples_samples"
+    BATCH_SEMANTICS_UNKNOWN = "batch_semantics_unknown"
+    STATE_BETWEEN_BATCHES = "state_between_batches"
+    WEIGHTS_CHANGED_IN_LOSS = "weights_changed_in_loss"
 
     MEMORY_SEARCH_CUT_SHORT = "memory_search_cut_short"
     MEMORY_SEARCH_LIMIT = "memory_search_limit"

@@ -163,6 +163,11 @@ class Train(Tagged):
             on the way is at or below it; None to take all steps.
         replicate: Which weights and data order: 0 for the job's own, other numbers for others
             drawn by the same seed.
+        is_loss_sum: Whether the loss of a batch is the sum over its samples. A step's gradient is
+            then that of the sum over its micro-batches, and the losses that are told are of one
+            sample.
+        in_fresh_process: Whether to begin in a process in which nothing has run before, since the
+            user's code keeps state that no checkpoint holds.
     """
 
     time_limit_s: float
@@ -182,6 +187,8 @@ class Train(Tagged):
     origin: TrialOrigin | None = None
     target_loss: float | None = None
     replicate: int = 0
+    is_loss_sum: bool = False
+    in_fresh_process: bool = False
 
     @property
     def effective_batch_size(self) -> int:
@@ -202,11 +209,14 @@ class Evaluate(Tagged):
         time_limit_s: Seconds after which the worker is stopped.
         evaluation_batch_size: Samples a batch.
         checkpoint: Name of the checkpoint; None for fresh weights.
+        is_loss_sum: Whether the loss of a batch is the sum over its samples: the loss that is told
+            is of one sample.
     """
 
     time_limit_s: float
     evaluation_batch_size: int
     checkpoint: str | None = None
+    is_loss_sum: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +232,7 @@ class Verify(Tagged):
         accumulation_steps: a, micro-batches a step.
         learning_rate: η of every parameter group.
         step_count: Optimizer steps to take.
+        is_loss_sum: Whether the loss of a batch is the sum over its samples, as in a training.
     """
 
     time_limit_s: float
@@ -229,6 +240,7 @@ class Verify(Tagged):
     accumulation_steps: int
     learning_rate: float
     step_count: int
+    is_loss_sum: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +257,7 @@ class RangeTest(Tagged):
         largest_learning_rate: η of the last step, if the loss has not risen for good before.
         step_count: Optimizer steps from the smallest to the largest rate.
         stop_after_s: Seconds after which to take no further step; None to take them all.
+        is_loss_sum: Whether the loss of a batch is the sum over its samples, as in a training.
     """
 
     time_limit_s: float
@@ -254,6 +267,7 @@ class RangeTest(Tagged):
     largest_learning_rate: float
     step_count: int
     stop_after_s: float | None = None
+    is_loss_sum: bool = False
 
     @property
     def factor(self) -> float:

@@ -153,12 +153,20 @@ class Verification(Tagged):
         peak_bytes: Most memory over the steps and the evaluation batch.
         step_times_s: Seconds of each step after the first.
         final_loss: Training loss of the last step; None when it is not finite.
+        not_finite_step: The first step, from 1, whose loss was not finite; None when all were, and
+            in logs of older versions.
     """
 
     step_count: int
     peak_bytes: int
     step_times_s: tuple[float, ...]
     final_loss: float | None = None
+    not_finite_step: int | None = None
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the losses were finite."""
+        return self.final_loss is not None and self.not_finite_step is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,26 @@ class OptimizerFamily(OpenEnum):
     """Anything else; treated like Adam, and said so."""
 
 
+class BatchSemantics(OpenEnum):
+    """What the loss of a batch is of the losses of its samples.
+
+    With S a batch of n samples and f(S) its loss, by f(S) beside the losses of parts of S.
+    """
+
+    MEAN = "mean"
+    """f(S) is the mean over its samples, whatever samples they are."""
+    SUM = "sum"
+    """f(S) is the sum: loss and gradient grow with the batch."""
+    WEIGHTED_MEAN = "weighted_mean"
+    """f(S) is near the mean, but samples count by their company: class weights, or the mean over
+    the tokens of sequences that are not equally long."""
+    COUPLED = "coupled"
+    """What one sample adds depends on the others: negatives from the batch, mined triplets,
+    statistics of the batch that are not batch normalisation."""
+    BATCH_NORMALISED = "batch_normalised"
+    """The mean in evaluation; batch normalisation couples the samples in training."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerProfile(Value):
     """The user's optimizer as ``build_optimizer`` returned it.
@@ -71,6 +91,11 @@ class TaskProfile(Tagged):
         repeated_block_count: Layers that stand in a row and are built alike, as a
             transformer's blocks; 0 when there are none.
         cpu_count: Processors that the worker may use; None where the system does not say.
+        batch_semantics: What the loss of a batch is of its samples'; None where that was not found
+            out, and in logs of older versions.
+        has_unsaved_state: Whether losses depend on state that no checkpoint holds, such as an
+            attribute, or an optimizer that ``loss_fn`` steps itself: a training cannot be taken up
+            where another ended.
     """
 
     model_name: str
@@ -93,3 +118,5 @@ class TaskProfile(Tagged):
     caveats: tuple[Caveat, ...] = ()
     repeated_block_count: int = 0
     cpu_count: int | None = None
+    batch_semantics: BatchSemantics | None = None
+    has_unsaved_state: bool = False

@@ -108,6 +108,50 @@ LEVER_BUCKET_VIEW: Lever.ValueType  # 6
 """gradient_as_bucket_view=True of DistributedDataParallel: one copy of gradients less."""
 Global___Lever: _TypeAlias = Lever  # noqa: Y015
 
+class _BatchSemantics:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BatchSemanticsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BatchSemantics.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BATCH_SEMANTICS_UNSPECIFIED: _BatchSemantics.ValueType  # 0
+    """Not found out, or a release that did not say."""
+    BATCH_SEMANTICS_MEAN: _BatchSemantics.ValueType  # 1
+    """The mean over its samples, whatever samples they are."""
+    BATCH_SEMANTICS_SUM: _BatchSemantics.ValueType  # 2
+    """The sum: loss and gradient grow with the batch."""
+    BATCH_SEMANTICS_WEIGHTED_MEAN: _BatchSemantics.ValueType  # 3
+    """Near the mean, but samples count by their company: class weights, or the mean over the tokens of
+    sequences that are not equally long.
+    """
+    BATCH_SEMANTICS_COUPLED: _BatchSemantics.ValueType  # 4
+    """What one sample adds depends on the others: negatives from the batch, mined triplets, statistics
+    of the batch that are not batch normalisation.
+    """
+    BATCH_SEMANTICS_BATCH_NORMALISED: _BatchSemantics.ValueType  # 5
+    """The mean in evaluation; batch normalisation couples the samples in training."""
+
+class BatchSemantics(_BatchSemantics, metaclass=_BatchSemanticsEnumTypeWrapper):
+    """What the loss of a batch is of the losses of its samples."""
+
+BATCH_SEMANTICS_UNSPECIFIED: BatchSemantics.ValueType  # 0
+"""Not found out, or a release that did not say."""
+BATCH_SEMANTICS_MEAN: BatchSemantics.ValueType  # 1
+"""The mean over its samples, whatever samples they are."""
+BATCH_SEMANTICS_SUM: BatchSemantics.ValueType  # 2
+"""The sum: loss and gradient grow with the batch."""
+BATCH_SEMANTICS_WEIGHTED_MEAN: BatchSemantics.ValueType  # 3
+"""Near the mean, but samples count by their company: class weights, or the mean over the tokens of
+sequences that are not equally long.
+"""
+BATCH_SEMANTICS_COUPLED: BatchSemantics.ValueType  # 4
+"""What one sample adds depends on the others: negatives from the batch, mined triplets, statistics
+of the batch that are not batch normalisation.
+"""
+BATCH_SEMANTICS_BATCH_NORMALISED: BatchSemantics.ValueType  # 5
+"""The mean in evaluation; batch normalisation couples the samples in training."""
+Global___BatchSemantics: _TypeAlias = BatchSemantics  # noqa: Y015
+
 class _OptimizerFamily:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -353,6 +397,8 @@ class Train(_message.Message):
     STOP_AFTER_S_FIELD_NUMBER: _builtins.int
     TARGET_LOSS_FIELD_NUMBER: _builtins.int
     REPLICATE_FIELD_NUMBER: _builtins.int
+    IS_LOSS_SUM_FIELD_NUMBER: _builtins.int
+    IN_FRESH_PROCESS_FIELD_NUMBER: _builtins.int
     time_limit_s: _builtins.float
     """Seconds after which the worker is stopped."""
     micro_batch_size: _builtins.int
@@ -393,6 +439,14 @@ class Train(_message.Message):
     """Which weights and data order: 0 for the job's own, other numbers for others drawn by the same
     seed.
     """
+    is_loss_sum: _builtins.bool
+    """Whether the loss of a batch is the sum over its samples. A step's gradient is then that of the
+    sum over its micro-batches, and the losses that are told are of one sample.
+    """
+    in_fresh_process: _builtins.bool
+    """Whether to begin in a process in which nothing has run before, since the user's code keeps state
+    that no checkpoint holds.
+    """
     @_builtins.property
     def evaluation_steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Steps of this command after which to measure the held-out loss as well, rising, each below
@@ -419,10 +473,12 @@ class Train(_message.Message):
         stop_after_s: _builtins.float | None = ...,
         target_loss: _builtins.float | None = ...,
         replicate: _builtins.int = ...,
+        is_loss_sum: _builtins.bool = ...,
+        in_fresh_process: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_stop_after_s", b"_stop_after_s", "_target_loss", b"_target_loss", "_trial", b"_trial", "origin", b"origin", "save_checkpoint", b"save_checkpoint", "start_checkpoint", b"start_checkpoint", "stop_after_s", b"stop_after_s", "target_loss", b"target_loss", "trial", b"trial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_stop_after_s", b"_stop_after_s", "_target_loss", b"_target_loss", "_trial", b"_trial", "accumulation_steps", b"accumulation_steps", "evaluation_batch_size", b"evaluation_batch_size", "evaluation_steps", b"evaluation_steps", "first_sample", b"first_sample", "learning_rate", b"learning_rate", "measure_noise", b"measure_noise", "micro_batch_size", b"micro_batch_size", "origin", b"origin", "replicate", b"replicate", "rung", b"rung", "save_checkpoint", b"save_checkpoint", "start_checkpoint", b"start_checkpoint", "step_count", b"step_count", "stop_after_s", b"stop_after_s", "target_loss", b"target_loss", "time_limit_s", b"time_limit_s", "trial", b"trial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_stop_after_s", b"_stop_after_s", "_target_loss", b"_target_loss", "_trial", b"_trial", "accumulation_steps", b"accumulation_steps", "evaluation_batch_size", b"evaluation_batch_size", "evaluation_steps", b"evaluation_steps", "first_sample", b"first_sample", "in_fresh_process", b"in_fresh_process", "is_loss_sum", b"is_loss_sum", "learning_rate", b"learning_rate", "measure_noise", b"measure_noise", "micro_batch_size", b"micro_batch_size", "origin", b"origin", "replicate", b"replicate", "rung", b"rung", "save_checkpoint", b"save_checkpoint", "start_checkpoint", b"start_checkpoint", "step_count", b"step_count", "stop_after_s", b"stop_after_s", "target_loss", b"target_loss", "time_limit_s", b"time_limit_s", "trial", b"trial"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__origin: _TypeAlias = _typing.Literal["origin"]  # noqa: Y015
     _WhichOneofArgType__origin: _TypeAlias = _typing.Literal["_origin", b"_origin"]  # noqa: Y015
@@ -460,22 +516,26 @@ class Evaluate(_message.Message):
     TIME_LIMIT_S_FIELD_NUMBER: _builtins.int
     EVALUATION_BATCH_SIZE_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
+    IS_LOSS_SUM_FIELD_NUMBER: _builtins.int
     time_limit_s: _builtins.float
     """Seconds after which the worker is stopped."""
     evaluation_batch_size: _builtins.int
     """Samples a batch."""
     checkpoint: _builtins.str
     """Name of the checkpoint; unset for fresh weights."""
+    is_loss_sum: _builtins.bool
+    """Whether the loss of a batch is the sum over its samples: the loss that is told is of one sample."""
     def __init__(
         self,
         *,
         time_limit_s: _builtins.float = ...,
         evaluation_batch_size: _builtins.int = ...,
         checkpoint: _builtins.str | None = ...,
+        is_loss_sum: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_checkpoint", b"_checkpoint", "checkpoint", b"checkpoint"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_checkpoint", b"_checkpoint", "checkpoint", b"checkpoint", "evaluation_batch_size", b"evaluation_batch_size", "time_limit_s", b"time_limit_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_checkpoint", b"_checkpoint", "checkpoint", b"checkpoint", "evaluation_batch_size", b"evaluation_batch_size", "is_loss_sum", b"is_loss_sum", "time_limit_s", b"time_limit_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__checkpoint: _TypeAlias = _typing.Literal["checkpoint"]  # noqa: Y015
     _WhichOneofArgType__checkpoint: _TypeAlias = _typing.Literal["_checkpoint", b"_checkpoint"]  # noqa: Y015
@@ -498,6 +558,7 @@ class Verify(_message.Message):
     ACCUMULATION_STEPS_FIELD_NUMBER: _builtins.int
     LEARNING_RATE_FIELD_NUMBER: _builtins.int
     STEP_COUNT_FIELD_NUMBER: _builtins.int
+    IS_LOSS_SUM_FIELD_NUMBER: _builtins.int
     time_limit_s: _builtins.float
     """Seconds after which the worker is stopped."""
     micro_batch_size: _builtins.int
@@ -508,6 +569,8 @@ class Verify(_message.Message):
     """η of every parameter group."""
     step_count: _builtins.int
     """Optimizer steps to take."""
+    is_loss_sum: _builtins.bool
+    """Whether the loss of a batch is the sum over its samples, as in a training."""
     def __init__(
         self,
         *,
@@ -516,10 +579,11 @@ class Verify(_message.Message):
         accumulation_steps: _builtins.int = ...,
         learning_rate: _builtins.float = ...,
         step_count: _builtins.int = ...,
+        is_loss_sum: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulation_steps", b"accumulation_steps", "learning_rate", b"learning_rate", "micro_batch_size", b"micro_batch_size", "step_count", b"step_count", "time_limit_s", b"time_limit_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulation_steps", b"accumulation_steps", "is_loss_sum", b"is_loss_sum", "learning_rate", b"learning_rate", "micro_batch_size", b"micro_batch_size", "step_count", b"step_count", "time_limit_s", b"time_limit_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -541,6 +605,7 @@ class RangeTest(_message.Message):
     LARGEST_LEARNING_RATE_FIELD_NUMBER: _builtins.int
     STEP_COUNT_FIELD_NUMBER: _builtins.int
     STOP_AFTER_S_FIELD_NUMBER: _builtins.int
+    IS_LOSS_SUM_FIELD_NUMBER: _builtins.int
     time_limit_s: _builtins.float
     """Seconds after which the worker is stopped."""
     micro_batch_size: _builtins.int
@@ -555,6 +620,8 @@ class RangeTest(_message.Message):
     """Optimizer steps from the smallest to the largest rate."""
     stop_after_s: _builtins.float
     """Seconds after which to take no further step; unset to take them all."""
+    is_loss_sum: _builtins.bool
+    """Whether the loss of a batch is the sum over its samples, as in a training."""
     def __init__(
         self,
         *,
@@ -565,10 +632,11 @@ class RangeTest(_message.Message):
         largest_learning_rate: _builtins.float = ...,
         step_count: _builtins.int = ...,
         stop_after_s: _builtins.float | None = ...,
+        is_loss_sum: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_stop_after_s", b"_stop_after_s", "stop_after_s", b"stop_after_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stop_after_s", b"_stop_after_s", "accumulation_steps", b"accumulation_steps", "largest_learning_rate", b"largest_learning_rate", "micro_batch_size", b"micro_batch_size", "smallest_learning_rate", b"smallest_learning_rate", "step_count", b"step_count", "stop_after_s", b"stop_after_s", "time_limit_s", b"time_limit_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stop_after_s", b"_stop_after_s", "accumulation_steps", b"accumulation_steps", "is_loss_sum", b"is_loss_sum", "largest_learning_rate", b"largest_learning_rate", "micro_batch_size", b"micro_batch_size", "smallest_learning_rate", b"smallest_learning_rate", "step_count", b"step_count", "stop_after_s", b"stop_after_s", "time_limit_s", b"time_limit_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__stop_after_s: _TypeAlias = _typing.Literal["stop_after_s"]  # noqa: Y015
     _WhichOneofArgType__stop_after_s: _TypeAlias = _typing.Literal["_stop_after_s", b"_stop_after_s"]  # noqa: Y015
@@ -847,6 +915,8 @@ class TaskProfile(_message.Message):
     REPEATED_BLOCK_COUNT_FIELD_NUMBER: _builtins.int
     CPU_COUNT_FIELD_NUMBER: _builtins.int
     CODED_CAVEATS_FIELD_NUMBER: _builtins.int
+    BATCH_SEMANTICS_FIELD_NUMBER: _builtins.int
+    HAS_UNSAVED_STATE_FIELD_NUMBER: _builtins.int
     model_name: _builtins.str
     """Class name of the model."""
     parameter_count: _builtins.int
@@ -889,6 +959,12 @@ class TaskProfile(_message.Message):
     """
     cpu_count: _builtins.int
     """Processors that the worker may use; unset where the system does not say."""
+    batch_semantics: Global___BatchSemantics.ValueType
+    """What the loss of a batch is of its samples'; unset where that was not found out."""
+    has_unsaved_state: _builtins.bool
+    """Whether losses depend on state that no checkpoint holds, such as an attribute, or an optimizer
+    that ``loss_fn`` steps itself: a training cannot be taken up where another ended.
+    """
     @_builtins.property
     def optimizer(self) -> Global___OptimizerProfile:
         """The optimizer."""
@@ -926,11 +1002,15 @@ class TaskProfile(_message.Message):
         repeated_block_count: _builtins.int = ...,
         cpu_count: _builtins.int | None = ...,
         coded_caveats: _abc.Iterable[Global___Caveat] | None = ...,
+        batch_semantics: Global___BatchSemantics.ValueType | None = ...,
+        has_unsaved_state: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cpu_count", b"_cpu_count", "_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "cpu_count", b"cpu_count", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "longest_sample", b"longest_sample", "optimizer", b"optimizer", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics", "_cpu_count", b"_cpu_count", "_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "batch_semantics", b"batch_semantics", "cpu_count", b"cpu_count", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "longest_sample", b"longest_sample", "optimizer", b"optimizer", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cpu_count", b"_cpu_count", "_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "batch_norm_layer_count", b"batch_norm_layer_count", "buffer_bytes", b"buffer_bytes", "caveats", b"caveats", "coded_caveats", b"coded_caveats", "cpu_count", b"cpu_count", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "evaluation_size", b"evaluation_size", "is_synthetic", b"is_synthetic", "longest_sample", b"longest_sample", "model_name", b"model_name", "num_workers", b"num_workers", "optimizer", b"optimizer", "parameter_bytes", b"parameter_bytes", "parameter_count", b"parameter_count", "precision", b"precision", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate", "repeated_block_count", b"repeated_block_count", "sample_shapes", b"sample_shapes", "trainable_parameter_count", b"trainable_parameter_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics", "_cpu_count", b"_cpu_count", "_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "batch_norm_layer_count", b"batch_norm_layer_count", "batch_semantics", b"batch_semantics", "buffer_bytes", b"buffer_bytes", "caveats", b"caveats", "coded_caveats", b"coded_caveats", "cpu_count", b"cpu_count", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "evaluation_size", b"evaluation_size", "has_unsaved_state", b"has_unsaved_state", "is_synthetic", b"is_synthetic", "longest_sample", b"longest_sample", "model_name", b"model_name", "num_workers", b"num_workers", "optimizer", b"optimizer", "parameter_bytes", b"parameter_bytes", "parameter_count", b"parameter_count", "precision", b"precision", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate", "repeated_block_count", b"repeated_block_count", "sample_shapes", b"sample_shapes", "trainable_parameter_count", b"trainable_parameter_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__batch_semantics: _TypeAlias = _typing.Literal["batch_semantics"]  # noqa: Y015
+    _WhichOneofArgType__batch_semantics: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics"]  # noqa: Y015
     _WhichOneofReturnType__cpu_count: _TypeAlias = _typing.Literal["cpu_count"]  # noqa: Y015
     _WhichOneofArgType__cpu_count: _TypeAlias = _typing.Literal["_cpu_count", b"_cpu_count"]  # noqa: Y015
     _WhichOneofReturnType__dataset_size: _TypeAlias = _typing.Literal["dataset_size"]  # noqa: Y015
@@ -943,6 +1023,8 @@ class TaskProfile(_message.Message):
     _WhichOneofArgType__reference_batch_size: _TypeAlias = _typing.Literal["_reference_batch_size", b"_reference_batch_size"]  # noqa: Y015
     _WhichOneofReturnType__reference_learning_rate: _TypeAlias = _typing.Literal["reference_learning_rate"]  # noqa: Y015
     _WhichOneofArgType__reference_learning_rate: _TypeAlias = _typing.Literal["_reference_learning_rate", b"_reference_learning_rate"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__batch_semantics) -> _WhichOneofReturnType__batch_semantics | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cpu_count) -> _WhichOneofReturnType__cpu_count | None: ...
     @_typing.overload
@@ -1302,12 +1384,15 @@ class Verification(_message.Message):
     PEAK_BYTES_FIELD_NUMBER: _builtins.int
     STEP_TIMES_S_FIELD_NUMBER: _builtins.int
     FINAL_LOSS_FIELD_NUMBER: _builtins.int
+    NOT_FINITE_STEP_FIELD_NUMBER: _builtins.int
     step_count: _builtins.int
     """Optimizer steps taken."""
     peak_bytes: _builtins.int
     """Most memory over the steps and the evaluation batch."""
     final_loss: _builtins.float
     """Training loss of the last step; unset when it is not finite."""
+    not_finite_step: _builtins.int
+    """The first step, from 1, whose loss was not finite; unset when all were."""
     @_builtins.property
     def step_times_s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Seconds of each step after the first."""
@@ -1319,14 +1404,20 @@ class Verification(_message.Message):
         peak_bytes: _builtins.int = ...,
         step_times_s: _abc.Iterable[_builtins.float] | None = ...,
         final_loss: _builtins.float | None = ...,
+        not_finite_step: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_final_loss", b"_final_loss", "final_loss", b"final_loss"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_final_loss", b"_final_loss", "_not_finite_step", b"_not_finite_step", "final_loss", b"final_loss", "not_finite_step", b"not_finite_step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_final_loss", b"_final_loss", "final_loss", b"final_loss", "peak_bytes", b"peak_bytes", "step_count", b"step_count", "step_times_s", b"step_times_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_final_loss", b"_final_loss", "_not_finite_step", b"_not_finite_step", "final_loss", b"final_loss", "not_finite_step", b"not_finite_step", "peak_bytes", b"peak_bytes", "step_count", b"step_count", "step_times_s", b"step_times_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__final_loss: _TypeAlias = _typing.Literal["final_loss"]  # noqa: Y015
     _WhichOneofArgType__final_loss: _TypeAlias = _typing.Literal["_final_loss", b"_final_loss"]  # noqa: Y015
+    _WhichOneofReturnType__not_finite_step: _TypeAlias = _typing.Literal["not_finite_step"]  # noqa: Y015
+    _WhichOneofArgType__not_finite_step: _TypeAlias = _typing.Literal["_not_finite_step", b"_not_finite_step"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__final_loss) -> _WhichOneofReturnType__final_loss | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__not_finite_step) -> _WhichOneofReturnType__not_finite_step | None: ...
 
 Global___Verification: _TypeAlias = Verification  # noqa: Y015
 

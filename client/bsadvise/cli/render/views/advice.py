@@ -15,6 +15,7 @@ from bsadvise.cli.render.views.related_hyperparameters import (
     rule_of_thumb_rows,
 )
 from bsadvise.model.advice import Advice, Evidence, Interval
+from bsadvise.model.task import BatchSemantics
 from bsadvise.model.units import (
     format_bytes,
     format_number,
@@ -25,6 +26,12 @@ from bsadvise.model.units import (
 _VERIFIED = Text("verified in a fresh process", style="green")
 _NOT_VERIFIED = Text("NO: this setting was not run", style="bold yellow")
 _UNKNOWN = "-"
+_LOSSES = {
+    BatchSemantics.SUM: "the sum over its samples",
+    BatchSemantics.WEIGHTED_MEAN: "a weighted mean over its samples",
+    BatchSemantics.COUPLED: "of its samples together: what one adds depends on the others",
+    BatchSemantics.BATCH_NORMALISED: "the mean over its samples, normalised together in training",
+}
 
 
 def advice_view(advice: Advice, model_name: str) -> RenderableType:
@@ -87,6 +94,7 @@ def _evidence(advice: Advice) -> list[tuple[str, str | Text]]:
         ("verification", _VERIFIED if advice.verified else _NOT_VERIFIED),
         ("confidence", str(advice.confidence)),
         ("learning rate", _learning_rate(advice)),
+        ("loss of a batch", _loss_of_a_batch(advice)),
         ("memory", _memory(advice)),
         ("largest batch", _largest(advice)),
         ("throughput", _throughput(advice)),
@@ -103,14 +111,24 @@ def _evidence(advice: Advice) -> list[tuple[str, str | Text]]:
 def _largest(advice: Advice) -> str:
     words = f"{advice.max_micro_batch_size:,} samples fit in the budget"
     interval = advice.max_micro_batch_size_interval
-    if interval is None:
-        return words
-    return f"{words} (≥ {interval.low:,.0f} measured to fit, ≤ {interval.high:,.0f} predicted)"
+    if interval is not None:
+        words += f" (≥ {interval.low:,.0f} measured to fit, ≤ {interval.high:,.0f} predicted)"
+    size = advice.dataset_size
+    if size is not None and size < advice.max_micro_batch_size:
+        words += f"; the data set has {size:,}"
+    return words
 
 
 def _learning_rate(advice: Advice) -> str:
     how = "measured in trials" if advice.lr_evidence is Evidence.MEASURED else "rule, not measured"
     return f"{how}: {advice.lr_rule}" if advice.lr_rule else how
+
+
+def _loss_of_a_batch(advice: Advice) -> str | None:
+    semantics = advice.batch_semantics
+    if semantics in (None, BatchSemantics.MEAN):
+        return None
+    return _LOSSES.get(semantics, str(semantics))
 
 
 def _memory(advice: Advice) -> str:
