@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from bsadvise.model.advice import Advice, Interval
-from bsadvise.model.commands import Stage, stage_of
-from bsadvise.model.measurements import Log
+from bsadvise.model.commands import RecallAnswers, Stage, stage_of
+from bsadvise.model.measurements import Log, LogEstimate, Measurement, Prior
 
 from advisor.planning.answer.explanation import Explanation, explain
 from advisor.planning.evidence.step import Commands
@@ -123,3 +123,45 @@ def test_it_reads_the_models_that_the_answer_rests_on(
         one is trial.curve
         for one, trial in zip(curves, view.model(TrialSearch).trials.all, strict=True)
     )
+
+
+RECALLED = Measurement(
+    command=RecallAnswers(most_answers=8),
+    outcome=Prior(
+        answer_count=2,
+        critical_batch_size=LogEstimate(median=80.0, log_deviation=0.7),
+        largest_rate=LogEstimate(median=0.1, log_deviation=0.7),
+    ),
+    wall_s=0.0,
+)
+
+
+def test_what_earlier_answers_found_is_told_and_used(
+    planner: RecommendationPlanner, searched: tuple[Advice, Log], target_loss: float | None
+) -> None:
+    _, log = searched
+    without = explained(planner, log, target_loss)
+    recalled = explained(planner, (RECALLED, *log), target_loss)
+    assert without.prior is None
+    assert recalled.prior == RECALLED.outcome
+    assert recalled.steps[0].stage is Stage.INSPECT
+    assert without.scaling is not None
+    assert recalled.scaling is not None
+    assert recalled.scaling.critical_batch_size != without.scaling.critical_batch_size
+
+
+def test_a_search_teaches_what_it_measured_and_not_what_it_was_told(
+    planner: RecommendationPlanner, searched: tuple[Advice, Log], target_loss: float | None
+) -> None:
+    _, log = searched
+    request = a_request(memory_limit_bytes=LIMIT_BYTES, target_loss=target_loss, budget_s=90.0)
+
+    def taught(entries: Log) -> Prior | None:
+        return planner.prior_from(planner.read(request, (a_device(),), entries))
+
+    assert taught(()) is None
+    assert taught(log[:1]) is None
+    found = taught(log)
+    assert found is not None
+    assert found.answer_count == 1
+    assert taught((RECALLED, *log)) == found

@@ -170,6 +170,8 @@ class BothStores(RuleBasedStateMachine):
     def find(self, fingerprint: str) -> None:
         self.both(lambda store: store.find_answer(fingerprint))
         self.both(lambda store: store.find_interrupted_log(fingerprint))
+        digest = a_request().source.digest
+        self.both(lambda store: store.find_searched(digest, principal=None, limit=3))
 
     @rule(device_number=st.integers(0, 2))
     def look_at_the_queue(self, device_number: int) -> None:

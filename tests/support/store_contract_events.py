@@ -24,6 +24,7 @@ from tests.support.builders import (
     a_measurement,
     a_recommendation,
     a_refusal,
+    a_request,
     an_advice,
     an_inspection,
 )
@@ -143,6 +144,22 @@ class EventContract(StoreFixtures):
         await store.create(a_recommendation(fingerprint="f"))
 
         assert await store.find_answer("f") == newest
+
+    async def test_finds_what_was_searched_of_a_source(self, store: Store) -> None:
+        digest = a_request().source.digest
+        assert await store.find_searched(digest, principal=None, limit=8) == ()
+        first = await self._end(store, "f", SUCCEEDED)
+        await self._end(store, "f", INTERRUPTED)
+        second = await self._end(store, "g", SUCCEEDED)
+        remembered = await running(store, fingerprint="f")
+        await store.finish(remembered.recommendation_id, "one", SUCCEEDED)
+        await store.create(a_recommendation(fingerprint="f"))
+
+        found = await store.find_searched(digest, principal=None, limit=8)
+        assert found == (second, first)
+        assert await store.find_searched(digest, principal=first.principal, limit=1) == (second,)
+        assert await store.find_searched(digest, principal="another", limit=8) == ()
+        assert await store.find_searched("0" * 64, principal=None, limit=8) == ()
 
     async def test_finds_the_log_of_what_was_interrupted(self, store: Store) -> None:
         assert await store.find_interrupted_log("f") == ()

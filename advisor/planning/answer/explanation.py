@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from bsadvise.model.advice import Interval
 from bsadvise.model.commands import Command, RecallAnswers, Stage, TrialOrigin, stage_of
+from bsadvise.model.measurements import Prior
 from bsadvise.model.values import Unknown
 
 from advisor.estimators.learning_curve import LearningCurve
@@ -131,6 +132,7 @@ class Explanation:
         step_times_s: Seconds of a step by micro-batch size; empty before any was timed.
         trials: The reference first; empty before it was trained.
         scaling: None before there was a trial that trained well.
+        prior: What earlier answers about the task had found; None where they were not asked for.
     """
 
     tuning_digest: str
@@ -139,6 +141,7 @@ class Explanation:
     step_times_s: dict[int, float]
     trials: tuple[ExplainedTrial, ...]
     scaling: ScalingFit | None
+    prior: Prior | None
 
 
 def explain(view: LogView) -> Explanation:
@@ -161,6 +164,7 @@ def explain(view: LogView) -> Explanation:
         step_times_s={} if times is None else dict(sorted(times.step_times_s.items())),
         trials=() if search is None else _trials(search.ranking),
         scaling=None if search is None else _scaling(search),
+        prior=view.prior,
     )
 
 
