@@ -7,6 +7,7 @@ The limit here is for what nobody thought of: it costs one recommendation, not t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import Callable
@@ -49,6 +50,9 @@ class PlanningThread:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         context = contextvars.copy_context()
+        # Held by whoever ends the thread, and by the thread when it has its result: past that it
+        # tells the loop, and is not to be ended amid this.
+        deciding, has_result = threading.Lock(), False
 
         def settle(result: T | None, error: Exception | None) -> None:
             if answer.done():  # Given up.
@@ -59,15 +63,19 @@ class PlanningThread:
                 answer.set_result(result)  # type: ignore[arg-type] # where there is no error
 
         def work() -> None:
+            nonlocal has_result
             result: T | None = None
             failure: Exception | None = None
             try:
-                result = context.run(function, *arguments)
+                try:
+                    result = context.run(function, *arguments)
+                except Exception as error:  # noqa: BLE001 - raised where the answer is awaited
+                    failure = error
+                with deciding:
+                    has_result = True
             except ThreadEnded:
                 return
-            except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
-                failure = error
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # The loop has been closed.
                 loop.call_soon_threadsafe(settle, result, failure)
 
         thread = threading.Thread(target=work, name="planning", daemon=True)
@@ -78,5 +86,6 @@ class PlanningThread:
         except TimeoutError as error:
             raise PlanningTooLong(self.limit_s) from error
         finally:
-            if not answer.done() or answer.cancelled():
-                end_thread(thread)
+            with deciding:
+                if not has_result:
+                    end_thread(thread)
