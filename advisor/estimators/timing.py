@@ -56,11 +56,17 @@ def median_interval(values: Sequence[float], level: float = 0.8) -> tuple[float,
     tail = 0.0
     rank = 0
     for rank in range(count // 2 + 1):
-        tail += math.comb(count, rank) / 2**count
+        tail += _share_of_binomial(count, rank)
         if tail > (1 - level) / 2:
             break
     rank = min(max(rank - 1, 0), (count - 1) // 2)
     return ordered[rank], ordered[count - 1 - rank]
+
+
+def _share_of_binomial(count: int, rank: int) -> float:
+    """Return the probability of ``rank`` of ``count`` fair coins, in constant time."""
+    log_ways = math.lgamma(count + 1) - math.lgamma(rank + 1) - math.lgamma(count - rank + 1)
+    return math.exp(log_ways - count * math.log(2))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 
@@ -58,6 +59,22 @@ def test_the_knee_is_the_smallest_size_near_the_best_rate() -> None:
 def test_the_interval_holds_the_sample_median(values: list[float]) -> None:
     low, high = median_interval(values)
     assert low <= statistics.median(values) <= high
+
+
+@given(count=st.integers(1, 600), level=st.sampled_from((0.5, 0.8, 0.9, 0.95)))
+def test_the_interval_is_that_of_exact_binomial_shares(count: int, level: float) -> None:
+    tails = [0]
+    while tails[-1] <= 2**count * (1 - level) / 2 and len(tails) <= count // 2 + 1:
+        tails.append(tails[-1] + math.comb(count, len(tails) - 1))
+    rank = min(max(len(tails) - 3, 0), (count - 1) // 2)
+    assert median_interval(range(count), level) == (rank, count - 1 - rank)
+
+
+def test_the_interval_of_many_values_is_that_of_the_normal_approximation() -> None:
+    low, high = median_interval(range(10_000))
+    half_width = 0.5 * math.sqrt(10_000) * statistics.NormalDist().inv_cdf(0.9)
+    assert low == pytest.approx(5_000 - half_width, abs=2)
+    assert high == 9_999 - low
 
 
 def test_the_interval_holds_the_true_median_as_often_as_it_says() -> None:
