@@ -191,7 +191,7 @@ def log_slowdown_of(
     with np.errstate(over="ignore"):  # A share beyond all numbers is infinite, and so is ln k.
         share = learning_rate / batch_size * (weight * critical_batch_size / largest_rate)
         slowdown: Array = log_noise_slowdown(share, slope.exponent, max_noise_share)
-    slowdown += learning_rate / largest_rate
+        slowdown += learning_rate / largest_rate
     return slowdown
 
 

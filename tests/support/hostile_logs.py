@@ -16,6 +16,7 @@ from bsadvise.model.commands import (
     Evaluate,
     InspectTask,
     RangeTest,
+    RecallAnswers,
     RunStep,
     TimeLoader,
     TimeSteps,
@@ -32,12 +33,14 @@ from bsadvise.model.measurements import (
     GradientNorms,
     LoaderTimes,
     Log,
+    LogEstimate,
     Measurement,
     MemoryParts,
     MemoryTrace,
     OrderComparison,
     Outcome,
     OutOfMemory,
+    Prior,
     RangeRun,
     StepRun,
     StepTimes,
@@ -334,6 +337,31 @@ def hostile_request(random_state: random.Random) -> AdviceRequest:
             continue
 
 
+def recalled(number: int) -> Log:
+    """Return what a log begins with: half of them with what earlier answers found."""
+    random_state = random.Random(f"prior {number}")
+    pick = random_state.choice
+    answer_count = pick((None, None, None, 0, 1, 1 << 50))
+    if answer_count is None:
+        return ()
+
+    def estimate_of() -> LogEstimate | None:
+        if not answer_count:
+            return None
+        return LogEstimate(
+            median=pick((1e-300, 1e-9, 1.0, 1.0, 64.0, 64.0, 1e6, 1e300)),
+            log_deviation=pick((1e-300, 1e-3, 1.0, 1.0, 1e3)),
+        )
+
+    prior = Prior(
+        answer_count=answer_count,
+        critical_batch_size=estimate_of(),
+        largest_rate=estimate_of(),
+    )
+    command = RecallAnswers(most_answers=pick((1, 8)))
+    return (Measurement(command=command, outcome=from_dict(to_plain(prior), Prior), wall_s=0.0),)
+
+
 class SlowCall(Exception):
     """A call of a planner took longer than it may."""
 
@@ -349,7 +377,7 @@ def search(number: int, limit_s: float = math.inf) -> Trouble | None:
     request = hostile_request(random_state)
     liar, device = Liar(random_state), random_state.choice((_CPU, _CPU, _GPU))
     planner = RecommendationPlanner(OptunaProposer())
-    log: Log = ()
+    log = recalled(number)
     try:
         for _ in range(MOST_STEPS):
             view = planner.read(request, (device,), log)

@@ -32,7 +32,7 @@ class Suggester:
     batches: BatchSizes
 
     def predicted_point(self) -> Point | None:
-        """Return the setting that the scaling model suggests; None when it was tried.
+        """Return the setting that the scaling model suggests; None when it was tried or is too low.
 
         While the expected regret is high and there is time, it is that of highest expected speed,
         then that of least expected regret.
@@ -47,6 +47,8 @@ class Suggester:
         if setting.expected_regret > tuning.max_expected_regret and not is_late:
             setting = acquisition.highest_expected_speed
         point = setting.point
+        if point.lr_multiplier < self._lowest_multiplier:
+            return None
         is_tried = any(
             begun.is_near(
                 point,
@@ -81,11 +83,16 @@ class Suggester:
         """Return a rate far below all that was tried, at the reference's batch or the nearest."""
         lowest = min(point.lr_multiplier for point in self.ranking.trials.begun)
         multiplier = lowest / self._tuning.fallback_divisor
-        if multiplier < self.bounds.smallest_multiplier / self._tuning.multiplier_range:
+        if multiplier < self._lowest_multiplier:
             return None
         reference = self.batches.reference
         size = min(self.batches.worth_trying(), key=lambda size: abs(math.log(size / reference)))
         return Point(effective_batch_size=size, lr_multiplier=multiplier)
+
+    @property
+    def _lowest_multiplier(self) -> float:
+        """The lowest worth trying where others break: each would else lead to one still lower."""
+        return self.bounds.smallest_multiplier / self._tuning.multiplier_range
 
     @cached_property
     def acquisition(self) -> Acquisition:
