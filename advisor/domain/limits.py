@@ -251,8 +251,8 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "train_losses": Items(MOST_FIGURES, LOSS),
     },
     "LogEstimate": {
-        "median": Number(low=0, high=1e300, is_above=True),
-        "log_deviation": Number(low=0, high=1e3, is_above=True),
+        "median": Number(low=1e-30, high=1e30),
+        "log_deviation": Number(low=1e-3, high=1e3),
     },
     "Prior": {"answer_count": COUNT},
     "OutOfMemory": {"message": _TEXT},

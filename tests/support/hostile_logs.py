@@ -349,8 +349,8 @@ def recalled(number: int) -> Log:
         if not answer_count:
             return None
         return LogEstimate(
-            median=pick((1e-300, 1e-9, 1.0, 1.0, 64.0, 64.0, 1e6, 1e300)),
-            log_deviation=pick((1e-300, 1e-3, 1.0, 1.0, 1e3)),
+            median=pick((1e-30, 1e-9, 1.0, 1.0, 64.0, 64.0, 1e6, 1e30)),
+            log_deviation=pick((1e-3, 1e-3, 1.0, 1.0, 1e3)),
         )
 
     prior = Prior(
