@@ -13,12 +13,14 @@ from bsadvise.model.task import TaskProfile
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from advisor.worker.commands.fixed_batch import explained
 from advisor.worker.loop.compiling import NOT_TRACED, is_compiled
 from advisor.worker.loop.protocol import BuildContext, Training
 from advisor.worker.loop.recipe import ANY_LEARNING_RATE, Recipe
 from advisor.worker.loop.session import Session
 from advisor.worker.tracing.memory_savings import repeated_blocks
 from advisor.worker.user.batch_tree import describe_shapes
+from advisor.worker.user.hooks import UserCodeFailed
 from advisor.worker.user.oom import out_of_memory
 from advisor.worker.user.optimizers import profile_of
 
@@ -56,6 +58,7 @@ def inspect_task(session: Session) -> TaskProfile:
         *_placement_caveats(as_built.devices, session.torch_device),
         *_optimizer_caveats(optimizer),
         *_data_caveats(session),
+        *session.task.data.loading_caveats(),
     ]
     if is_compiled(model):
         caveats.append(NOT_TRACED)
@@ -145,6 +148,8 @@ def _try_out(session: Session, training: Training) -> list[Caveat]:
     try:
         with closing(training):
             loss = float(training.step().loss)
+    except UserCodeFailed as error:
+        raise explained(session, error) from error
     except Exception as error:
         if out_of_memory(error) is None:
             raise
