@@ -38,9 +38,9 @@ def outcome_of_exit(
         place: Where user code was.
     """
     if exit_code == -signal.SIGKILL:
-        place = f" in {hook}" if hook else ""
+        where = f" in {hook}" if hook else ""
         return OutOfMemory(
-            message=f"The process was killed by SIGKILL{place}, most likely by the kernel because "
+            message=f"The process was killed by SIGKILL{where}, most likely by the kernel because "
             "the machine's memory ran out.",
             is_host=True,
         )

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TextIO
 
 from bsadvise.model.caveats import Caveat, CaveatCode
@@ -65,7 +66,7 @@ class UserWarnings:
 
     def _place(self) -> str | None:
         """Return the user's line that is being run; None where it is a line of ours."""
-        frame = sys._getframe(2)  # noqa: SLF001 - as `warnings` itself finds the line
+        frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - as `warnings` itself finds the line
         while frame is not None:
             path = Path(frame.f_code.co_filename)
             if path.is_relative_to(self._source_dir) and "site-packages" not in path.parts:
