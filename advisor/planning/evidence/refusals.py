@@ -37,11 +37,10 @@ def refuse(command: Command, outcome: Outcome) -> Refusal:
 
 
 def _remedy_of_hang(place: str | None) -> str:
-    where = f"it was at {place}: " if place else ""
-    return (
-        "If it needs longer, give a larger --budget; otherwise "
-        f"{where}look for a loop that does not end, or a lock or connection that it waits for."
-    )
+    remedy = "look for a loop that does not end"
+    if place is not None:
+        remedy = f"it was at {place}: {remedy}, or a lock or connection that it waits for"
+    return f"If it needs longer, give a larger --budget; otherwise {remedy}."
 
 
 def refuse_no_fit(needed_bytes: int, budget_bytes: int, device_name: str) -> Refusal:

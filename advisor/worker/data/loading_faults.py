@@ -1,4 +1,4 @@
-"""Faults of the way from samples to batches that no exception tells of."""
+"""Faults on the way from samples to batches of which there is no exception."""
 
 from __future__ import annotations
 
