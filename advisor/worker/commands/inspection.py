@@ -25,6 +25,7 @@ from advisor.worker.user.oom import out_of_memory
 from advisor.worker.user.optimizers import profile_of
 
 _TRIED_SAMPLES = 2  # Batch normalisation cannot train on one.
+_MOST_GROUPS = 8
 _COLLATED_SAMPLES = 8  # Enough for ragged ones to show.
 
 
@@ -115,12 +116,25 @@ def _placement_caveats(devices: set[torch.device], device: torch.device) -> list
 def _optimizer_caveats(optimizer: torch.optim.Optimizer) -> list[Caveat]:
     rates = {float(group["lr"]) for group in optimizer.param_groups if "lr" in group}
     if any(math.isclose(rate, ANY_LEARNING_RATE) for rate in rates):
-        return []
+        return _group_caveats(optimizer) if len(rates) > 1 else []
     return [
         Caveat(
             code=CaveatCode.LEARNING_RATE_UNUSED,
             text="build_optimizer does not use its `lr`: no learning rate that is tried here has "
             "any effect.",
+        )
+    ]
+
+
+def _group_caveats(optimizer: torch.optim.Optimizer) -> list[Caveat]:
+    shares = [float(group.get("lr", 0)) / ANY_LEARNING_RATE for group in optimizer.param_groups]
+    listed = ", ".join(f"{share:.4g}" for share in shares[:_MOST_GROUPS])
+    return [
+        Caveat(
+            code=CaveatCode.GROUP_RATES_DIFFER,
+            text="The learning rate is the `lr` of build_optimizer. Its parameter groups have "
+            f"multiples of it, kept in every trial: {listed}"
+            f"{', …' if len(shares) > _MOST_GROUPS else ''}.",
         )
     ]
 
