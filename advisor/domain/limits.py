@@ -265,7 +265,13 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "traceback": _TEXT,
         "output": _TEXT,
     },
-    "TimedOut": {"limit_s": SECONDS, "hook": _LINE},
+    "TimedOut": {
+        "limit_s": SECONDS,
+        "hook": _LINE,
+        "file": Text(1_024),
+        "line": Number(low=0, high=1 << 31),
+        "traceback": _TEXT,
+    },
     # What the fork server says.
     "Forked": {
         "worker_id": _ANY_INT64,

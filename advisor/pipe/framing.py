@@ -7,6 +7,7 @@ the other to keep to the format: a length past the cap and bytes that do not par
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import struct
 from typing import TypeVar
@@ -20,6 +21,10 @@ M = TypeVar("M", bound=Message)
 
 PIPE_LOST_EXIT_CODE = 74
 """How a worker ends that can no longer write to its pipe; EX_IOERR of sysexits.h."""
+
+STACKS_SIGNAL = signal.SIGRTMAX - 1
+"""Upon it a worker, and what it has forked, write the stacks of their threads to the file for
+stacks. A real-time signal: libraries use SIGUSR1 and its like for themselves."""
 
 _HEADER = struct.Struct(">I")
 
@@ -55,7 +60,7 @@ def receive(sock: socket.socket, message: M) -> M:
 
 
 def send_fork_request(
-    sock: socket.socket, request: pipe_pb2.ForkRequest, fds: tuple[int, int, int]
+    sock: socket.socket, request: pipe_pb2.ForkRequest, fds: tuple[int, int, int, int]
 ) -> None:
     """Send a fork request and the file descriptors that go with it.
 
@@ -68,22 +73,22 @@ def send_fork_request(
 
 
 def receive_fork_request(sock: socket.socket) -> tuple[pipe_pb2.ForkRequest, list[int]]:
-    """Return the next fork request of a blocking socket and its three file descriptors.
+    """Return the next fork request of a blocking socket and its four file descriptors.
 
     Raises:
-        BadFrame: What came is not a fork request, or not with three descriptors.
+        BadFrame: What came is not a fork request, or not with four descriptors.
         PipeClosed: The other side is gone.
     """
     # The descriptors arrive with the first byte. Reading no further than the header keeps
     # those of a second request that is already waiting apart from these.
-    header, fds, _, _ = socket.recv_fds(sock, _HEADER.size, 3)
+    header, fds, _, _ = socket.recv_fds(sock, _HEADER.size, 4)
     if not header:
         raise PipeClosed
     header += _receive_exactly(sock, _HEADER.size - len(header))
     request = pipe_pb2.ForkRequest()
     _parse(_receive_exactly(sock, _body_bytes(header, request)), request)
-    if len(fds) != 3:
-        raise BadFrame(f"a fork request came with {len(fds)} file descriptors, not 3")
+    if len(fds) != 4:
+        raise BadFrame(f"a fork request came with {len(fds)} file descriptors, not 4")
     return request, fds
 
 

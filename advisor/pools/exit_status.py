@@ -7,6 +7,7 @@ import signal
 from bsadvise.model.measurements import Failed, Fault, FaultCode, OutOfMemory
 
 from advisor.pipe.framing import PIPE_LOST_EXIT_CODE
+from advisor.pools.stacks import Place
 
 _PIPE_FIX = "Do not close file descriptors that the file did not open, nor replace the process."
 
@@ -22,7 +23,11 @@ _SIGNAL_FIXES: dict[int, str] = {
 
 
 def outcome_of_exit(
-    exit_code: int, *, hook: str | None = None, output: str | None = None
+    exit_code: int,
+    *,
+    hook: str | None = None,
+    output: str | None = None,
+    place: Place | None = None,
 ) -> Failed | OutOfMemory:
     """Return the outcome of a command whose worker ended by itself.
 
@@ -30,26 +35,29 @@ def outcome_of_exit(
         exit_code: Exit code, or the negative number of the signal that ended it.
         hook: Name in the model file that was being run.
         output: The end of what user code printed.
+        place: Where user code was.
     """
     if exit_code == -signal.SIGKILL:
-        place = f" in {hook}" if hook else ""
+        where = f" in {hook}" if hook else ""
         return OutOfMemory(
-            message=f"The process was killed by SIGKILL{place}, most likely by the kernel because "
+            message=f"The process was killed by SIGKILL{where}, most likely by the kernel because "
             "the machine's memory ran out.",
             is_host=True,
         )
     if exit_code == PIPE_LOST_EXIT_CODE:
-        return pipe_lost(hook=hook, output=output)
+        return pipe_lost(hook=hook, output=output, place=place)
     if exit_code < 0:
         fix = _SIGNAL_FIXES.get(-exit_code, "Remove what sends this signal.")
     else:
         fix = "Remove the call of os._exit, sys.exit or exit, and raise an exception instead."
-    return _died(f"The process ended {ending(exit_code)}.", fix, hook, output)
+    return _died(f"The process ended {ending(exit_code)}.", fix, hook, output, place)
 
 
-def pipe_lost(*, hook: str | None = None, output: str | None = None) -> Failed:
+def pipe_lost(
+    *, hook: str | None = None, output: str | None = None, place: Place | None = None
+) -> Failed:
     """Return the outcome of a command whose worker can no longer answer."""
-    return _died("The process lost its pipe to the advisor.", _PIPE_FIX, hook, output)
+    return _died("The process lost its pipe to the advisor.", _PIPE_FIX, hook, output, place)
 
 
 def ending(exit_code: int) -> str:
@@ -62,6 +70,17 @@ def ending(exit_code: int) -> str:
         return f"by signal {-exit_code}"
 
 
-def _died(message: str, fix: str, hook: str | None, output: str | None) -> Failed:
-    fault = Fault(code=FaultCode.PROCESS_DIED, message=message, hook=hook, fix=fix, output=output)
+def _died(
+    message: str, fix: str, hook: str | None, output: str | None, place: Place | None
+) -> Failed:
+    fault = Fault(
+        code=FaultCode.PROCESS_DIED,
+        message=message,
+        hook=hook,
+        file=place.file if place else None,
+        line=place.line if place else None,
+        fix=fix,
+        traceback=place.traceback if place else None,
+        output=output,
+    )
     return Failed(fault=fault)

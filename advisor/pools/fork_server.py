@@ -156,7 +156,7 @@ class ForkServer:
             on_failure.pop_all()
         return cls(process, mark, ours, streams, output, supervisor, note_left)
 
-    async def fork(self, pipe: socket.socket, output: Output) -> ForkedProcess:
+    async def fork(self, pipe: socket.socket, output: Output, stacks: Output) -> ForkedProcess:
         """Have a worker forked, and return once it is there.
 
         When the calling task is cancelled, the worker may still come to be; it ends when the
@@ -165,6 +165,7 @@ class ForkServer:
         Args:
             pipe: The worker's end of its pipe.
             output: What keeps its standard output and standard error.
+            stacks: What keeps the stacks that it writes.
 
         Raises:
             ForkServerLost: There is no worker.
@@ -177,7 +178,9 @@ class ForkServer:
         request = pipe_pb2.ForkRequest(worker_id=worker_id)
         try:
             send_fork_request(
-                self._control, request, (pipe.fileno(), output.fileno(), output.fileno())
+                self._control,
+                request,
+                (pipe.fileno(), output.fileno(), output.fileno(), stacks.fileno()),
             )
             async with asyncio.timeout(START_LIMIT_S):
                 forked = await fork

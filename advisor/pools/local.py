@@ -17,7 +17,6 @@ from bsadvise.model.measurements import (
     FaultCode,
     Outcome,
     OutOfMemory,
-    TimedOut,
 )
 
 from advisor.application.supervision import Supervisor
@@ -217,7 +216,7 @@ class _LocalSession(WorkerSession):
                 outcome = await worker.execute(command)
             is_spent = _ends_its_worker(outcome)
         except TimeoutError:
-            outcome = TimedOut(limit_s=command.time_limit_s, hook=worker.hook)
+            outcome = await worker.timed_out(command.time_limit_s)
         finally:
             if is_spent:
                 await self.end_worker()

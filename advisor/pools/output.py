@@ -34,6 +34,10 @@ class Output:
         """Return the descriptor to give to the worker."""
         return self._workers_file.fileno()
 
+    def size_bytes(self) -> int:
+        """Return how much was printed since ``clear``, in bytes. Raises OSError."""
+        return os.fstat(self._file.fileno()).st_size
+
     def clear(self) -> None:
         """Forget what was printed so far. Raises OSError."""
         self._file.truncate(0)
@@ -44,17 +48,16 @@ class Output:
         Raises:
             OSError: It cannot be read or written.
         """
-        size_bytes = os.fstat(self._file.fileno()).st_size
+        size_bytes = self.size_bytes()
         if size_bytes > MOST_BYTES:
             end = os.pread(self._file.fileno(), TAIL_BYTES, size_bytes - TAIL_BYTES)
             self._file.truncate(0)
             self._file.write(end)
 
-    def tail(self) -> str | None:
+    def tail(self, most_bytes: int = TAIL_BYTES) -> str | None:
         """Return the end of what was printed, as plain text; None when that is nothing."""
-        size_bytes = os.fstat(self._file.fileno()).st_size
-        start = max(0, size_bytes - TAIL_BYTES)
-        data = os.pread(self._file.fileno(), TAIL_BYTES, start)
+        start = max(0, self.size_bytes() - most_bytes)
+        data = os.pread(self._file.fileno(), most_bytes, start)
         return plain_text(data.decode(errors="replace")) or None
 
     def close(self) -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import os
 import socket
+import time
+from collections.abc import Iterable
+from pathlib import Path
 
 import structlog
 from bsadvise.model.commands import Command
-from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome, OutOfMemory
+from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome, OutOfMemory, TimedOut
 from bsadvise.v1 import recommendation_pb2
 from bsadvise.wire.messages import to_message
 
 from advisor.application.supervision import Supervisor
 from advisor.messages import OutOfLimits
-from advisor.pipe.framing import BadFrame, PipeClosed, frame, read
+from advisor.pipe.framing import STACKS_SIGNAL, BadFrame, PipeClosed, frame, read
 from advisor.pipe.unions import command_message, outcome_of
 from advisor.pipe.v1 import pipe_pb2
 from advisor.pools.cgroup import WorkerGroup
@@ -29,8 +33,10 @@ from advisor.pools.fork_server import (
 )
 from advisor.pools.outcome_validation import are_figures_of, cleaned, is_possible
 from advisor.pools.output import Output, plain_text
+from advisor.pools.processes import descendants_of
 from advisor.pools.resource_limits import Isolation
 from advisor.pools.shared_memory import remove_shared_memory
+from advisor.pools.stacks import Place, place_in
 from advisor.pools.watchdog import INTERVAL_S, Watchdog
 from advisor.ports.worker_pool import WorkerJob
 
@@ -38,6 +44,17 @@ EXIT_WAIT_S = 5.0
 """How long a process may take to end once its pipe is closed; CUDA's teardown takes seconds."""
 
 MAX_HOOK_CHARACTERS = 100
+
+_LOOK_INTERVAL_S = 0.02
+_MOST_LOOKS = 25
+"""How often to look for stacks: writing them takes a millisecond, or a time slice where all cores
+are busy."""
+
+_MOST_ASKED = 4
+"""Processes of a data loader: those that wait do so in one place."""
+
+_MOST_STACKS_BYTES = 1 << 18
+"""A stack has at most 100 frames, of some hundred bytes each."""
 
 _LOG = structlog.stdlib.get_logger(__name__)
 
@@ -55,6 +72,8 @@ class WorkerProcess:
         process: ForkedProcess,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         output: Output,
+        stacks: Output,
+        source_dir: Path,
         watchdog: Watchdog,
         watching: asyncio.Task[None],
         group: WorkerGroup | None = None,
@@ -64,6 +83,8 @@ class WorkerProcess:
         self._process = process
         self._reader, self._writer = streams
         self._output = output
+        self._stacks = stacks
+        self._source_dir = source_dir
         self._watchdog = watchdog
         self._watching = watching
         self._group = group
@@ -86,12 +107,14 @@ class WorkerProcess:
         with contextlib.ExitStack() as on_failure:
             output = Output()
             on_failure.callback(output.close)
+            stacks = Output()
+            on_failure.callback(stacks.close)
             ours, theirs = socket.socketpair()
             on_failure.callback(ours.close)
             with theirs:
                 streams = await asyncio.open_connection(sock=ours)
                 on_failure.callback(streams[1].close)
-                process = await fork_server.fork(theirs, output)
+                process = await fork_server.fork(theirs, output, stacks)
             on_failure.pop_all()
         # Before it knows its job, so that all that user code takes is counted.
         group = _group_of(process, isolation)
@@ -104,7 +127,10 @@ class WorkerProcess:
                 "watchdog", watchdog.watch, is_essential=True, longest_wait_s=INTERVAL_S
             )
         )
-        return cls(fork_server, process, streams, output, watchdog, watching, group)
+        source_dir = job.source_dir.resolve()
+        return cls(
+            fork_server, process, streams, output, stacks, source_dir, watchdog, watching, group
+        )
 
     @property
     def has_run(self) -> bool:
@@ -125,6 +151,7 @@ class WorkerProcess:
         self._last_command_id += 1
         self.hook = None
         self._output.clear()
+        self._stacks.clear()
         numbered = command_message(self._last_command_id, command)
         self._writer.write(frame(pipe_pb2.ToWorker(command=numbered)))
         try:
@@ -152,6 +179,57 @@ class WorkerProcess:
             await asyncio.shield(self._process.exit_code)
         await asyncio.to_thread(self._clean)
         self._output.close()
+        self._stacks.close()
+
+    async def timed_out(self, limit_s: float) -> TimedOut:
+        """Return the outcome of the command that is still being carried out, and where that is."""
+        with contextlib.suppress(OSError):
+            place = await asyncio.to_thread(self._find_place)
+            if place is not None:
+                return TimedOut(
+                    limit_s=limit_s,
+                    hook=self.hook,
+                    file=place.file,
+                    line=place.line,
+                    traceback=place.traceback,
+                )
+        return TimedOut(limit_s=limit_s, hook=self.hook)
+
+    def _find_place(self) -> Place | None:
+        """Ask the worker where it is; the processes of its data loader, where it waits for them.
+
+        Raises:
+            OSError: The process has ended, or its file cannot be read.
+        """
+        place = self._ask([self._process.pid])
+        if place is not None and not place.waits_for_loader:
+            return place
+        _, *others = descendants_of([self._process.pid])
+        return self._ask(others[:_MOST_ASKED]) or place
+
+    def _ask(self, pids: Iterable[int]) -> Place | None:
+        """Return the place of the first of some processes that is in the user's code."""
+        for pid in pids:
+            self._stacks.clear()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, STACKS_SIGNAL)
+                self._wait_for_stacks()
+            place = self._written_place()
+            if place is not None:
+                return place
+        return None
+
+    def _wait_for_stacks(self) -> None:
+        """Wait until a process has written its stacks, or seems unable to."""
+        size_bytes = 0
+        for _ in range(_MOST_LOOKS):
+            time.sleep(_LOOK_INTERVAL_S)
+            before, size_bytes = size_bytes, self._stacks.size_bytes()
+            if before == size_bytes > 0:
+                return
+
+    def _written_place(self) -> Place | None:
+        return place_in(self._stacks.tail(_MOST_STACKS_BYTES) or "", self._source_dir)
 
     def _clean(self) -> None:
         remove_shared_memory(self._watchdog.seen)
@@ -180,7 +258,7 @@ class WorkerProcess:
         await asyncio.wait([exited], timeout=EXIT_WAIT_S)
         output = self._output.tail()
         if not exited.done():  # User code has closed every descriptor, and goes on.
-            return pipe_lost(hook=self.hook, output=output)
+            return pipe_lost(hook=self.hook, output=output, place=self._written_place())
         exit_code = exited.result()
         verdict = self._watchdog.verdict
         if verdict is not None:
@@ -194,7 +272,9 @@ class WorkerProcess:
                 output=output,
             )
             raise ForkServerLost(fault)
-        return outcome_of_exit(exit_code, hook=self.hook, output=output)
+        # What ends in a signal has written its stack to what it prints.
+        place = self._written_place() or place_in(output or "", self._source_dir)
+        return outcome_of_exit(exit_code, hook=self.hook, output=output, place=place)
 
 
 def _no_measurement(error: OutOfLimits, hook: str | None) -> Fault:

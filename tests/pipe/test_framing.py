@@ -111,14 +111,15 @@ def test_descriptors_stay_with_their_request(ends: tuple[socket.socket, socket.s
     one, other = ends
     pipes = [os.pipe() for _ in range(2)]
     for worker_id, (read_end, write_end) in enumerate(pipes):
-        send_fork_request(one, ForkRequest(worker_id=worker_id), (read_end, write_end, write_end))
+        fds = (read_end, write_end, write_end, write_end)
+        send_fork_request(one, ForkRequest(worker_id=worker_id), fds)
     for worker_id, (read_end, write_end) in enumerate(pipes):
-        request, fds = receive_fork_request(other)
+        request, received = receive_fork_request(other)
         assert request.worker_id == worker_id
-        assert [os.fstat(fd).st_ino for fd in fds] == [
-            os.fstat(fd).st_ino for fd in (read_end, write_end, write_end)
+        assert [os.fstat(fd).st_ino for fd in received] == [
+            os.fstat(fd).st_ino for fd in (read_end, write_end, write_end, write_end)
         ]
-        for fd in (*fds, read_end, write_end):
+        for fd in (*received, read_end, write_end):
             os.close(fd)
 
 
@@ -138,4 +139,4 @@ def test_a_fork_request_that_nobody_reads_fails(
         while True:
             ends[0].send(b"x" * 4096)
     with pytest.raises(BlockingIOError):
-        send_fork_request(ends[0], ForkRequest(worker_id=1), (0, 0, 0))
+        send_fork_request(ends[0], ForkRequest(worker_id=1), (0, 0, 0, 0))

@@ -127,3 +127,22 @@ def test_for_a_card_that_is_not_here_nothing_is_run(bench: Bench) -> None:
             raise AssertionError("was run")
     """)
     outcome_of(bench.worker(device=ABSENT_CARD), INSPECT, TaskProfile)
+
+
+def test_the_rates_of_parameter_groups_are_told(bench: Bench) -> None:
+    bench.write(
+        """
+        import torch
+        def build_model():
+            return torch.nn.Linear(4, 3)
+        def build_dataset():
+            return torch.utils.data.TensorDataset(torch.randn(96, 4), torch.arange(96) % 3)
+        def build_optimizer(params, lr):
+            weight, bias = params
+            groups = [{"params": [weight], "lr": 0.1 * lr}, {"params": [bias]}]
+            return torch.optim.SGD(groups, lr)
+        """
+    )
+    (caveat,) = inspect(bench).caveats
+    assert caveat.code == "group_rates_differ"
+    assert caveat.text.endswith("kept in every trial: 0.1, 1.")

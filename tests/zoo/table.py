@@ -38,8 +38,8 @@ def fails(hook: str, line: int | None, *words: str) -> Expected:
     return Expected(kind=Failed, hook=hook, line=line, words=words)
 
 
-def hangs(hook: str) -> Expected:
-    return Expected(kind=TimedOut, hook=hook)
+def hangs(hook: str, line: int) -> Expected:
+    return Expected(kind=TimedOut, hook=hook, line=line)
 
 
 def fills_memory(*words: str) -> Expected:
@@ -85,24 +85,24 @@ ZOO: dict[str, Expected] = {
     "dataset_of_one": WORKS,
     "dataset_small": WORKS,
     "stream_that_ends": WORKS,
-    "stream_without_end_or_sample": hangs("build_dataset"),
+    "stream_without_end_or_sample": hangs("build_dataset", 14),
     "ragged": fails("build_dataset", None, "stack expects", "collate_fn"),
     "labels_out_of_range": fails("loss_fn", None, "Target 7 is out of bounds", "labels run from 0"),
     # Time.
-    "loader_deadlock": hangs("build_dataset"),
-    "loops_at_import": hangs("import"),
-    "loops_in_build_model": hangs("build_model"),
-    "loops_in_build_dataset": hangs("build_dataset"),
-    "loops_in_loss": hangs("loss_fn"),
-    "loops_in_optimizer": hangs("build_optimizer"),
-    "sleeps": hangs("build_model"),
+    "loader_deadlock": hangs("build_dataset", 20),
+    "loops_at_import": hangs("import", 9),
+    "loops_in_build_model": hangs("build_model", 10),
+    "loops_in_build_dataset": hangs("build_dataset", 14),
+    "loops_in_loss": hangs("loss_fn", 10),
+    "loops_in_optimizer": hangs("build_optimizer", 10),
+    "sleeps": hangs("build_model", 12),
     "busy_threads": WORKS,
     # The process.
     "fork_bomb": fails("import", None, "more than 48 processes"),
-    "exits": fails("build_model", None, "exit code 0", "os._exit"),
+    "exits": fails("build_model", 12, "exit code 0", "os._exit"),
     "kills_its_group": fills_memory("SIGKILL in build_model"),
-    "crashes": fails("build_model", None, "SIGSEGV"),
-    "closes_descriptors": fails("build_model", None, "lost its pipe"),
+    "crashes": fails("build_model", 12, "SIGSEGV"),
+    "closes_descriptors": fails("build_model", 12, "lost its pipe"),
     "leaves_children": WORKS,
     "changes_torch": WORKS,
     "changes_the_process": WORKS,

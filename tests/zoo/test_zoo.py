@@ -45,6 +45,10 @@ def check(name: str, outcome: Outcome, sandbox: str) -> None:
         text = str(fault)
     elif isinstance(outcome, TimedOut):
         assert outcome.hook == expected.hook
+        # A loop without a body is on either of its two lines.
+        assert expected.line is not None
+        assert outcome.line in {expected.line - 1, expected.line}
+        assert outcome.file == f"{name}.py"
         return
     else:
         text = outcome.message if isinstance(outcome, OutOfMemory) else repr(outcome)

@@ -71,10 +71,11 @@ def _about_verification(view: LogView, choice: Choice) -> Iterator[Caveat]:
                     code=CaveatCode.VERIFICATION_FAILED,
                     text=f"Not verified: the setting failed when it was run: {fault}",
                 )
-            case TimedOut(limit_s=limit_s):
+            case TimedOut(limit_s=limit_s, place=place):
                 yield Caveat(
                     code=CaveatCode.VERIFICATION_TIMED_OUT,
-                    text=f"Not verified: its run did not end within {format_seconds(limit_s)}.",
+                    text=f"Not verified: its run did not end within {format_seconds(limit_s)}"
+                    f"{f'; it was at {place}' if place else ''}.",
                 )
             case OutOfMemory():
                 yield Caveat(

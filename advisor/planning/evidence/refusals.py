@@ -23,18 +23,24 @@ def refuse(command: Command, outcome: Outcome) -> Refusal:
                 RefusalCode.INTERNAL if fault.code is FaultCode.WORKER else RefusalCode.MODEL_FILE
             )
             return Refusal(code=code, message=str(fault), fault=fault)
-        case TimedOut(limit_s=limit_s, hook=hook):
+        case TimedOut(limit_s=limit_s, hook=hook, place=place):
             what = "Importing the model file" if hook in (None, "import") else hook
             return Refusal(
                 code=RefusalCode.MODEL_FILE,
                 message=f"{what} did not end within "
-                f"{format_seconds(limit_s)} {doing}. If it needs longer, give a larger "
-                "--budget; otherwise look for a loop that does not end.",
+                f"{format_seconds(limit_s)} {doing}. {_remedy_of_hang(place)}",
             )
         case OutOfMemory(message=message):
             return Refusal(code=RefusalCode.NO_FIT, message=f"Memory ran out {doing}: {message}")
         case _:
             raise TypeError(f"{type(outcome).__name__} is no reason to refuse")
+
+
+def _remedy_of_hang(place: str | None) -> str:
+    remedy = "look for a loop that does not end"
+    if place is not None:
+        remedy = f"it was at {place}: {remedy}, or a lock or connection that it waits for"
+    return f"If it needs longer, give a larger --budget; otherwise {remedy}."
 
 
 def refuse_no_fit(needed_bytes: int, budget_bytes: int, device_name: str) -> Refusal:

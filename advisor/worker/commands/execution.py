@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from bsadvise.model.commands import (
@@ -22,6 +23,7 @@ from bsadvise.model.commands import (
 )
 from bsadvise.model.device import Device
 from bsadvise.model.measurements import Failed, Fault, FaultCode, Figures, Outcome
+from bsadvise.model.task import TaskProfile
 
 from advisor.messages import from_message
 from advisor.pipe.v1 import pipe_pb2
@@ -40,6 +42,7 @@ from advisor.worker.loop.torch_device import TorchDevice
 from advisor.worker.user.hooks import UserCodeFailed
 from advisor.worker.user.model_file import forget_modules
 from advisor.worker.user.oom import out_of_memory
+from advisor.worker.user.warned import UserWarnings
 
 
 class Worker:
@@ -98,7 +101,7 @@ class Worker:
         session = self._session
         match command:
             case InspectTask():
-                return inspect_task(session, command)
+                return self._inspect(session, command)
             case TraceMemory():
                 return trace_memory(session, command)
             case RunStep():
@@ -111,6 +114,12 @@ class Worker:
                 return verify(session, command)
             case Train() | Evaluate() | RangeTest() | CompareOrders():
                 return self._train(command)
+
+    def _inspect(self, session: Session, command: InspectTask) -> TaskProfile:
+        warned = UserWarnings(Path(self._job.source_dir).resolve())
+        with warned.noted():
+            profile = inspect_task(session, command)
+        return replace(profile, caveats=(*profile.caveats, *warned.caveats()))
 
     def _train(self, command: Train | Evaluate | RangeTest | CompareOrders) -> Figures:
         session = self._session

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from advisor.worker.commands.batch_probe import Probed, probe_batches
+from advisor.worker.commands.fixed_batch import explained
 from advisor.worker.loop.compiling import NOT_TRACED, is_compiled
 from advisor.worker.loop.protocol import BuildContext, Training
 from advisor.worker.loop.recipe import ANY_LEARNING_RATE, Recipe
@@ -27,6 +28,7 @@ from advisor.worker.user.oom import out_of_memory
 from advisor.worker.user.optimizers import profile_of
 
 _TRIED_SAMPLES = 2  # Batch normalisation cannot train on one.
+_MOST_GROUPS = 8
 _COLLATED_SAMPLES = 8  # Enough for ragged ones to show.
 
 
@@ -60,6 +62,7 @@ def inspect_task(session: Session, command: InspectTask) -> TaskProfile:
         *_placement_caveats(as_built.devices, session.torch_device),
         *_optimizer_caveats(optimizer),
         *_data_caveats(session),
+        *session.task.data.loading_caveats(),
     ]
     if is_compiled(model):
         caveats.append(NOT_TRACED)
@@ -119,12 +122,25 @@ def _placement_caveats(devices: set[torch.device], device: torch.device) -> list
 def _optimizer_caveats(optimizer: torch.optim.Optimizer) -> list[Caveat]:
     rates = {float(group["lr"]) for group in optimizer.param_groups if "lr" in group}
     if any(math.isclose(rate, ANY_LEARNING_RATE) for rate in rates):
-        return []
+        return _group_caveats(optimizer) if len(rates) > 1 else []
     return [
         Caveat(
             code=CaveatCode.LEARNING_RATE_UNUSED,
             text="build_optimizer does not use its `lr`: no learning rate that is tried here has "
             "any effect.",
+        )
+    ]
+
+
+def _group_caveats(optimizer: torch.optim.Optimizer) -> list[Caveat]:
+    shares = [float(group.get("lr", 0)) / ANY_LEARNING_RATE for group in optimizer.param_groups]
+    listed = ", ".join(f"{share:.4g}" for share in shares[:_MOST_GROUPS])
+    return [
+        Caveat(
+            code=CaveatCode.GROUP_RATES_DIFFER,
+            text="The learning rate is the `lr` of build_optimizer. Its parameter groups have "
+            f"multiples of it, kept in every trial: {listed}"
+            f"{', …' if len(shares) > _MOST_GROUPS else ''}.",
         )
     ]
 
@@ -156,7 +172,7 @@ def _try_out(session: Session, training: Training) -> list[Caveat] | None:
         with closing(training):
             loss = float(training.step().loss)
     except UserCodeFailed as error:
-        raise _explained_by_size(session, error) from error
+        raise explained(session, error) from error
     except Exception as error:
         if out_of_memory(error) is None:
             raise
@@ -169,27 +185,6 @@ def _try_out(session: Session, training: Training) -> list[Caveat] | None:
             text=f"The loss of fresh weights on two samples is {loss}.",
         )
     ]
-
-
-def _explained_by_size(session: Session, error: UserCodeFailed) -> UserCodeFailed:
-    """Return what a step of two samples raised, and why where one of the user's own batch runs."""
-    size = session.task.settings.reference_batch_size
-    if size is None or size == _TRIED_SAMPLES:
-        return error
-    try:
-        with closing(session.build(Recipe(micro_batch_size=size, seed=session.task.seed))) as own:
-            own.step()
-    except Exception:  # noqa: BLE001 - the size does not explain it
-        return error
-    return UserCodeFailed(
-        replace(
-            error.fault,
-            message=f"It runs with batches of {size} samples, and not with {_TRIED_SAMPLES}: "
-            f"{error.fault.message}.",
-            fix="A batch size is written into the model or the loss: make shapes and initial "
-            "states from the batch, as with `x.shape[0]`.",
-        )
-    )
 
 
 def _probe(session: Session, training: Training, command: InspectTask) -> Probed:

@@ -7,9 +7,15 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from bsadvise.model.caveats import Caveat
 from torch.utils.data import Subset
 
 from advisor.worker.data.loader import Loading
+from advisor.worker.data.loading_faults import (
+    EXAMINED_BATCH,
+    EXAMINED_BATCHES,
+    dropped_samples,
+)
 from advisor.worker.data.order import EndlessBatches, split, thin_out
 from advisor.worker.data.source import MAX_HELD_OUT_SAMPLES, DataSource
 from advisor.worker.user.batch_tree import count_elements
@@ -76,6 +82,11 @@ class IndexedData(DataSource):
             first_sample=first_sample,
         )
         return self._loading.serve("build_dataset", self._dataset, batch_sampler=order)
+
+    def loading_caveats(self) -> list[Caveat]:
+        """Return whether the collate function drops samples."""
+        batches = self.stored_batches(EXAMINED_BATCH, EXAMINED_BATCHES, most_read_samples=0)
+        return dropped_samples(self._loading, batches)
 
     def stored_batches(
         self, batch_size: int, count: int, *, most_read_samples: int  # noqa: ARG002 - for streams

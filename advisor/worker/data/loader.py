@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from advisor.worker.user.batch_tree import map_tensors
 from advisor.worker.user.hooks import Hooks
+from advisor.worker.user.reading import line_of_return
 
 _END = object()
 
@@ -52,7 +53,25 @@ class Loading:
         """Return the batch of some samples."""
         if self.collate_fn is None:
             return self.hooks.call("build_dataset", default_collate, samples)
-        return self.hooks.call("collate_fn", self.collate_fn, samples)
+        return self._checked(self.hooks.call("collate_fn", self.collate_fn, samples))
+
+    def _checked(self, batch: Any) -> Any:  # noqa: ANN401 - a batch
+        """Return a batch, which must not be None.
+
+        Raises:
+            UserCodeFailed: It is.
+        """
+        if batch is not None:
+            return batch
+        hook = "collate_fn" if self.collate_fn else "build_dataset"
+        raise self.hooks.reject(
+            hook,
+            f"{hook} gives None for a batch.",
+            "Return a batch for any list of samples: leave samples that are of no use out in "
+            "build_dataset, with `torch.utils.data.Subset(dataset, kept)`.",
+            function=self.collate_fn,
+            line=line_of_return(self.hooks.source, hook),
+        )
 
     def repeat(self, sample: Any, count: int) -> Any:  # noqa: ANN401 - a sample, a batch
         """Return the batch of one sample in every place, each with memory of its own."""
@@ -77,20 +96,20 @@ class Loading:
             hook: Name under which the user's code is announced.
             dataset: A torch data set.
             num_workers: In place of the user's number.
-            how: ``batch_size`` or ``batch_sampler``.
+            how: ``batch_size`` or ``batch_sampler``, and what else the loader is to have.
         """
         make_loader: Any = DataLoader  # whose parameters `how` holds
+        settings = {"collate_fn": self.collate_fn, **how}
         loader = make_loader(
             dataset,
-            collate_fn=self.collate_fn,
             num_workers=self.num_workers if num_workers is None else num_workers,
             generator=torch.Generator().manual_seed(self.seed),
-            **how,
+            **settings,
         )
         iterator = self.hooks.call(hook, iter, loader)
         try:
             while (batch := self.hooks.call(hook, next, iterator, _END)) is not _END:
-                yield batch
+                yield self._checked(batch)
         finally:
             # The only way to end the processes now and not when the garbage is collected;
             # torch has no public one.

@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from typing import Any
 
+from bsadvise.model.caveats import Caveat
+
 MAX_HELD_OUT_SAMPLES = 1024
 """Enough for a loss that settings can be told apart by, and soon read."""
 
@@ -50,6 +52,10 @@ class DataSource(ABC):
     def loader_batches(self, batch_size: int) -> Generator[Any, None, None]:
         """Serve training batches as the user's loader would, for its speed alone."""
         return self.training_batches(batch_size)
+
+    def loading_caveats(self) -> list[Caveat]:
+        """Return what the user should know about how samples come into batches."""
+        return []
 
     def stored_batches(
         self, batch_size: int, count: int, *, most_read_samples: int  # noqa: ARG002

@@ -7,9 +7,16 @@ from collections.abc import Generator, Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
+from bsadvise.model.caveats import Caveat
 from torch.utils.data import IterableDataset, Subset
 
 from advisor.worker.data.loader import Loading
+from advisor.worker.data.loading_faults import (
+    EXAMINED_BATCH,
+    EXAMINED_BATCHES,
+    dropped_samples,
+    repeated_stream,
+)
 from advisor.worker.data.order import thin_out
 from advisor.worker.data.random_state import random_state_kept
 from advisor.worker.data.source import MAX_HELD_OUT_SAMPLES, DataSource
@@ -99,6 +106,15 @@ class StreamedData(DataSource):
         """Serve batches from the user's number of processes, in no fixed order."""
         samples = _Restarted(self._stream, skip=0)
         return self._loading.serve("build_dataset", samples, batch_size=batch_size, drop_last=True)
+
+    def loading_caveats(self) -> list[Caveat]:
+        """Return whether the collate function drops samples, and several processes repeat them."""
+        starts = range(0, len(self._head) - EXAMINED_BATCH + 1, EXAMINED_BATCH)
+        batches = [self._head[start : start + EXAMINED_BATCH] for start in starts]
+        return [
+            *dropped_samples(self._loading, batches[:EXAMINED_BATCHES]),
+            *repeated_stream(self._loading, self._stream),
+        ]
 
     def stored_batches(
         self, batch_size: int, count: int, *, most_read_samples: int

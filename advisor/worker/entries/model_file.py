@@ -22,9 +22,20 @@ from advisor.worker.user.batch_tree import move
 from advisor.worker.user.default_loss import NoDefaultLoss, default_loss
 from advisor.worker.user.hooks import Hooks
 from advisor.worker.user.model_file import ModelFile, check_build_kwargs, load_model_file
+from advisor.worker.user.optimizers import optimizer_problem
+from advisor.worker.user.reading import (
+    line_of_call,
+    line_of_function,
+    line_of_return,
+    reentrant_checkpoint,
+)
 
 _REPLICATE_SEEDS = 104_729
 """Distance of the seeds of two replicates: far from those that users name."""
+_REENTRANT_FIX = (
+    "Re-entrant checkpointing gives no gradient where its input needs none, as over frozen "
+    "weights: write `checkpoint(function, x, use_reentrant=False)`."
+)
 _REPLICATE_EPOCHS = 10_000
 """More than any trial trains for."""
 _TRAINING_SEED = 7919
@@ -114,6 +125,15 @@ class ModelFileTask:
                 "Return the model itself, made and not called.",
                 function=function,
             )
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            kind = type(model).__name__
+            raise self._hooks.reject(
+                "build_model",
+                f"build_model returns the model in a {kind}.",
+                "Return the plain model, and give `--gpus N` in place of the wrapper.",
+                function=function,
+                line=line_of_call(self._hooks.source, kind, "DDP"),
+            )
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise self._hooks.reject(
                 "build_model",
@@ -130,12 +150,9 @@ class ModelFileTask:
         function: Any = self._file.build_optimizer or torch.optim.AdamW
         optimizer = self._hooks.call("build_optimizer", function, parameters, recipe.learning_rate)
         if not isinstance(optimizer, torch.optim.Optimizer):
-            raise self._hooks.reject(
-                "build_optimizer",
-                f"build_optimizer returns a {type(optimizer).__name__}, not an Optimizer.",
-                "Return a torch.optim.Optimizer alone; schedules have no place here.",
-                function=function,
-            )
+            message, fix = optimizer_problem(optimizer)
+            line = line_of_return(self._hooks.source, "build_optimizer")
+            raise self._hooks.reject("build_optimizer", message, fix, function=function, line=line)
         return optimizer
 
     def _loss(self, model: nn.Module, batch: Any) -> Tensor:  # noqa: ANN401 - the user's batch
@@ -145,11 +162,17 @@ class ModelFileTask:
             loss = self._hooks.call("loss_fn", function or default_loss, model, batch)
         except NoDefaultLoss as error:
             raise self._hooks.reject(
-                "loss_fn", str(error), "Define `loss_fn(model, batch)` that returns a scalar."
+                "loss_fn",
+                str(error),
+                error.fix,
+                line=line_of_function(self._hooks.source, "forward"),
             ) from error
         problem = _loss_problem(loss)
         if problem is not None:
             message, fix = problem
+            checkpoint = reentrant_checkpoint(self._hooks.source)
+            if checkpoint is not None and getattr(loss, "requires_grad", None) is False:
+                raise self._hooks.reject("loss_fn", message, _REENTRANT_FIX, line=checkpoint)
             raise self._hooks.reject("loss_fn", message, fix, function=function)
         checked: Tensor = loss
         return checked

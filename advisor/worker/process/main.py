@@ -1,7 +1,7 @@
 """What a worker process does: it takes one job, then one command after another.
 
 A worker is a child of the fork server. Its file descriptors are 0 to 2, of which the last two
-are files that keep what user code prints, and the pipe to the daemon.
+are files that keep what user code prints, the pipe to the daemon, and a file for its stacks.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.process.limits import confine_worker, limit_resources
 from advisor.worker.process.sandbox import enter_sandbox
 from advisor.worker.process.scratch import use_scratch
+from advisor.worker.process.stacks import write_stacks
 
 _PIPE_FD = 3
+_STACKS_FD = 4
 _MAX_TEXT_CHARACTERS = 8192
 
 
@@ -55,7 +57,7 @@ def run_worker(
 
     Args:
         make_executor: Makes what carries out the commands.
-        fds: The pipe, and where standard output and standard error go.
+        fds: The pipe, and where standard output, standard error and stacks go.
         enter_namespaces: Enters those that were made for this worker.
         parent_pid: The fork server's process id, as this process sees it.
         scratch_dir: Where temporary files go.
@@ -181,14 +183,14 @@ def _show_only(device: Device) -> None:
         del os.environ["CUDA_VISIBLE_DEVICES"]
 
 
-def _arrange_descriptors(pipe_fd: int, stdout_fd: int, stderr_fd: int) -> None:
+def _arrange_descriptors(pipe_fd: int, stdout_fd: int, stderr_fd: int, stacks_fd: int) -> None:
     os.dup2(stdout_fd, 1)
     os.dup2(stderr_fd, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(pipe_fd, _PIPE_FD)
-    os.set_inheritable(_PIPE_FD, False)  # noqa: FBT003 - it takes no keyword
+    for fd, number in ((pipe_fd, _PIPE_FD), (stacks_fd, _STACKS_FD)):
+        os.dup2(fd, number, inheritable=False)
     for fd in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
-        if fd > _PIPE_FD:
+        if fd > _STACKS_FD:
             with contextlib.suppress(OSError):  # That of the listing itself is closed by now.
                 os.close(fd)
     for stream in (sys.stdout, sys.stderr):
@@ -196,6 +198,7 @@ def _arrange_descriptors(pipe_fd: int, stdout_fd: int, stderr_fd: int) -> None:
             # By lines: what is printed before a crash must not be lost in a buffer.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     faulthandler.enable()
+    write_stacks(_STACKS_FD, _PIPE_FD)
 
 
 def _exit_code(error: SystemExit) -> int:

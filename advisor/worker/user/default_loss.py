@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +10,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+_DEFINE = "Define `loss_fn(model, batch)` that returns a scalar."
+
 
 class NoDefaultLoss(Exception):
-    """No default loss suits the batch or the model's output."""
+    """No default loss suits the batch or the model's output.
+
+    Attributes:
+        fix: What to write.
+    """
+
+    def __init__(self, message: str, fix: str = _DEFINE) -> None:
+        super().__init__(message)
+        self.fix = fix
 
 
 def default_loss(model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 - the user's batch
@@ -28,7 +39,10 @@ def default_loss(model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 - the use
         output = model(**batch)
         loss = _loss_of(output)
         if loss is None:
-            raise NoDefaultLoss("The model's output for a mapping batch has no `loss`.")
+            raise NoDefaultLoss(
+                "The model's output for a mapping batch has no `loss`.",
+                _returning(output, "model(**batch)") or _DEFINE,
+            )
         return loss
     if not isinstance(batch, list | tuple) or len(batch) != 2:
         what = f"{len(batch)} parts" if isinstance(batch, list | tuple) else type(batch).__name__
@@ -38,12 +52,54 @@ def default_loss(model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 - the use
     loss = _loss_of(output)
     if loss is not None:
         return loss
+    if isinstance(output, list | tuple):
+        raise NoDefaultLoss(
+            f"The model returns a {type(output).__name__} of {len(output)} parts.",
+            _returning(output, "model(batch[0])")
+            or _with_targets(model, batch)
+            or _comparing(output, y)
+            or _DEFINE,
+        )
     if not isinstance(output, Tensor) or not isinstance(y, Tensor):
         raise NoDefaultLoss(
             f"The model's output is a {type(output).__name__} and the target a "
             f"{type(y).__name__}; tensors are needed."
         )
     return _compare(output, y)
+
+
+def _returning(output: object, call: str) -> str | None:
+    """Return the `loss_fn` that takes the loss out of a tuple; None where it holds none."""
+    if not isinstance(output, list | tuple):
+        return None
+    for index, part in enumerate(output):
+        if isinstance(part, Tensor) and part.numel() == 1 and part.requires_grad:
+            return _written(f"{call}[{index}]")
+    return None
+
+
+def _with_targets(model: nn.Module, batch: Any) -> str | None:  # noqa: ANN401 - the user's batch
+    """Return the `loss_fn` for a model that computes its loss where it is given the targets."""
+    try:
+        return _returning(model(*batch), "model(*batch)")
+    except Exception:  # noqa: BLE001 - it was only a guess
+        return None
+
+
+def _comparing(output: list[Any] | tuple[Any, ...], y: object) -> str | None:
+    """Return the `loss_fn` that compares the part of a tuple which suits the target."""
+    for index, part in enumerate(output):
+        if isinstance(part, Tensor) and isinstance(y, Tensor):
+            with contextlib.suppress(NoDefaultLoss):
+                _compare(part, y)
+                name = "mse_loss" if y.is_floating_point() else "cross_entropy"
+                call = f"model(batch[0])[{index}], batch[1]"
+                return _written(f"torch.nn.functional.{name}({call})")
+    return None
+
+
+def _written(expression: str) -> str:
+    return f"Add:\n    def loss_fn(model, batch):\n        return {expression}"
 
 
 def _loss_of(output: object) -> Any:  # noqa: ANN401 - whatever stands under that name

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bsadvise.model.measurements import Fault, FaultCode
 
-from advisor.worker.user.fixes import likely_fix
+from advisor.worker.user.fixes import likely_fix, likely_line
 
 _WORKER_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>\S+)')
 _MAX_MESSAGE = 600
@@ -25,6 +25,8 @@ def explain(error: BaseException, hook: str, source_dir: Path, entry_path: str) 
     """
     frames = _user_frames(error, source_dir)
     file, line = (frames[-1].filename, frames[-1].lineno) if frames else (entry_path, None)
+    if line is None:
+        line = likely_line(error, source_dir / entry_path)
     return Fault(
         code=FaultCode.USER_EXCEPTION,
         message=_message(error),

@@ -5,15 +5,26 @@ from __future__ import annotations
 import errno
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+from advisor.worker.user.reading import line_of_call, line_of_function, line_of_return
 
 
 @dataclass(frozen=True, slots=True)
 class _Remedy:
-    """A fix for errors whose type and message match a pattern."""
+    """A fix for errors whose type and message match a pattern.
+
+    Attributes:
+        pattern: What matches.
+        fix: What to do.
+        line: Returns the line of the model file that is to be changed, where no frame says it.
+    """
 
     pattern: str
     fix: str
+    line: Callable[[bytes], int | None] | None = None
 
 
 _PACKAGES = {
@@ -53,11 +64,21 @@ def likely_fix(error: BaseException) -> str | None:
         )
     if isinstance(error, SystemExit):
         return "Keep what parses arguments or exits under `if __name__ == '__main__':`."
+    remedy = _remedy(error)
+    return None if remedy is None else remedy.fix
+
+
+def likely_line(error: BaseException, path: Path) -> int | None:
+    """Return which line of a model file an exception is due to that no line of it raised."""
+    remedy = _remedy(error)
+    if remedy is None or remedy.line is None:
+        return None
+    return remedy.line(path.read_bytes())
+
+
+def _remedy(error: BaseException) -> _Remedy | None:
     text = f"{type(error).__name__}: {error}"
-    for remedy in _REMEDIES:
-        if re.search(remedy.pattern, text):
-            return remedy.fix
-    return None
+    return next((remedy for remedy in _REMEDIES if re.search(remedy.pattern, text)), None)
 
 
 # The first that matches counts: what is narrow stands before what is wide.
@@ -80,6 +101,12 @@ _REMEDIES = (
         r"stack expects each tensor to be equal size|elements? in list of batch should be of equal",
         "The samples are not all of one size: define `collate_fn(samples)` that pads them, for "
         "example with `torch.nn.utils.rnn.pad_sequence`.",
+    ),
+    _Remedy(
+        r"default_collate: batch must contain.* found <class 'NoneType'>",
+        "A sample, or a part of one, is None: return a value in its place, or leave such samples "
+        "out in `build_dataset` (`torch.utils.data.Subset(dataset, kept)`).",
+        lambda source: line_of_function(source, "__getitem__"),
     ),
     _Remedy(
         r"default_collate: batch must contain",
@@ -124,8 +151,28 @@ _REMEDIES = (
         "A tensor that the gradient needs is changed in place; use the form that makes a new one.",
     ),
     _Remedy(
-        r"missing 1 required positional argument: 'closure'",
-        "Optimizers that need a closure, such as LBFGS, are not supported.",
+        r"\bclosure\b",
+        "Optimizers that need a closure, such as SAM and LBFGS, are not supported. Write another: "
+        "`return torch.optim.SGD(params, lr, momentum=0.9)`.",
+        lambda source: line_of_return(source, "build_optimizer"),
+    ),
+    _Remedy(
+        r"does not support sparse gradients|SparseAdam does not support dense gradients",
+        "Make the embedding with `sparse=False`, or define `build_optimizer` with "
+        "`return torch.optim.SGD(params, lr)`, which takes sparse gradients and dense ones; "
+        "`torch.optim.SparseAdam` takes sparse ones alone.",
+        lambda source: line_of_call(source, keyword=("sparse", True)),
+    ),
+    _Remedy(
+        r"[Dd]efault process group has not been initialized|env:// rendezvous",
+        "Leave DistributedDataParallel and `init_process_group` out of the file: return the plain "
+        "model, and give `--gpus N`.",
+        lambda source: line_of_call(source, "DistributedDataParallel", "DDP"),
+    ),
+    _Remedy(
+        r"Expected hidden(\[\d\])? size|Expected hidden_state|Expected cell_state",
+        "Make the state from the batch: its size is `x.shape[0]` (`x.shape[1]` where the batch "
+        "comes second).",
     ),
     _Remedy(
         r"does not support sparse gradients",

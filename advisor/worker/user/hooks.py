@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -12,6 +13,7 @@ from bsadvise.model.measurements import Fault, FaultCode
 from advisor.worker.user.default_loss import NoDefaultLoss
 from advisor.worker.user.diagnosis import explain
 from advisor.worker.user.oom import out_of_memory
+from advisor.worker.user.reading import parsed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -71,7 +73,13 @@ class Hooks:
             raise UserCodeFailed(explain(error, hook, self.source_dir, self.entry_path)) from error
 
     def reject(
-        self, hook: str | None, message: str, fix: str, *, function: object = None
+        self,
+        hook: str | None,
+        message: str,
+        fix: str,
+        *,
+        function: object = None,
+        line: int | None = None,
     ) -> UserCodeFailed:
         """Return the error for a model file that does not keep to the contract.
 
@@ -80,9 +88,11 @@ class Hooks:
             message: What is wrong.
             fix: What to do about it.
             function: What stands under that name; its line is given.
+            line: A line to give in place of that.
         """
         code = getattr(function, "__code__", None)
-        line = code.co_firstlineno if code else self._line_of(hook)
+        if line is None:
+            line = code.co_firstlineno if code else self._line_of(hook)
         return UserCodeFailed(
             Fault(
                 code=FaultCode.MODEL_FILE,
@@ -94,13 +104,18 @@ class Hooks:
             )
         )
 
+    @cached_property
+    def source(self) -> bytes:
+        """The model file as it is written; empty where it cannot be read."""
+        try:
+            return (self.source_dir / self.entry_path).read_bytes()
+        except OSError:
+            return b""
+
     def _line_of(self, name: str | None) -> int | None:
         """Return where the model file gives a value to a name; None when it nowhere does."""
-        try:
-            tree = ast.parse((self.source_dir / self.entry_path).read_bytes())
-        except (OSError, SyntaxError, ValueError):
-            return None
-        for statement in tree.body:
+        tree = parsed(self.source)
+        for statement in tree.body if tree else ():
             targets = statement.targets if isinstance(statement, ast.Assign) else []
             if any(isinstance(target, ast.Name) and target.id == name for target in targets):
                 return statement.lineno

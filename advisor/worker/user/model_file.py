@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 
 from advisor.domain.limits import BATCH_SIZE, LEARNING_RATE, PROCESSES, Number
 from advisor.worker.user.hooks import Hooks
+from advisor.worker.user.reading import other_kind
 
 T = TypeVar("T")
 
@@ -78,6 +79,9 @@ def load_model_file(hooks: Hooks) -> ModelFile:
     Raises:
         UserCodeFailed: The file raises, lacks a name, or has one of the wrong type.
     """
+    other = other_kind(hooks.source)
+    if other is not None:
+        raise hooks.reject(None, f"{other.message}.", other.fix, line=other.line)
     module = hooks.call("import", _import_file, hooks.source_dir, hooks.entry_path)
     names = vars(module)
     for name in _CALLABLES:

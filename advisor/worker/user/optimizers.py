@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from numbers import Real
 from typing import cast
 
@@ -12,6 +13,18 @@ from bsadvise.model.task import OptimizerFamily, OptimizerProfile
 from advisor.domain.limits import LEARNING_RATE, OPTIMIZER_SETTING, Number
 
 _MOST_BETAS = 3
+_MOST_NAMED = 4
+
+_SEVERAL_FIX = (
+    "Return one with a group for each: `return torch.optim.Adam([{'params': first}, "
+    "{'params': second, 'lr': 4 * lr}], lr)`. Where they take turns, as in a GAN, give "
+    "make_batch for memory and speed: `def make_batch(batch_size)` in place of build_dataset."
+)
+_SCHEDULE_FIX = (
+    "Return the optimizer alone: `return optimizer`. Trials have a schedule of their own; yours "
+    "takes the advised rate as its base."
+)
+_OPTIMIZER_FIX = "Return a torch.optim.Optimizer alone: `return optimizer`."
 
 _ADAM_LIKE = (
     torch.optim.Adam,
@@ -47,6 +60,20 @@ def profile_of(optimizer: torch.optim.Optimizer) -> OptimizerProfile:
         betas=_betas_of(group.get("betas")),
         epsilon=_number(group.get("eps")),
     )
+
+
+def optimizer_problem(returned: object) -> tuple[str, str]:
+    """Return what is wrong with what `build_optimizer` returns in place of one, and the remedy."""
+    parts = list(returned.values()) if isinstance(returned, Mapping) else returned
+    parts = list(parts) if isinstance(parts, list | tuple) else [parts]
+    names = " and ".join(type(part).__name__ for part in parts[:_MOST_NAMED])
+    optimizers = [part for part in parts if isinstance(part, torch.optim.Optimizer)]
+    if len(optimizers) > 1:
+        return f"build_optimizer returns {len(optimizers)} optimizers: {names}.", _SEVERAL_FIX
+    if any(isinstance(part, torch.optim.lr_scheduler.LRScheduler) for part in parts):
+        return f"build_optimizer returns a schedule: {names}.", _SCHEDULE_FIX
+    kind = type(returned).__name__
+    return f"build_optimizer returns a {kind}, not an Optimizer.", _OPTIMIZER_FIX
 
 
 def _default_rate(cls: type[torch.optim.Optimizer]) -> float | None:

@@ -253,8 +253,8 @@ def _error_of(rungs: Iterable[_Rung]) -> str | None:
                 return f"out of {'host' if is_host else 'device'} memory: {message}"
             case Failed(fault=fault):
                 return str(fault)
-            case TimedOut(limit_s=limit_s):
-                return f"did not end within {limit_s:g} s"
+            case TimedOut(limit_s=limit_s, place=place):
+                return f"did not end within {limit_s:g} s" + (f": {place}" if place else "")
             case TrainRun() if rung.end_loss is None:
                 return "the loss was not finite"
     return None

@@ -35,7 +35,11 @@ class CaveatCode(StrEnum):
     TARGET_NOT_REACHED = "target_not_reached"
     OPTIMIZER_UNKNOWN = "optimizer_unknown"
     LEARNING_RATE_UNUSED = "learning_rate_unused"
+    GROUP_RATES_DIFFER = "group_rates_differ"
     FIRST_LOSS_NOT_FINITE = "first_loss_not_finite"
+    STREAM_REPEATED = "stream_repeated"
+    SAMPLES_DROPPED = "samples_dropped"
+    USER_WARNING = "user_warning"
 
     BATCH_NORM_PER_MICRO_BATCH = "batch_norm_per_micro_batch"
     BATCH_NORM_LARGE_BATCH = "batch_norm_large_batch"

@@ -295,10 +295,21 @@ class TimedOut(Tagged):
     Attributes:
         limit_s: The limit.
         hook: Name in the model file that was being run.
+        file: The user's file in which the process was then, as a path inside the bundle.
+        line: Line in that file.
+        traceback: The user's frames of the stack.
     """
 
     limit_s: float
     hook: str | None = None
+    file: str | None = None
+    line: int | None = None
+    traceback: str | None = None
+
+    @property
+    def place(self) -> str | None:
+        """Where it was, as "model.py:12"; None where that is not known."""
+        return f"{self.file}:{self.line}" if self.file and self.line else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1619,23 +1619,48 @@ class TimedOut(_message.Message):
 
     LIMIT_S_FIELD_NUMBER: _builtins.int
     HOOK_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    TRACEBACK_FIELD_NUMBER: _builtins.int
     limit_s: _builtins.float
     """The limit."""
     hook: _builtins.str
     """Name in the model file that was being run."""
+    file: _builtins.str
+    """The user's file in which the process was then, as a path inside the bundle."""
+    line: _builtins.int
+    """Line in that file."""
+    traceback: _builtins.str
+    """The user's frames of the stack."""
     def __init__(
         self,
         *,
         limit_s: _builtins.float = ...,
         hook: _builtins.str | None = ...,
+        file: _builtins.str | None = ...,
+        line: _builtins.int | None = ...,
+        traceback: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_hook", b"_hook", "hook", b"hook"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_file", b"_file", "_hook", b"_hook", "_line", b"_line", "_traceback", b"_traceback", "file", b"file", "hook", b"hook", "line", b"line", "traceback", b"traceback"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hook", b"_hook", "hook", b"hook", "limit_s", b"limit_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_file", b"_file", "_hook", b"_hook", "_line", b"_line", "_traceback", b"_traceback", "file", b"file", "hook", b"hook", "limit_s", b"limit_s", "line", b"line", "traceback", b"traceback"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__file: _TypeAlias = _typing.Literal["file"]  # noqa: Y015
+    _WhichOneofArgType__file: _TypeAlias = _typing.Literal["_file", b"_file"]  # noqa: Y015
     _WhichOneofReturnType__hook: _TypeAlias = _typing.Literal["hook"]  # noqa: Y015
     _WhichOneofArgType__hook: _TypeAlias = _typing.Literal["_hook", b"_hook"]  # noqa: Y015
+    _WhichOneofReturnType__line: _TypeAlias = _typing.Literal["line"]  # noqa: Y015
+    _WhichOneofArgType__line: _TypeAlias = _typing.Literal["_line", b"_line"]  # noqa: Y015
+    _WhichOneofReturnType__traceback: _TypeAlias = _typing.Literal["traceback"]  # noqa: Y015
+    _WhichOneofArgType__traceback: _TypeAlias = _typing.Literal["_traceback", b"_traceback"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__file) -> _WhichOneofReturnType__file | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__hook) -> _WhichOneofReturnType__hook | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__line) -> _WhichOneofReturnType__line | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__traceback) -> _WhichOneofReturnType__traceback | None: ...
 
 Global___TimedOut: _TypeAlias = TimedOut  # noqa: Y015
 

@@ -195,6 +195,7 @@ def _misfortune(outcome: OutOfMemory | Failed | TimedOut) -> str:
             return f"failed: {outcome.fault}"
         case TimedOut():
             where = f" in {outcome.hook}" if outcome.hook else ""
+            where += f" at {outcome.place}" if outcome.place else ""
             return f"stopped after {format_number(outcome.limit_s)} s{where}"
 
 
