@@ -8,9 +8,9 @@ a held-out sample between two of them has been trained on already. Two signs of 
     q       squared distance to the nearer training neighbour, over that to the nearer  –
             of two training samples 64 places away
 
-S shows overlaps, of numbers and of tokens; q shows near duplicates. Samples that are merely sorted
-by class are as near 64 places away as beside each other: q is about 1, as in random order. Classes of fewer
-samples look like groups.
+S shows overlaps, of numbers and of tokens; q shows near duplicates. Samples merely sorted
+by class are as near 64 places away as beside each other: q is about 1, as in random order. Classes
+of fewer samples look like groups.
 """
 
 from __future__ import annotations
