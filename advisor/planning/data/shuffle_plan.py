@@ -23,21 +23,30 @@ def next_order_comparison(view: LogView) -> CompareOrders | None:
     if not _is_of_use(view) or list(view.entries(CompareOrders)):
         return None
     tuning = view.tuning.data.order
-    limit_s = min(tuning.max_s, tuning.max_budget_share * view.request.budget_s)
     size = _largest_size(view)
     while size >= tuning.min_batch_size:
-        left_s = limit_s - _expected_s(view, size)
-        if left_s >= 0 and _fits(view, size):
-            return CompareOrders(
-                batch_size=size,
-                batch_count=tuning.batch_count,
-                shuffle_count=tuning.shuffle_count,
-                most_read_samples=_readable_samples(view, size * tuning.batch_count, left_s),
-                time_limit_s=hook_limit_s(view)
-                + view.tuning.evidence.seconds.limit_factor * limit_s,
-            )
+        if (command := _comparison(view, size, tuning.max_budget_share)) is not None:
+            return command
         size //= 2
-    return None
+    if view.request.budget_s < tuning.least_size_min_budget_s:
+        return None
+    return _comparison(view, tuning.min_batch_size, tuning.least_size_budget_share)
+
+
+def _comparison(view: LogView, size: int, budget_share: float) -> CompareOrders | None:
+    """Return a comparison of batches of ``size``; None where it takes too long or does not fit."""
+    tuning = view.tuning.data.order
+    limit_s = min(tuning.max_s, budget_share * view.request.budget_s)
+    left_s = limit_s - _expected_s(view, size)
+    if left_s < 0 or size > _largest_size(view) or not _fits(view, size):
+        return None
+    return CompareOrders(
+        batch_size=size,
+        batch_count=tuning.batch_count,
+        shuffle_count=tuning.shuffle_count,
+        most_read_samples=_readable_samples(view, size * tuning.batch_count, left_s),
+        time_limit_s=hook_limit_s(view) + view.tuning.evidence.seconds.limit_factor * limit_s,
+    )
 
 
 def order_effect(view: LogView) -> OrderEffect | None:

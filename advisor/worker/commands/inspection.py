@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from advisor.worker.commands.batch_probe import Probed, probe_batches
 from advisor.worker.commands.fixed_batch import explained
+from advisor.worker.data.neighbours import repeats_training
 from advisor.worker.loop.compiling import NOT_TRACED, is_compiled
 from advisor.worker.loop.protocol import BuildContext, Training
 from advisor.worker.loop.recipe import ANY_LEARNING_RATE, Recipe
@@ -68,6 +69,7 @@ def inspect_task(session: Session, command: InspectTask) -> TaskProfile:
         caveats.append(NOT_TRACED)
     tried = _try_out(session, training)
     probed = Probed() if tried is None or tried else _probe(session, training, command)
+    caveats += _split_caveats(session)
     return TaskProfile(
         model_name=_name_of(model),
         parameter_count=sum(p.numel() for p in model.parameters()),
@@ -154,6 +156,25 @@ def _data_caveats(session: Session) -> list[Caveat]:
             code=CaveatCode.NOTHING_HELD_OUT,
             text="There are too few samples to hold any out: settings are not judged by their "
             "loss.",
+        )
+    ]
+
+
+def _split_caveats(session: Session) -> list[Caveat]:
+    try:
+        is_repeated = repeats_training(session.task.data.neighbourhoods())
+    except UserCodeFailed:
+        # A sample that cannot be read is told of where a training needs it.
+        return []
+    if not is_repeated:
+        return []
+    return [
+        Caveat(
+            code=CaveatCode.HELD_OUT_NEAR_TRAINING,
+            text="Samples that are stored side by side overlap or are nearly the same, so that the "
+            "tenth held out at random repeats what was trained on: held-out losses are too low for "
+            "new data. Give build_eval_dataset() with samples apart from the others, such as the "
+            "last tenth of the stored order.",
         )
     ]
 

@@ -16,12 +16,16 @@ from advisor.worker.data.loading_faults import (
     EXAMINED_BATCHES,
     dropped_samples,
 )
+from advisor.worker.data.neighbours import FAR, Neighbourhood
 from advisor.worker.data.order import EndlessBatches, split, thin_out
 from advisor.worker.data.source import MAX_HELD_OUT_SAMPLES, DataSource
 from advisor.worker.user.batch_tree import count_elements
 
 _FIRST_EXAMINED = 64
 _MOST_EXAMINED = 512
+_NEIGHBOURHOODS = 24
+_LEAST_OF_NEIGHBOURHOODS = 5 * FAR
+"""Samples of a data set: of fewer, those far away are hardly further than neighbours."""
 
 
 class IndexedData(DataSource):
@@ -40,6 +44,7 @@ class IndexedData(DataSource):
         size = len(dataset)
         self.dataset_size = size
         self._dataset = dataset
+        self._is_split = evaluation_dataset is None
         self._loading = loading
         if evaluation_dataset is None:
             self._training_indices, held_out = split(size)
@@ -102,6 +107,36 @@ class IndexedData(DataSource):
     def collate(self, samples: list[Any]) -> Any:  # noqa: ANN401 - a batch
         """Return the batch of some samples."""
         return self._loading.collate(samples)
+
+    def neighbourhoods(self) -> list[Neighbourhood]:
+        """Return some held-out samples with training samples stored near them and far away."""
+        if not self._is_split or len(self._dataset) < _LEAST_OF_NEIGHBOURHOODS:
+            return []
+        inner = [i for i in self._held_out.indices if FAR < i < len(self._dataset) - FAR - 1]
+        return [
+            self._neighbourhood(inner[position])
+            for position in thin_out(len(inner), _NEIGHBOURHOODS)
+        ]
+
+    def _neighbourhood(self, index: int) -> Neighbourhood:
+        training, size = self._training_indices, len(self._dataset)
+
+        def trained(place: int, side: int) -> Any:  # noqa: ANN401 - a sample
+            """Return the first training sample from a place on, to one side."""
+            position = int(torch.searchsorted(training, place, right=side < 0))
+            position = position - 1 if side < 0 else position
+            return self._batch_of_one(int(training[min(max(position, 0), len(training) - 1)]))
+
+        return Neighbourhood(
+            held_out=self._batch_of_one(index),
+            beside=(trained(index, -1), trained(index, 1)),
+            far=(trained(index - FAR, -1), trained(index + FAR, 1)),
+            elsewhere=tuple(trained((index + k * size // 3) % size, 1) for k in (1, 2)),
+        )
+
+    def _batch_of_one(self, index: int) -> Any:  # noqa: ANN401 - a batch
+        """Return a sample as the model is given it: in tensors, whatever the data set holds."""
+        return self.collate([self._sample(index)])
 
     def held_out_batches(self, batch_size: int) -> Generator[Any, None, None]:
         """Serve the held-out samples once, in order."""

@@ -9,6 +9,8 @@ from typing import Any
 
 from bsadvise.model.caveats import Caveat
 
+from advisor.worker.data.neighbours import Neighbourhood
+
 MAX_HELD_OUT_SAMPLES = 1024
 """Enough for a loss that settings can be told apart by, and soon read."""
 
@@ -74,6 +76,13 @@ class DataSource(ABC):
     def collate(self, samples: list[Any]) -> Any:  # noqa: ANN401 - a batch
         """Return the batch of some of those samples."""
         raise NotImplementedError
+
+    def neighbourhoods(self) -> list[Neighbourhood]:
+        """Return some held-out samples with training samples stored near them and far away.
+
+        None of where nothing of the training data was held out, or few samples are.
+        """
+        return []
 
     @abstractmethod
     def held_out_batches(self, batch_size: int) -> Generator[Any, None, None]:

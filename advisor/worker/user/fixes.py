@@ -175,11 +175,6 @@ _REMEDIES = (
         "comes second).",
     ),
     _Remedy(
-        r"does not support sparse gradients",
-        "Make the embedding with `sparse=False`, or return SGD or torch.optim.SparseAdam from "
-        "build_optimizer.",
-    ),
-    _Remedy(
         r"optimizer got an empty parameter list|optimizer can only optimize Tensors",
         "`params` is a list of tensors: give it to the optimizer as it is, and once only.",
     ),

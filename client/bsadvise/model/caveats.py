@@ -68,6 +68,7 @@ class CaveatCode(StrEnum):
     CPU_CONTENTION = "cpu_contention"
     DATA_LOADER_BOTTLENECK = "data_loader_bottleneck"
     STORED_ORDER_NOT_RANDOM = "stored_order_not_random"
+    HELD_OUT_NEAR_TRAINING = "held_out_near_training"
     LAST_BATCH_SMALL = "last_batch_small"
 
     POWER_NOT_READ = "power_not_read"
