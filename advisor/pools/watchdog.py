@@ -187,10 +187,17 @@ def _parent_of(pid: int) -> int | None:
 
 
 def _memory_of(pid: int, path: str) -> int:
-    """Return what files of a process's own directory in memory take."""
+    """Return what files of a process's own directory in memory take.
+
+    Until it has entered its namespaces, and where it has ended, it has none: what is found at the
+    path is then the machine's.
+    """
+    own = f"/proc/{pid}/root{path}"
     try:
-        usage = os.statvfs(f"/proc/{pid}/root{path}")
-    except OSError:  # It has ended.
+        if Path(own).stat().st_dev == Path(path).stat().st_dev:
+            return 0
+        usage = os.statvfs(own)
+    except OSError:
         return 0
     return (usage.f_blocks - usage.f_bfree) * usage.f_frsize
 

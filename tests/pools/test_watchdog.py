@@ -13,7 +13,7 @@ import pytest
 from bsadvise.model.commands import Evaluate
 from bsadvise.model.measurements import Evaluation, Failed, FaultCode, OutOfMemory, TimedOut
 
-from advisor.pools import output
+from advisor.pools import output, watchdog
 from advisor.pools.local import LocalPool
 from advisor.pools.resource_limits import Isolation, Limits
 from advisor.ports.worker_pool import WorkerSession
@@ -241,3 +241,9 @@ async def _go_off(session: WorkerSession) -> None:
         outcome = (await session.run(limit)).outcome
         if not isinstance(outcome, TimedOut) or outcome.hook is not None:
             return
+
+
+def test_directories_of_the_machine_are_nobodys_memory() -> None:
+    """A worker that has not entered its namespaces, or has left them, finds the machine's own."""
+    assert watchdog._memory_of(os.getpid(), "/") == 0
+    assert watchdog._memory_of(os.getpid(), "/dev/shm") == 0

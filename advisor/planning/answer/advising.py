@@ -166,7 +166,8 @@ class _Adviser:
         centre_s = typical_time_s(timed[nearest])
         if centre_s <= 0:
             return step_time_s, step_time_s
-        return step_time_s * low_s / centre_s, step_time_s * high_s / centre_s
+        # In this order, rounding leaves the interval around the step time.
+        return step_time_s * (low_s / centre_s), step_time_s * (high_s / centre_s)
 
     def _time_per_epoch_s(self) -> float | None:
         steps = steps_per_epoch(self.view, self.choice.split)

@@ -83,12 +83,14 @@ def open_log(state_dir: Path) -> tuple[Path, IO[bytes]]:
     stream = os.fdopen(descriptor, "w+b")
     # The daemon inherits the lock with the file, and holds it until it ends.
     fcntl.flock(stream, fcntl.LOCK_EX)
-    _remove_old_logs(folder)
+    _remove_old_logs(folder, new=Path(name))
     return Path(name), stream
 
 
-def _remove_old_logs(folder: Path) -> None:
-    for path in sorted(folder.glob("*.log"))[:-_KEPT_LOG_COUNT]:  # by time: their names begin so
+def _remove_old_logs(folder: Path, new: Path) -> None:
+    # By time: their names begin so, to the second. Of those of one second any may go but the new.
+    others = sorted(path for path in folder.glob("*.log") if path != new)
+    for path in others[: -(_KEPT_LOG_COUNT - 1)]:
         with contextlib.suppress(OSError), path.open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not of a daemon that runs
             path.unlink()
