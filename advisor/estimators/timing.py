@@ -131,7 +131,8 @@ def typical_interval_s(times_s: Sequence[float], level: float = 0.8) -> tuple[fl
     high = next(k for k, share in enumerate(shares, start=1) if share >= 1 - tail)
     high_s = max(ordered[min(high, count) - 1], typical_s)
     if low == 0:
-        return typical_s * typical_s / high_s if high_s else 0.0, high_s
+        # The quotient may be rounded to above the typical time where both are alike.
+        return min(typical_s, typical_s * typical_s / high_s) if high_s else 0.0, high_s
     return min(ordered[low - 1], typical_s), high_s
 
 

@@ -22,6 +22,7 @@ _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _ALLOW, _RETURN_ERROR = 0x7FFF0000, 0x00050000
 _PRIO_USER, _IOPRIO_WHO_USER = 2, 3
+_KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE
 
 _NEW_NAMESPACES = 0x7E020000
 """The flags of clone(2) that make a namespace of any kind."""
@@ -157,6 +158,8 @@ def _rules(allowed: CallFilter, own_pid: int) -> Iterator[tuple[str, Sequence[In
     yield from ((name, [_error(errno.ENOSYS)]) for name in _MISSING)
     yield "clone", _unless(_HAS_BIT, _NEW_NAMESPACES, 0, errno.EPERM)
     # Whoever cannot be looked into cannot be counted.
+    # Room beyond a file's end is bounded by no limit on its size; the C library then writes zeros.
+    yield "fallocate", _unless(_HAS_BIT, _KEEP_SIZE, 1, errno.EOPNOTSUPP)
     yield "prctl", _unless(_EQUAL, _PR_SET_DUMPABLE, 0, errno.EPERM)
     if not allowed.allow_network:
         yield "socket", _only([socket.AF_UNIX], 0, errno.EACCES)

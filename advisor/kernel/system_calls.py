@@ -41,7 +41,7 @@ _X86_64 = {
     "fanotify_init": 300, "fanotify_mark": 301, "prlimit64": 302, "name_to_handle_at": 303,
     "open_by_handle_at": 304, "setns": 308, "process_vm_readv": 310, "process_vm_writev": 311,
     "kcmp": 312, "sched_setattr": 314, "memfd_create": 319, "bpf": 321, "userfaultfd": 323,
-    **_SINCE_5_1,
+    "fallocate": 285, **_SINCE_5_1,
 }  # fmt: skip
 
 _AARCH64 = {
@@ -50,7 +50,7 @@ _AARCH64 = {
     "pivot_root": 41, "chroot": 51, "fchmod": 52, "fchmodat": 53, "fchownat": 54, "fchown": 55,
     "utimensat": 88, "unshare": 97, "syslog": 116, "ptrace": 117, "sched_setparam": 118,
     "sched_setscheduler": 119, "sched_setaffinity": 122, "setpriority": 140, "prctl": 167,
-    "mq_open": 180, "msgget": 186, "shmget": 194, "socket": 198, "add_key": 217,
+    "fallocate": 47, "mq_open": 180, "msgget": 186, "shmget": 194, "socket": 198, "add_key": 217,
     "request_key": 218, "keyctl": 219, "clone": 220, "migrate_pages": 238, "move_pages": 239,
     "perf_event_open": 241, "prlimit64": 261, "fanotify_init": 262, "fanotify_mark": 263,
     "name_to_handle_at": 264, "open_by_handle_at": 265, "setns": 268, "process_vm_readv": 270,

@@ -13,6 +13,8 @@ TAIL_BYTES = 4096
 MOST_BYTES = 64 << 20
 """What the file may hold before all but its end is let go."""
 
+_BLOCK_BYTES = 512
+
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
 _UNPRINTABLE = re.compile(r"[^\n\t -~\u00a0-\uffff\U00010000-\U0010ffff]")
 
@@ -48,9 +50,10 @@ class Output:
         Raises:
             OSError: It cannot be read or written.
         """
-        size_bytes = self.size_bytes()
-        if size_bytes > MOST_BYTES:
-            end = os.pread(self._file.fileno(), TAIL_BYTES, size_bytes - TAIL_BYTES)
+        status = os.fstat(self._file.fileno())
+        size_bytes, taken_bytes = status.st_size, status.st_blocks * _BLOCK_BYTES
+        if max(size_bytes, taken_bytes) > MOST_BYTES:
+            end = os.pread(self._file.fileno(), TAIL_BYTES, max(0, size_bytes - TAIL_BYTES))
             self._file.truncate(0)
             self._file.write(end)
 

@@ -20,6 +20,9 @@ from typing import Any
 from bsadvise.paths import HomeMissing, normalise, user_folder
 
 CONFIG_NAME = "bsadvise.toml"
+MOST_BYTES = 1 << 20
+"""Of a file, which somebody else may have put into the working directory."""
+
 CONFIG_VARIABLE = "BSADVISE_CONFIG"
 CLIENT_TABLE = "client"
 DAEMON_TABLE = "daemon"
@@ -57,7 +60,11 @@ class ConfigFile:
 def read_config(path: Path) -> ConfigFile:
     """Read a file of settings. Raises ConfigUnusable."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise ConfigUnusable(f"{path}: has more than {MOST_BYTES:,} bytes; settings need few")
+        content = tomllib.loads(text.decode())
     except (OSError, ValueError, RecursionError, MemoryError) as error:
         why = str(error) or type(error).__name__
         raise ConfigUnusable(f"{path}: {why}") from error

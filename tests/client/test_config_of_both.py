@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 from bsadvise.cli.main import cli
+from bsadvise.configuration import ConfigUnusable, read_config
 
 from advisor.config.loading import load_settings
 from advisor.config.settings import Settings
@@ -131,3 +132,11 @@ def test_nothing_of_the_clients_is_taken_for_the_daemons(tmp_path: Path) -> None
     path = tmp_path / "all.toml"
     path.write_text("".join(f'"{name}" = 1\n' for name in sorted(names)))
     load_settings({}, {}, path)
+
+
+def test_a_file_too_large_for_settings_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "bsadvise.toml"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ConfigUnusable, match="more than 1,048,576 bytes"):
+        read_config(path)

@@ -85,3 +85,12 @@ def test_disturbing_half_of_the_steps_leaves_the_typical_time_within_them(
     half = len(times) // 2
     disturbed = [time_s + (disturbances[i] if i < half else 0.0) for i, time_s in enumerate(times)]
     assert min(times) <= typical_time_s(disturbed) <= max(times)
+
+
+@given(time_s=_times, count=st.integers(1, 4))
+def test_the_typical_interval_of_times_that_are_all_alike_is_that_time(
+    time_s: float, count: int
+) -> None:
+    assert typical_interval_s([time_s] * count) == pytest.approx((time_s, time_s))
+    low_s, high_s = typical_interval_s([time_s] * count)
+    assert low_s <= time_s <= high_s

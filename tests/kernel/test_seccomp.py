@@ -35,6 +35,7 @@ def of(action):
     except OSError as error:
         return error.errno
     return 0
+file = os.open(owner + "-2", os.O_RDWR | os.O_CREAT)
 filter_calls(CallFilter(**eval(sys.argv[3])))
 tries = {
     "limits of another": lambda: resource.prlimit(target, resource.RLIMIT_CPU),
@@ -73,6 +74,8 @@ tries = {
     "owner": lambda: os.chown(owner, os.geteuid(), os.getegid()),
     "time": lambda: os.utime(owner, (1, 1)),
     "attribute": lambda: os.setxattr(owner, "user.x", b"y"),
+    "room beyond the end": lambda: call("fallocate", file, 1, 0, 4096),
+    "room": lambda: call("fallocate", file, 0, 0, 4096),
     "internet": lambda: socket.socket().close(),
     "datagrams": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close(),
     "local sockets": lambda: socket.socketpair()[0].close(),
@@ -83,7 +86,7 @@ print({name: of(action) for name, action in tries.items()})
 """
 
 ALLOWED = {"own limits", "own limits by number", "own processors", "own priority", "local sockets",
-           "thread", "process"}  # fmt: skip
+           "room", "thread", "process"}  # fmt: skip
 OF_OTHERS = {"limits of another", "processors of another", "scheduler of another",
              "priority of another", "priority of the user", "i/o of another",
              "i/o of the user"}  # fmt: skip
@@ -106,6 +109,7 @@ def test_nothing_reaches_other_processes_namespaces_or_keys(tmp_path: Path) -> N
     passed = {name for name, number in found.items() if not number} - ALLOWED
     assert passed == {"mode", "owner", "time"}
     assert found["internet"] == found["datagrams"] == errno.EACCES
+    assert found["room beyond the end"] == errno.EOPNOTSUPP
     absent = {name for name, number in found.items() if number == errno.ENOSYS}
     assert absent == {"clone3", "rings", "System V memory", "messages", "memory file", "watch"}
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 from collections.abc import Iterator
 
 import pytest
 
-from advisor.pools.output import TAIL_BYTES, Output, plain_text
+from advisor.pools.output import MOST_BYTES, TAIL_BYTES, Output, plain_text
 
 
 @pytest.fixture
@@ -49,6 +50,17 @@ def test_what_a_worker_does_to_its_own_descriptor_is_its_own_matter(output: Outp
     output.trim()
     output.clear()
     assert output.tail() is None
+
+
+def test_room_that_was_taken_beyond_the_end_is_let_go(output: Output) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    os.write(output.fileno(), b"end")
+    keep_size, size = 1, ctypes.c_longlong(MOST_BYTES + (1 << 20))
+    if libc.fallocate(output.fileno(), keep_size, ctypes.c_longlong(0), size):
+        pytest.skip("this file system keeps no room for files")
+    output.trim()
+    assert os.fstat(output.fileno()).st_blocks * 512 <= 1 << 20
+    assert output.tail() == "end"
 
 
 @pytest.mark.parametrize(
