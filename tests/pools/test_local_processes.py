@@ -309,8 +309,8 @@ async def test_what_surrounds_user_code(
     assert found["environment"]["CUDA_VISIBLE_DEVICES"] == ""
     assert "hush" not in found["first_environment"] + str(found["environment"])
     assert "NoNewPrivs:\t1\n" in found["status"]
-    # The pipe, the file that is being written and the listing.
-    assert found["fds"] == ["0", "1", "2", "3", "4", "5"]
+    # The pipe, where stacks are written, the file that is being written and the listing.
+    assert found["fds"] == ["0", "1", "2", "3", "4", "5", "6"]
     assert found["session"] == found["pid"]
     assert found["core"] == [0, 0]
     assert found["stdin"] == ""

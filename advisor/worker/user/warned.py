@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from bsadvise.model.caveats import Caveat, CaveatCode
 _MOST_WARNINGS = 5
 _MOST_CHARACTERS = 400
 
+_NUMBER = re.compile(r"\d+")
+
 _OF_NO_USE = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 """Python shows these to developers alone."""
 
@@ -23,11 +26,11 @@ _REENTRANT_FIX = " Write `checkpoint(function, x, use_reentrant=False)`."
 
 
 class UserWarnings:
-    """What was warned of while user code ran, each once."""
+    """What was warned of while user code ran: each once, whatever numbers it names."""
 
     def __init__(self, source_dir: Path) -> None:
         self._source_dir = source_dir
-        self._places: dict[str, str] = {}
+        self._told: dict[str, tuple[str, str]] = {}
 
     @contextmanager
     def noted(self) -> Iterator[None]:
@@ -45,7 +48,8 @@ class UserWarnings:
             place = self._place()
             if place is not None and not issubclass(category, _OF_NO_USE):
                 text = f"{category.__name__}: {' '.join(str(message).split())}"
-                self._places.setdefault(text, place)
+                # Batches of several sizes are tried, and each may name its own.
+                self._told.setdefault(_NUMBER.sub("#", text), (text, place))
             show(message, category, filename, lineno, file, line)
 
         with warnings.catch_warnings():
@@ -56,9 +60,9 @@ class UserWarnings:
         """Return a caveat for each of the first, and one that counts the others."""
         found = [
             Caveat(code=CaveatCode.USER_WARNING, text=f"{place}: {_shortened(text)}")
-            for text, place in list(self._places.items())[:_MOST_WARNINGS]
+            for text, place in list(self._told.values())[:_MOST_WARNINGS]
         ]
-        others = len(self._places) - len(found)
+        others = len(self._told) - len(found)
         if others > 0:
             text = f"The model file causes {others} more warnings."
             found.append(Caveat(code=CaveatCode.USER_WARNING, text=text))
