@@ -243,6 +243,9 @@ class WorkerProcess:
             if not message.HasField("entering_hook"):
                 break
             self.hook = plain_text(message.entering_hook.hook)[:MAX_HOOK_CHARACTERS]
+            # Messages that have come already are read without waiting: without end, where a
+            # worker sends them so, while nobody else's call is answered.
+            await asyncio.sleep(0)
         if message.outcome.command_id != self._last_command_id:
             raise BadFrame(f"it answered command {message.outcome.command_id}")
         outcome = cleaned(outcome_of(message.outcome))

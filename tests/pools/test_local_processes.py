@@ -315,3 +315,25 @@ async def test_what_surrounds_user_code(
     assert found["core"] == [0, 0]
     assert found["stdin"] == ""
     assert found["argv"] == ["model.py"]
+
+
+async def test_messages_without_end_leave_others_their_turns(
+    pool: LocalPool, write: WriteJob
+) -> None:
+    source = """
+    from advisor.pipe.framing import frame
+    from advisor.pipe.v1 import pipe_pb2
+    def answer(command, enter):
+        hook = frame(pipe_pb2.FromWorker(entering_hook=pipe_pb2.EnteringHook(hook="a")))
+        for _ in range(10):
+            os.write(3, 1000 * hook)
+        return Evaluation(held_out_loss=1.0)
+    """
+    turns = 0
+    async with pool.open(write(source)) as session:
+        command = asyncio.ensure_future(session.run(EVALUATE))
+        while not command.done():
+            await asyncio.sleep(0)
+            turns += 1
+    assert command.result().outcome == Evaluation(held_out_loss=1.0)
+    assert turns > 10_000  # One at least for each message.
