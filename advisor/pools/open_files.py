@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from advisor.pools.shared_memory import SHARED_MEMORY
+
 _BLOCK_BYTES = 512
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the kernel's name of it
 
 FileId = tuple[int, int]
 """Device and inode."""
@@ -85,7 +86,7 @@ class MemoryFiles:
 
     def __init__(self) -> None:
         """Note where such files are."""
-        self._shared_device = _device_of(_SHARED_MEMORY)
+        self._shared_device = _device_of(SHARED_MEMORY)
         self._nameless_device = _nameless_device()
         self._named: dict[str, FileId] = {}
 
@@ -115,9 +116,9 @@ class MemoryFiles:
                     Path(path).unlink()
 
 
-def _device_of(path: str) -> int:
+def _device_of(path: Path) -> int:
     try:
-        return Path(path).stat().st_dev
+        return path.stat().st_dev
     except OSError:
         return -1
 

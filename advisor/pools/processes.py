@@ -29,6 +29,16 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+def parent_of(pid: int) -> int | None:
+    """Return the parent of a process; None when it has ended."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    # The name, in parentheses, may hold anything.
+    return int(stat.rpartition(b")")[2].split()[1])
+
+
 def descendants_of(pids: Iterable[int]) -> Iterator[int]:
     """Yield processes and all that stems from them, parents first."""
     waiting = list(dict.fromkeys(pids))

@@ -27,13 +27,12 @@ from advisor.pools.open_files import (
     removed_bytes,
 )
 from advisor.pools.output import Output
-from advisor.pools.processes import children_of, descendants_of, kill_all
+from advisor.pools.processes import children_of, descendants_of, kill_all, parent_of
 from advisor.pools.resource_limits import Limits
+from advisor.pools.shared_memory import SHARED_MEMORY, remove_shared_memory
 
 INTERVAL_S = 0.2
 """How long memory may run away before it is seen; filling it goes at a gigabyte a second or two."""
-
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the kernel's name of it
 
 
 class Watchdog:
@@ -41,7 +40,6 @@ class Watchdog:
 
     Attributes:
         verdict: What the worker did, once it has passed a limit; it is killed after that is set.
-        seen: Every process of it that was ever seen.
     """
 
     def __init__(
@@ -71,12 +69,12 @@ class Watchdog:
         self._worker_pids = worker_pids
         self._output = output
         self._known: set[int] = {process.pid}
-        self.seen: set[int] = {process.pid}
+        self._seen: set[int] = {process.pid}
 
     @cached_property
     def _parent(self) -> int:
         """The fork server, which is not the process that the daemon started where that wraps it."""
-        return _parent_of(self._pid) or self._pid
+        return parent_of(self._pid) or self._pid
 
     async def watch(self) -> None:
         """Check at intervals, until the worker has passed a limit and is killed."""
@@ -86,6 +84,7 @@ class Watchdog:
 
     def clean(self) -> None:
         """Remove the files in memory that the worker has left behind; for after its end."""
+        remove_shared_memory(self._seen)
         self._memory_files.remove()
 
     def _check(self) -> None:
@@ -121,7 +120,7 @@ class Watchdog:
             kill_all(descendants_of(pid for pid in orphans if pid not in own))
         pids = list(descendants_of([self._pid, *own]))
         self._known = set(pids)
-        self.seen.update(pids)
+        self._seen.update(pids)
         return pids
 
     def _owns(self, pid: int) -> bool:
@@ -161,7 +160,7 @@ class Watchdog:
         """Return what lies in the directories that a worker with namespaces has in memory."""
         if self._process.first_pid is None:
             return 0
-        paths = (_SHARED_MEMORY, str(self._process.scratch_dir))
+        paths = (str(SHARED_MEMORY), str(self._process.scratch_dir))
         return sum(_memory_of(self._pid, path) for path in paths)
 
     def _fills_disk(self, files: dict[FileId, OpenFile], limit_bytes: int) -> bool:
@@ -175,15 +174,6 @@ class Watchdog:
 
 def _failed(message: str, fix: str) -> Failed:
     return Failed(fault=Fault(code=FaultCode.PROCESS_DIED, message=message, fix=fix))
-
-
-def _parent_of(pid: int) -> int | None:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return None
-    # The name, in parentheses, may hold anything.
-    return int(stat.rpartition(b")")[2].split()[1])
 
 
 def _memory_of(pid: int, path: str) -> int:

@@ -35,7 +35,6 @@ from advisor.pools.outcome_validation import are_figures_of, cleaned, is_possibl
 from advisor.pools.output import Output, plain_text
 from advisor.pools.processes import descendants_of
 from advisor.pools.resource_limits import Isolation
-from advisor.pools.shared_memory import remove_shared_memory
 from advisor.pools.stacks import Place, place_in
 from advisor.pools.watchdog import INTERVAL_S, Watchdog
 from advisor.ports.worker_pool import WorkerJob
@@ -232,7 +231,6 @@ class WorkerProcess:
         return place_in(self._stacks.tail(_MOST_STACKS_BYTES) or "", self._source_dir)
 
     def _clean(self) -> None:
-        remove_shared_memory(self._watchdog.seen)
         self._watchdog.clean()
         if self._group is not None:
             self._group.remove()

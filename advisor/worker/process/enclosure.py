@@ -82,6 +82,14 @@ class Enclosures:
     def fork_into(self, enclosure: Enclosure) -> int:
         """Fork; the child is a process of the enclosure. Returns as os.fork does."""
         enter(enclosure.pidfd, Namespace.PID)
+        return self._fork_once()
+
+    def join(self, enclosure: Enclosure) -> None:
+        """Enter its other namespaces, but for that of mounts; for the child alone."""
+        enter(enclosure.pidfd, self._kinds)
+
+    def _fork_once(self) -> int:
+        """Fork into the namespace that children come into now; later ones come into the usual."""
         pid = -1
         try:
             pid = os.fork()
@@ -90,22 +98,15 @@ class Enclosures:
                 enter(self._own_pids_fd, Namespace.PID)
         return pid
 
-    def join(self, enclosure: Enclosure) -> None:
-        """Enter its other namespaces, but for that of mounts; for the child alone."""
-        enter(enclosure.pidfd, self._kinds)
-
     def _make(self) -> Enclosure:
         ready_fd, done_fd = os.pipe()
         leave(Namespace.PID)
-        pid = -1
         try:
-            pid = os.fork()
+            pid = self._fork_once()
+            if pid == 0:
+                _be_first(self._kinds, done_fd)
         finally:
-            if pid != 0:
-                enter(self._own_pids_fd, Namespace.PID)
-                os.close(done_fd)
-        if pid == 0:
-            _be_first(self._kinds, done_fd)
+            os.close(done_fd)
         is_ready = os.read(ready_fd, 1)  # Nothing, when the child has ended.
         os.close(ready_fd)
         enclosure = Enclosure(pid=pid, pidfd=os.pidfd_open(pid))
