@@ -180,10 +180,11 @@ def test_a_number_is_tried_once_before_it_is_advised() -> None:
     assert after.load_time_per_sample_s == view.load_time_per_sample_s
     assert text_of(after) == (
         "Training waits for its data loader: 640 ms for a step's samples, against 100 ms of "
-        "computing. Loading computes for 5% of its time and waits for the rest (a disk, the "
-        "network, a lock). With num_workers=7, which was tried, loading takes 90 ms and a step "
-        "about 100 ms, not 740 ms. Computing is then the limit. PyTorch's warning of more workers "
-        "than processors is for loaders that compute."
+        "computing. Loading computes 5% of its time and waits 95% of it (for a disk, the network "
+        "or a lock). With num_workers=7, which was tried, loading takes 90 ms and a step about "
+        "100 ms, not 740 ms. Computing is then the limit. The batch was chosen for the loader as "
+        "it is: ask again with these workers. PyTorch's warning of more workers than processors is "
+        "for loaders that compute."
     )
 
 

@@ -31,8 +31,8 @@ def _shares(found: LoaderBottleneck) -> str:
     if found.computing_share is None:
         return ""
     return (
-        f" Loading computes for {found.computing_share:.0%} of its time and waits for the rest (a "
-        "disk, the network, a lock)."
+        f" Loading computes {found.computing_share:.0%} of its time and waits "
+        f"{1 - found.computing_share:.0%} of it (for a disk, the network or a lock)."
     )
 
 
@@ -64,7 +64,8 @@ def _tried(found: LoaderBottleneck, trial: LoaderTrial, view: LogView) -> str:
     rest = "Computing is then the limit." if keeps_up else f"Training still waits. {_CHEAPER}"
     return (
         f"{took} and a step about {format_seconds(step_time_s)}, not "
-        f"{format_seconds(found.step_time_s)}. {rest}{_about_warning(trial, view)}"
+        f"{format_seconds(found.step_time_s)}. {rest} The batch was chosen for the loader as it "
+        f"is: ask again with these workers.{_about_warning(trial, view)}"
     )
 
 

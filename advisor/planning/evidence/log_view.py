@@ -151,7 +151,7 @@ class LogView:
     def load_time_per_sample_s(self) -> float | None:
         """Seconds to fetch one sample; None when the loader was not timed."""
         times = self.loader_times
-        return times and typical_time_s(times.batch_times_s) / times.batch_size
+        return None if times is None else typical_time_s(times.batch_times_s) / times.batch_size
 
     @cached_property
     def loader_times(self) -> LoaderTimes | None:
