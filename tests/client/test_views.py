@@ -191,6 +191,17 @@ def test_an_answer_from_the_cache_says_so() -> None:
         ),
         (
             wire_measurement(
+                time_loader=measurement_pb2.TimeLoader(batch_size=8, num_workers=6),
+                loader_times=measurement_pb2.LoaderTimes(
+                    batch_size=8, batch_times_s=[0.5], processor_time_per_batch_s=0.02
+                ),
+            ),
+            "throughput",
+            "timing the data loader at batch 8 with 6 worker(s)",
+            "500 ms a batch, 20 ms of processor time",
+        ),
+        (
+            wire_measurement(
                 train=measurement_pb2.Train(
                     micro_batch_size=4, accumulation_steps=4, learning_rate=0.1
                 ),

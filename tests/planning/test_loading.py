@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from bsadvise.model.commands import TimeLoader, TimeSteps
+from bsadvise.model.advice import Advice
+from bsadvise.model.caveats import CaveatCode
+from bsadvise.model.commands import TimeLoader, TimeSteps, Verify
 from bsadvise.model.device import Device
 from bsadvise.model.measurements import (
     Failed,
@@ -26,7 +28,16 @@ from advisor.planning.data.loading import LoaderBottleneck, loader_bottleneck, n
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost
-from tests.support.builders import a_device, a_gpu, a_measurement, a_request, an_inspection
+from tests.planning.conftest import Recommend
+from tests.support.builders import (
+    a_device,
+    a_gpu,
+    a_measurement,
+    a_profile,
+    a_request,
+    an_inspection,
+)
+from tests.support.simulated_device import SimulatedDevice
 
 SIZE = 32
 SPLIT = Split(SIZE, 1, 1)
@@ -263,3 +274,43 @@ def test_the_more_a_loader_waits_the_more_processes_are_promising(
     less, more = sorted((share, other))
     fewer, most = (workers_of(2.0, share=s, cpu_count=cpu_count) or 0 for s in (more, less))
     assert fewer <= most
+
+
+@pytest.mark.parametrize(
+    ("how", "advised"),
+    [
+        ({"load_computing_share": 0.0}, 10),
+        ({"load_computing_share": 0.0, "most_loading": 3}, 10),
+        ({"load_computing_share": 0.0, "most_loading": 1}, None),
+        ({"load_computing_share": 1.0}, 3),
+    ],
+)
+def test_a_search_tries_the_number_before_it_verifies(
+    recommend: Recommend, how: dict[str, Any], advised: int | None
+) -> None:
+    """A loader takes 2 ms a sample and computing 0.2 ms, of one batch alone, on four processors."""
+    device = SimulatedDevice(
+        profile=a_profile(cpu_count=4),
+        fixed_time_s=0.0,
+        sample_time_s=2e-4,
+        load_time_s=2e-3,
+        **how,
+    )
+    request = a_request(memory_limit_bytes=device.limit_bytes, effective_batch_size=64)
+    advice, _ = recommend(device, request)
+    assert isinstance(advice, Advice)
+    assert advice.loader_workers == advised
+    *_, trial, verification = device.commands
+    assert isinstance(trial, TimeLoader)
+    assert trial.num_workers == (advised or 10)
+    assert isinstance(verification, Verify)
+    assert sum(isinstance(command, TimeLoader) for command in device.commands) == 2
+
+
+def test_a_search_does_not_try_what_cannot_help(recommend: Recommend) -> None:
+    device = SimulatedDevice(profile=a_profile(cpu_count=1), sample_time_s=2e-4, load_time_s=2e-3)
+    advice, _ = recommend(device)
+    assert isinstance(advice, Advice)
+    assert advice.loader_workers is None
+    assert any(caveat.code is CaveatCode.DATA_LOADER_BOTTLENECK for caveat in advice.caveats)
+    assert all(c.num_workers is None for c in device.commands if isinstance(c, TimeLoader))

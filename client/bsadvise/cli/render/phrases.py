@@ -125,7 +125,9 @@ def describe_outcome(outcome: Outcome) -> str:
 def _loader_times(times: LoaderTimes) -> str:
     words = f"{format_seconds(median(times.batch_times_s))} a batch"
     computing_s = times.processor_time_per_batch_s
-    return words if computing_s is None else f"{words}, {format_seconds(computing_s)} of processors"
+    if computing_s is None:
+        return words
+    return f"{words}, {format_seconds(computing_s)} of processor time"
 
 
 def _known(outcome: TaskProfile | Prior) -> str:
