@@ -235,7 +235,8 @@ def test_what_came_of_the_trial_is_told(outcome: Outcome, words: str) -> None:
 
 
 def test_workers_that_compute_are_told_to_compete() -> None:
-    view = with_trial(view_of(0.64, cpu_count=2), times_of(0.63))
+    queueing = times_of(0.63, processor_time_per_batch_s=1.2, processor_wait_per_batch_s=3.7)
+    view = with_trial(view_of(0.64, cpu_count=2), queueing)
     assert "the workers compete for all of 2 processor(s)" in text_of(view)
 
 

@@ -57,7 +57,7 @@ def _tried(found: LoaderBottleneck, trial: LoaderTrial, view: LogView) -> str:
     loading_s, step_time_s = trial.loading_s or 0.0, trial.step_time_s or 0.0
     took = f"{tried} loading takes {format_seconds(loading_s)}"
     if not trial.is_of_use:
-        is_bound = found.is_bound_by_processors
+        is_bound = trial.is_bound_by_processors
         why = f"compete for {_processors(view)}" if is_bound else "wait for one another"
         return f"{took}, which gains little: the workers {why}. {_CHEAPER}"
     keeps_up = loading_s <= view.tuning.data.loading.bottleneck_factor * found.compute_s
@@ -78,7 +78,7 @@ def _about_warning(trial: LoaderTrial, view: LogView) -> str:
 def _failure(trial: LoaderTrial) -> str:
     match trial.outcome:
         case Failed():
-            return f"failed ({trial.outcome.fault.message.strip()[:200]})"
+            return f"failed ({' '.join(trial.outcome.fault.message.split())[:200]})"
         case OutOfMemory():
             return "ran out of memory"
         case _:

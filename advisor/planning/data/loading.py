@@ -39,6 +39,7 @@ class LoaderTrial:
         outcome: What came of it.
         loading_s: Seconds in which they load a step's samples; None where that failed.
         step_time_s: Seconds of a step with them; likewise.
+        is_bound_by_processors: Whether they mostly had or queued for processors.
         is_of_use: Whether steps are notably faster, with the same samples.
     """
 
@@ -46,6 +47,7 @@ class LoaderTrial:
     outcome: Outcome
     loading_s: float | None = None
     step_time_s: float | None = None
+    is_bound_by_processors: bool = False
     is_of_use: bool = False
 
 
@@ -116,9 +118,9 @@ def loader_bottleneck(view: LogView, split: Split) -> LoaderBottleneck | None:
         return None
     alone_s = loading_s * max(1, view.profile.num_workers)
     share = _computing_share(view)
-    least_s = _least_step_time_s(
-        view, split, compute_s, alone_s * (1.0 if share is None else share)
-    )
+    computing_s = alone_s if share is None else share * alone_s
+    least_s = _least_step_time_s(view, split, compute_s, computing_s)
+    own_s = _least_step_time_s(view, split, compute_s, 0.0)
     workers = min(tuning.max_workers, math.ceil(alone_s / least_s))
     is_promising = tuning.bottleneck_factor * max(least_s, alone_s / workers) <= now_s
     if not is_promising and loading_s <= tuning.bottleneck_factor * compute_s:
@@ -128,7 +130,7 @@ def loader_bottleneck(view: LogView, split: Split) -> LoaderBottleneck | None:
         loading_s=loading_s,
         step_time_s=now_s,
         computing_share=share,
-        is_bound_by_processors=least_s > tuning.bottleneck_factor * compute_s,
+        is_bound_by_processors=least_s > tuning.bottleneck_factor * own_s,
         promising_workers=workers if is_promising else None,
         trial=_trial(view, split, least_s, now_s),
     )
@@ -151,9 +153,15 @@ def _trial(view: LogView, split: Split, least_s: float, now_s: float) -> LoaderT
             outcome=times,
             loading_s=loading_s,
             step_time_s=step_time_s,
+            is_bound_by_processors=_is_bound_by_processors(times, command.num_workers),
             is_of_use=is_faster and not times.is_stream_repeated,
         )
     return None
+
+
+def _is_bound_by_processors(times: LoaderTimes, workers: int) -> bool:
+    wanted_s = (times.processor_time_per_batch_s or 0.0) + (times.processor_wait_per_batch_s or 0.0)
+    return wanted_s > workers * typical_time_s(times.batch_times_s) / 2
 
 
 def _computing_share(view: LogView) -> float | None:
