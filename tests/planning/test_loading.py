@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from bsadvise.model.advice import Advice
 from bsadvise.model.caveats import CaveatCode
-from bsadvise.model.commands import TimeLoader, TimeSteps, Verify
+from bsadvise.model.commands import Command, TimeLoader, TimeSteps, Verify
 from bsadvise.model.device import Device
 from bsadvise.model.measurements import (
     Failed,
     Fault,
     FaultCode,
     LoaderTimes,
+    Measurement,
     Outcome,
     OutOfMemory,
     StepTimes,
@@ -315,3 +316,26 @@ def test_a_search_does_not_try_what_cannot_help(recommend: Recommend) -> None:
     assert advice.loader_workers is None
     assert any(caveat.code is CaveatCode.DATA_LOADER_BOTTLENECK for caveat in advice.caveats)
     assert all(c.num_workers is None for c in device.commands if isinstance(c, TimeLoader))
+
+
+class Crowded(SimulatedDevice):
+    """A device on whose machine there is no memory for more processes."""
+
+    def measure(self, command: Command) -> Measurement:
+        entry = super().measure(command)
+        if isinstance(command, TimeLoader) and command.num_workers is not None:
+            entry = replace(entry, outcome=OutOfMemory(message="no more", is_host=True))
+        return entry
+
+
+def test_a_trial_that_fails_costs_no_answer(recommend: Recommend) -> None:
+    how: dict[str, Any] = {"profile": a_profile(cpu_count=4), "load_time_s": 2e-3}
+    usual, crowded = SimulatedDevice(**how), Crowded(**how)
+    with_number, _ = recommend(usual)
+    without, _ = recommend(crowded)
+    assert usual.commands == crowded.commands
+    assert isinstance(with_number, Advice)
+    assert isinstance(without, Advice)
+    assert with_number.loader_workers is not None
+    assert without.loader_workers is None
+    assert without.verified
