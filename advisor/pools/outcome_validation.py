@@ -79,7 +79,8 @@ def is_possible(command: Command, outcome: Outcome) -> bool:
         case CompareOrders(), OrderComparison():
             return _is_of_those_orders(command, outcome)
         case TimeLoader(), LoaderTimes():
-            return sum(outcome.batch_times_s) <= command.time_limit_s
+            repeats = outcome.is_stream_repeated and command.num_workers is None
+            return not repeats and sum(outcome.batch_times_s) <= command.time_limit_s
         case TimeSteps(), StepTimes():
             return sum(outcome.step_times_s) <= command.time_limit_s
     return True

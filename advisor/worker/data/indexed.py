@@ -80,13 +80,26 @@ class IndexedData(DataSource):
         self, batch_size: int, *, first_sample: int = 0
     ) -> Generator[Any, None, None]:
         """Serve training batches without end, each full."""
+        return self._batches(batch_size, first_sample, None)
+
+    def loader_batches(
+        self, batch_size: int, num_workers: int | None = None
+    ) -> Generator[Any, None, None]:
+        """Serve training batches from a number of processes."""
+        return self._batches(batch_size, 0, num_workers)
+
+    def _batches(
+        self, batch_size: int, first_sample: int, num_workers: int | None
+    ) -> Generator[Any, None, None]:
         order = EndlessBatches(
             self._training_indices,
             batch_size=batch_size,
             seed=self._loading.seed,
             first_sample=first_sample,
         )
-        return self._loading.serve("build_dataset", self._dataset, batch_sampler=order)
+        return self._loading.serve(
+            "build_dataset", self._dataset, batch_sampler=order, num_workers=num_workers
+        )
 
     def loading_caveats(self) -> list[Caveat]:
         """Return whether the collate function drops samples."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,13 +102,14 @@ class Loading:
         """
         make_loader: Any = DataLoader  # whose parameters `how` holds
         settings = {"collate_fn": self.collate_fn, **how}
-        loader = make_loader(
-            dataset,
-            num_workers=self.num_workers if num_workers is None else num_workers,
-            generator=torch.Generator().manual_seed(self.seed),
-            **settings,
-        )
-        iterator = self.hooks.call(hook, iter, loader)
+        with nullcontext() if num_workers is None else _warned_of_no_number():
+            loader = make_loader(
+                dataset,
+                num_workers=self.num_workers if num_workers is None else num_workers,
+                generator=torch.Generator().manual_seed(self.seed),
+                **settings,
+            )
+            iterator = self.hooks.call(hook, iter, loader)
         try:
             while (batch := self.hooks.call(hook, next, iterator, _END)) is not _END:
                 yield self._checked(batch)
@@ -116,3 +119,11 @@ class Loading:
             end_processes = getattr(iterator, "_shutdown_workers", None)
             if end_processes is not None:
                 end_processes()
+
+
+@contextmanager
+def _warned_of_no_number() -> Iterator[None]:
+    """Leave out PyTorch's warning of more processes than processors: the user asked for none."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create")
+        yield
