@@ -162,9 +162,19 @@ class WorkerProcess:
         except (BadFrame, ValueError) as error:
             message = f"The worker broke its protocol: {error}."
             outcome = Failed(fault=Fault(code=FaultCode.WORKER, message=message, hook=self.hook))
-        if isinstance(outcome, Failed) and outcome.fault.output is None:
-            return Failed(fault=dataclasses.replace(outcome.fault, output=self._output.tail()))
-        return outcome
+        if not isinstance(outcome, Failed):
+            return outcome
+        fault = outcome.fault
+        if fault.code is FaultCode.WORKER:
+            _LOG.error(
+                "a worker failed",
+                command=type(command).__name__,
+                reason=fault.message,
+                traceback=fault.traceback,
+            )
+        if fault.output is None:
+            fault = dataclasses.replace(fault, output=self._output.tail())
+        return Failed(fault=fault)
 
     async def end(self) -> None:
         """Kill the process and what it started; return when they are gone. Idempotent."""
