@@ -57,6 +57,11 @@ _MOST_STACKS_BYTES = 1 << 18
 
 _LOG = structlog.stdlib.get_logger(__name__)
 
+_MEASUREMENT_FIX = (
+    "Leave functions of PyTorch as they are in the model file and in what it imports: the "
+    "measurements rely on them."
+)
+
 
 class WorkerProcess:
     """A worker, the daemon's end of its pipe, and what it prints.
@@ -172,6 +177,8 @@ class WorkerProcess:
                 reason=fault.message,
                 traceback=fault.traceback,
             )
+        if fault.code is FaultCode.MEASUREMENT:
+            fault = dataclasses.replace(fault, fix=_MEASUREMENT_FIX)
         if fault.output is None:
             fault = dataclasses.replace(fault, output=self._output.tail())
         return Failed(fault=fault)
@@ -293,8 +300,6 @@ def _no_measurement(error: OutOfLimits, hook: str | None) -> Fault:
         code=FaultCode.MEASUREMENT,
         message=f"What was measured cannot be: {error}.",
         hook=hook,
-        fix="Leave clocks, and functions of PyTorch, as they are in the model file and in what it "
-        "imports: the measurements rely on them.",
     )
 
 
