@@ -143,6 +143,20 @@ async def test_a_figure_that_is_no_number_is_a_fault_of_the_measurement(
     assert "functions of PyTorch" in str(outcome.fault)
 
 
+async def test_a_text_that_utf_8_cannot_carry_is_passed_on(
+    pool: LocalPool, write: WriteJob
+) -> None:
+    source = r"""
+    def answer(command, enter):
+        return Failed(fault=Fault(code=FaultCode.USER_EXCEPTION, message="half \ud800"))
+    """
+    async with pool.open(write(source)) as session:
+        outcome = (await session.run(EVALUATE)).outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.fault.code is FaultCode.USER_EXCEPTION
+    assert outcome.fault.message == r"half \ud800"
+
+
 async def test_output_belongs_to_its_command(pool: LocalPool, write: WriteJob) -> None:
     source = """
     def answer(command, enter):

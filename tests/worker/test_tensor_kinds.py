@@ -89,6 +89,7 @@ def collate_fn(samples):
 def loss_fn(model, batch):
     return F.cross_entropy(torch.stack([x.mean(0) for x in model(batch[0]).unbind()]), batch[1])
 """
+JAGGED = NESTED.replace("tensor(rows)", "tensor(rows, layout=torch.jagged)")
 COMPLEX = (MODELS / "complex_weights.py").read_text(encoding="utf-8")
 COMPLEX_FP16 = """\
 PRECISION = "fp16"
@@ -124,7 +125,7 @@ COMMANDS: tuple[Command, ...] = (
 
 
 @pytest.mark.parametrize(
-    "source", [COMPLEX, *(BASE + odd for odd in (ODD, SPARSE, DOUBLE, NESTED))]
+    "source", [COMPLEX, *(BASE + odd for odd in (ODD, SPARSE, DOUBLE, NESTED, JAGGED))]
 )
 def test_every_command_has_figures(bench: Bench, source: str) -> None:
     bench.write(source)
@@ -134,7 +135,7 @@ def test_every_command_has_figures(bench: Bench, source: str) -> None:
         assert not isinstance(outcome, Failed), outcome
         if isinstance(outcome, TrainRun):
             assert outcome.gradient_norms is not None
-        if isinstance(outcome, TaskProfile) and NESTED not in source:
+        if isinstance(outcome, TaskProfile) and "nested_tensor" not in source:
             assert outcome.batch_semantics is BatchSemantics.MEAN, outcome.caveats
 
 

@@ -140,24 +140,17 @@ def _carry_out(executor: Executor, numbered: pipe_pb2.NumberedCommand) -> pipe_p
         try:
             answer = pipe_pb2.FromWorker(outcome=outcome_message(command_id, outcome))
         except ValueError as error:  # A time that is no number, or a sum beyond 64 bits.
-            fault = Fault(code=FaultCode.MEASUREMENT, message=_plain(f"{_IMPOSSIBLE}: {error}"))
+            fault = Fault(code=FaultCode.MEASUREMENT, message=f"{_IMPOSSIBLE}: {error}")
             return pipe_pb2.FromWorker(outcome=outcome_message(command_id, Failed(fault=fault)))
         frame(answer)
     except Exception as error:  # noqa: BLE001 - the daemon is told, and ends this process
         fault = Fault(
             code=FaultCode.WORKER,
-            message=_plain(
-                f"bsadvise itself failed (please report it): {type(error).__name__}: {error}"
-            ),
-            traceback=_plain(format_exc()),
+            message=f"bsadvise itself failed (please report it): {type(error).__name__}: {error}",
+            traceback=format_exc()[-_MAX_TEXT_CHARACTERS:],
         )
         return pipe_pb2.FromWorker(outcome=outcome_message(command_id, Failed(fault=fault)))
     return answer
-
-
-def _plain(text: str) -> str:
-    """Return the end of a text, in characters that UTF-8 can carry."""
-    return text[-_MAX_TEXT_CHARACTERS:].encode(errors="backslashreplace").decode()
 
 
 def _prepare(job: pipe_pb2.Job, scratch_dir: Path) -> None:

@@ -59,7 +59,6 @@ def _message(error: BaseException) -> str:
         text = text.rsplit("\n", maxsplit=1)[-1].strip()
     else:
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    text = text.encode(errors="backslashreplace").decode()  # No message carries half a surrogate.
     return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + " …"
 
 

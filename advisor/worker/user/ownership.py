@@ -1,9 +1,9 @@
 """Whose an exception is, the user's or ours, by the frames that it came through.
 
-The innermost frame that tells decides. What calls the user's objects on the user's behalf tells
-nothing: a batch that has no `.to`, say, is raised there and is the user's. Neither does PyTorch,
-which calls both: a custom backward pass, and our hooks on gradients. `__torch_dispatch__` of ours
-runs the user's operations; only what it does beside them is ours.
+The innermost frame that tells decides. What only calls the user's objects tells nothing, such as
+the default loss, which calls the model, and the loaders. Neither does PyTorch, which calls both: a
+custom backward pass, and our hooks on gradients. `__torch_dispatch__` of ours runs the user's
+operations; only what it does beside them is ours.
 """
 
 from __future__ import annotations
