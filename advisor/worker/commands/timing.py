@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from multiprocessing import active_children
+from time import perf_counter
 from typing import Any
 
 from bsadvise.model.commands import TimeLoader, TimeSteps
@@ -38,7 +38,7 @@ class StepTimer(StepObserver):
         optimizer_times_s: Seconds of the optimizer's share of each.
     """
 
-    def __init__(self, device: TorchDevice, now_s: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, device: TorchDevice, now_s: Callable[[], float] = perf_counter) -> None:
         self.step_times_s: list[float] = []
         self.optimizer_times_s: list[float] = []
         self._device = device
@@ -65,7 +65,7 @@ class StepTimer(StepObserver):
 
 
 def time_steps(
-    session: Session, command: TimeSteps, now_s: Callable[[], float] = time.perf_counter
+    session: Session, command: TimeSteps, now_s: Callable[[], float] = perf_counter
 ) -> StepTimes:
     """Time steps of one micro-batch, after some to warm up; ``now_s`` is the clock, in seconds."""
     session.device.limit_allocator()
@@ -102,7 +102,7 @@ def _grown(before: float | None, after: float | None) -> float | None:
 
 
 def time_loader(
-    session: Session, command: TimeLoader, now_s: Callable[[], float] = time.perf_counter
+    session: Session, command: TimeLoader, now_s: Callable[[], float] = perf_counter
 ) -> LoaderTimes:
     """Time the fetching of batches as the user's loader does it, its start left out.
 

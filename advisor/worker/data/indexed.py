@@ -50,7 +50,7 @@ class IndexedData(DataSource):
             self._training_indices, held_out = split(size)
             self._held_out = Subset(dataset, held_out)
         else:
-            self._training_indices = torch.arange(size)
+            self._training_indices = torch.arange(size, device="cpu")
             held_out = thin_out(len(evaluation_dataset), MAX_HELD_OUT_SAMPLES)
             self._held_out = Subset(evaluation_dataset, held_out)
         self.evaluation_size = len(held_out)

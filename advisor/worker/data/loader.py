@@ -47,7 +47,10 @@ class Loading:
     def draw(self, samples: Sequence[Any], count: int) -> Any:  # noqa: ANN401 - a batch
         """Return the batch of ``count`` of some samples, drawn at random."""
         drawn = torch.randint(
-            len(samples), (count,), generator=torch.Generator().manual_seed(self.seed)
+            len(samples),
+            (count,),
+            generator=torch.Generator().manual_seed(self.seed),
+            device="cpu",
         )
         return self.collate([samples[index] for index in drawn.tolist()])
 
@@ -77,10 +80,12 @@ class Loading:
 
     def repeat(self, sample: Any, count: int) -> Any:  # noqa: ANN401 - a sample, a batch
         """Return the batch of one sample in every place, each with memory of its own."""
-        seen: set[tuple[int, torch.Size]] = set()
+        seen: set[tuple[int, int]] = set()
 
         def own(tensor: Tensor) -> Tensor:
-            key = (tensor.data_ptr(), tensor.shape)
+            if tensor.layout is not torch.strided:
+                return tensor.clone()  # It has no address.
+            key = (tensor.data_ptr(), tensor.numel())
             if key in seen:
                 return tensor.clone()
             seen.add(key)
@@ -109,7 +114,9 @@ class Loading:
                 generator=torch.Generator().manual_seed(self.seed),
                 **settings,
             )
-            iterator = self.hooks.call(hook, iter, loader)
+            # A loader draws its seed where tensors are put by default, and with our generator.
+            with torch.device("cpu"):
+                iterator = self.hooks.call(hook, iter, loader)
         try:
             while (batch := self.hooks.call(hook, next, iterator, _END)) is not _END:
                 yield self._checked(batch)

@@ -64,7 +64,7 @@ def _count(loading: Loading, samples: list[Any]) -> int | None:
         batch = loading.collate(list(samples))
     except UserCodeFailed:  # A batch without any sample, as often as not.
         return None
-    sizes = {tensor.shape[0] for tensor in tensors_in(batch) if tensor.ndim > 0}
+    sizes = {tensor.size(0) for tensor in tensors_in(batch) if tensor.ndim > 0}
     return int(sizes.pop()) if len(sizes) == 1 else None
 
 
