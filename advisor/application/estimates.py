@@ -154,7 +154,7 @@ class Estimates:
             except DeviceLost as lost:
                 raise NoAnswer(Refusal(code=RefusalCode.DEVICE, message=str(lost))) from lost
             except PlanningTooLong as error:
-                message = f"The advisor failed: {error}, and was ended; please report it."
+                message = f"bsadvise itself failed (please report it): {error}, and was ended."
                 raise NoAnswer(Refusal(code=RefusalCode.INTERNAL, message=message)) from error
 
     async def _measure(

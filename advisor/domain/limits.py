@@ -223,6 +223,8 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
     "LoaderTimes": {
         "batch_size": BATCH_SIZE,
         "batch_times_s": Items(MOST_FIGURES, POSITIVE_SECONDS),
+        "processor_time_per_batch_s": SECONDS,
+        "processor_wait_per_batch_s": SECONDS,
     },
     "GradientNorms": {
         "small_batch_size": BATCH_SIZE,

@@ -15,6 +15,7 @@ from advisor.estimators.law_prior import prior_of_law
 from advisor.planning.answer.advising import advise
 from advisor.planning.answer.choice import Chooser
 from advisor.planning.answer.verification import next_verification
+from advisor.planning.data.loading import next_loader_trial
 from advisor.planning.data.shuffle_plan import next_order_comparison
 from advisor.planning.evidence.inspection import next_inspection
 from advisor.planning.evidence.log_view import LogView
@@ -96,7 +97,11 @@ class RecommendationPlanner:
         choice = chooser.choice
         if choice is None:
             return _refuse_no_split(view)
-        return next_verification(view, choice) or advise(chooser, choice)
+        return (
+            next_loader_trial(view, choice.split)
+            or next_verification(view, choice)
+            or advise(chooser, choice)
+        )
 
     def best_so_far(self, view: LogView) -> Advice | None:
         """Return the answer that the log would give now; None while it would give none."""

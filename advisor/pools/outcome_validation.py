@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from enum import Enum
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from bsadvise.model.commands import (
     Command,
@@ -35,6 +33,7 @@ from bsadvise.model.measurements import (
 )
 from bsadvise.model.task import TaskProfile
 
+from advisor.pipe.unions import with_texts
 from advisor.pools.output import plain_text
 
 T = TypeVar("T")
@@ -79,7 +78,8 @@ def is_possible(command: Command, outcome: Outcome) -> bool:
         case CompareOrders(), OrderComparison():
             return _is_of_those_orders(command, outcome)
         case TimeLoader(), LoaderTimes():
-            return sum(outcome.batch_times_s) <= command.time_limit_s
+            repeats = outcome.is_stream_repeated and command.num_workers is None
+            return not repeats and sum(outcome.batch_times_s) <= command.time_limit_s
         case TimeSteps(), StepTimes():
             return sum(outcome.step_times_s) <= command.time_limit_s
     return True
@@ -131,13 +131,4 @@ def _is_of_those_orders(command: CompareOrders, outcome: OrderComparison) -> boo
 
 def cleaned(value: T) -> T:
     """Return an outcome whose texts are plain and of a length that a person would read."""
-    if isinstance(value, str) and not isinstance(value, Enum):
-        return cast(T, plain_text(value)[:MOST_CHARACTERS])
-    if isinstance(value, tuple):
-        return cast(T, tuple(cleaned(item) for item in value))
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {
-            field.name: cleaned(getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
-        return dataclasses.replace(value, **fields)
-    return value
+    return with_texts(value, lambda text: plain_text(text)[:MOST_CHARACTERS])

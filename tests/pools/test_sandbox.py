@@ -179,7 +179,10 @@ async def test_torch_and_the_processes_of_a_loader_work(
             profile = (await session.run(InspectTask(time_limit_s=60))).outcome
             assert not isinstance(profile, Failed)
             times = TimeLoader(time_limit_s=60, batch_size=8, measure_s=0.1)
-            assert isinstance((await session.run(times)).outcome, LoaderTimes)
+            for command in (times, replace(times, num_workers=2)):
+                outcome = (await session.run(command)).outcome
+                assert isinstance(outcome, LoaderTimes)
+                assert outcome.processor_time_per_batch_s is not None
     finally:
         await pool.close()
 

@@ -162,7 +162,10 @@ class Liar:
     def _loader_times(self, command: TimeLoader) -> LoaderTimes:
         return LoaderTimes(
             batch_size=self.count(command.batch_size),
-            batch_times_s=self.figures_of(self.pick(1, 2, 3, 30), 1e-3),
+            batch_times_s=self.figures_of(self.pick(1, 2, 3, 30), self.pick(1e-3, 1.0)),
+            processor_time_per_batch_s=self.maybe(self.figure(1e-4)),
+            processor_wait_per_batch_s=self.maybe(self.figure(1e-4)),
+            is_stream_repeated=command.num_workers is not None and self.pick(False, True),
         )
 
     def _evaluation(self, _: Evaluate) -> Evaluation:

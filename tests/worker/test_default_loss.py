@@ -44,6 +44,14 @@ def test_float_targets_get_the_squared_error_without_broadcasting() -> None:
     assert loss(output, target) == pytest.approx(float(((output[:, 0] - target) ** 2).mean()))
 
 
+@pytest.mark.parametrize("output", [torch.randn(6, 2), torch.randn(6, 2, dtype=torch.cfloat)])
+def test_complex_targets_get_the_squared_distance(output: Tensor) -> None:
+    target = torch.randn(6, 2, dtype=torch.cfloat)
+    expected = float((output - target).abs().square().mean())
+    assert loss(output, target) == pytest.approx(expected)
+    assert loss(target, output) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     "output", [{"loss": torch.tensor(2.0)}, SimpleNamespace(loss=torch.tensor(2.0))]
 )
@@ -58,6 +66,7 @@ def test_a_mapping_batch_is_given_by_name_and_its_loss_taken(output: Any) -> Non
         ({"x": 1}, torch.ones(2), "no `loss`"),
         (torch.ones(3), torch.ones(2), "neither a mapping nor"),
         ((1, 2, 3), torch.ones(2), "3 parts"),
+        ((1, torch.tensor([0])), torch.ones(1, 2, dtype=torch.cfloat), "output is complex"),
         ((1, "label"), torch.ones(2), "target a str"),
         ((1, torch.ones(3)), torch.ones(2), r"\[2\] and the float target of shape \[3\]"),
         ((1, torch.ones(3).long()), torch.ones(3), "integer target"),

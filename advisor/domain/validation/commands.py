@@ -53,6 +53,7 @@ def _check_time_loader(value: TimeLoader) -> None:
     above("time_limit_s", value.time_limit_s, 0)
     at_least("batch_size", value.batch_size, 1)
     above("measure_s", value.measure_s, 0)
+    at_least("num_workers", value.num_workers, 1)
 
 
 def _check_train(value: Train) -> None:

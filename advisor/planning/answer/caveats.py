@@ -24,7 +24,7 @@ from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.answer.divergence import about_divergence, about_verified_loss
 from advisor.planning.answer.verification import verification_of
 from advisor.planning.data.epoch import about_drop_last
-from advisor.planning.data.loading import about_loader, loader_bottleneck
+from advisor.planning.data.loader_findings import about_loader
 from advisor.planning.data.shuffle_plan import about_order
 from advisor.planning.evidence.invalid_measurements import is_invalid
 from advisor.planning.evidence.log_view import LogView
@@ -247,9 +247,9 @@ def _about_speed(view: LogView, choice: Choice) -> Iterator[Caveat]:
                 text=f"Steps of {command.micro_batch_size} samples could not be timed.",
             )
     yield from about_contention(view)
-    bottleneck = loader_bottleneck(view, choice.split)
-    if bottleneck is not None:
-        yield about_loader(bottleneck)
+    loader = about_loader(view, choice.split)
+    if loader is not None:
+        yield loader
 
 
 def _count_reached(chooser: Chooser) -> int:

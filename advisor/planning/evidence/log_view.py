@@ -150,8 +150,15 @@ class LogView:
     @cached_property
     def load_time_per_sample_s(self) -> float | None:
         """Seconds to fetch one sample; None when the loader was not timed."""
-        for _, times in self.figures(TimeLoader, LoaderTimes):
-            return typical_time_s(times.batch_times_s) / times.batch_size
+        times = self.loader_times
+        return None if times is None else typical_time_s(times.batch_times_s) / times.batch_size
+
+    @cached_property
+    def loader_times(self) -> LoaderTimes | None:
+        """The loader as the user has it; None when it was not timed so."""
+        for command, times in self.figures(TimeLoader, LoaderTimes):
+            if command.num_workers is None:
+                return times
         return None
 
     @cached_property

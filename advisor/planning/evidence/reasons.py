@@ -44,6 +44,8 @@ def reason_of(command: Command | RecallAnswers) -> str:
             return _why_traced(command)
         case Train():
             return _why_trained(command)
+        case TimeLoader() if command.num_workers is not None:
+            return "What more processes of the loader gain is measured before it is advised."
         case _:
             return _REASONS[type(command)]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -142,7 +142,7 @@ class _Probe:
         self._batch_of = batch_of
         self._tuning = tuning
         self._most_s = tuning.max_time_share * time_limit_s
-        self._end_s = time.perf_counter() + self._most_s
+        self._end_s = perf_counter() + self._most_s
 
     def probed(self, size: int) -> Probed:
         """Return what batches of at most three parts show; of fewer samples where time is short.
@@ -177,9 +177,9 @@ class _Probe:
         """
         batch, shortest_s = self._batch_of(range(self._tuning.min_part_size)), math.inf
         for _ in range(self._tuning.timed_batches):
-            began_s = time.perf_counter()
+            began_s = perf_counter()
             self._trained(batch)
-            shortest_s = min(shortest_s, time.perf_counter() - began_s)
+            shortest_s = min(shortest_s, perf_counter() - began_s)
             if _PART_BATCHES * shortest_s > self._tuning.max_overestimate * self._most_s:
                 raise _OutOfTimeError
         return _PART_BATCHES * shortest_s
@@ -242,7 +242,7 @@ class _Probe:
         return float(sum(self._training.accumulate(iter([own]))))
 
     def _begin(self, draw: int) -> None:
-        if time.perf_counter() > self._end_s:
+        if perf_counter() > self._end_s:
             raise _OutOfTimeError
         seed_everything(draw)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from gc import collect
 from pathlib import Path
 
 from bsadvise.model.commands import (
@@ -22,7 +21,7 @@ from bsadvise.model.commands import (
     Verify,
 )
 from bsadvise.model.device import Device
-from bsadvise.model.measurements import Failed, Fault, FaultCode, Figures, Outcome
+from bsadvise.model.measurements import Failed, Fault, Figures, Outcome
 from bsadvise.model.task import TaskProfile
 
 from advisor.messages import from_message
@@ -39,9 +38,11 @@ from advisor.worker.entries.registry import make_task
 from advisor.worker.loop.checkpoints import Checkpoints
 from advisor.worker.loop.session import Session
 from advisor.worker.loop.torch_device import TorchDevice
+from advisor.worker.user.diagnosis import explain, own_fault
 from advisor.worker.user.hooks import UserCodeFailed
 from advisor.worker.user.model_file import forget_modules
 from advisor.worker.user.oom import out_of_memory
+from advisor.worker.user.ownership import Owner, owner_of
 from advisor.worker.user.warned import UserWarnings
 
 
@@ -92,10 +93,17 @@ class Worker:
         except UserCodeFailed as error:
             return Failed(fault=error.fault)
         except BaseException as error:  # noqa: BLE001 - the daemon must hear of anything
-            return out_of_memory(error) or Failed(fault=_own_fault(error))
+            return out_of_memory(error) or Failed(fault=self._fault_of(error))
         finally:
             # Models sit in reference cycles; the next command must not find this one's.
-            gc.collect()
+            collect()
+
+    def _fault_of(self, error: BaseException) -> Fault:
+        """Return the fault of an exception that came out of no hook: whose it is, frames tell."""
+        source_dir = Path(self._job.source_dir).resolve()
+        if owner_of(error, source_dir) is Owner.USER:
+            return explain(error, None, source_dir, self._job.entry_path)
+        return own_fault(error)
 
     def _carry_out(self, command: Command) -> Figures:
         session = self._session
@@ -136,11 +144,3 @@ class Worker:
 
 def _met_a_fake_tensor(outcome: Outcome) -> bool:
     return isinstance(outcome, Failed) and "FakeTensor" in outcome.fault.message
-
-
-def _own_fault(error: BaseException) -> Fault:
-    return Fault(
-        code=FaultCode.WORKER,
-        message=f"{type(error).__name__}: {error}",
-        traceback="".join(traceback.format_exception(error)),
-    )

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.commands import Lever, TraceMemory
-from bsadvise.model.measurements import MemoryTrace
+from bsadvise.model.measurements import Fault, FaultCode, MemoryTrace
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -41,8 +41,10 @@ def trace_memory(session: Session, command: TraceMemory) -> MemoryTrace:
         try:
             return _follow(session, command, device)
         except Exception as error:
-            if out_of_memory(error) is not None or command.lever is not None:
+            if out_of_memory(error) is not None:
                 raise
+            if command.lever is not None:
+                raise _without_trace(error) from error
             caveats = [_why_run(error)]
     return _run(session, command, tuple(caveats))
 
@@ -146,10 +148,22 @@ def _count(
 
 
 def _why_run(error: Exception) -> Caveat:
+    return Caveat(
+        code=CaveatCode.NOT_TRACED,
+        text=f"{_not_followed(error)}, so real steps were measured.",
+    )
+
+
+def _without_trace(error: Exception) -> Exception:
+    """Return the error of a memory saving of which there is no trace; that is no defect of ours."""
+    if isinstance(error, UserCodeFailed):
+        return error
+    fault = Fault(code=FaultCode.MODEL_FILE, message=f"{_not_followed(error)}.")
+    return UserCodeFailed(fault)
+
+
+def _not_followed(error: Exception) -> str:
     reason = error.fault.message if isinstance(error, UserCodeFailed) else str(error)
     lines = reason.strip().splitlines()
     first = lines[0][:200] if lines else type(error).__name__
-    return Caveat(
-        code=CaveatCode.NOT_TRACED,
-        text=f"Fake tensors could not follow the model ({first}), so real steps were measured.",
-    )
+    return f"Fake tensors could not follow the model ({first})"

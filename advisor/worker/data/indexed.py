@@ -50,7 +50,7 @@ class IndexedData(DataSource):
             self._training_indices, held_out = split(size)
             self._held_out = Subset(dataset, held_out)
         else:
-            self._training_indices = torch.arange(size)
+            self._training_indices = torch.arange(size, device="cpu")
             held_out = thin_out(len(evaluation_dataset), MAX_HELD_OUT_SAMPLES)
             self._held_out = Subset(evaluation_dataset, held_out)
         self.evaluation_size = len(held_out)
@@ -80,13 +80,26 @@ class IndexedData(DataSource):
         self, batch_size: int, *, first_sample: int = 0
     ) -> Generator[Any, None, None]:
         """Serve training batches without end, each full."""
+        return self._batches(batch_size, first_sample, None)
+
+    def loader_batches(
+        self, batch_size: int, num_workers: int | None = None
+    ) -> Generator[Any, None, None]:
+        """Serve training batches from a number of processes."""
+        return self._batches(batch_size, 0, num_workers)
+
+    def _batches(
+        self, batch_size: int, first_sample: int, num_workers: int | None
+    ) -> Generator[Any, None, None]:
         order = EndlessBatches(
             self._training_indices,
             batch_size=batch_size,
             seed=self._loading.seed,
             first_sample=first_sample,
         )
-        return self._loading.serve("build_dataset", self._dataset, batch_sampler=order)
+        return self._loading.serve(
+            "build_dataset", self._dataset, batch_sampler=order, num_workers=num_workers
+        )
 
     def loading_caveats(self) -> list[Caveat]:
         """Return whether the collate function drops samples."""

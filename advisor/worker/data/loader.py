@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +47,10 @@ class Loading:
     def draw(self, samples: Sequence[Any], count: int) -> Any:  # noqa: ANN401 - a batch
         """Return the batch of ``count`` of some samples, drawn at random."""
         drawn = torch.randint(
-            len(samples), (count,), generator=torch.Generator().manual_seed(self.seed)
+            len(samples),
+            (count,),
+            generator=torch.Generator().manual_seed(self.seed),
+            device="cpu",
         )
         return self.collate([samples[index] for index in drawn.tolist()])
 
@@ -75,10 +80,12 @@ class Loading:
 
     def repeat(self, sample: Any, count: int) -> Any:  # noqa: ANN401 - a sample, a batch
         """Return the batch of one sample in every place, each with memory of its own."""
-        seen: set[tuple[int, torch.Size]] = set()
+        seen: set[tuple[int, int]] = set()
 
         def own(tensor: Tensor) -> Tensor:
-            key = (tensor.data_ptr(), tensor.shape)
+            if tensor.layout is not torch.strided:
+                return tensor.clone()  # It has no address.
+            key = (tensor.data_ptr(), tensor.numel())
             if key in seen:
                 return tensor.clone()
             seen.add(key)
@@ -100,13 +107,16 @@ class Loading:
         """
         make_loader: Any = DataLoader  # whose parameters `how` holds
         settings = {"collate_fn": self.collate_fn, **how}
-        loader = make_loader(
-            dataset,
-            num_workers=self.num_workers if num_workers is None else num_workers,
-            generator=torch.Generator().manual_seed(self.seed),
-            **settings,
-        )
-        iterator = self.hooks.call(hook, iter, loader)
+        with nullcontext() if num_workers is None else _warned_of_no_number():
+            loader = make_loader(
+                dataset,
+                num_workers=self.num_workers if num_workers is None else num_workers,
+                generator=torch.Generator().manual_seed(self.seed),
+                **settings,
+            )
+            # A loader draws its seed where tensors are put by default, and with our generator.
+            with torch.device("cpu"):
+                iterator = self.hooks.call(hook, iter, loader)
         try:
             while (batch := self.hooks.call(hook, next, iterator, _END)) is not _END:
                 yield self._checked(batch)
@@ -116,3 +126,11 @@ class Loading:
             end_processes = getattr(iterator, "_shutdown_workers", None)
             if end_processes is not None:
                 end_processes()
+
+
+@contextmanager
+def _warned_of_no_number() -> Iterator[None]:
+    """Leave out PyTorch's warning of more processes than processors: the user asked for none."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create")
+        yield

@@ -21,7 +21,9 @@ def split(size: int) -> tuple[torch.Tensor, list[int]]:
     A tenth is held out, at most 1024 samples; of fewer than 10 samples none.
     """
     count = min(MAX_HELD_OUT_SAMPLES, int(size * _HELD_OUT_SHARE))
-    shuffled = torch.randperm(size, generator=torch.Generator().manual_seed(_SPLIT_SEED))
+    shuffled = torch.randperm(
+        size, generator=torch.Generator().manual_seed(_SPLIT_SEED), device="cpu"
+    )
     return shuffled[count:].sort().values, sorted(shuffled[:count].tolist())
 
 
@@ -57,6 +59,6 @@ class EndlessBatches(Sampler[list[int]]):
     def _epoch(self, epoch: int) -> list[int]:
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
         permuted: list[int] = self._indices[
-            torch.randperm(len(self._indices), generator=generator)
+            torch.randperm(len(self._indices), generator=generator, device="cpu")
         ].tolist()
         return permuted

@@ -51,9 +51,20 @@ class DataSource(ABC):
             first_sample: Position in the order at which to begin.
         """
 
-    def loader_batches(self, batch_size: int) -> Generator[Any, None, None]:
-        """Serve training batches as the user's loader would, for its speed alone."""
+    def loader_batches(
+        self, batch_size: int, num_workers: int | None = None  # noqa: ARG002 - for a loader
+    ) -> Generator[Any, None, None]:  # fmt: skip
+        """Serve training batches as the user's loader would, for its speed alone.
+
+        Args:
+            batch_size: Samples a batch.
+            num_workers: Processes, in place of the user's number.
+        """
         return self.training_batches(batch_size)
+
+    def is_repeated_by(self, num_workers: int) -> bool:  # noqa: ARG002 - for streams
+        """Return whether each of so many loader processes would read all samples."""
+        return False
 
     def loading_caveats(self) -> list[Caveat]:
         """Return what the user should know about how samples come into batches."""

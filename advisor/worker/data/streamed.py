@@ -15,6 +15,7 @@ from advisor.worker.data.loading_faults import (
     EXAMINED_BATCH,
     EXAMINED_BATCHES,
     dropped_samples,
+    is_repeated,
     repeated_stream,
 )
 from advisor.worker.data.order import thin_out
@@ -102,10 +103,22 @@ class StreamedData(DataSource):
             "build_dataset", samples, batch_size=batch_size, drop_last=True, num_workers=0
         )
 
-    def loader_batches(self, batch_size: int) -> Generator[Any, None, None]:
-        """Serve batches from the user's number of processes, in no fixed order."""
+    def loader_batches(
+        self, batch_size: int, num_workers: int | None = None
+    ) -> Generator[Any, None, None]:
+        """Serve batches from a number of processes, in no fixed order."""
         samples = _Restarted(self._stream, skip=0)
-        return self._loading.serve("build_dataset", samples, batch_size=batch_size, drop_last=True)
+        return self._loading.serve(
+            "build_dataset",
+            samples,
+            batch_size=batch_size,
+            drop_last=True,
+            num_workers=num_workers,
+        )
+
+    def is_repeated_by(self, num_workers: int) -> bool:
+        """Return whether each of so many loader processes would read the whole stream."""
+        return is_repeated(self._loading, _Restarted(self._stream, skip=0), num_workers)
 
     def loading_caveats(self) -> list[Caveat]:
         """Return whether the collate function drops samples, and several processes repeat them."""

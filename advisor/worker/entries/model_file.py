@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.data.opening import open_data
@@ -133,6 +134,13 @@ class ModelFileTask:
                 "Return the plain model, and give `--gpus N` in place of the wrapper.",
                 function=function,
                 line=line_of_call(self._hooks.source, kind, "DDP"),
+            )
+        if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
+            raise self._hooks.reject(
+                "build_model",
+                "build_model returns a model with lazy layers, whose weights are not there yet.",
+                "Call it once before you return it: `model(x)` with an input of one sample.",
+                function=function,
             )
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise self._hooks.reject(

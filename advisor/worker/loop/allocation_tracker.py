@@ -173,14 +173,11 @@ class AllocationTracker(StepObserver):
     def _storages(self, tensor: Tensor) -> tuple[torch.UntypedStorage, ...]:
         if tensor.device.type != self._device_type:
             return ()
-        if tensor.layout is torch.sparse_coo:
-            if isinstance(tensor, FakeTensor):
-                raise NotCountable("fake tensors do not say how much a sparse one holds")
-            return (
-                tensor._indices().untyped_storage(),  # noqa: SLF001 - torch's name for them
-                tensor._values().untyped_storage(),  # noqa: SLF001
-            )
-        return (tensor.untyped_storage(),)
+        if tensor.layout is torch.strided:
+            return (tensor.untyped_storage(),)
+        if isinstance(tensor, FakeTensor):
+            raise NotCountable("fake tensors do not say how much a sparse one holds")
+        return tuple(part.untyped_storage() for part in _parts(tensor))
 
     def _count(self, storage: torch.UntypedStorage, holds: Holds) -> None:
         # The address of the storage itself, which fake tensors have as well; their data have
@@ -246,6 +243,20 @@ class _DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # The refused tensor must be gone by the time that the error is caught.
         del result, args, kwargs
         raise self._tracker._refusal()  # noqa: SLF001
+
+
+def _parts(tensor: Tensor) -> tuple[Tensor, ...]:
+    """Return the tensors that a sparse or a nested one is made of."""
+    if tensor.layout is torch.sparse_coo:
+        return tensor._indices(), tensor._values()  # noqa: SLF001 - as it is, not coalesced
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return tensor.crow_indices(), tensor.col_indices(), tensor.values()
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return tensor.ccol_indices(), tensor.row_indices(), tensor.values()
+    if tensor.layout is torch.jagged:
+        nested: Any = tensor
+        return nested.values(), nested.offsets()
+    raise NotCountable(f"a tensor of layout {tensor.layout} does not say how much it holds")
 
 
 @contextmanager

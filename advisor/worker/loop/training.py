@@ -124,7 +124,7 @@ class StandardTraining:
             return self._measure(self.model, batch_size)
 
     def _mean_loss(self, batch_size: int) -> float:
-        total = torch.zeros((), dtype=torch.float64)
+        total = torch.zeros((), dtype=torch.float64, device="cpu")
         sample_count = 0
         with closing(self._data.held_out_batches(batch_size)) as batches:
             for batch in batches:

@@ -84,7 +84,7 @@ def count_samples(batch: Any) -> int | None:  # noqa: ANN401 - a batch
     """
     for tensor in tensors_in(batch):
         if tensor.ndim > 0:
-            return int(tensor.shape[0])
+            return tensor.size(0)  # Which nested tensors have too; they have no shape.
     return None
 
 
@@ -114,4 +114,8 @@ def describe_shapes(sample: Any) -> str:  # noqa: ANN401 - a sample
 
 
 def _shape(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')}{list(tensor.shape)}"
+    if tensor.is_nested and tensor.layout is torch.strided:
+        shape = [str(tensor.size(0)), *("…" for _ in range(tensor.ndim - 1))]
+    else:
+        shape = list(map(str, tensor.shape))
+    return f"{str(tensor.dtype).removeprefix('torch.')}[{', '.join(shape)}]"

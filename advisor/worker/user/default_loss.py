@@ -30,7 +30,8 @@ def default_loss(model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 - the use
 
     A mapping batch is given to the model as keyword arguments and the output's ``loss`` is
     taken. Of an ``(x, y)`` batch, y is compared with the model's output for x: cross-entropy
-    where y holds integers, mean squared error where it holds floats.
+    where y holds integers, mean squared error where it holds floats, and mean squared distance
+    where y or the output is complex.
 
     Raises:
         NoDefaultLoss: Neither fits.
@@ -92,6 +93,8 @@ def _comparing(output: list[Any] | tuple[Any, ...], y: object) -> str | None:
         if isinstance(part, Tensor) and isinstance(y, Tensor):
             with contextlib.suppress(NoDefaultLoss):
                 _compare(part, y)
+                if part.is_complex() or y.is_complex():
+                    return _written(f"(model(batch[0])[{index}] - batch[1]).abs().square().mean()")
                 name = "mse_loss" if y.is_floating_point() else "cross_entropy"
                 call = f"model(batch[0])[{index}], batch[1]"
                 return _written(f"torch.nn.functional.{name}({call})")
@@ -109,13 +112,18 @@ def _loss_of(output: object) -> Any:  # noqa: ANN401 - whatever stands under tha
 
 
 def _compare(output: Tensor, target: Tensor) -> Tensor:
-    if target.is_floating_point():
+    if target.is_floating_point() or target.is_complex():
         if output.shape != target.shape and output.numel() == target.numel():
             # (N, 1) against (N) would be broadcast to (N, N), silently.
             output = output.reshape(target.shape)
         if output.shape != target.shape:
             raise NoDefaultLoss(_mismatch(output, target))
+        if output.is_complex() or target.is_complex():
+            # mse_loss is not defined for them.
+            return torch.view_as_real(output - target).square().sum(-1).mean()
         return functional.mse_loss(output, target.to(output.dtype))
+    if output.is_complex():
+        raise NoDefaultLoss("The model's output is complex and the target holds integers.")
     if output.ndim != target.ndim + 1 or output.shape[0] != target.shape[0]:
         raise NoDefaultLoss(_mismatch(output, target))
     if output.ndim > 2 and output.shape[1:-1] == target.shape[1:]:
@@ -127,7 +135,9 @@ def _compare(output: Tensor, target: Tensor) -> Tensor:
 
 
 def _mismatch(output: Tensor, target: Tensor) -> str:
-    kind = "float" if target.is_floating_point() else "integer"
+    kind = "integer"
+    if target.is_floating_point() or target.is_complex():
+        kind = "complex" if target.is_complex() else "float"
     return (
         f"The output of shape {list(output.shape)} and the {kind} target of shape "
         f"{list(target.shape)} do not fit together."

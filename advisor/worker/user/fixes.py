@@ -157,6 +157,16 @@ _REMEDIES = (
         lambda source: line_of_return(source, "build_optimizer"),
     ),
     _Remedy(
+        r"_amp_\w*unscale\w*\" not implemented for 'Complex",
+        'The gradient scaler of `PRECISION = "fp16"` knows no complex parameters: use '
+        '`PRECISION = "bf16"`.',
+    ),
+    _Remedy(
+        r"Attempting to unscale FP16 gradients",
+        'Leave `.half()` out of the file: with `PRECISION = "fp16"` the weights stay in float32, '
+        "and what is computed is converted.",
+    ),
+    _Remedy(
         r"does not support sparse gradients|SparseAdam does not support dense gradients",
         "Make the embedding with `sparse=False`, or define `build_optimizer` with "
         "`return torch.optim.SGD(params, lr)`, which takes sparse gradients and dense ones; "

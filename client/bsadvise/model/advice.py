@@ -220,8 +220,8 @@ class Advice(Value):
         energy_per_epoch_j: Joules that all replicas take in an epoch.
         cost_per_epoch: Price of the device-hours of an epoch, in device_hour_price's currency;
             None where no price was given.
-        loader_workers: Processes of the data loader with which it keeps up with the model; None
-            when it does already, was not timed, or no number of processes would help.
+        loader_workers: Processes of the data loader that were tried and make steps notably faster;
+            None when it keeps up already, was not timed, or no number of processes helped.
         drop_last: Whether each device's loader should leave out an epoch's last, partial
             micro-batch; None for a stream.
         order_variance_ratio: Variance of the gradient from batch to batch in the order in which

@@ -117,11 +117,14 @@ class TimeLoader(Tagged):
         time_limit_s: Seconds after which the worker is stopped.
         batch_size: Samples a batch.
         measure_s: Seconds to spend on timed batches; at least two are timed.
+        num_workers: Processes of the loader, at least 1, in place of the user's number; None for
+            that.
     """
 
     time_limit_s: float
     batch_size: int
     measure_s: float
+    num_workers: int | None = None
 
 
 REFERENCE_TRIAL = 0

@@ -543,8 +543,8 @@ class Advice(_message.Message):
     cost_per_epoch: _builtins.float
     """Price of the device-hours of an epoch, in device_hour_price's currency; unset without a price."""
     loader_workers: _builtins.int
-    """Processes of the data loader with which it keeps up with the model; unset when it does already,
-    was not timed, or no number of processes would help.
+    """Processes of the data loader that were tried and make steps notably faster; unset when it keeps
+    up already, was not timed, or no number of processes helped.
     """
     drop_last: _builtins.bool
     """Whether each device's loader should leave out an epoch's last, partial micro-batch; unset for a

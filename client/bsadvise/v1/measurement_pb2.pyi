@@ -349,24 +349,30 @@ class TimeLoader(_message.Message):
     TIME_LIMIT_S_FIELD_NUMBER: _builtins.int
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
     MEASURE_S_FIELD_NUMBER: _builtins.int
+    NUM_WORKERS_FIELD_NUMBER: _builtins.int
     time_limit_s: _builtins.float
     """Seconds after which the worker is stopped."""
     batch_size: _builtins.int
     """Samples a batch."""
     measure_s: _builtins.float
     """Seconds to spend on timed batches; at least two are timed."""
+    num_workers: _builtins.int
+    """Processes of the loader, at least 1, in place of the user's number; unset for that."""
     def __init__(
         self,
         *,
         time_limit_s: _builtins.float = ...,
         batch_size: _builtins.int = ...,
         measure_s: _builtins.float = ...,
+        num_workers: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_num_workers", b"_num_workers", "num_workers", b"num_workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_size", b"batch_size", "measure_s", b"measure_s", "time_limit_s", b"time_limit_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_num_workers", b"_num_workers", "batch_size", b"batch_size", "measure_s", b"measure_s", "num_workers", b"num_workers", "time_limit_s", b"time_limit_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__num_workers: _TypeAlias = _typing.Literal["num_workers"]  # noqa: Y015
+    _WhichOneofArgType__num_workers: _TypeAlias = _typing.Literal["_num_workers", b"_num_workers"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__num_workers) -> _WhichOneofReturnType__num_workers | None: ...
 
 Global___TimeLoader: _TypeAlias = TimeLoader  # noqa: Y015
 
@@ -1211,8 +1217,21 @@ class LoaderTimes(_message.Message):
 
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
     BATCH_TIMES_S_FIELD_NUMBER: _builtins.int
+    PROCESSOR_TIME_PER_BATCH_S_FIELD_NUMBER: _builtins.int
+    PROCESSOR_WAIT_PER_BATCH_S_FIELD_NUMBER: _builtins.int
+    IS_STREAM_REPEATED_FIELD_NUMBER: _builtins.int
     batch_size: _builtins.int
     """Samples a batch, at least 1."""
+    processor_time_per_batch_s: _builtins.float
+    """Mean seconds, at least 0, of processor time in which a batch is loaded, over all threads and
+    processes that load and those that they have waited for; absent where the kernel does not say.
+    """
+    processor_wait_per_batch_s: _builtins.float
+    """Mean seconds, at least 0, for which threads that load a batch waited for a processor that
+    others had; absent where the kernel does not say.
+    """
+    is_stream_repeated: _builtins.bool
+    """Whether each of the processes asked for reads the whole stream, so that samples repeat."""
     @_builtins.property
     def batch_times_s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Seconds of each; where several processes load, the mean over one batch from each of them."""
@@ -1222,12 +1241,22 @@ class LoaderTimes(_message.Message):
         *,
         batch_size: _builtins.int = ...,
         batch_times_s: _abc.Iterable[_builtins.float] | None = ...,
+        processor_time_per_batch_s: _builtins.float | None = ...,
+        processor_wait_per_batch_s: _builtins.float | None = ...,
+        is_stream_repeated: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_processor_time_per_batch_s", b"_processor_time_per_batch_s", "_processor_wait_per_batch_s", b"_processor_wait_per_batch_s", "processor_time_per_batch_s", b"processor_time_per_batch_s", "processor_wait_per_batch_s", b"processor_wait_per_batch_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_size", b"batch_size", "batch_times_s", b"batch_times_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_processor_time_per_batch_s", b"_processor_time_per_batch_s", "_processor_wait_per_batch_s", b"_processor_wait_per_batch_s", "batch_size", b"batch_size", "batch_times_s", b"batch_times_s", "is_stream_repeated", b"is_stream_repeated", "processor_time_per_batch_s", b"processor_time_per_batch_s", "processor_wait_per_batch_s", b"processor_wait_per_batch_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__processor_time_per_batch_s: _TypeAlias = _typing.Literal["processor_time_per_batch_s"]  # noqa: Y015
+    _WhichOneofArgType__processor_time_per_batch_s: _TypeAlias = _typing.Literal["_processor_time_per_batch_s", b"_processor_time_per_batch_s"]  # noqa: Y015
+    _WhichOneofReturnType__processor_wait_per_batch_s: _TypeAlias = _typing.Literal["processor_wait_per_batch_s"]  # noqa: Y015
+    _WhichOneofArgType__processor_wait_per_batch_s: _TypeAlias = _typing.Literal["_processor_wait_per_batch_s", b"_processor_wait_per_batch_s"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__processor_time_per_batch_s) -> _WhichOneofReturnType__processor_time_per_batch_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__processor_wait_per_batch_s) -> _WhichOneofReturnType__processor_wait_per_batch_s | None: ...
 
 Global___LoaderTimes: _TypeAlias = LoaderTimes  # noqa: Y015
 

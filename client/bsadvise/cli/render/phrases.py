@@ -86,7 +86,9 @@ def describe_command(command: Command | RecallAnswers | Unknown) -> str:
         case TimeSteps():
             return f"timing steps at batch {command.micro_batch_size}"
         case TimeLoader():
-            return f"timing the data loader at batch {command.batch_size}"
+            count = command.num_workers
+            with_processes = "" if count is None else f" with {count} worker(s)"
+            return f"timing the data loader at batch {command.batch_size}{with_processes}"
         case Verify():
             return f"running the recommended setting, {_trained(command)}"
         case Train() | Evaluate() | RangeTest() | CompareOrders():
@@ -108,7 +110,7 @@ def describe_outcome(outcome: Outcome) -> str:
         case StepTimes():
             return f"{format_seconds(median(outcome.step_times_s))} a step"
         case LoaderTimes():
-            return f"{format_seconds(median(outcome.batch_times_s))} a batch"
+            return _loader_times(outcome)
         case TrainRun() | Evaluation() | RangeRun() | OrderComparison():
             return _learnt(outcome)
         case Verification():
@@ -118,6 +120,14 @@ def describe_outcome(outcome: Outcome) -> str:
             return _misfortune(outcome)
         case Unknown():
             return "done"
+
+
+def _loader_times(times: LoaderTimes) -> str:
+    words = f"{format_seconds(median(times.batch_times_s))} a batch"
+    computing_s = times.processor_time_per_batch_s
+    if computing_s is None:
+        return words
+    return f"{words}, {format_seconds(computing_s)} of processor time"
 
 
 def _known(outcome: TaskProfile | Prior) -> str:

@@ -161,7 +161,8 @@ def _throughput(advice: Advice) -> str | None:
         words += f", {format_seconds(advice.time_per_epoch_s)} an epoch"
     if advice.steps_per_epoch is not None:
         words += f" of {advice.steps_per_epoch:,} steps"
-    return words
+    # A step is timed without the loader, which an epoch may spend most of its time on.
+    return words if advice.time_per_epoch_s is None else f"{words}, loading included"
 
 
 def _speedup(advice: Advice) -> str | None:
