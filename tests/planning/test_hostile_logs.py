@@ -1,7 +1,7 @@
 """Whatever passes the checks is planned with, and soon: no log makes a planner raise.
 
-The suite takes a few hundred logs; ``make nightly`` takes ``BSADVISE_PLANNER_LOGS`` of them, and looks
-at the processor time of each call as well. A log that fails is made again by its number, and
+The suite takes a few hundred logs; ``make nightly`` takes ``BSADVISE_PLANNER_LOGS`` of them, and
+looks at the processor time of each call as well. A log that fails is made again by its number, and
 ``BSADVISE_PLANNER_LOGS=24000:100000`` goes on where a run of the first 24,000 has ended.
 """
 
@@ -12,7 +12,11 @@ import os
 
 import pytest
 
-from tests.support.hostile_logs import estimate, report, search
+from advisor.application.log_size import kept_bytes
+from advisor.domain.limits import MOST_LOG_BYTES, MOST_LOG_ENTRIES
+from tests.support.builders import a_device, a_request
+from tests.support.full_log import full_log
+from tests.support.hostile_logs import estimate, plan_once, report, search
 
 NIGHTLY = os.environ.get("BSADVISE_PLANNER_LOGS", "")
 FIRST, _, END = (NIGHTLY or "240").rpartition(":")
@@ -29,3 +33,15 @@ def test_no_log_makes_a_planner_raise(part: int) -> None:
     found += [estimate(number, LIMIT_S) for number in numbers]
     troubles = [trouble for trouble in found if trouble is not None]
     assert not troubles, report(troubles)
+
+
+@pytest.mark.parametrize(("target_loss", "lying_share"), [(None, 0.0), (2.0, 0.05)])
+def test_the_largest_log_is_planned_with_as_soon(
+    target_loss: float | None, lying_share: float
+) -> None:
+    request, device = a_request(budget_s=2000.0, target_loss=target_loss), a_device()
+    log = full_log(request, device, lying_share)
+    assert len(log) == MOST_LOG_ENTRIES
+    assert sum(map(kept_bytes, log)) >= MOST_LOG_BYTES
+    for length in (MOST_LOG_ENTRIES - 1, MOST_LOG_ENTRIES):
+        plan_once(request, device, log[:length], LIMIT_S)

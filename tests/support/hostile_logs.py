@@ -56,7 +56,7 @@ from bsadvise.wire.plain import to_plain
 
 from advisor.messages import from_message
 from advisor.pipe.unions import command_message, command_of, outcome_message, outcome_of
-from advisor.planning.evidence.step import Commands
+from advisor.planning.evidence.step import Commands, Plan
 from advisor.planning.memory_planner import MemoryPlanner
 from advisor.planning.planner import RecommendationPlanner
 from advisor.pools.outcome_validation import is_possible
@@ -380,19 +380,36 @@ def search(number: int, limit_s: float = math.inf) -> Trouble | None:
     log = recalled(number)
     try:
         for _ in range(MOST_STEPS):
-            view = planner.read(request, (device,), log)
-            plan = _timed(limit_s, planner.plan, view)
-            if isinstance(plan, Advice):
-                _check_advice(plan)
+            plan = plan_once(request, device, log, limit_s, planner)
             if not isinstance(plan, Commands):
                 break
-            best = _timed(limit_s, planner.best_so_far, view)
-            if best is not None:
-                _check_advice(best)
             log += (_measured(liar, random_state, request, plan.commands[0]),)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for
         return Trouble(number=number, error=error)
     return None
+
+
+def plan_once(
+    request: AdviceRequest,
+    device: Device,
+    log: Log,
+    limit_s: float = math.inf,
+    planner: RecommendationPlanner | None = None,
+) -> Plan:
+    """Return what is planned after a log, once it and the best so far are as they must be.
+
+    Raises:
+        SlowCall: A call took more than ``limit_s`` processor seconds.
+        ValueError: Advice that a message, a row or a reader could not take.
+    """
+    planner = planner or RecommendationPlanner(OptunaProposer())
+    view = planner.read(request, (device,), log)
+    plan = _timed(limit_s, planner.plan, view)
+    best = _timed(limit_s, planner.best_so_far, view)
+    for advice in (plan, best):
+        if isinstance(advice, Advice):
+            _check_advice(advice)
+    return plan
 
 
 def estimate(number: int, limit_s: float = math.inf) -> Trouble | None:
