@@ -16,13 +16,22 @@ from advisor.application.log_size import kept_bytes
 from advisor.domain.limits import MOST_LOG_BYTES, MOST_LOG_ENTRIES
 from tests.support.builders import a_device, a_request
 from tests.support.full_log import full_log
-from tests.support.hostile_logs import estimate, plan_once, report, search
+from tests.support.hostile_logs import (
+    estimate,
+    plan_once,
+    report,
+    search,
+    search_that_turns_hostile,
+)
 
 NIGHTLY = os.environ.get("BSADVISE_PLANNER_LOGS", "")
 FIRST, _, END = (NIGHTLY or "240").rpartition(":")
 NUMBERS = range(int(FIRST or 0), int(END))
 LIMIT_S = 1.0 if NIGHTLY else math.inf
 PARTS = 24
+ONCE_RAISED = (27604, 47439, 65093, 92227)
+DEEP_NUMBERS = NUMBERS[::100]
+"""Of searches that go far: each takes as long as a hundred others."""
 
 
 @pytest.mark.timeout(3600 * 6 if NIGHTLY else 120)
@@ -31,7 +40,14 @@ def test_no_log_makes_a_planner_raise(part: int) -> None:
     numbers = NUMBERS[part::PARTS]
     found = [search(number, LIMIT_S) for number in numbers]
     found += [estimate(number, LIMIT_S) for number in numbers]
+    found += [search_that_turns_hostile(number, LIMIT_S) for number in DEEP_NUMBERS[part::PARTS]]
     troubles = [trouble for trouble in found if trouble is not None]
+    assert not troubles, report(troubles)
+
+
+@pytest.mark.parametrize("number", ONCE_RAISED)
+def test_what_once_made_a_planner_raise_does_no_longer(number: int) -> None:
+    troubles = [trouble for trouble in (search(number), estimate(number)) if trouble is not None]
     assert not troubles, report(troubles)
 
 
