@@ -83,7 +83,7 @@ def test_what_is_true_is_found(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_has_no_batch_to_choose_is_refused(name: str, tmp_path: Path) -> None:
-    limit_s = 4.0 if name == "hangs" else LIMIT_S
+    limit_s = 8.0 if name == "hangs" else LIMIT_S
     script = _script(tmp_path, name)
     outcome = observe(script, step_count=STEP_COUNT, limit_s=limit_s)
     refusal = _objection(outcome, limit_s)

@@ -107,6 +107,6 @@ REFUSED = {
     "no_step": "ended without an optimizer step",
     "download": "download.py:6: URLError",
     "cut_by_hand": "No DataLoader",
-    "hangs": "took no optimizer step within 4 s, when it was at hangs.py:4",
+    "hangs": "took no optimizer step within 8 s, when it was at hangs.py:4",
 }
 """Scripts that have none, and what their users are told."""
