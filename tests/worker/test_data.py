@@ -151,6 +151,32 @@ class Numbers(IterableDataset[int]):
         return iter(range(self.size))
 
 
+class CountedNumbers(Numbers):
+    def __init__(self, size: int, told: int) -> None:
+        super().__init__(size)
+        self.told = told
+
+    def __len__(self) -> int:
+        return self.told
+
+
+@pytest.mark.parametrize(
+    ("stream", "size"),
+    [
+        (Numbers(40), 40),  # Read to its end.
+        (Numbers(5000), None),
+        (CountedNumbers(5000, told=5000), 5000),
+        (CountedNumbers(5000, told=3), None),  # There are more.
+        (CountedNumbers(40, told=3000), 40),
+    ],
+)
+def test_a_streams_size_is_known_where_it_ends_or_says_it(
+    stream: IterableDataset[int], size: int | None
+) -> None:
+    data = StreamedData(stream, None, loading())
+    assert (data.dataset_size, data.is_stream) == (size, True)
+
+
 @pytest.mark.parametrize(("size", "held_out"), [(5, 0), (40, 4), (511, 51), (600, 256)])
 def test_a_stream_holds_its_first_samples_out(size: int, held_out: int) -> None:
     data = StreamedData(Numbers(size), None, loading())

@@ -109,8 +109,8 @@ class ModelFileTask:
 
         A stream has one order, and replicates of it differ in their weights alone.
         """
-        epoch = _REPLICATE_EPOCHS * recipe.replicate
-        return recipe.first_sample + epoch * (self.data.dataset_size or 0)
+        epoch_size = 0 if self.data.is_stream else self.data.dataset_size or 0
+        return recipe.first_sample + _REPLICATE_EPOCHS * recipe.replicate * epoch_size
 
     def _build_model(self, recipe: Recipe) -> nn.Module:
         """Return a model with fresh weights, where the user's code puts it."""
