@@ -60,7 +60,9 @@ def test_a_mapping_batch_is_given_by_name_and_its_loss_taken(output: Any) -> Non
         ((1, 2, 3), torch.ones(2), "3 parts"),
         ((1, "label"), torch.ones(2), "target a str"),
         ((1, torch.ones(3)), torch.ones(2), r"\[2\] and the float target of shape \[3\]"),
-        ((1, torch.ones(3).long()), torch.ones(3), "integer target"),
+        ((1, torch.ones(3).long()), torch.ones(3), "and the target is integer"),
+        ((1, torch.ones(3) > 0), torch.ones(3, 1), "and the target is boolean"),
+        ((1, torch.ones(3, 2).long()), torch.ones(3, 2), "integer target"),
         ((1, torch.ones(3, 4).long()), torch.ones(3, 5, 6), "do not fit"),
         ((1, torch.ones(3).long()), torch.ones(4, 5), "do not fit"),
     ],
@@ -68,3 +70,12 @@ def test_a_mapping_batch_is_given_by_name_and_its_loss_taken(output: Any) -> Non
 def test_what_does_not_fit_is_told(batch: Any, output: Any, words: str) -> None:
     with pytest.raises(NoDefaultLoss, match=words):
         default_loss(Gives(output), batch)
+
+
+def test_the_loss_of_yes_or_no_is_written_out() -> None:
+    yes = torch.tensor([True, False, True])
+    with pytest.raises(NoDefaultLoss) as raised:
+        loss(torch.zeros(3, 1), yes)
+    written = raised.value.fix.partition("return ")[2]
+    value = eval(written, {"torch": torch, "model": Gives(torch.zeros(3, 1)), "batch": (1, yes)})  # noqa: S307
+    assert value == pytest.approx(torch.log(torch.tensor(2.0)))

@@ -65,7 +65,22 @@ def default_loss(model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 - the use
             f"The model's output is a {type(output).__name__} and the target a "
             f"{type(y).__name__}; tensors are needed."
         )
+    if _is_yes_or_no(output, y):
+        raise NoDefaultLoss(
+            f"The model has one output a sample, and the target is {_kind(y)}: cross-entropy needs "
+            "one output a class.",
+            _written(
+                "torch.nn.functional.binary_cross_entropy_with_logits(\n"
+                "            model(batch[0]).flatten(), batch[1].flatten().float())"
+            ),
+        )
     return _compare(output, y)
+
+
+def _is_yes_or_no(output: Tensor, target: Tensor) -> bool:
+    """Return whether each sample has one output, and a target that is no number to come near."""
+    is_whole = not target.is_floating_point() and not target.is_complex()
+    return is_whole and target.ndim > 0 and output.numel() == target.numel() == len(target)
 
 
 def _returning(output: object, call: str) -> str | None:
@@ -127,8 +142,13 @@ def _compare(output: Tensor, target: Tensor) -> Tensor:
 
 
 def _mismatch(output: Tensor, target: Tensor) -> str:
-    kind = "float" if target.is_floating_point() else "integer"
     return (
-        f"The output of shape {list(output.shape)} and the {kind} target of shape "
+        f"The output of shape {list(output.shape)} and the {_kind(target)} target of shape "
         f"{list(target.shape)} do not fit together."
     )
+
+
+def _kind(target: Tensor) -> str:
+    if target.dtype is torch.bool:
+        return "boolean"
+    return "float" if target.is_floating_point() else "integer"
