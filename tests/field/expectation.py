@@ -7,20 +7,18 @@ but ``why`` may be left out.
 from __future__ import annotations
 
 import json
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.messages import ours_in
+
 MODELS = Path(__file__).parent / "models"
 
 _NOT_GIVEN = "none"
 """Stands for a figure that there is none of, as TOML has no null."""
-
-_OURS = re.compile(r"\badvisor[./]\w|\bsite-packages\b|Traceback|The advisor failed")
-"""What no user is to read: a file of ours, a traceback, a defect of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +66,7 @@ def differences(expected: Expectation, exit_code: int, output: str, errors: str)
     found = [f"exit code {exit_code}"] if exit_code != expected.exit_code else []
     found += [f"not said: {words}" for words in expected.words if _unbroken(words) not in printed]
     found += [f"said: {words}" for words in expected.no_words if _unbroken(words) in printed]
-    found += [f"of ours: {words}" for words in _OURS.findall(output + errors)]
+    found += [f"of ours: {words}" for words in ours_in(output + errors)]
     if exit_code == 0:
         answer = json.loads(output)
         codes = {caveat["code"] for caveat in answer["caveats"]}
