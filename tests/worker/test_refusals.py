@@ -93,6 +93,11 @@ CASES: dict[str, tuple[str, int, tuple[str, ...]]] = {
         1,
         ("`--gpus N`",),
     ),
+    "lazy layers": (
+        "def build_model():\n    return nn.Sequential(nn.LazyLinear(3))\n",
+        0,
+        ("lazy layers", "`model(torch.zeros(2, 6))`"),
+    ),
     "re-entrant checkpointing": (LORA, 6, ("use_reentrant=False",)),
     "one batch size": (
         "REFERENCE_BATCH_SIZE = 16\n" + FIXED,
