@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -72,10 +73,17 @@ def test_what_does_not_fit_is_told(batch: Any, output: Any, words: str) -> None:
         default_loss(Gives(output), batch)
 
 
-def test_the_loss_of_yes_or_no_is_written_out() -> None:
-    yes = torch.tensor([True, False, True])
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (torch.tensor([True, False, True]), math.log(2)),
+        (torch.tensor([1, 0, 1]), math.log(2)),
+        (torch.tensor([[3], [0], [4]]), 25 / 3),
+    ],
+)
+def test_the_loss_of_one_output_is_written_out(target: Tensor, expected: float) -> None:
     with pytest.raises(NoDefaultLoss) as raised:
-        loss(torch.zeros(3, 1), yes)
+        loss(torch.zeros(3, 1), target)
     written = raised.value.fix.partition("return ")[2]
-    value = eval(written, {"torch": torch, "model": Gives(torch.zeros(3, 1)), "batch": (1, yes)})  # noqa: S307
-    assert value == pytest.approx(torch.log(torch.tensor(2.0)))
+    names = {"torch": torch, "model": Gives(torch.zeros(3, 1)), "batch": (1, target)}
+    assert float(eval(written, names)) == pytest.approx(expected)  # noqa: S307 - what is advised

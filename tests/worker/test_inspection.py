@@ -150,6 +150,21 @@ def test_for_a_card_that_is_not_here_nothing_is_run(bench: Bench) -> None:
     outcome_of(bench.worker(device=ABSENT_CARD), INSPECT, TaskProfile)
 
 
+def test_a_rate_that_is_a_tensor_is_used(bench: Bench) -> None:
+    bench.write(
+        """
+        import torch
+        def build_model():
+            return torch.nn.Linear(4, 3)
+        def build_dataset():
+            return torch.utils.data.TensorDataset(torch.randn(96, 4), torch.arange(96) % 3)
+        def build_optimizer(params, lr):
+            return torch.optim.Adam(params, lr=torch.tensor(lr))
+        """
+    )
+    assert inspect(bench).caveats == ()
+
+
 def test_the_rates_of_parameter_groups_are_told(bench: Bench) -> None:
     bench.write(
         """

@@ -69,6 +69,11 @@ CASES: dict[str, tuple[str, int, tuple[str, ...]]] = {
         2,
         ("a schedule: SGD and StepLR", "`return optimizer`"),
     ),
+    "a model that is expected": (
+        "def build_optimizer(model, lr):\n    return torch.optim.SGD(model.parameters(), lr)\n",
+        1,
+        ("a list of the parameters to train, not the model",),
+    ),
     "LBFGS": (
         "def build_optimizer(params, lr):\n    return torch.optim.LBFGS(params, lr)\n",
         1,
@@ -92,6 +97,11 @@ CASES: dict[str, tuple[str, int, tuple[str, ...]]] = {
         "def build_model():\n    return nn.parallel.DistributedDataParallel(nn.Linear(4, 3))\n",
         1,
         ("`--gpus N`",),
+    ),
+    "a loss beside logs": (
+        "def loss_fn(model, batch):\n    return F.cross_entropy(model(batch[0]), batch[1]), {}\n",
+        0,
+        ("a tuple, not a tensor", "Return the loss alone"),
     ),
     "lazy layers": (
         "def build_model():\n    return nn.Sequential(nn.LazyLinear(3))\n",

@@ -35,6 +35,7 @@ from advisor.worker.loop.compiling import without_compiling
 from advisor.worker.loop.exactness import digest_of_weights, in_full_float32, without_dropout
 from advisor.worker.loop.observers import StepObserver
 from advisor.worker.loop.protocol import Training
+from advisor.worker.user.batch_tree import copy_of_batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +250,7 @@ class _Probe:
         observers: Sequence[StepObserver] = (),
     ) -> float:
         # A copy: what the loss changes in it would be there the next time.
-        own = copy.deepcopy(batch)
+        own = copy_of_batch(batch)
         self._begin(draw)
         return float(sum(self._training.accumulate(iter([own]), observers=observers)))
 

@@ -127,7 +127,8 @@ def _placement_caveats(devices: set[torch.device], device: torch.device) -> list
 
 def _optimizer_caveats(optimizer: torch.optim.Optimizer) -> list[Caveat]:
     rates = {float(group["lr"]) for group in optimizer.param_groups if "lr" in group}
-    if any(math.isclose(rate, ANY_LEARNING_RATE) for rate in rates):
+    # A rate may be a tensor, and so be rounded.
+    if any(math.isclose(rate, ANY_LEARNING_RATE, rel_tol=1e-6) for rate in rates):
         return _group_caveats(optimizer) if len(rates) > 1 else []
     return [
         Caveat(

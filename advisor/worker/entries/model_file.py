@@ -215,6 +215,11 @@ def _number(hooks: Hooks, function: Callable[..., Any], value: object) -> float:
 
 
 def _loss_problem(loss: object) -> tuple[str, str] | None:
+    if isinstance(loss, tuple | list | dict):
+        return (
+            f"The loss is a {type(loss).__name__}, not a tensor.",
+            "Return the loss alone, without what stands beside it.",
+        )
     if not isinstance(loss, Tensor):
         return (
             f"The loss is a {type(loss).__name__}, not a tensor.",

@@ -65,20 +65,25 @@ def default_loss(model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 - the use
             f"The model's output is a {type(output).__name__} and the target a "
             f"{type(y).__name__}; tensors are needed."
         )
-    if _is_yes_or_no(output, y):
+    if _has_one_output(output, y):
         raise NoDefaultLoss(
             f"The model has one output a sample, and the target is {_kind(y)}: cross-entropy needs "
             "one output a class.",
             _written(
-                "torch.nn.functional.binary_cross_entropy_with_logits(\n"
+                f"torch.nn.functional.{_loss_of_one_output(y)}(\n"
                 "            model(batch[0]).flatten(), batch[1].flatten().float())"
             ),
         )
     return _compare(output, y)
 
 
-def _is_yes_or_no(output: Tensor, target: Tensor) -> bool:
-    """Return whether each sample has one output, and a target that is no number to come near."""
+def _loss_of_one_output(target: Tensor) -> str:
+    is_yes_or_no = target.dtype is torch.bool or set(target.flatten().tolist()) <= {0, 1}
+    return "binary_cross_entropy_with_logits" if is_yes_or_no else "mse_loss"
+
+
+def _has_one_output(output: Tensor, target: Tensor) -> bool:
+    """Return whether each sample has one output, and a target that may be a class."""
     is_whole = not target.is_floating_point() and not target.is_complex()
     return is_whole and target.ndim > 0 and output.numel() == target.numel() == len(target)
 
