@@ -114,6 +114,14 @@ CASES: dict[str, tuple[str, int, tuple[str, ...]]] = {
         6,
         ("one batch size only: 16 samples work", "2 or 17 do not", "`x.shape[0]` in place of 16"),
     ),
+    "multiples of four": (
+        (
+            "def loss_fn(model, batch):\n    x, y = batch\n    assert len(x) % 4 == 0, 'fours'\n"
+            "    return F.cross_entropy(model(x), y)\n"
+        ),
+        2,
+        ("some batch sizes only: 32 and 64 samples work", "2 or 33 do not", "fours"),
+    ),
     "a loss beside the output": (
         TUPLE.format(targets="", output="out, out.pow(2).mean()"),
         4,
