@@ -119,6 +119,12 @@ def test_a_loader_for_the_user_can_be_gone_through_again() -> None:
     first, second = ([x for batch in loader for x in batch.tolist()] for _ in range(2))
     assert first == second
     assert min(first) >= 1000
+    assert len(loader.dataset) == len(first) == data.evaluation_size
+
+
+def test_a_streams_loader_has_its_samples_too() -> None:
+    data = StreamedData(Numbers(600), None, loading())
+    assert list(HeldOutLoader(data, 4, None).dataset) == list(range(256))
 
 
 @more_processes_than_cores

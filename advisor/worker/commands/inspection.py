@@ -218,8 +218,9 @@ def _of_larger_batches(session: Session) -> str:
     """Return what is to be said where the loss of a larger batch is finite; else nothing."""
     data = session.task.data
     training = session.build(Recipe(micro_batch_size=_TRIED_SAMPLES, seed=session.task.seed))
-    for size in _LARGER_BATCHES:
-        with closing(data.training_batches(min(size, data.dataset_size or size))) as batches:
+    for wanted in _LARGER_BATCHES:
+        size = min(wanted, data.dataset_size or wanted)
+        with closing(data.training_batches(size)) as batches:
             try:
                 loss = float(training.evaluate_batch(next(batches)))
             except Exception:  # noqa: BLE001 - whether so many samples run is not the question

@@ -53,11 +53,11 @@ class IndexedData(DataSource):
         self._loading = loading
         if evaluation_dataset is None:
             self._training_indices, held_out = split(size)
-            self._held_out = Subset(dataset, held_out)
+            self.held_out = Subset(dataset, held_out)
         else:
             self._training_indices = torch.arange(size)
             held_out = thin_out(len(evaluation_dataset), MAX_HELD_OUT_SAMPLES)
-            self._held_out = Subset(evaluation_dataset, held_out)
+            self.held_out = Subset(evaluation_dataset, held_out)
         self.evaluation_size = len(held_out)
 
     @cached_property
@@ -121,7 +121,7 @@ class IndexedData(DataSource):
         """Return some held-out samples with training samples stored near them and far away."""
         if not self._is_split or len(self._dataset) < _LEAST_OF_NEIGHBOURHOODS:
             return []
-        inner = [i for i in self._held_out.indices if FAR < i < len(self._dataset) - FAR - 1]
+        inner = [i for i in self.held_out.indices if FAR < i < len(self._dataset) - FAR - 1]
         return [
             self._neighbourhood(inner[position])
             for position in thin_out(len(inner), _NEIGHBOURHOODS)
@@ -149,7 +149,7 @@ class IndexedData(DataSource):
 
     def held_out_batches(self, batch_size: int) -> Generator[Any, None, None]:
         """Serve the held-out samples once, in order."""
-        return self._loading.serve("build_eval_dataset", self._held_out, batch_size=batch_size)
+        return self._loading.serve("build_eval_dataset", self.held_out, batch_size=batch_size)
 
     def longest_batch(self, batch_size: int, sample: int | None = None) -> Any:  # noqa: ANN401 - a batch
         """Return a batch with one sample in every place, the largest or another."""

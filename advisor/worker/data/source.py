@@ -25,6 +25,7 @@ class DataSource(ABC):
         dataset_size: Samples of ``build_dataset``; None for synthetic data, and for a stream that
             does not say how long it is.
         evaluation_size: Samples of the held-out measure.
+        held_out: Those samples, by index.
         is_synthetic: Whether batches are made up.
         is_stream: Whether samples come one after another, in one order.
         longest_sample: Index of the largest sample examined; None when all are alike.
@@ -32,6 +33,7 @@ class DataSource(ABC):
 
     dataset_size: int | None = None
     evaluation_size: int = 0
+    held_out: Any = ()
     is_synthetic: bool = False
     is_stream: bool = False
 
@@ -127,6 +129,11 @@ class HeldOutLoader:
         self.batch_size = batch_size
         self._source = source
         self._prepare = prepare
+
+    @property
+    def dataset(self) -> Any:  # noqa: ANN401 - the user's
+        """The held-out samples: many loops divide by their number."""
+        return self._source.held_out
 
     def __len__(self) -> int:
         return math.ceil(self._source.evaluation_size / self.batch_size)

@@ -86,11 +86,11 @@ class StreamedData(DataSource):
             self._skip = min(_HELD_OUT_SAMPLES, max(len(self._head) // 10, 0))
             if len(self._head) == _HEAD_SAMPLES:
                 self._skip = _HELD_OUT_SAMPLES
-            self._held_out: Any = self._head[: self._skip]
+            self.held_out = self._head[: self._skip]
         else:
             indices = thin_out(len(evaluation_dataset), MAX_HELD_OUT_SAMPLES)
-            self._held_out = Subset(evaluation_dataset, indices)
-        self.evaluation_size = len(self._held_out)
+            self.held_out = Subset(evaluation_dataset, indices)
+        self.evaluation_size = len(self.held_out)
         self.dataset_size = self._length()
 
     def _length(self) -> int | None:
@@ -173,12 +173,14 @@ class StreamedData(DataSource):
 
     def held_out_batches(self, batch_size: int) -> Generator[Any, None, None]:
         """Serve the held-out samples once, in order."""
-        return self._loading.serve("build_eval_dataset", self._held_out, batch_size=batch_size)
+        return self._loading.serve("build_eval_dataset", self.held_out, batch_size=batch_size)
 
     def longest_batch(self, batch_size: int, sample: int | None = None) -> Any:  # noqa: ANN401 - a batch
         """Return a batch with one sample in every place, the largest or another."""
-        chosen = self._longest if sample is None else self._head[sample]
-        return self._loading.repeat(chosen, batch_size)
+        # A stream may be a shorter one the next time that it is read.
+        if sample is None or sample >= len(self._head):
+            return self._loading.repeat(self._longest, batch_size)
+        return self._loading.repeat(self._head[sample], batch_size)
 
     def largest_in_part(self) -> tuple[int, ...]:
         """Return samples of those examined that are largest in a part."""
