@@ -103,11 +103,6 @@ CASES: dict[str, tuple[str, int, tuple[str, ...]]] = {
         0,
         ("a tuple, not a tensor", "Return the loss alone"),
     ),
-    "lazy layers": (
-        "def build_model():\n    return nn.Sequential(nn.LazyLinear(3))\n",
-        0,
-        ("lazy layers", "`model(torch.zeros(2, 6))`"),
-    ),
     "re-entrant checkpointing": (LORA, 6, ("use_reentrant=False",)),
     "one batch size": (
         "REFERENCE_BATCH_SIZE = 16\n" + FIXED,

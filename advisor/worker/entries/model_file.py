@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.data.opening import open_data
@@ -134,14 +133,6 @@ class ModelFileTask:
                 "Return the plain model, and give `--gpus N` in place of the wrapper.",
                 function=function,
                 line=line_of_call(self._hooks.source, kind, "DDP"),
-            )
-        if any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
-            raise self._hooks.reject(
-                "build_model",
-                "The model has lazy layers, whose parameters have no shape yet.",
-                "Call it on a batch of zeros before it is returned, such as "
-                "`model(torch.zeros(2, 6))`.",
-                function=function,
             )
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise self._hooks.reject(

@@ -156,4 +156,6 @@ def _mismatch(output: Tensor, target: Tensor) -> str:
 def _kind(target: Tensor) -> str:
     if target.dtype is torch.bool:
         return "boolean"
+    if target.is_complex():
+        return "complex"
     return "float" if target.is_floating_point() else "integer"
