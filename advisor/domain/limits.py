@@ -192,6 +192,7 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "evaluation_size": COUNT,
         "sample_shapes": _PARAGRAPH,
         "longest_sample": COUNT,
+        "peak_sample": COUNT,
         "precision": Text(16),
         "num_workers": PROCESSES,
         "reference_batch_size": BATCH_SIZE,

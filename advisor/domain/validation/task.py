@@ -25,6 +25,7 @@ def _check_task_profile(value: TaskProfile) -> None:
     at_least("num_workers", value.num_workers, 0)
     at_least("cpu_count", value.cpu_count, 1)
     at_least("longest_sample", value.longest_sample, 0)
+    at_least("peak_sample", value.peak_sample, 0)
     at_least("dataset_size", value.dataset_size, 1)
     at_least("evaluation_size", value.evaluation_size, 0)
     at_least("reference_batch_size", value.reference_batch_size, 1)

@@ -86,7 +86,7 @@ class Worker:
             self._session = self._new_session()
             self._has_traced = False
             outcome = self._attempt(command)
-        self._has_traced |= isinstance(command, TraceMemory)
+        self._has_traced |= isinstance(command, TraceMemory | InspectTask)
         return outcome
 
     def _attempt(self, command: Command) -> Outcome:

@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from advisor.worker.commands.batch_probe import Probed, probe_batches
 from advisor.worker.commands.fixed_batch import explained
+from advisor.worker.commands.peak_sample import peak_sample
 from advisor.worker.data.neighbours import repeats_training
 from advisor.worker.loop.compiling import NOT_TRACED, is_compiled
 from advisor.worker.loop.protocol import BuildContext, Training
@@ -29,6 +30,7 @@ from advisor.worker.user.oom import out_of_memory
 from advisor.worker.user.optimizers import profile_of
 
 _TRIED_SAMPLES = 2  # Batch normalisation cannot train on one.
+_LARGER_BATCHES = (16, 128, 512)
 _MOST_GROUPS = 8
 _COLLATED_SAMPLES = 8  # Enough for ragged ones to show.
 
@@ -93,6 +95,8 @@ def inspect_task(session: Session, command: InspectTask) -> TaskProfile:
         cpu_count=_cpu_count(),
         batch_semantics=probed.batch_semantics,
         has_unsaved_state=probed.has_unsaved_state,
+        is_stream=data.is_stream,
+        peak_sample=peak_sample(session, command),
     )
 
 
@@ -123,7 +127,8 @@ def _placement_caveats(devices: set[torch.device], device: torch.device) -> list
 
 def _optimizer_caveats(optimizer: torch.optim.Optimizer) -> list[Caveat]:
     rates = {float(group["lr"]) for group in optimizer.param_groups if "lr" in group}
-    if any(math.isclose(rate, ANY_LEARNING_RATE) for rate in rates):
+    # A rate may be a tensor, and so be rounded.
+    if any(math.isclose(rate, ANY_LEARNING_RATE, rel_tol=1e-6) for rate in rates):
         return _group_caveats(optimizer) if len(rates) > 1 else []
     return [
         Caveat(
@@ -203,9 +208,30 @@ def _try_out(session: Session, training: Training) -> list[Caveat] | None:
     return [
         Caveat(
             code=CaveatCode.FIRST_LOSS_NOT_FINITE,
-            text=f"The loss of fresh weights on two samples is {loss}.",
+            text=f"The loss of fresh weights on two samples is {loss}"
+            f"{_of_larger_batches(session)}.",
         )
     ]
+
+
+def _of_larger_batches(session: Session) -> str:
+    """Return what is to be said where the loss of a larger batch is finite; else nothing."""
+    data = session.task.data
+    training = session.build(Recipe(micro_batch_size=_TRIED_SAMPLES, seed=session.task.seed))
+    for wanted in _LARGER_BATCHES:
+        size = min(wanted, data.dataset_size or wanted)
+        with closing(data.training_batches(size)) as batches:
+            try:
+                loss = float(training.evaluate_batch(next(batches)))
+            except Exception:  # noqa: BLE001 - whether so many samples run is not the question
+                return ""
+        if math.isfinite(loss):
+            return (
+                f", and {loss:.4g} on {size}. Where some batches have such a loss and others do "
+                "not, the likely cause is a mean over an empty selection, as of labels that a mask "
+                "leaves out: divide their sum by `count.clamp(min=1)`"
+            )
+    return ""
 
 
 def _probe(session: Session, training: Training, command: InspectTask) -> Probed:

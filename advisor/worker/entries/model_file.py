@@ -110,8 +110,8 @@ class ModelFileTask:
 
         A stream has one order, and replicates of it differ in their weights alone.
         """
-        epoch = _REPLICATE_EPOCHS * recipe.replicate
-        return recipe.first_sample + epoch * (self.data.dataset_size or 0)
+        epoch_size = 0 if self.data.is_stream else self.data.dataset_size or 0
+        return recipe.first_sample + _REPLICATE_EPOCHS * recipe.replicate * epoch_size
 
     def _build_model(self, recipe: Recipe) -> nn.Module:
         """Return a model with fresh weights, where the user's code puts it."""
@@ -214,6 +214,11 @@ def _number(hooks: Hooks, function: Callable[..., Any], value: object) -> float:
 
 
 def _loss_problem(loss: object) -> tuple[str, str] | None:
+    if isinstance(loss, tuple | list | dict):
+        return (
+            f"The loss is a {type(loss).__name__}, not a tensor.",
+            "Return the loss alone, without what stands beside it.",
+        )
     if not isinstance(loss, Tensor):
         return (
             f"The loss is a {type(loss).__name__}, not a tensor.",

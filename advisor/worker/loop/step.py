@@ -15,6 +15,9 @@ from advisor.worker.user.batch_tree import move
 
 _AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
+_NEEDS_GRADIENTS = "does not require grad and does not have a grad_fn"
+"""What PyTorch says where a loss differentiates, and gradients are off."""
+
 Guard = Callable[[str, Callable[[], object]], object]
 """Calls a function, and explains what it raises as a fault of the part of the user's code that
 is named."""
@@ -60,6 +63,7 @@ class TrainingStep:
         self._parts = parts
         self._device = device
         self._dtype = _AUTOCAST_DTYPES.get(precision)
+        self._evaluates_with_gradients = False
         is_scaled = self._dtype is torch.float16 and recipe.use_grad_scaler
         self.scaler = torch.amp.GradScaler(device.type) if is_scaled else None
 
@@ -126,10 +130,21 @@ class TrainingStep:
             self.scaler.update()
 
     def evaluate(self, batch: Any, observers: Sequence[StepObserver] = ()) -> Tensor:  # noqa: ANN401
-        """Return the loss on one batch from the host, without gradients."""
+        """Return the loss on one batch from the host, without gradients where it needs none."""
         self._parts.model.eval()
         announce(observers, Phase.FORWARD)
-        with torch.no_grad():
-            loss = self._loss(self._receive(batch, observers)).detach()
+        loss = self._evaluated(self._receive(batch, observers))
         announce(observers, Phase.LOADING)
         return loss
+
+    def _evaluated(self, batch: Any) -> Tensor:  # noqa: ANN401 - the user's batch
+        if not self._evaluates_with_gradients:
+            try:
+                with torch.no_grad():
+                    return self._loss(batch).detach()
+            except Exception as error:
+                # A penalty on gradients, or a differential equation, is a loss made of gradients.
+                if _NEEDS_GRADIENTS not in str(error):
+                    raise
+                self._evaluates_with_gradients = True
+        return self._loss(batch).detach()

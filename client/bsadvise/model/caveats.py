@@ -54,6 +54,7 @@ class CaveatCode(StrEnum):
     BATCH_SEMANTICS_UNKNOWN = "batch_semantics_unknown"
     STATE_BETWEEN_BATCHES = "state_between_batches"
     WEIGHTS_CHANGED_IN_LOSS = "weights_changed_in_loss"
+    MEMORY_GROWS = "memory_grows"
 
     MEMORY_SEARCH_CUT_SHORT = "memory_search_cut_short"
     MEMORY_SEARCH_LIMIT = "memory_search_limit"

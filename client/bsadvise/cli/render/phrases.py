@@ -190,8 +190,10 @@ def _training(command: Train) -> str:
 
 def _profile(profile: TaskProfile) -> str:
     size = "" if profile.dataset_size is None else f", {profile.dataset_size:,} samples"
+    trained = profile.trainable_parameter_count
+    share = f" ({trained:,} trainable)" if 0 < trained < profile.parameter_count else ""
     return (
-        f"{profile.model_name}, {profile.parameter_count:,} parameters, "
+        f"{profile.model_name}, {profile.parameter_count:,} parameters{share}, "
         f"{profile.optimizer.optimizer_name}{size}"
     )
 
