@@ -60,6 +60,7 @@ def inspect_task(session: Session, command: InspectTask) -> TaskProfile:
     training = session.build(recipe, as_built)
     model, optimizer = training.model, training.optimizer
     caveats = [
+        *settings.caveats,
         *_placement_caveats(as_built.devices, session.torch_device),
         *_optimizer_caveats(optimizer),
         *_data_caveats(session),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,12 @@ _AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 Guard = Callable[[str, Callable[[], object]], object]
 """Calls a function, and explains what it raises as a fault of the part of the user's code that
 is named."""
+
+
+def autocasting(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """Return the context in which a model runs in "fp32", "bf16" or "fp16" on a device."""
+    dtype = _AUTOCAST_DTYPES.get(precision)
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
 class StepHooks:
@@ -122,8 +129,8 @@ class TrainingStep:
         self._accumulation_steps = count
         self._parts = parts
         self._device = device
-        self._dtype = _AUTOCAST_DTYPES.get(precision)
-        is_scaled = self._dtype is torch.float16 and recipe.use_grad_scaler
+        self._precision = precision
+        is_scaled = precision == "fp16" and recipe.use_grad_scaler
         self.scaler = torch.amp.GradScaler(device.type) if is_scaled else None
 
     @property
@@ -184,9 +191,7 @@ class TrainingStep:
         return moved
 
     def _loss(self, batch: Any) -> Tensor:  # noqa: ANN401 - the user's batch
-        if self._dtype is None:
-            return self._parts.loss(self._parts.model, batch)
-        with torch.autocast(self._device.type, dtype=self._dtype):
+        with autocasting(self._device, self._precision):
             return self._parts.loss(self._parts.model, batch)
 
     def _update(self) -> None:
