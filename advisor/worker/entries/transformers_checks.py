@@ -1,0 +1,62 @@
+"""What a Transformers trainer is asked before it is trained, and what of it trials leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from advisor.worker.data.user_loader import shuffles
+from advisor.worker.entries.fit_call import base_of
+
+NOT_DIVIDED = (
+    "The trainer adds the losses of accumulated micro-batches without dividing them, since this "
+    "model's loss takes no notice of num_items_in_batch: gradients are as many times too large as "
+    "there are micro-batches. Trials divide them; so will the trainer with "
+    "`trainer.loss_is_scaled_for_ga = False` before train()."
+)
+
+
+def precision_of(args: Any) -> str:  # noqa: ANN401 - TrainingArguments
+    """Return "fp32", "bf16" or "fp16": what autocast is asked for."""
+    return "bf16" if args.bf16 else "fp16" if args.fp16 else "fp32"
+
+
+def problem_of(trainer: Any) -> tuple[str, str] | None:  # noqa: ANN401 - a trainer
+    """Return why a trainer cannot be trained here, and the remedy; None where it can."""
+    kind, base = type(trainer), base_of(trainer, "Trainer")
+    args = trainer.args
+    if getattr(args, "deepspeed", None) or getattr(args, "fsdp", None):
+        return (
+            "The trainer shards its model over several processes.",
+            "Leave out deepspeed and fsdp to be advised for one device.",
+        )
+    if hasattr(args, "num_generations"):
+        return (
+            f"{kind.__name__} generates its samples while it trains: they are no fixed data set.",
+            "Its batch is a multiple of num_generations; there is no loss to compare batches by.",
+        )
+    loop = "_inner_training_loop"
+    if base is not None and getattr(kind, loop, None) is not getattr(base, loop, None):
+        return (
+            f"{kind.__name__} has a training loop of its own ({loop}).",
+            "Override training_step or compute_loss in place of the loop.",
+        )
+    return None
+
+
+def left_out(trainer: Any, loader: DataLoader[Any]) -> Iterator[str]:  # noqa: ANN401
+    """Yield what the trainer does that trials do not."""
+    callbacks = [type(callback) for callback in trainer.callback_handler.callbacks]
+    own = [kind.__name__ for kind in callbacks if not kind.__module__.startswith("transformers.")]
+    if own:
+        yield f"Callbacks are not run: {', '.join(own)}."
+    if getattr(trainer, "neftune_noise_alpha", None) is not None:
+        yield "Trials add no NEFTune noise to the embeddings."
+    if getattr(trainer.args, "torch_compile", False):
+        yield "The model is measured without torch_compile."
+    if not shuffles(loader):
+        yield "The training loader does not shuffle; trials see the samples in random order."
+    if trainer.args.n_gpu > 1 or trainer.args.world_size > 1:
+        yield "The trainer uses several devices; the reference batch is that of one."
