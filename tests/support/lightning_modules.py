@@ -98,6 +98,39 @@ class Regression(pl.LightningModule):  # type: ignore[misc]
         return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)]
 
 
+class Adversaries(pl.LightningModule):  # type: ignore[misc]
+    """Two networks that take turns, each with an optimizer of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, FEATURES))
+        self.critic = nn.Sequential(nn.Linear(FEATURES, 16), nn.ReLU(), nn.Linear(16, 1))
+        self.told: list[Tensor] = []
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        x, _ = batch
+        first, second = self.optimizers()
+        made = self.generator(x[:, :2])
+        self.toggle_optimizer(first)
+        loss = -self.critic(made).mean()
+        self.told.append(loss.detach())
+        first.zero_grad()
+        self.manual_backward(loss)
+        first.step()
+        self.untoggle_optimizer(first)
+        loss = (self.critic(made.detach()) - self.critic(x)).mean()
+        second.zero_grad()
+        self.manual_backward(loss)
+        second.step()
+
+    def configure_optimizers(self) -> Any:
+        return [
+            torch.optim.Adam(self.generator.parameters(), lr=1e-2),
+            torch.optim.SGD(self.critic.parameters(), lr=5e-2, momentum=0.5),
+        ]
+
+
 def trainer(**settings: Any) -> pl.Trainer:
     """Return a trainer that writes nothing."""
     return pl.Trainer(

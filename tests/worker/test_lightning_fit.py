@@ -97,3 +97,23 @@ def test_accumulation_with_clipping_and_a_schedule_by_the_epoch(algorithm: str) 
     torch.testing.assert_close(
         torch.stack(losses), torch.stack(steps_of(module.told, 3)[:20]), rtol=0, atol=0
     )
+
+
+def test_a_module_that_optimizes_by_itself_is_run_as_it_is() -> None:
+    module = modules.Adversaries()
+    data = {"datamodule": modules.Data()}
+    task = task_of(modules.trainer(max_epochs=2), copy.deepcopy(module), **data)
+    assert "automatic_optimization" in task.settings.caveats[0].text
+    assert task.data.is_synthetic
+    seen = fitted(modules.trainer(max_epochs=2), module, **data)
+    recipe = Recipe(micro_batch_size=8, learning_rate=1e-2)
+    with closing(task.build(recipe, CPU, SINGLE_PROCESS)) as training:
+        rates = [group["lr"] for group in training.optimizer.param_groups]
+        assert rates == pytest.approx([1e-2, 5e-2])
+        batches = iter(seen)
+        losses = [training.step(batches).loss for _ in range(20)]
+        before = copy.deepcopy(training.model.state_dict())
+        training.evaluate_batch(seen[0])
+        after = training.model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    torch.testing.assert_close(torch.stack(losses), torch.stack(module.told[:20]), rtol=0, atol=0)

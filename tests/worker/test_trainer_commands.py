@@ -60,10 +60,17 @@ def classifier(directory: Path) -> Task:
     return TransformersTask(trainer, hooks(), 3)
 
 
+def adversaries(_: Path) -> Task:
+    trainer = lightning_modules.trainer(max_epochs=1)
+    data = {"datamodule": lightning_modules.Data()}
+    call = FitCall.of(trainer, (lightning_modules.Adversaries(),), data)
+    return LightningTask(call, hooks(), 3)
+
+
 TASKS = pytest.mark.parametrize("make", [lightning, language_model, classifier])
 
 
-@TASKS
+@pytest.mark.parametrize("make", [lightning, language_model, classifier, adversaries])
 def test_traces_with_fake_tensors_are_near_what_real_steps_take(make: Make, tmp_path: Path) -> None:
     session = Session(make(tmp_path), TorchDevice(CPU, None))
     command = TraceMemory(micro_batch_size=16, accumulation_steps=2, time_limit_s=60)

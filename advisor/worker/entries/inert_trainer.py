@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -24,16 +25,30 @@ class Silent:
         return self
 
 
-@dataclass(slots=True)
 class InertStrategy:
-    """What modules ask of a trainer's strategy."""
+    """What modules ask of a trainer's strategy.
 
-    trainer: InertTrainer
-    root_device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    _lightning_optimizers: list[Any] = field(default_factory=list)
+    Attributes:
+        losses: What ``manual_backward`` went backward from.
+        root_device: Where the module is.
+    """
+
+    def __init__(self, of: Any) -> None:  # noqa: ANN401 - a strategy of Lightning's
+        self._of = of
+        self._lightning_optimizers: list[torch.optim.Optimizer] = []
+        self.losses: list[Tensor] = []
+        self.root_device = torch.device("cpu")
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the user's has
-        return getattr(self.trainer.of.strategy, name)
+        if name.startswith("__") or name == "_of":
+            raise AttributeError(name)
+        return getattr(self._of, name)
+
+    def backward(self, loss: Tensor, _: object, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Go backward as ``manual_backward`` says; not in evaluation."""
+        self.losses.append(loss.detach())
+        if loss.requires_grad:
+            loss.backward(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     def barrier(self, *_: object, **__: object) -> None:
         """Wait for no other process."""
@@ -52,7 +67,7 @@ class InertTrainer:
 
     Attributes:
         of: The user's own trainer.
-        recorded: What ``self.log`` was last given, by name.
+        callback_metrics: What ``self.log`` was last given, by name.
         current_epoch: Epochs whose samples have all been trained on.
         global_step: Optimizer steps taken.
     """
@@ -75,7 +90,7 @@ class InertTrainer:
         self.datamodule = datamodule
         self.train_dataloader = train_dataloader
         self.val_dataloaders = val_dataloaders
-        self.strategy = InertStrategy(self)
+        self.strategy = InertStrategy(of.strategy)
         self.optimizers: list[torch.optim.Optimizer] = []
         self.lr_scheduler_configs: list[Any] = []
         self.callback_metrics: dict[str, Any] = {}
@@ -107,10 +122,12 @@ class InertTrainer:
         for part in module.modules():
             vars(part).pop("log", None)
 
-    def train_with(self, optimizer: torch.optim.Optimizer) -> None:
-        """Answer with an optimizer where the module asks for its optimizers."""
-        self.optimizers = [optimizer]
-        self.strategy._lightning_optimizers = [optimizer]  # noqa: SLF001 - Lightning's name
+    def train_with(
+        self, optimizers: Sequence[torch.optim.Optimizer], schedules: Sequence[Any] = ()
+    ) -> None:
+        """Answer with these where the module asks for its optimizers and schedulers."""
+        self.optimizers = self.strategy._lightning_optimizers = list(optimizers)  # noqa: SLF001
+        self.lr_scheduler_configs = [SimpleNamespace(scheduler=schedule) for schedule in schedules]
 
     def _log(self, name: str, value: Any, *_: object, **__: object) -> None:  # noqa: ANN401
         self.callback_metrics[name] = value.detach() if isinstance(value, Tensor) else value

@@ -13,17 +13,19 @@ from torch import nn
 
 from advisor.worker.data.random_state import random_state_kept, seed_everything
 from advisor.worker.data.source import DataSource
-from advisor.worker.data.user_loader import LoaderNames, checked_loader, open_loaders
+from advisor.worker.data.user_loader import open_loaders
 from advisor.worker.entries.assembly import assemble, refuse_several, seed_weights
+from advisor.worker.entries.construction import Construction
 from advisor.worker.entries.fit_call import (
     FitCall,
-    base_of,
     optimizers_and_schedulers,
     overrides,
 )
 from advisor.worker.entries.inert_trainer import InertTrainer
 from advisor.worker.entries.lightning_caveats import caveats_of
 from advisor.worker.entries.lightning_hooks import LightningHooks
+from advisor.worker.entries.lightning_manual import ManualHooks, SeveralOptimizers
+from advisor.worker.entries.lightning_preparation import LOADERS, prepared
 from advisor.worker.entries.lightning_validation import Validation, minimised
 from advisor.worker.entries.schedules import OwnSchedule, run_through
 from advisor.worker.loop.protocol import FOR_REAL, BuildContext, TaskSettings
@@ -31,92 +33,41 @@ from advisor.worker.loop.recipe import Recipe, World
 from advisor.worker.loop.step import PartNames, Parts, autocasting
 from advisor.worker.loop.training import Measure, StandardTraining
 from advisor.worker.user.hooks import Hooks
+from advisor.worker.user.oom import out_of_memory
 
 _NAMES = PartNames(loss="training_step", optimizer="configure_optimizers")
-_LOADERS = LoaderNames(training="train_dataloader", held_out="val_dataloader")
 _BEGINNINGS = ("on_fit_start", "on_train_start", "on_train_epoch_start")
 
 
 class LightningTask:
     """One module, as it was when ``fit`` was called: each training has a copy of it."""
 
-    def __init__(self, call: FitCall, hooks: Hooks, seed: int) -> None:
+    def __init__(
+        self, call: FitCall, hooks: Hooks, seed: int, construction: Construction | None = None
+    ) -> None:
         """Take the call over. Runs none of the user's code yet.
 
         Args:
             call: What ``fit`` was called with.
             hooks: Calls the user's code.
             seed: The job's.
+            construction: How the module was made; None where that is not known.
         """
+        self._construction = construction
         self.seed = seed
         self._call = call
         self._hooks = hooks
 
     @cached_property
     def _trainer(self) -> InertTrainer:
-        """What the module is attached to until it is complete; it knows the loaders.
-
-        Modules may be completed by ``setup`` or ``configure_model``, for which they may ask for
-        the data: all of it is done in the order of Lightning's own ``fit``.
-        """
-        call, module, datamodule = self._call, self._call.module, self._call.datamodule
-        if base_of(module, "LightningModule") is None:
-            raise self._hooks.reject(
-                "fit",
-                f"fit was given a {type(module).__name__}, not a LightningModule.",
-                "Give it the module itself.",
-            )
-        trainer = InertTrainer(call.trainer, datamodule=datamodule)
-        trainer.attach(module.to("cpu"))
-        if datamodule is not None:
-            datamodule.trainer = trainer
-        makers = [owner for owner in (datamodule, module) if owner is not None]
-        for name, arguments in (("prepare_data", ()), ("setup", ("fit",)), ("configure_model", ())):
-            for owner in makers:
-                if overrides(owner, name):
-                    self._hooks.call(name, getattr(owner, name), *arguments)
-        trainer.train_dataloader = self._only(_LOADERS.training, call.train_loaders, makers)
-        if overrides(module, "validation_step"):
-            trainer.val_dataloaders = self._only(_LOADERS.held_out, call.val_loaders, makers)
-        checked_loader(trainer.train_dataloader, self._hooks, _LOADERS.training)
-        return trainer
-
-    def _only(self, name: str, given: Any, makers: list[Any]) -> Any:  # noqa: ANN401 - a loader
-        """Return the loader of a name: the one that was given, or that a module makes."""
-        if given is None:
-            owner = next((maker for maker in makers if overrides(maker, name)), None)
-            given = None if owner is None else self._hooks.call(name, getattr(owner, name))
-        # Several validation loaders measure several things; the first is what is monitored.
-        if (
-            isinstance(given, list | tuple)
-            and given
-            and (len(given) == 1 or name == "val_dataloader")
-        ):
-            return given[0]
-        return given
+        """A trainer that knows the loaders; the module is complete, and attached to nothing."""
+        return prepared(self._call, self._hooks)
 
     @cached_property
-    def _module(self) -> nn.Module:
-        """The module as training begins with it, attached to nothing."""
-        trainer = self._trainer
-        module: nn.Module = self._call.module
-        if not module.automatic_optimization:
-            raise self._hooks.reject(
-                "training_step",
-                "The module optimizes by itself (automatic_optimization = False).",
-                "Leave the optimization to Lightning: return the loss from training_step, and one "
-                "optimizer from configure_optimizers.",
-                function=getattr(type(module), "training_step", None),
-            )
-        if overrides(module, "optimizer_step"):
-            raise self._hooks.reject(
-                "optimizer_step",
-                "The module overrides optimizer_step, where it may change the rate by itself.",
-                "Move a warm-up to a scheduler with interval 'step', and leave optimizer_step out.",
-                function=getattr(type(module), "optimizer_step", None),
-            )
-        trainer.detach(module)
-        return module
+    def _module(self) -> Any:  # noqa: ANN401 - a Lightning module
+        """The module as training begins with it."""
+        _ = self._trainer
+        return self._call.module
 
     @cached_property
     def settings(self) -> TaskSettings:
@@ -130,7 +81,7 @@ class LightningTask:
             num_workers=loader.num_workers,
             reference_batch_size=None if batch_size is None else batch_size * accumulation,
             reference_learning_rate=self.own_schedule.peak_rate,
-            caveats=caveats_of(call, loader, self._schedulers_depend_on_loss),
+            caveats=caveats_of(call, loader, self._module, depends_on_loss=self._depends_on_loss),
         )
 
     @cached_property
@@ -138,9 +89,13 @@ class LightningTask:
         """The data of the training loader, and of the validation loader where there is one."""
         seed_everything(self.seed)
         trainer = self._trainer
-        return open_loaders(
-            trainer.train_dataloader, trainer.val_dataloaders, self._hooks, self.seed, _LOADERS
+        data = open_loaders(
+            trainer.train_dataloader, trainer.val_dataloaders, self._hooks, self.seed, LOADERS
         )
+        if not self._module.automatic_optimization:
+            # What it does to one loss at a rate says nothing of the others.
+            data.is_synthetic, data.evaluation_size = True, 0
+        return data
 
     @cached_property
     def own_schedule(self) -> OwnSchedule:
@@ -149,8 +104,10 @@ class LightningTask:
             module, trainer = self._copy(), self._new_trainer()
             trainer.attach(module)
             optimizer, schedulers = self._configure(module)
-        self._schedulers_depend_on_loss = any(s["reduce_on_plateau"] for s in schedulers)
+        self._depends_on_loss = any(s["reduce_on_plateau"] for s in schedulers)
         followed = [s for s in schedulers if not s["reduce_on_plateau"]]
+        if isinstance(optimizer, SeveralOptimizers):
+            followed = []  # It steps them itself.
         steps_per_epoch = trainer.steps_per_epoch
 
         def advance(step: int) -> None:
@@ -168,20 +125,33 @@ class LightningTask:
             trainer.estimated_stepping_batches,
         )
 
-    _schedulers_depend_on_loss = False
+    _depends_on_loss = False
 
     def _copy(self) -> nn.Module:
         """Return a copy of the module as training begins with it."""
-        module = self._module
+        module: nn.Module = self._module
         try:
             return copy.deepcopy(module)
         except (TypeError, RuntimeError, NotImplementedError) as error:
+            if out_of_memory(error) is not None:
+                raise
             raise self._hooks.reject(
                 "fit",
                 f"The module cannot be copied, as each training needs one of its own: {error}",
                 "Keep open files, locks and generators out of the module.",
                 function=getattr(type(module), "__init__", None),
             ) from error
+
+    @cached_property
+    def _can_make_again(self) -> bool:
+        made = self._construction
+        return made is not None and made.explains(self._module)
+
+    def _fresh(self, recipe: Recipe) -> nn.Module:
+        """Return a module with the weights of the user's; of a replicate, others if they can be."""
+        if recipe.replicate > 0 and self._construction is not None and self._can_make_again:
+            return self._construction.again()
+        return self._copy()
 
     def _new_trainer(self) -> InertTrainer:
         made = self._trainer
@@ -197,6 +167,8 @@ class LightningTask:
         configure = module.configure_optimizers
         returned = self._hooks.call("configure_optimizers", configure)
         optimizers, schedulers = optimizers_and_schedulers(returned)
+        if optimizers and not module.automatic_optimization:
+            return SeveralOptimizers(optimizers), schedulers
         if len(optimizers) == 1 and isinstance(optimizers[0], torch.optim.Optimizer):
             return optimizers[0], schedulers
         names = ", ".join(type(optimizer).__name__ for optimizer in optimizers) or "none"
@@ -223,7 +195,7 @@ class LightningTask:
 
         def built() -> nn.Module:
             seed_weights(recipe)
-            module = self._hooks.call("fit", self._copy)
+            module = self._hooks.call("fit", self._fresh, recipe)
             if self._call.converts:
                 module = self._call.trainer.precision_plugin.convert_module(module)
             return module
@@ -236,16 +208,22 @@ class LightningTask:
         trainer.attach(module)
 
         def optimizer() -> torch.optim.Optimizer:
-            made, _ = self._configure(module)
+            made, schedulers = self._configure(module)
             own.impose(made, recipe.learning_rate)
-            trainer.train_with(made)
+            several = made.optimizers if isinstance(made, SeveralOptimizers) else [made]
+            trainer.train_with(several, [schedule["scheduler"] for schedule in schedulers])
             for name in _BEGINNINGS:
                 if overrides(module, name):
                     self._hooks.call(name, getattr(module, name))
             return made
 
         made = context.build_optimizer(optimizer)
-        hooks = LightningHooks(self._call, trainer, recipe, self._hooks, self.data.dataset_size)
+        about = (self._call, trainer, recipe, self._hooks, self.data.dataset_size)
+        hooks = (
+            ManualHooks(made, *about)
+            if isinstance(made, SeveralOptimizers)
+            else LightningHooks(*about)
+        )
         parts = Parts(
             model=module,
             optimizer=made,
@@ -268,7 +246,7 @@ class LightningTask:
         self, trainer: InertTrainer, hooks: LightningHooks, device: torch.device, precision: str
     ) -> Measure | None:
         """Return the measure by ``validation_step``; None where the module validates nothing."""
-        if trainer.val_dataloaders is None:
+        if trainer.val_dataloaders is None or self.data.evaluation_size == 0:
             return None
         validation = Validation(trainer, self._hooks, minimised(self._call.trainer))
 

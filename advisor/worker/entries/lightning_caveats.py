@@ -11,6 +11,10 @@ from torch.utils.data import DataLoader
 from advisor.worker.data.user_loader import shuffles
 from advisor.worker.entries.fit_call import FitCall, overrides
 
+_MANUAL = (
+    "The module optimizes by itself (automatic_optimization = False): it is run for memory and "
+    "speed as it is, and the learning rate of its first optimizer follows the rule."
+)
 _BATCH_HOOKS = (
     "on_train_batch_start", "on_train_batch_end", "on_before_zero_grad", "on_before_backward",
     "on_after_backward", "on_before_optimizer_step", "on_train_epoch_start", "on_fit_start",
@@ -27,16 +31,21 @@ _WATCHING = frozenset({
 def caveats_of(
     call: FitCall,
     loader: DataLoader[Any],
-    depends_on_loss: bool,  # noqa: FBT001 - one fact
+    module: Any,  # noqa: ANN401 - a Lightning module
+    *,
+    depends_on_loss: bool,
 ) -> tuple[Caveat, ...]:
     """Return what trials leave out.
 
     Args:
         call: The call of ``fit``.
         loader: The training loader.
+        module: The module.
         depends_on_loss: Whether a scheduler lowers the rate when a loss stops falling.
     """
-    texts = _texts(call, loader, depends_on_loss=depends_on_loss)
+    texts = list(_texts(call, loader, depends_on_loss=depends_on_loss))
+    if not module.automatic_optimization:
+        texts.insert(0, _MANUAL)
     return tuple(Caveat(code=CaveatCode.TRAINER_PARTS_LEFT_OUT, text=text) for text in texts)
 
 

@@ -18,6 +18,7 @@ from advisor.worker.data.random_state import random_state_kept, seed_everything
 from advisor.worker.data.source import DataSource
 from advisor.worker.data.user_loader import LoaderNames, checked_loader, open_loaders
 from advisor.worker.entries.assembly import assemble, refuse_several, seed_weights
+from advisor.worker.entries.construction import Construction
 from advisor.worker.entries.schedules import OwnSchedule, run_through
 from advisor.worker.entries.transformers_checks import (
     NOT_DIVIDED,
@@ -40,14 +41,22 @@ _LOADERS = LoaderNames(training="get_train_dataloader", held_out="get_eval_datal
 class TransformersTask:
     """One trainer, as it was when ``train`` was called: each training has a copy of its model."""
 
-    def __init__(self, trainer: Any, hooks: Hooks, seed: int) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        trainer: Any,  # noqa: ANN401 - the user's
+        hooks: Hooks,
+        seed: int,
+        construction: Construction | None = None,
+    ) -> None:
         """Take the trainer over. Runs none of the user's code yet.
 
         Args:
             trainer: A ``transformers.Trainer``, or what inherits it.
             hooks: Calls the user's code.
             seed: The job's.
+            construction: How its model was made; None where that is not known.
         """
+        self._construction = construction
         self.seed = seed
         self._hooks = hooks
         self._given = trainer
@@ -154,6 +163,22 @@ class TransformersTask:
         model.train(was_training)
         return one != two
 
+    @cached_property
+    def _can_make_again(self) -> bool:
+        made = self._construction
+        return made is not None and made.explains(self._trainer.model)
+
+    def _fresh(self, recipe: Recipe) -> nn.Module:
+        """Return a model with the weights of the user's; of a replicate, others if they can be."""
+        trainer = self._trainer
+        if trainer.model_init is not None:
+            model = trainer.call_model_init()
+        elif recipe.replicate > 0 and self._construction is not None and self._can_make_again:
+            model = self._construction.again()
+        else:
+            model = copy.deepcopy(trainer.model)
+        return _with_checkpointing(model, trainer.args)
+
     def _planned_steps(self) -> float:
         args = self._trainer.args
         if args.max_steps > 0:
@@ -203,8 +228,7 @@ class TransformersTask:
 
         def built() -> nn.Module:
             seed_weights(recipe)
-            model: nn.Module = self._hooks.call("train", _fresh_model, trainer)
-            return model
+            return self._hooks.call("train", self._fresh, recipe)
 
         def moved(model: nn.Module) -> nn.Module:
             return self._hooks.guard("train", model.to, device)
@@ -237,11 +261,8 @@ class TransformersTask:
         return assemble(parts, recipe, self.data, device, precision=precision, measure=None)
 
 
-def _fresh_model(trainer: Any) -> nn.Module:  # noqa: ANN401 - a trainer
-    model: Any = (
-        copy.deepcopy(trainer.model) if trainer.model_init is None else trainer.call_model_init()
-    )
-    args = trainer.args
+def _with_checkpointing(model: Any, args: Any) -> nn.Module:  # noqa: ANN401
+    """Return a model that recomputes its activations where the trainer's arguments say so."""
     if getattr(args, "activation_checkpointing", False):
         kwargs = dict(args.activation_checkpointing_kwargs or {})
         how = {key: kwargs.pop(key) for key in ("every_n_layers", "offload") if key in kwargs}
