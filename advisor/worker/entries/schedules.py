@@ -68,7 +68,7 @@ def run_through(
         return OwnSchedule(peak=first, schedule=Constant())
     states = [first, *_states(optimizer, advance, step_count)]
     leading = next((i for i, group in enumerate(first) if any(_rates(states, i))), 0)
-    peak = max(states, key=lambda groups: rate_of(groups[leading]) or 0.0)
+    peak = [_with_stated_peak(group) for group in _largest(states, leading)]
     varying = {
         key for state in states for one, group in zip(first, state, strict=True)
         for key, value in group.items() if not _is_same(one.get(key), value)
@@ -91,6 +91,17 @@ def _states(
         for step in range(1, int(min(step_count, _MOST_STEPS))):
             advance(step)
             yield group_settings(optimizer)
+
+
+def _largest(states: list[Settings], leading: int) -> Settings:
+    """Return the state in which a group's rate is largest."""
+    return max(states, key=lambda groups: rate_of(groups[leading]) or 0.0)
+
+
+def _with_stated_peak(group: dict[str, Any]) -> dict[str, Any]:
+    """Return a group with the peak rate that a cyclic schedule was given, which steps may miss."""
+    stated = rate_of({"lr": group.get("max_lr")})
+    return group if stated is None else {**group, "lr": stated}
 
 
 def _rates(states: list[Settings], index: int) -> Iterator[float]:

@@ -18,6 +18,10 @@ NOT_DIVIDED = (
 )
 
 
+_LIBRARIES = ("transformers.", "trl.", "sentence_transformers.")
+"""Whose callbacks report, save, or begin an epoch."""
+
+
 def precision_of(args: Any) -> str:  # noqa: ANN401 - TrainingArguments
     """Return "fp32", "bf16" or "fp16": what autocast is asked for."""
     return "bf16" if args.bf16 else "fp16" if args.fp16 else "fp32"
@@ -49,7 +53,7 @@ def problem_of(trainer: Any) -> tuple[str, str] | None:  # noqa: ANN401 - a trai
 def left_out(trainer: Any, loader: DataLoader[Any]) -> Iterator[str]:  # noqa: ANN401
     """Yield what the trainer does that trials do not."""
     callbacks = [type(callback) for callback in trainer.callback_handler.callbacks]
-    own = [kind.__name__ for kind in callbacks if not kind.__module__.startswith("transformers.")]
+    own = [kind.__name__ for kind in callbacks if not kind.__module__.startswith(_LIBRARIES)]
     if own:
         yield f"Callbacks are not run: {', '.join(own)}."
     if getattr(trainer, "neftune_noise_alpha", None) is not None:
