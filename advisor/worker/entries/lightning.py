@@ -81,6 +81,8 @@ class LightningTask:
             num_workers=loader.num_workers,
             reference_batch_size=None if batch_size is None else batch_size * accumulation,
             reference_learning_rate=self.own_schedule.peak_rate,
+            learning_rate_name="the peak rate of the first parameter group",
+            held_out_name="val_dataloader()",
             caveats=caveats_of(call, loader, self._module, depends_on_loss=self._depends_on_loss),
         )
 

@@ -88,6 +88,8 @@ class TransformersTask:
             num_workers=self._loader.num_workers,
             reference_batch_size=int(args.per_device_train_batch_size) * accumulation,
             reference_learning_rate=self.own_schedule.peak_rate,
+            learning_rate_name="the peak rate of the first parameter group",
+            held_out_name="an eval_dataset",
             caveats=tuple(
                 Caveat(code=CaveatCode.TRAINER_PARTS_LEFT_OUT, text=text)
                 for text in (
