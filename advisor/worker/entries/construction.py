@@ -44,8 +44,11 @@ class Construction:
     kwargs: Mapping[str, Any]
     random: dict[str, Any]
 
-    def again(self) -> nn.Module:
-        """Return the model of the same call, with what the generators now draw."""
+    def redraw(self, copy: nn.Module) -> None:
+        """Give a copy of the model the weights that the same call makes of what is drawn now."""
+        copy.load_state_dict(self._again().state_dict())
+
+    def _again(self) -> nn.Module:
         return self.kind(*self.args, **self.kwargs)
 
     def explains(self, model: nn.Module) -> bool:
@@ -56,7 +59,7 @@ class Construction:
         with random_state_kept():
             restore_random_state(self.random)
             try:
-                made = self.again()
+                made = self._again()
             except Exception:  # noqa: BLE001 - then it does not
                 return False
         own = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}

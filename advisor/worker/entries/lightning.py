@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -83,7 +84,9 @@ class LightningTask:
             reference_learning_rate=self.own_schedule.peak_rate,
             learning_rate_name="the peak rate of the first parameter group",
             held_out_name="val_dataloader()",
-            caveats=caveats_of(call, loader, self._module, depends_on_loss=self._depends_on_loss),
+            caveats=caveats_of(
+                call, loader, self._module, depends_on_loss=self.own_schedule.depends_on_loss
+            ),
         )
 
     @cached_property
@@ -106,7 +109,6 @@ class LightningTask:
             module, trainer = self._copy(), self._new_trainer()
             trainer.attach(module)
             optimizer, schedulers = self._configure(module)
-        self._depends_on_loss = any(s["reduce_on_plateau"] for s in schedulers)
         followed = [s for s in schedulers if not s["reduce_on_plateau"]]
         if isinstance(optimizer, SeveralOptimizers):
             followed = []  # It steps them itself.
@@ -119,15 +121,14 @@ class LightningTask:
                 if due:
                     module.lr_scheduler_step(schedule["scheduler"], None)  # type: ignore[operator]
 
-        return self._hooks.call(
+        found = self._hooks.call(
             "configure_optimizers",
             run_through,
             optimizer,
             advance if followed else None,
             trainer.estimated_stepping_batches,
         )
-
-    _depends_on_loss = False
+        return replace(found, depends_on_loss=any(s["reduce_on_plateau"] for s in schedulers))
 
     def _copy(self) -> nn.Module:
         """Return a copy of the module as training begins with it."""
@@ -151,9 +152,10 @@ class LightningTask:
 
     def _fresh(self, recipe: Recipe) -> nn.Module:
         """Return a module with the weights of the user's; of a replicate, others if they can be."""
+        module = self._copy()
         if recipe.replicate > 0 and self._construction is not None and self._can_make_again:
-            return self._construction.again()
-        return self._copy()
+            self._construction.redraw(module)
+        return module
 
     def _new_trainer(self) -> InertTrainer:
         made = self._trainer

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from advisor.worker.data.user_loader import shuffles
 from advisor.worker.entries.fit_call import FitCall, overrides
+from advisor.worker.entries.schedules import DEPENDS_ON_LOSS
 
 _MANUAL = (
     "The module optimizes by itself (automatic_optimization = False): it is run for memory and "
@@ -57,10 +58,7 @@ def _texts(call: FitCall, loader: DataLoader[Any], *, depends_on_loss: bool) -> 
             "memory that they take, is not in the figures."
         )
     if depends_on_loss:
-        yield (
-            "The scheduler lowers the rate when the validation loss stops falling; trials keep the "
-            "rate that it begins with."
-        )
+        yield DEPENDS_ON_LOSS
     if call.is_compiled:
         yield "The module is measured as it was before torch.compile."
     if call.has_checkpoint:

@@ -14,6 +14,11 @@ from torch import Tensor
 from advisor.worker.loop.optimizer_state import Settings, group_settings, set_rate
 from advisor.worker.loop.recipe import Constant, Recorded, Schedule
 
+DEPENDS_ON_LOSS = (
+    "The scheduler lowers the rate when the validation loss stops falling; trials keep the rate "
+    "that it begins with."
+)
+"""What is said where a scheduler looks at a loss."""
 _MOST_STEPS = 100_000
 """Of which a schedule is run through: in about a second. Its rate has peaked by then."""
 _MOST_RECORDED = 20_000
@@ -28,10 +33,12 @@ class OwnSchedule:
         peak: What the parameter groups hold where the rate of the first one that has any is
             largest.
         schedule: Step by step, in multiples of the groups' rates there.
+        depends_on_loss: Whether a scheduler that looks at a loss is left out.
     """
 
     peak: Settings
     schedule: Schedule
+    depends_on_loss: bool = False
 
     @property
     def peak_rate(self) -> float | None:

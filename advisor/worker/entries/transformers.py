@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +20,7 @@ from advisor.worker.data.source import DataSource
 from advisor.worker.data.user_loader import LoaderNames, checked_loader, open_loaders
 from advisor.worker.entries.assembly import assemble, refuse_several, seed_weights
 from advisor.worker.entries.construction import Construction
-from advisor.worker.entries.schedules import OwnSchedule, run_through
+from advisor.worker.entries.schedules import DEPENDS_ON_LOSS, OwnSchedule, run_through
 from advisor.worker.entries.transformers_checks import (
     NOT_DIVIDED,
     left_out,
@@ -94,6 +95,7 @@ class TransformersTask:
                 Caveat(code=CaveatCode.TRAINER_PARTS_LEFT_OUT, text=text)
                 for text in (
                     *left_out(self._trainer, self._loader),
+                    *((DEPENDS_ON_LOSS,) if self.own_schedule.depends_on_loss else ()),
                     *(() if self._is_share else (NOT_DIVIDED,)),
                 )
             ),
@@ -123,11 +125,13 @@ class TransformersTask:
                 make = trainer.create_scheduler
                 self._hooks.call("create_scheduler", make, int(min(steps, 1e9)), optimizer)
             schedule = trainer.lr_scheduler
-        is_of_steps = isinstance(schedule, torch.optim.lr_scheduler.LRScheduler) and not isinstance(
-            schedule, torch.optim.lr_scheduler.ReduceLROnPlateau
+        kinds = torch.optim.lr_scheduler
+        depends_on_loss = isinstance(schedule, kinds.ReduceLROnPlateau) or not isinstance(
+            schedule, kinds.LRScheduler
         )
-        advance = (lambda _: schedule.step()) if is_of_steps else None
-        return self._hooks.call("create_scheduler", run_through, optimizer, advance, steps)
+        advance = None if depends_on_loss else (lambda _: schedule.step())
+        found = self._hooks.call("create_scheduler", run_through, optimizer, advance, steps)
+        return replace(found, depends_on_loss=depends_on_loss)
 
     @cached_property
     def _is_share(self) -> bool:
@@ -175,10 +179,10 @@ class TransformersTask:
         trainer = self._trainer
         if trainer.model_init is not None:
             model = trainer.call_model_init()
-        elif recipe.replicate > 0 and self._construction is not None and self._can_make_again:
-            model = self._construction.again()
         else:
             model = copy.deepcopy(trainer.model)
+            if recipe.replicate > 0 and self._construction is not None and self._can_make_again:
+                self._construction.redraw(model)
         return _with_checkpointing(model, trainer.args)
 
     def _planned_steps(self) -> float:
