@@ -77,8 +77,11 @@ class FitCall:
 
 
 def base_of(value: object, name: str) -> type | None:
-    """Return the class of a name among the bases of a value's class; None where there is none."""
-    bases = type(value).__mro__
+    """Return the class of a name among the bases of a value's class; None where there is none.
+
+    The most basic of them: users give their own classes the names that libraries have.
+    """
+    bases = reversed(type(value).__mro__)
     return next((base for base in bases if base.__name__ == name), None)
 
 

@@ -23,7 +23,9 @@ from advisor.worker.entries.construction import Construction
 from advisor.worker.entries.schedules import DEPENDS_ON_LOSS, OwnSchedule, run_through
 from advisor.worker.entries.transformers_checks import (
     NOT_DIVIDED,
+    is_taken_for_share,
     left_out,
+    losses_by_count,
     precision_of,
     problem_of,
 )
@@ -140,34 +142,16 @@ class TransformersTask:
         The trainer takes it for one where the model's ``forward`` takes any keyword, the number of
         labels in the step among them. Some models take no notice of that number.
         """
-        trainer, model = self._trainer, self._trainer.model
-        if getattr(trainer, "loss_is_scaled_for_ga", None) is not None:
+        if not is_taken_for_share(self._trainer):
             return True
-        was_training = model.training
-        with random_state_kept(), torch.no_grad():
+        with random_state_kept():
             with closing(self.data.training_batches(_TRIED_SAMPLES)) as batches:
                 batch = next(batches)
-            count = trainer._get_num_items_in_batch([batch], torch.device("cpu"))  # noqa: SLF001
-            if count is None or trainer.compute_loss_func is not None:
-                return True
-            model.eval()
             try:
-                one, two = (
-                    float(
-                        self._hooks.call(
-                            "compute_loss",
-                            trainer.compute_loss,
-                            model,
-                            copy.copy(batch),
-                            num_items_in_batch=times * count,
-                        )
-                    )
-                    for times in (1, 2)
-                )
+                losses = self._hooks.call("compute_loss", losses_by_count, self._trainer, batch)
             except UserCodeFailed:
                 return True  # It may run on another device alone.
-        model.train(was_training)
-        return one != two
+        return losses is None or losses[0] != losses[1]
 
     @cached_property
     def _can_make_again(self) -> bool:

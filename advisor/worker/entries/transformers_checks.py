@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader
 
 from advisor.worker.data.user_loader import shuffles
@@ -27,10 +29,51 @@ def precision_of(args: Any) -> str:  # noqa: ANN401 - TrainingArguments
     return "bf16" if args.bf16 else "fp16" if args.fp16 else "fp32"
 
 
+def is_taken_for_share(trainer: Any) -> bool:  # noqa: ANN401 - a trainer
+    """Return whether a trainer adds losses of micro-batches as they are, for reasons of its own.
+
+    Not where the user says so, and not for causal language models, whose loss is known to count.
+    """
+    if getattr(trainer, "loss_is_scaled_for_ga", None) is not None:
+        return False
+    if trainer.compute_loss_func is not None:
+        return True
+    is_own = overrides_method(trainer, "compute_loss") or trainer.label_smoother is not None
+    is_known = getattr(trainer, "_loss_shifts_labels", False) and not is_own
+    return bool(trainer.model_accepts_loss_kwargs) and not is_known
+
+
+def losses_by_count(trainer: Any, batch: Any) -> tuple[float, float] | None:  # noqa: ANN401
+    """Return the losses of a batch in a step of as many labels as it has, and of twice as many.
+
+    None where the trainer counts no labels.
+    """
+    model = trainer.model
+    count = trainer._get_num_items_in_batch([batch], torch.device("cpu"))  # noqa: SLF001
+    if count is None:
+        return None
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            one, two = (
+                float(trainer.compute_loss(model, copy.copy(batch), num_items_in_batch=n * count))
+                for n in (1, 2)
+            )
+    finally:
+        model.train(was_training)
+    return one, two
+
+
+def overrides_method(trainer: Any, name: str) -> bool:  # noqa: ANN401 - a trainer
+    """Return whether a trainer's class has a method other than Transformers' own."""
+    base = base_of(trainer, "Trainer")
+    return base is not None and getattr(type(trainer), name, None) is not getattr(base, name, None)
+
+
 def problem_of(trainer: Any) -> tuple[str, str] | None:  # noqa: ANN401 - a trainer
     """Return why a trainer cannot be trained here, and the remedy; None where it can."""
-    kind, base = type(trainer), base_of(trainer, "Trainer")
-    args = trainer.args
+    kind, args = type(trainer), trainer.args
     if getattr(args, "deepspeed", None) or getattr(args, "fsdp", None):
         return (
             "The trainer shards its model over several processes.",
@@ -42,7 +85,7 @@ def problem_of(trainer: Any) -> tuple[str, str] | None:  # noqa: ANN401 - a trai
             "Its batch is a multiple of num_generations; there is no loss to compare batches by.",
         )
     loop = "_inner_training_loop"
-    if base is not None and getattr(kind, loop, None) is not getattr(base, loop, None):
+    if overrides_method(trainer, loop):
         return (
             f"{kind.__name__} has a training loop of its own ({loop}).",
             "Override training_step or compute_loss in place of the loop.",
