@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sized
 
 import torch
 from torch.utils.data import Sampler
@@ -20,7 +21,7 @@ class SampledEpochs:
         """Take the sampler over.
 
         Args:
-            sampler: Yields the indices of an epoch; has a length.
+            sampler: Yields the indices of an epoch.
             kept: Indices that are trained on, ascending, at least one.
             dataset_size: Samples of the data set.
             seed: Seed of what the sampler draws.
@@ -29,7 +30,8 @@ class SampledEpochs:
         self._kept = frozenset(kept.tolist())
         self._seed = seed
         # As many in each epoch, or a position in the order would stand for no sample.
-        self.size = max(1, len(sampler) * len(kept) // dataset_size)  # type: ignore[arg-type]
+        drawn = len(sampler) if isinstance(sampler, Sized) else dataset_size
+        self.size = max(1, drawn * len(kept) // dataset_size)
 
     def epoch(self, number: int) -> list[int]:
         """Return the indices of an epoch.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,10 +50,10 @@ def open_loaders(
     validation = None if held_out is None else checked_loader(held_out, hooks, names.held_out)
     loading = Loading(
         hooks=hooks,
-        collate_fn=_collate_fn(checked),
+        collate_fn=checked.collate_fn,
         num_workers=checked.num_workers,
         seed=seed,
-        held_out_collate_fn=None if validation is None else _collate_fn(validation),
+        held_out_collate_fn=None if validation is None else validation.collate_fn,
         dataset_hook=names.training,
         held_out_hook=names.held_out,
     )
@@ -125,7 +124,3 @@ def _own_sampler(loader: DataLoader[Any]) -> Sampler[int] | None:
         return None if is_plain else sampler
     own: Sampler[int] = sampler
     return own
-
-
-def _collate_fn(loader: DataLoader[Any]) -> Callable[[list[Any]], Any] | None:
-    return loader.collate_fn
