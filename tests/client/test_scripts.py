@@ -36,7 +36,8 @@ _LOOP = "for x in data:\n    x.backward()\n"
         ("from models import small as build_model\n" + _LOOP, EntryKind.MODEL_FILE),
         ("from models import *\n" + _LOOP, EntryKind.MODEL_FILE),
         ("def build_modle():\n    pass\ndef build_dataset():\n    pass\n", EntryKind.MODEL_FILE),
-        ('"""Text."""\nWIDTH = 3\nclass Net(LightningModule):\n    pass\n', EntryKind.MODEL_FILE),
+        ('"""Text."""\nWIDTH = 3\nclass Net(Module):\n    pass\n', EntryKind.MODEL_FILE),
+        ("class Net(pl.LightningModule):\n    pass\n", EntryKind.SCRIPT),
         ("", EntryKind.MODEL_FILE),
     ],
 )

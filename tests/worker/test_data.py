@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset
 
 from advisor.worker.data.indexed import IndexedData
 from advisor.worker.data.loader import Loading
-from advisor.worker.data.order import EndlessBatches, split, thin_out
+from advisor.worker.data.order import EndlessBatches, Permutations, split, thin_out
 from advisor.worker.data.source import HeldOutLoader
 from advisor.worker.data.streamed import StreamedData
 from advisor.worker.user.hooks import Hooks
@@ -34,7 +34,9 @@ def loading(num_workers: int = 0) -> Loading:
 
 def order(size: int, batch_size: int, seed: int = 0, first_sample: int = 0) -> EndlessBatches:
     return EndlessBatches(
-        torch.arange(size), batch_size=batch_size, seed=seed, first_sample=first_sample
+        Permutations(torch.arange(size), seed=seed),
+        batch_size=batch_size,
+        first_sample=first_sample,
     )
 
 

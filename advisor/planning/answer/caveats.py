@@ -96,7 +96,9 @@ def _about_training(view: LogView, choice: Choice, chooser: Chooser) -> Iterator
         yield Caveat(
             code=CaveatCode.NO_DATA_SET,
             text="The model file has make_batch and no data set: the learning rate follows the "
-            "rule.",
+            "rule."
+            if profile.dataset_size is None
+            else "No trial can be judged by a loss: the learning rate follows the rule.",
         )
         return
     if not view.device.present:

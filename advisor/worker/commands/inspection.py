@@ -62,8 +62,9 @@ def inspect_task(session: Session, command: InspectTask) -> TaskProfile:
     training = session.build(recipe, as_built)
     model, optimizer = training.model, training.optimizer
     caveats = [
+        *settings.caveats,
         *_placement_caveats(as_built.devices, session.torch_device),
-        *_optimizer_caveats(optimizer),
+        *_optimizer_caveats(optimizer, settings.learning_rate_name),
         *_data_caveats(session),
         *session.task.data.loading_caveats(),
     ]
@@ -125,11 +126,11 @@ def _placement_caveats(devices: set[torch.device], device: torch.device) -> list
     ]
 
 
-def _optimizer_caveats(optimizer: torch.optim.Optimizer) -> list[Caveat]:
+def _optimizer_caveats(optimizer: torch.optim.Optimizer, rate_name: str) -> list[Caveat]:
     rates = {float(group["lr"]) for group in optimizer.param_groups if "lr" in group}
     # A rate may be a tensor, and so be rounded.
     if any(math.isclose(rate, ANY_LEARNING_RATE, rel_tol=1e-6) for rate in rates):
-        return _group_caveats(optimizer) if len(rates) > 1 else []
+        return _group_caveats(optimizer, rate_name) if len(rates) > 1 else []
     return [
         Caveat(
             code=CaveatCode.LEARNING_RATE_UNUSED,
@@ -139,14 +140,14 @@ def _optimizer_caveats(optimizer: torch.optim.Optimizer) -> list[Caveat]:
     ]
 
 
-def _group_caveats(optimizer: torch.optim.Optimizer) -> list[Caveat]:
+def _group_caveats(optimizer: torch.optim.Optimizer, rate_name: str) -> list[Caveat]:
     shares = [float(group.get("lr", 0)) / ANY_LEARNING_RATE for group in optimizer.param_groups]
     listed = ", ".join(f"{share:.4g}" for share in shares[:_MOST_GROUPS])
     return [
         Caveat(
             code=CaveatCode.GROUP_RATES_DIFFER,
-            text="The learning rate is the `lr` of build_optimizer. Its parameter groups have "
-            f"multiples of it, kept in every trial: {listed}"
+            text=f"The learning rate is {rate_name}. Its parameter groups have multiples of it, "
+            f"kept in every trial: {listed}"
             f"{', …' if len(shares) > _MOST_GROUPS else ''}.",
         )
     ]
@@ -178,8 +179,8 @@ def _split_caveats(session: Session) -> list[Caveat]:
             code=CaveatCode.HELD_OUT_NEAR_TRAINING,
             text="Samples that are stored side by side overlap or are nearly the same, so that the "
             "tenth held out at random repeats what was trained on: held-out losses are too low for "
-            "new data. Give build_eval_dataset() with samples apart from the others, such as the "
-            "last tenth of the stored order.",
+            f"new data. Give {session.task.settings.held_out_name} with samples apart from the "
+            "others, such as the last tenth of the stored order.",
         )
     ]
 

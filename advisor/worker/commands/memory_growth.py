@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 from collections.abc import Callable, Sequence
+from gc import collect
 
 from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.units import format_bytes
@@ -35,7 +35,7 @@ def memory_growth(
     with tracking(tracker):
         for _ in range(BATCHES):
             train_on_batch([tracker])
-            gc.collect()  # What lies in a reference cycle is not kept.
+            collect()  # What lies in a reference cycle is not kept.
             live_bytes.append(tracker.live_bytes)
     grown_bytes = min(after - before for before, after in itertools.pairwise(live_bytes))
     if grown_bytes < _LEAST_BYTES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import perf_counter
 
 from bsadvise.model.commands import InspectTask, TraceMemory
 
@@ -24,14 +24,14 @@ def peak_sample(session: Session, command: InspectTask) -> int | None:
     candidates = session.task.data.largest_in_part()
     if not candidates:
         return None
-    end_s = time.perf_counter() + _MOST_TIME_SHARE * command.time_limit_s
+    end_s = perf_counter() + _MOST_TIME_SHARE * command.time_limit_s
     largest, most_bytes = None, 0
     try:
         for sample in (None, *candidates):
             peak_bytes = _peak_bytes(session, command, sample)
             if peak_bytes > most_bytes:
                 largest, most_bytes = sample, peak_bytes
-            if time.perf_counter() > end_s:
+            if perf_counter() > end_s:
                 break
     except Exception:  # noqa: BLE001 - the memory stage will meet it, and say it
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from bsadvise.model.caveats import Caveat
-from torch.utils.data import Subset
+from torch.utils.data import Sampler, Subset
 
 from advisor.worker.data.loader import Loading
 from advisor.worker.data.loading_faults import (
@@ -17,13 +17,14 @@ from advisor.worker.data.loading_faults import (
     dropped_samples,
 )
 from advisor.worker.data.neighbours import FAR, Neighbourhood
-from advisor.worker.data.order import EndlessBatches, split, thin_out
+from advisor.worker.data.order import EndlessBatches, Order, Permutations, split, thin_out
 from advisor.worker.data.sample_sizes import (
     PartSizes,
     largest_in_part,
     longest_of,
     sizes_of_parts,
 )
+from advisor.worker.data.sampled import SampledEpochs
 from advisor.worker.data.source import MAX_HELD_OUT_SAMPLES, DataSource
 
 _FIRST_EXAMINED = 64
@@ -37,14 +38,19 @@ class IndexedData(DataSource):
     """A map-style data set."""
 
     def __init__(
-        self, dataset: Any, evaluation_dataset: Any | None, loading: Loading  # noqa: ANN401
-    ) -> None:  # fmt: skip
+        self,
+        dataset: Any,  # noqa: ANN401 - the user's
+        evaluation_dataset: Any | None,  # noqa: ANN401 - the user's
+        loading: Loading,
+        sampler: Sampler[int] | None = None,
+    ) -> None:
         """Take the data over.
 
         Args:
             dataset: The training data, with at least one sample.
             evaluation_dataset: The held-out data, map-style; None to hold training samples out.
             loading: How batches are made.
+            sampler: Draws each epoch's samples; None to shuffle them.
         """
         size = len(dataset)
         self.dataset_size = size
@@ -59,6 +65,11 @@ class IndexedData(DataSource):
             held_out = thin_out(len(evaluation_dataset), MAX_HELD_OUT_SAMPLES)
             self.held_out = Subset(evaluation_dataset, held_out)
         self.evaluation_size = len(held_out)
+        self._order: Order = (
+            Permutations(self._training_indices, seed=loading.seed)
+            if sampler is None
+            else SampledEpochs(sampler, self._training_indices, size, seed=loading.seed)
+        )
 
     @cached_property
     def _sizes_by_index(self) -> dict[int, PartSizes]:
@@ -83,7 +94,9 @@ class IndexedData(DataSource):
         return {index: sizes_of_parts(self._sample(index)) for index in indices}
 
     def _sample(self, index: int) -> Any:  # noqa: ANN401 - a sample
-        return self._loading.hooks.call("build_dataset", self._dataset.__getitem__, index)
+        return self._loading.hooks.call(
+            self._loading.dataset_hook, self._dataset.__getitem__, index
+        )
 
     def training_batches(
         self, batch_size: int, *, first_sample: int = 0
@@ -100,15 +113,8 @@ class IndexedData(DataSource):
     def _batches(
         self, batch_size: int, first_sample: int, num_workers: int | None
     ) -> Generator[Any, None, None]:
-        order = EndlessBatches(
-            self._training_indices,
-            batch_size=batch_size,
-            seed=self._loading.seed,
-            first_sample=first_sample,
-        )
-        return self._loading.serve(
-            "build_dataset", self._dataset, batch_sampler=order, num_workers=num_workers
-        )
+        order = EndlessBatches(self._order, batch_size=batch_size, first_sample=first_sample)
+        return self._loading.serve(self._dataset, batch_sampler=order, num_workers=num_workers)
 
     def loading_caveats(self) -> list[Caveat]:
         """Return whether the collate function drops samples."""
@@ -162,7 +168,7 @@ class IndexedData(DataSource):
 
     def held_out_batches(self, batch_size: int) -> Generator[Any, None, None]:
         """Serve the held-out samples once, in order."""
-        return self._loading.serve("build_eval_dataset", self.held_out, batch_size=batch_size)
+        return self._loading.serve_held_out(self.held_out, batch_size)
 
     def longest_batch(self, batch_size: int, sample: int | None = None) -> Any:  # noqa: ANN401 - a batch
         """Return a batch with one sample in every place, the largest or another."""

@@ -81,7 +81,9 @@ class StreamedData(DataSource):
         """
         self._stream = stream
         self._loading = loading
-        self._head: list[Any] = loading.hooks.call("build_dataset", take, stream, _HEAD_SAMPLES)
+        self._head: list[Any] = loading.hooks.call(
+            loading.dataset_hook, take, stream, _HEAD_SAMPLES
+        )
         self._skip = 0
         if evaluation_dataset is None:
             self._skip = min(_HELD_OUT_SAMPLES, max(len(self._head) // 10, 0))
@@ -123,9 +125,7 @@ class StreamedData(DataSource):
     ) -> Generator[Any, None, None]:
         """Serve training batches without end, each full."""
         samples = _Restarted(self._stream, skip=self._skip, skip_once=first_sample)
-        return self._loading.serve(
-            "build_dataset", samples, batch_size=batch_size, drop_last=True, num_workers=0
-        )
+        return self._loading.serve(samples, batch_size=batch_size, drop_last=True, num_workers=0)
 
     def loader_batches(
         self, batch_size: int, num_workers: int | None = None
@@ -133,11 +133,7 @@ class StreamedData(DataSource):
         """Serve batches from a number of processes, in no fixed order."""
         samples = _Restarted(self._stream, skip=0)
         return self._loading.serve(
-            "build_dataset",
-            samples,
-            batch_size=batch_size,
-            drop_last=True,
-            num_workers=num_workers,
+            samples, batch_size=batch_size, drop_last=True, num_workers=num_workers
         )
 
     def is_repeated_by(self, num_workers: int) -> bool:
@@ -158,7 +154,8 @@ class StreamedData(DataSource):
     ) -> list[list[Any]]:
         """Return training samples as they come, in batches spread over what is read."""
         most = most_read_samples // batch_size
-        read = self._loading.hooks.call("build_dataset", self._spread, batch_size, 2 * count, most)
+        loading = self._loading
+        read = loading.hooks.call(loading.dataset_hook, self._spread, batch_size, 2 * count, most)
         return [read[index] for index in thin_out(len(read), count)]
 
     def _spread(self, batch_size: int, most_kept: int, most_read: int) -> list[list[Any]]:
@@ -186,7 +183,7 @@ class StreamedData(DataSource):
 
     def held_out_batches(self, batch_size: int) -> Generator[Any, None, None]:
         """Serve the held-out samples once, in order."""
-        return self._loading.serve("build_eval_dataset", self.held_out, batch_size=batch_size)
+        return self._loading.serve_held_out(self.held_out, batch_size)
 
     def longest_batch(self, batch_size: int, sample: int | None = None) -> Any:  # noqa: ANN401 - a batch
         """Return a batch with one sample in every place, the largest or another."""

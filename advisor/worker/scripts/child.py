@@ -10,9 +10,9 @@ import contextlib
 import ctypes
 import os
 import signal
-import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe, wait
+from traceback import print_exc
 from typing import NoReturn
 
 _PR_SET_PDEATHSIG = 1
@@ -72,7 +72,7 @@ def _be_child(function: Callable[[], bytes], pipe: Connection) -> NoReturn:
         pipe.send_bytes(function())
         exit_code = 0
     except BaseException:  # noqa: BLE001 - the process ends here, whatever it was
-        traceback.print_exc()
+        print_exc()
     finally:
         # Exit handlers of user code have no say in how long this takes.
         os._exit(exit_code)

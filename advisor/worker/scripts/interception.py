@@ -54,10 +54,11 @@ class Interception:
 
     Attributes:
         is_stopped: Whether the handler has raised StopScript.
+        has_trained: Whether the script has called a trainer, gone backward or taken a step.
     """
 
     def __init__(self, handler: ScriptHandler) -> None:
-        self.is_stopped = False
+        self.is_stopped = self.has_trained = False
         self._handler = handler
         self._pid = os.getpid()
         self._is_over = False
@@ -88,6 +89,7 @@ class Interception:
 
     def _going_on(self, call: str, go_on: Callable[[], T]) -> Callable[[], T]:
         """Return what makes an intercepted call; those inside it do not concern us."""
+        self.has_trained = True
 
         def enter() -> T:
             self._entered.add(call)

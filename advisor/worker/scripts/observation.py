@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from types import FrameType
 
 from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome
@@ -46,14 +46,14 @@ def observe(script: Script, *, step_count: int, limit_s: float) -> Outcome:
         step_count: Optimizer steps to see.
         limit_s: Seconds that all its runs may take together.
     """
-    deadline_s = time.monotonic() + limit_s
+    deadline_s = monotonic() + limit_s
     outcome = _run_in_child(script, step_count, limit_s)
     if not isinstance(outcome, Observation) or outcome.reference is None:
         return outcome
     reference = outcome.reference
 
     def run(changed: Script) -> Reference | None:
-        left_s = deadline_s - time.monotonic()
+        left_s = deadline_s - monotonic()
         seen = _run_in_child(changed, 1, left_s) if left_s > 0 else None
         return seen.reference if isinstance(seen, Observation) else None
 

@@ -18,6 +18,7 @@ from bsadvise.model.measurements import Fault, OutOfMemory
 
 from advisor.worker.scripts.handler import ScriptHandler, StopScript
 from advisor.worker.scripts.interception import intercepted
+from advisor.worker.scripts.lone_module import NotTrainable, train_lone_module
 from advisor.worker.user.diagnosis import explain
 from advisor.worker.user.oom import out_of_memory
 
@@ -69,7 +70,11 @@ def run_script(copy: Path, entry_path: str, handler: ScriptHandler) -> Ending:
     """
     with _restored_process(), intercepted(handler) as interception:
         try:
-            _run_as_main(copy / entry_path)
+            main = _run_as_main(copy / entry_path)
+            if not interception.has_trained:
+                train_lone_module(main, entry_path)
+        except NotTrainable as error:
+            return Ending(kind=EndingKind.RAISED, exit_code=1, fault=error.fault)
         except BaseException as error:  # noqa: BLE001 - how it ended is the answer
             if interception.is_stopped or isinstance(error, StopScript):
                 return Ending(kind=EndingKind.STOPPED)
@@ -79,7 +84,7 @@ def run_script(copy: Path, entry_path: str, handler: ScriptHandler) -> Ending:
         return Ending(kind=EndingKind.STOPPED if is_stopped else EndingKind.RETURNED)
 
 
-def _run_as_main(path: Path) -> None:
+def _run_as_main(path: Path) -> types.ModuleType:
     """Run a file in a new module ``__main__``, which stays: what it defines is looked up there.
 
     Raises:
@@ -93,6 +98,7 @@ def _run_as_main(path: Path) -> None:
     linecache.checkcache(str(path))
     code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
     exec(code, main.__dict__)  # noqa: S102 - to run it is what we are here for
+    return main
 
 
 def _ending_of(error: BaseException, copy: Path, entry_path: str) -> Ending:

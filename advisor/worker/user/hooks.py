@@ -50,6 +50,10 @@ class Hooks:
         self._entering_hook = entering_hook
         self._announced = ""
 
+    def of_copy(self, directory: Path) -> Hooks:
+        """Return the hooks of the same files in another directory."""
+        return Hooks(directory, self.entry_path, self._entering_hook)
+
     def call(self, hook: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Announce a hook, then call ``function`` as ``guard`` does."""
         self.announce(hook)

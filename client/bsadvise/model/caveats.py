@@ -42,6 +42,7 @@ class CaveatCode(StrEnum):
     STREAM_REPEATED = "stream_repeated"
     SAMPLES_DROPPED = "samples_dropped"
     USER_WARNING = "user_warning"
+    TRAINER_PARTS_LEFT_OUT = "trainer_parts_left_out"
 
     BATCH_NORM_PER_MICRO_BATCH = "batch_norm_per_micro_batch"
     BATCH_NORM_LARGE_BATCH = "batch_norm_large_batch"

@@ -17,7 +17,8 @@ _DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDe
 def entry_kind_of(tree: ast.Module) -> EntryKind:
     """Return what a file is: a script if it does something when it is run, and else a model file.
 
-    A file that names the contract's hooks is a model file whatever else it does.
+    A file that names the contract's hooks is a model file whatever else it does; one that defines a
+    Lightning module is a script, even where it leaves the training to another file.
     """
     names: set[str] = set()
     for node in ast.walk(tree):
@@ -29,7 +30,14 @@ def entry_kind_of(tree: ast.Module) -> EntryKind:
     # All that a module has may be imported, hooks among them.
     if not names.isdisjoint(_HOOKS | {"*"}):
         return EntryKind.MODEL_FILE
-    return EntryKind.SCRIPT if any(map(_does_something, tree.body)) else EntryKind.MODEL_FILE
+    is_script = any(_does_something(s) or _is_lightning_module(s) for s in tree.body)
+    return EntryKind.SCRIPT if is_script else EntryKind.MODEL_FILE
+
+
+def _is_lightning_module(statement: ast.stmt) -> bool:
+    if not isinstance(statement, ast.ClassDef):
+        return False
+    return any(ast.unparse(base).endswith("LightningModule") for base in statement.bases)
 
 
 def _does_something(statement: ast.stmt) -> bool:
