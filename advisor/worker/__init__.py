@@ -11,6 +11,9 @@ loop.protocol                Task.build(recipe) -> Training: step, evaluate, sta
     |
 entries.*                    ways in to the user's code, each a Task: the model file
     |
+scripts.*                    running.run_script runs a training script as its user does; what it
+    |                        does by way of training is handed to a handler.ScriptHandler
+    |
 user.* data.*                hooks.Hooks calls the user's code, diagnosis explains what goes
                              wrong, data serves batches
 

@@ -151,6 +151,7 @@ def test_an_answer_from_the_cache_says_so() -> None:
                 task_profile=measurement_pb2.TaskProfile(
                     model_name="Net",
                     parameter_count=1_200_000,
+                    trainable_parameter_count=20_000,
                     dataset_size=50_000,
                     optimizer=measurement_pb2.OptimizerProfile(
                         optimizer_name="AdamW", family=measurement_pb2.OPTIMIZER_FAMILY_ADAM
@@ -159,7 +160,7 @@ def test_an_answer_from_the_cache_says_so() -> None:
             ),
             "inspect",
             "loading the model file",
-            "Net, 1,200,000 parameters, AdamW, 50,000 samples",
+            "Net, 1,200,000 parameters (20,000 trainable), AdamW, 50,000 samples",
         ),
         (
             wire_measurement(

@@ -83,8 +83,11 @@ def test_a_stored_order_that_misleads_is_told(recommend: Recommend) -> None:
     assert "shuffle=True" in told[0].text
 
 
-def test_a_stream_that_misleads_is_said_to_have_misled_the_trials(recommend: Recommend) -> None:
-    stream = a_profile(dataset_size=None)
+@pytest.mark.parametrize("size", [None, 60_000])
+def test_a_stream_that_misleads_is_said_to_have_misled_the_trials(
+    recommend: Recommend, size: int | None
+) -> None:
+    stream = a_profile(dataset_size=size, is_stream=True)
     advice = advice_of(recommend, SimulatedDevice(profile=stream, order_effect=20.0))
     told = [caveat for caveat in advice.caveats if FINDING in caveat.text]
     assert len(told) == 1

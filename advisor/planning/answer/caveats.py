@@ -96,7 +96,9 @@ def _about_training(view: LogView, choice: Choice, chooser: Chooser) -> Iterator
         yield Caveat(
             code=CaveatCode.NO_DATA_SET,
             text="The model file has make_batch and no data set: the learning rate follows the "
-            "rule.",
+            "rule."
+            if profile.dataset_size is None
+            else "No trial can be judged by a loss: the learning rate follows the rule.",
         )
         return
     if not view.device.present:
@@ -196,7 +198,19 @@ def _about_memory(view: LogView) -> Iterator[Caveat]:
             text=f"The search for the largest micro-batch ended early: more than {largest:,} may "
             "fit.",
         )
-    if largest >= limit:
+    for command, failure in model.failed_traces:
+        yield Caveat(
+            code=CaveatCode.LARGEST_BATCH_NOT_RUN,
+            text=f"A step of {command.micro_batch_size:,} samples failed: {failure.fault}",
+        )
+    measured = max(model.traces)
+    if model.is_traced_by_runs and largest > measured:
+        yield Caveat(
+            code=CaveatCode.LARGEST_BATCH_NOT_RUN,
+            text="max_micro_batch_size is extrapolated from real steps of at most "
+            f"{measured:,} samples: fewer may fit.",
+        )
+    elif largest >= limit:
         yield Caveat(
             code=CaveatCode.MEMORY_SEARCH_LIMIT,
             text=f"Memory was not traced beyond {limit:,} samples a micro-batch.",

@@ -74,7 +74,7 @@ def about_order(view: LogView, batch_size: int) -> Iterator[Caveat]:
         f"{batch_size:,} in a row are no more informative about the gradient than about {worth:,} "
         "drawn at random."
     )
-    if view.profile.dataset_size is None:
+    if view.profile.is_stream or view.profile.dataset_size is None:
         yield Caveat(
             code=CaveatCode.STORED_ORDER_NOT_RANDOM,
             text=f"The stream's samples do not come in random order: {finding} The trials saw "

@@ -12,6 +12,7 @@ from bsadvise.model.commands import (
     CompareOrders,
     Evaluate,
     InspectTask,
+    ObserveScript,
     RangeTest,
     RunStep,
     TimeLoader,
@@ -35,6 +36,7 @@ from advisor.worker.commands.step_runs import run_step, verify
 from advisor.worker.commands.timing import time_loader, time_steps
 from advisor.worker.commands.training import train
 from advisor.worker.entries.registry import make_task
+from advisor.worker.entries.script import ScriptTask
 from advisor.worker.loop.checkpoints import Checkpoints
 from advisor.worker.loop.session import Session
 from advisor.worker.loop.torch_device import TorchDevice
@@ -84,7 +86,7 @@ class Worker:
             self._session = self._new_session()
             self._has_traced = False
             outcome = self._attempt(command)
-        self._has_traced |= isinstance(command, TraceMemory)
+        self._has_traced |= isinstance(command, TraceMemory | InspectTask)
         return outcome
 
     def _attempt(self, command: Command) -> Outcome:
@@ -105,9 +107,11 @@ class Worker:
             return explain(error, None, source_dir, self._job.entry_path)
         return own_fault(error)
 
-    def _carry_out(self, command: Command) -> Figures:
+    def _carry_out(self, command: Command) -> Outcome:
         session = self._session
         match command:
+            case ObserveScript():
+                return _observe(session, command)
             case InspectTask():
                 return self._inspect(session, command)
             case TraceMemory():
@@ -140,6 +144,12 @@ class Worker:
                 return run_range_test(session, command)
             case CompareOrders():
                 return compare_orders(session, command)
+
+
+def _observe(session: Session, command: ObserveScript) -> Outcome:
+    if not isinstance(session.task, ScriptTask):
+        raise TypeError("only a script can be observed")
+    return session.task.observe(command)
 
 
 def _met_a_fake_tensor(outcome: Outcome) -> bool:

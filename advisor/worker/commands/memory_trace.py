@@ -74,8 +74,12 @@ def _follow(session: Session, command: TraceMemory, device: torch.device) -> Mem
     # User code may hold tensors of its own, such as class weights; they count as fake ones.
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     try:
-        make_batch = fake_typical_batch if command.is_typical else fake_batch
-        batch = make_batch(task.data, command.micro_batch_size, device, mode)
+        size = command.micro_batch_size
+        batch = (
+            fake_typical_batch(task.data, size, device, mode)
+            if command.is_typical
+            else fake_batch(task.data, size, device, mode, command.sample)
+        )
         context = FakeTensorContext(
             mode, device, saving=command.lever, is_cuda=session.device.is_cuda
         )
@@ -98,8 +102,10 @@ def _refuse_lstm_on_cpu(session: Session, model: nn.Module) -> None:
 def _run(session: Session, command: TraceMemory, caveats: tuple[Caveat, ...]) -> MemoryTrace:
     session.device.limit_allocator()
     data = session.task.data
-    make_batch = data.typical_batch if command.is_typical else data.longest_batch
-    batch = make_batch(command.micro_batch_size)
+    size = command.micro_batch_size
+    batch = (
+        data.typical_batch(size) if command.is_typical else data.longest_batch(size, command.sample)
+    )
     training = session.build(_recipe(session, command))
     return _count(
         training,

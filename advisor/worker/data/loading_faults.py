@@ -53,7 +53,7 @@ def dropped_samples(loading: Loading, batches: Sequence[list[Any]]) -> list[Cave
             code=CaveatCode.SAMPLES_DROPPED,
             text=f"{place}collate_fn leaves samples out, {given - kept} of {given} in the batches "
             "that it does so in: batches are smaller than advised. Leave them out in "
-            "build_dataset: `return torch.utils.data.Subset(dataset, kept)`.",
+            f"{loading.dataset_hook}: `return torch.utils.data.Subset(dataset, kept)`.",
         )
     ]
 
@@ -93,9 +93,7 @@ def is_repeated(loading: Loading, stream: Iterable[Any], num_workers: int) -> bo
     """
     if num_workers < _PROCESSES or not isinstance(stream, IterableDataset):
         return False
-    batches = loading.serve(
-        "build_dataset", stream, batch_size=1, num_workers=_PROCESSES, collate_fn=list
-    )
+    batches = loading.serve(stream, batch_size=1, num_workers=_PROCESSES, collate_fn=list)
     with random_state_kept(), closing(batches):
         read = list(itertools.islice(batches, _PROCESSES * _COMPARED))
     first, second = read[::_PROCESSES], read[1::_PROCESSES]

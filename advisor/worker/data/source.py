@@ -22,15 +22,20 @@ class DataSource(ABC):
     the user's code raises on the way comes out as UserCodeFailed.
 
     Attributes:
-        dataset_size: Samples of ``build_dataset``; None for a stream and for synthetic data.
+        dataset_size: Samples of ``build_dataset``; None for synthetic data, and for a stream that
+            does not say how long it is.
         evaluation_size: Samples of the held-out measure.
+        held_out: Those samples, by index.
         is_synthetic: Whether batches are made up.
+        is_stream: Whether samples come one after another, in one order.
         longest_sample: Index of the largest sample examined; None when all are alike.
     """
 
     dataset_size: int | None = None
     evaluation_size: int = 0
+    held_out: Any = ()
     is_synthetic: bool = False
+    is_stream: bool = False
 
     @property
     def longest_sample(self) -> int | None:
@@ -100,8 +105,21 @@ class DataSource(ABC):
         """Serve the held-out samples once, in order; the last batch may be smaller."""
 
     @abstractmethod
-    def longest_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
-        """Return a training batch with the largest sample in every place."""
+    def longest_batch(self, batch_size: int, sample: int | None = None) -> Any:  # noqa: ANN401 - a batch
+        """Return a training batch with one sample in every place.
+
+        Args:
+            batch_size: Samples.
+            sample: Index of that sample; None for the largest.
+        """
+
+    def largest_in_part(self) -> tuple[int, ...]:
+        """Return indices of samples that are largest in a part, none of them the longest.
+
+        What takes the most memory need not be the longest: a picture with many boxes may take more
+        than a larger one with few.
+        """
+        return ()
 
     def typical_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
         """Return a training batch of samples as they come, of those examined."""
@@ -122,6 +140,11 @@ class HeldOutLoader:
         self.batch_size = batch_size
         self._source = source
         self._prepare = prepare
+
+    @property
+    def dataset(self) -> Any:  # noqa: ANN401 - the user's
+        """The held-out samples: many loops divide by their number."""
+        return self._source.held_out
 
     def __len__(self) -> int:
         return math.ceil(self._source.evaluation_size / self.batch_size)

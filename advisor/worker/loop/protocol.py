@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
+from bsadvise.model.caveats import Caveat
 from torch import Tensor, nn
 
 from advisor.worker.data.source import DataSource
@@ -171,12 +172,18 @@ class TaskSettings:
         num_workers: Processes of the data loader.
         reference_batch_size: The batch it trains with now, samples; None when it does not say.
         reference_learning_rate: The rate it trains with now; None when it does not say.
+        caveats: What it does that trials do not.
+        learning_rate_name: What the learning rate is in the code.
+        held_out_name: Where the code would give held-out data.
     """
 
     precision: str = "fp32"
     num_workers: int = 0
     reference_batch_size: int | None = None
     reference_learning_rate: float | None = None
+    caveats: tuple[Caveat, ...] = ()
+    learning_rate_name: str = "the `lr` of build_optimizer"
+    held_out_name: str = "build_eval_dataset()"
 
 
 class Task(Protocol):

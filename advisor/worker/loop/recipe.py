@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 ANY_LEARNING_RATE = 1e-3
 """To build an optimizer for memory and speed, which do not depend on the rate."""
@@ -34,6 +35,26 @@ class Exponential:
     def multiplier(self, step: int) -> float:
         """Return factorˢᵗᵉᵖ."""
         return float(self.factor**step)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A schedule that was run through beforehand. After its end the last step's stays.
+
+    Attributes:
+        steps: For each step, what is set in each parameter group: "lr" as a multiple of the
+            group's peak rate, any other setting, such as the momentum, as it is.
+    """
+
+    steps: tuple[tuple[Mapping[str, Any], ...], ...]
+
+    def groups(self, step: int) -> tuple[Mapping[str, Any], ...]:
+        """Return what is set in each parameter group at a step."""
+        return self.steps[min(step, len(self.steps) - 1)]
+
+    def multiplier(self, step: int) -> float:
+        """Return that of the first parameter group."""
+        return float(self.groups(step)[0].get("lr", 1.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

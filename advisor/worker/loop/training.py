@@ -13,13 +13,9 @@ from advisor.domain.limits import LOSS
 from advisor.worker.data.random_state import random_state, random_state_kept, restore_random_state
 from advisor.worker.data.source import DataSource
 from advisor.worker.loop.observers import StepObserver
-from advisor.worker.loop.optimizer_state import (
-    group_settings,
-    restored_optimizer,
-    scale_rates,
-)
+from advisor.worker.loop.optimizer_state import follow, group_settings, restored_optimizer
 from advisor.worker.loop.protocol import StepResult, TrainingState
-from advisor.worker.loop.recipe import Constant, Recipe
+from advisor.worker.loop.recipe import Recipe
 from advisor.worker.loop.step import Parts, TrainingStep
 from advisor.worker.user.batch_tree import count_samples
 
@@ -82,11 +78,11 @@ class StandardTraining:
     ) -> StepResult:
         """Take one whole optimizer step of ``accumulation_steps`` micro-batches."""
         recipe = self.recipe
-        multiplier = recipe.schedule.multiplier(self._step_count)
-        if not isinstance(recipe.schedule, Constant):
-            scale_rates(self._parts.optimizer, self._settings, multiplier)
+        follow(recipe.schedule, self._step_count, self._parts.optimizer, self._settings)
+        self._parts.hooks.begin(self._step_count)
         source = self._own_batches() if batches is None else batches
         loss = self._step.run(source, observers)
+        multiplier = recipe.schedule.multiplier(self._step_count)
         self._step_count += 1
         if batches is None:
             self._next_sample += recipe.micro_batch_size * recipe.accumulation_steps
@@ -96,6 +92,7 @@ class StandardTraining:
         self, batches: Iterator[Any], *, observers: Sequence[StepObserver] = ()
     ) -> Sequence[Tensor]:
         """Leave the gradients of one step in the parameters, and update nothing."""
+        self._parts.hooks.begin(self._step_count)
         return self._step.accumulate(batches, observers)
 
     def _own_batches(self) -> Iterator[Any]:

@@ -33,6 +33,14 @@ def map_tensors(value: Any, function: Callable[[Tensor], Any]) -> Any:  # noqa: 
     return value
 
 
+def copy_of_batch(batch: Any) -> Any:  # noqa: ANN401 - a batch
+    """Return a copy of a batch whose tensors may be changed without changing the batch's."""
+    try:
+        return copy.deepcopy(batch)
+    except Exception:  # noqa: BLE001 - tensors with a history, and of classes of the user's
+        return map_tensors(batch, lambda tensor: tensor.detach().clone())
+
+
 def like_mapping(original: Mapping[Any, Any], items: dict[Any, Any]) -> Mapping[Any, Any]:
     """Return a mapping of ``original``'s type with other items."""
     if type(original) is dict or not isinstance(original, MutableMapping):

@@ -66,7 +66,27 @@ def default_loss(model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 - the use
             f"The model's output is a {type(output).__name__} and the target a "
             f"{type(y).__name__}; tensors are needed."
         )
+    if _has_one_output(output, y):
+        raise NoDefaultLoss(
+            f"The model has one output a sample, and the target is {_kind(y)}: cross-entropy needs "
+            "one output a class.",
+            _written(
+                f"torch.nn.functional.{_loss_of_one_output(y)}(\n"
+                "            model(batch[0]).flatten(), batch[1].flatten().float())"
+            ),
+        )
     return _compare(output, y)
+
+
+def _loss_of_one_output(target: Tensor) -> str:
+    is_yes_or_no = target.dtype is torch.bool or set(target.flatten().tolist()) <= {0, 1}
+    return "binary_cross_entropy_with_logits" if is_yes_or_no else "mse_loss"
+
+
+def _has_one_output(output: Tensor, target: Tensor) -> bool:
+    """Return whether each sample has one output, and a target that may be a class."""
+    is_whole = not target.is_floating_point() and not target.is_complex()
+    return is_whole and target.ndim > 0 and output.numel() == target.numel() == len(target)
 
 
 def _returning(output: object, call: str) -> str | None:
@@ -135,10 +155,15 @@ def _compare(output: Tensor, target: Tensor) -> Tensor:
 
 
 def _mismatch(output: Tensor, target: Tensor) -> str:
-    kind = "integer"
-    if target.is_floating_point() or target.is_complex():
-        kind = "complex" if target.is_complex() else "float"
     return (
-        f"The output of shape {list(output.shape)} and the {kind} target of shape "
+        f"The output of shape {list(output.shape)} and the {_kind(target)} target of shape "
         f"{list(target.shape)} do not fit together."
     )
+
+
+def _kind(target: Tensor) -> str:
+    if target.dtype is torch.bool:
+        return "boolean"
+    if target.is_complex():
+        return "complex"
+    return "float" if target.is_floating_point() else "integer"

@@ -147,6 +147,16 @@ _REMEDIES = (
         "A batch normalisation layer cannot train on one sample; the smallest batch is 2.",
     ),
     _Remedy(
+        r"'list' object has no attribute '(named_)?parameters'",
+        "`build_optimizer(params, lr)` is given a list of the parameters to train, not the model.",
+    ),
+    _Remedy(
+        r"does not require grad and does not have a grad_fn",
+        "Gradients are off: leave out `torch.set_grad_enabled(False)`, `torch.no_grad()` and "
+        "`.detach()` on the way to the loss; in `evaluate`, which is called without gradients, put "
+        "`with torch.enable_grad():` around what needs them.",
+    ),
+    _Remedy(
         r"modified by an inplace operation",
         "A tensor that the gradient needs is changed in place; use the form that makes a new one.",
     ),
