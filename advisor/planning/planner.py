@@ -21,6 +21,7 @@ from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.refusals import refuse_no_fit, refuse_no_split
 from advisor.planning.evidence.semantics import is_indivisible
 from advisor.planning.evidence.step import Commands, Plan
+from advisor.planning.horizon.complete_trainings import CompleteTrainings
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory.memory_plan import (
     memory_bounds_the_batch,
@@ -88,7 +89,7 @@ class RecommendationPlanner:
                 or _refuse_misfit(view)
                 or next_order_comparison(view)
                 or next_range_test(view)
-                or view.model(TrialSearch).next_command(self._proposer)
+                or self._next_training(view)
             )
         if step is not None:
             return step
@@ -97,6 +98,17 @@ class RecommendationPlanner:
         if choice is None:
             return _refuse_no_split(view)
         return next_verification(view, choice) or advise(chooser, choice)
+
+    def _next_training(self, view: LogView) -> Command | Refusal | None:
+        """Return the next trial: a complete short training where a length was stated."""
+        search, complete = view.model(TrialSearch), view.model(CompleteTrainings)
+        if not complete.is_asked:
+            return search.next_command(self._proposer)
+        if search.schedule.wall_clock.spent_s < search.schedule.trials_s and not complete.begun:
+            trial = search.next_command(self._proposer)
+            if trial is not None:
+                return trial
+        return search.next_of_reference() or complete.next_training()
 
     def best_so_far(self, view: LogView) -> Advice | None:
         """Return the answer that the log would give now; None while it would give none."""

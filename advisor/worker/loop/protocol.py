@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
+from bsadvise.model.horizon import TrainingLength
 from torch import Tensor, nn
 
 from advisor.worker.data.source import DataSource
@@ -171,12 +172,14 @@ class TaskSettings:
         num_workers: Processes of the data loader.
         reference_batch_size: The batch it trains with now, samples; None when it does not say.
         reference_learning_rate: The rate it trains with now; None when it does not say.
+        training_length: How long it trains; None when it does not say.
     """
 
     precision: str = "fp32"
     num_workers: int = 0
     reference_batch_size: int | None = None
     reference_learning_rate: float | None = None
+    training_length: TrainingLength | None = None
 
 
 class Task(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+from bsadvise.model.horizon import LearningRateSchedule, TrainingLength
 from bsadvise.model.values import OpenEnum, Value
 
 MAX_BUNDLE_BYTES = 64 << 20
@@ -101,6 +102,9 @@ class AdviceRequest(Value):
         device_hour_price: What an hour of one device costs, at least 0, in whatever currency;
             None where it was not given.
         prior: Whose earlier answers about the same task the search may begin from.
+        train_for: How long the model will be trained; None for what the file says, or for no
+            length in particular.
+        schedule: On which schedule; None for a constant rate.
     """
 
     source: Source
@@ -120,6 +124,8 @@ class AdviceRequest(Value):
     python: str | None = None
     device_hour_price: float | None = None
     prior: PriorScope = PriorScope.OFF
+    train_for: TrainingLength | None = None
+    schedule: LearningRateSchedule | None = None
 
 
 class AdviceOptions(TypedDict, total=False):
@@ -144,3 +150,5 @@ class AdviceOptions(TypedDict, total=False):
     python: str | None
     device_hour_price: float | None
     prior: PriorScope | str | None
+    train_for: TrainingLength | str | None
+    schedule: LearningRateSchedule | str | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bsadvise.model.caveats import Caveat
+from bsadvise.model.horizon import TrainingLength
 from bsadvise.model.values import OpenEnum, Tagged, Value
 
 
@@ -96,6 +97,7 @@ class TaskProfile(Tagged):
         has_unsaved_state: Whether losses depend on state that no checkpoint holds, such as an
             attribute, or an optimizer that ``loss_fn`` steps itself: a training cannot be taken up
             where another ended.
+        training_length: How long the file says that the model is trained; None where it does not.
     """
 
     model_name: str
@@ -120,3 +122,4 @@ class TaskProfile(Tagged):
     cpu_count: int | None = None
     batch_semantics: BatchSemantics | None = None
     has_unsaved_state: bool = False
+    training_length: TrainingLength | None = None
