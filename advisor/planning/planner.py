@@ -21,6 +21,7 @@ from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.refusals import refuse_no_fit, refuse_no_split
 from advisor.planning.evidence.semantics import is_indivisible
 from advisor.planning.evidence.step import Commands, Plan
+from advisor.planning.horizon.carrying import Carrier
 from advisor.planning.horizon.complete_trainings import CompleteTrainings
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory.memory_plan import (
@@ -108,7 +109,11 @@ class RecommendationPlanner:
             trial = search.next_command(self._proposer)
             if trial is not None:
                 return trial
-        return search.next_of_reference() or complete.next_training()
+        return (
+            search.next_of_reference()
+            or complete.next_training()
+            or view.model(Carrier).next_beginning()
+        )
 
     def best_so_far(self, view: LogView) -> Advice | None:
         """Return the answer that the log would give now; None while it would give none."""

@@ -135,7 +135,7 @@ class _Adviser:
     def _speedup(self) -> Speedup | None:
         trial, carried = self.choice.trial, self.choice.carried
         if carried is not None:
-            return Speedup(carried.speedup, carried.speedup_interval)
+            return None if carried.speedup is None else Speedup(*carried.speedup)
         return None if trial is None else self.chooser.speedup(trial)
 
     def _accumulates(self, alternatives: Sequence[Alternative]) -> bool:

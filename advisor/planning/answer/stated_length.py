@@ -1,4 +1,4 @@
-"""What is said of a training whose length was stated: its steps, what was carried, how sure it is."""
+"""What is said of a training of a stated length: its steps, and how far it was carried."""
 
 from __future__ import annotations
 
@@ -83,10 +83,12 @@ def _carried_words(view: LogView, carried: CarriedSetting) -> str:
     )
     if factor <= 1:
         return f"Complete trainings of this length were made. {then}"
+    batch_factor = format_number(carried.at_law.batch_factor)
+    rate_factor = format_number(carried.at_law.rate_factor)
+    times = format_number(factor)
     return (
-        f"Measured in complete trainings of 1/{format_number(factor)} of the length and carried "
-        f"{format_number(factor)}x by a law: batch x {format_number(carried.at_law.batch_factor)}, rate x "
-        f"{format_number(carried.at_law.rate_factor)}. {then}"
+        f"Measured in complete trainings of 1/{times} of the length and carried {times}x by a law: "
+        f"batch x {batch_factor}, rate x {rate_factor}. {then}"
     )
 
 

@@ -22,6 +22,7 @@ from functools import cached_property
 
 import numpy as np
 from bsadvise.model.advice import Interval
+from bsadvise.model.commands import Train
 from bsadvise.model.horizon import StepSchedule
 from bsadvise.model.measurements import LogEstimate
 from bsadvise.model.request import Objective
@@ -39,6 +40,7 @@ from advisor.planning.horizon.complete_trainings import CompleteTraining, Comple
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.stated_training import StatedTraining
+from advisor.planning.trials.trials import Trials
 
 _BY_LAW = (Objective.TIME, Objective.COST, Objective.ENERGY, Objective.SAMPLES)
 
@@ -52,8 +54,8 @@ class CarriedSetting:
         learning_rate: Peak η.
         steps: The schedule in its steps.
         at_law: What the law says of it; rates are of the mean over the batch.
-        speedup: Price of reaching the same loss with the reference recipe, over this setting's.
-        speedup_interval: Its 80 % interval.
+        speedup: Price of reaching the same loss with the reference recipe, over this setting's, and
+            its 80 % interval; None where the recipe is so far off that the law does not say.
         is_measured: Whether this very training was made.
     """
 
@@ -61,8 +63,7 @@ class CarriedSetting:
     learning_rate: float
     steps: StepSchedule
     at_law: HorizonSetting
-    speedup: float
-    speedup_interval: Interval
+    speedup: tuple[float, Interval] | None
     is_measured: bool
 
 
@@ -92,6 +93,13 @@ class Carrier:
         size = min(settings, key=lambda one: settings[one].expected_cost + self._log_price(one))
         split = self.view.model(StepCost).split(size)
         return None if split is None else self._carried(split, settings[size], best)
+
+    def next_beginning(self) -> Train | None:
+        """Return the first steps of the training that would be advised; None once they were run."""
+        setting = self.setting
+        if setting is None or setting.is_measured:
+            return None
+        return self._trainings.next_beginning(setting.split, setting.learning_rate, setting.steps)
 
     def _sizes(self, best: CompleteTraining) -> tuple[int, ...]:
         """Return the batches to choose from: that of the best alone where nothing is carried."""
@@ -159,35 +167,36 @@ class Carrier:
         is_measured = self._factor(best) <= 1
         rate = setting.learning_rate / mean_loss_rate(self.view, 1.0, size)
         rate = best.learning_rate if is_measured else float(f"{self._safe(size, rate):.2g}")
-        mean, deviation = self._log_speedup(size, rate, samples, best)
-        half = Z_80 * deviation
         return CarriedSetting(
             split=split,
             learning_rate=rate,
             steps=self.view.model(StatedTraining).steps(size, samples),
             at_law=setting,
-            speedup=math.exp(mean),
-            speedup_interval=Interval(low=math.exp(mean - half), high=math.exp(mean + half)),
+            speedup=self._speedup(size, rate, samples, best),
             is_measured=is_measured,
         )
 
     def _safe(self, size: int, rate: float) -> float:
         """Return a rate that is well below those that diverged at the batch or a larger one."""
-        broken = [
-            one.learning_rate
-            for one in self._trainings.all
-            if not math.isfinite(one.loss) and one.batch_size >= size
-        ]
-        return min(rate, min(broken, default=math.inf) / self.view.tuning.horizon.divergence_margin)
+        trainings, margin = self._trainings, self.view.tuning.horizon.divergence_margin
+        initial = self.view.model(Trials).initial_loss or math.inf
+        broken = [one for one in trainings.all if not math.isfinite(one.loss)]
+        broken += [one for one in trainings.beginnings if not one.loss < initial]
+        rates = [one.learning_rate for one in broken if one.batch_size >= size]
+        return min(rate, min(rates, default=math.inf) / margin)
 
-    def _log_speedup(
+    def _speedup(
         self, size: int, rate: float, samples: float, best: CompleteTraining
-    ) -> tuple[float, float]:
-        """Return mean and deviation of ln of the reference's price of a loss over this one's."""
+    ) -> tuple[float, Interval] | None:
+        """Return the reference's price of a loss over this one's; None where the law ends."""
         reference = self.view.model(BatchSizes).reference
         own = mean_loss_rate(self.view, rate, size)
         theirs = mean_loss_rate(self.view, reference_learning_rate(self.view), reference)
         law = self.law(best)
         costs = law.cost(reference, theirs, samples) - law.cost(size, own, samples)
-        prices = self._log_price(reference) - self._log_price(size)
-        return float(np.mean(costs)) + prices, float(np.std(costs))
+        mean, half = float(np.mean(costs)), Z_80 * float(np.std(costs))
+        if mean > self.view.tuning.estimators.horizon.broken_cost:
+            return None
+        middle = mean + self._log_price(reference) - self._log_price(size)
+        interval = Interval(low=math.exp(middle - half), high=math.exp(middle + half))
+        return math.exp(middle), interval

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bsadvise.model.commands import Train, TrialOrigin
+from bsadvise.model.horizon import StepSchedule
 from bsadvise.model.measurements import TrainRun
 
 from advisor.estimators.horizon_schedule import CONSTANT, peak_rate_factor
@@ -28,6 +29,7 @@ from advisor.planning.evidence.budget import hook_limit_s
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_learning_rate
 from advisor.planning.evidence.semantics import is_loss_sum, scaled_rate
+from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.range_test import suggested_rate
@@ -84,15 +86,20 @@ class CompleteTrainings:
     @cached_property
     def all(self) -> tuple[CompleteTraining, ...]:
         """Those that went to their end, or diverged; in the order in which they were made."""
+        return tuple(one for one, is_complete in self._made if is_complete)
+
+    @cached_property
+    def beginnings(self) -> tuple[CompleteTraining, ...]:
+        """The first steps of the stated training itself, as often as they were run."""
+        return tuple(one for one, is_complete in self._made if not is_complete)
+
+    @cached_property
+    def _made(self) -> tuple[tuple[CompleteTraining, bool], ...]:
+        """What was trained on a schedule, and whether the command was for all of it."""
         return tuple(
-            CompleteTraining(
-                batch_size=command.effective_batch_size,
-                learning_rate=command.learning_rate,
-                samples=float(command.step_count * command.effective_batch_size),
-                loss=math.inf if run.diverged or run.held_out_loss is None else run.held_out_loss,
-            )
+            (_trained(command, run), _is_complete(command))
             for command, run in self.view.figures(Train, TrainRun)
-            # One that was cut for want of time ended in the middle of its schedule.
+            # One that was cut for want of time ended sooner than was asked.
             if command.schedule is not None
             and (run.diverged or run.step_count == command.step_count)
         )
@@ -108,7 +115,7 @@ class CompleteTrainings:
         """All that were begun, whatever came of them."""
         known = (command for command, _ in self.view.entries(Train))
         running = (command for command in self.view.running if isinstance(command, Train))
-        return tuple(c for c in (*known, *running) if c.schedule is not None)
+        return tuple(c for c in (*known, *running) if _is_complete(c))
 
     def next_training(self) -> Train | None:
         """Return the next complete training; None when there is no time for another."""
@@ -221,11 +228,33 @@ class CompleteTrainings:
     def _is_affordable(self, command: Train) -> bool:
         spent_s = sum(e.wall_s for c, e in self.view.entries(Train) if c.schedule is not None)
         expected_s = self.view.model(WallClock).expected_s(command)
-        return expected_s <= min(self.allowance_s - spent_s, self._left_s)
+        # As much again is kept for the beginning of the stated training.
+        kept_s = expected_s if _is_complete(command) else 0.0
+        return expected_s + kept_s <= min(self.allowance_s - spent_s, self._left_s)
 
     @property
     def _left_s(self) -> float:
         return self.view.remaining_s - self.view.model(RungSchedule).reserve_s
+
+    def next_beginning(self, split: Split, rate: float, steps: StepSchedule) -> Train | None:
+        """Return the first steps of the stated training with a setting, for about T_r.
+
+        A short training may survive a peak rate at which a long one diverges, since it soon
+        decays. None where those steps were run, or there is no time for them.
+
+        Args:
+            split: The batch.
+            rate: Peak η.
+            steps: The schedule of the stated training.
+        """
+        size = split.effective_batch_size
+        step_time_s = self.view.model(StepCost).step_time_s(split)
+        count = min(round(self.length_s / step_time_s), steps.total_steps - 1)
+        is_run = any((b.batch_size, b.learning_rate) == (size, rate) for b in self.beginnings)
+        if count < 1 or is_run or len(self.beginnings) >= self._tuning.max_beginnings:
+            return None
+        command = self._train(split, rate, steps, count)
+        return command if self._is_affordable(command) else None
 
     def _training(self, size: int, rate: float) -> Train | None:
         """Return a complete training; None where the batch cannot be run."""
@@ -234,12 +263,15 @@ class CompleteTrainings:
         if split is None:
             return None
         steps = self.stated.steps(size, self.length_s / cost.step_time_s(split) * size)
+        return self._train(split, float(f"{rate:.3g}"), steps, steps.total_steps)
+
+    def _train(self, split: Split, rate: float, steps: StepSchedule, count: int) -> Train:
         schedule = self.view.model(RungSchedule)
         return Train(
             micro_batch_size=split.micro_batch_size,
             accumulation_steps=split.accumulation_steps * split.world_size,
-            learning_rate=float(f"{rate:.3g}"),
-            step_count=steps.total_steps,
+            learning_rate=rate,
+            step_count=count,
             evaluation_batch_size=schedule.evaluation_batch_size,
             trial=self._next_number,
             origin=TrialOrigin.NEIGHBOUR if self.begun else TrialOrigin.SUGGESTED,
@@ -254,3 +286,18 @@ class CompleteTrainings:
     def _next_number(self) -> int:
         """The number of a new trial: above all that were ever given."""
         return 1 + max((c.trial_number for c, _ in self.view.entries(Train)), default=0)
+
+
+def _is_complete(command: Train) -> bool:
+    """Return whether a training is to go to the end of its schedule."""
+    return command.schedule is not None and command.step_count == command.schedule.total_steps
+
+
+def _trained(command: Train, run: TrainRun) -> CompleteTraining:
+    loss = run.held_out_loss
+    return CompleteTraining(
+        batch_size=command.effective_batch_size,
+        learning_rate=command.learning_rate,
+        samples=float(command.step_count * command.effective_batch_size),
+        loss=math.inf if run.diverged or loss is None else loss,
+    )

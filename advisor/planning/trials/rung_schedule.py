@@ -75,7 +75,8 @@ class RungSchedule:
         own_s = self.view.model(StatedTraining).reference_s
         if own_s is not None:
             # What trials at a constant rate say is checked by complete trainings.
-            share_s = min(share_s, self._tuning.stated_share * own_s)
+            stated_s = self._tuning.stated_share * own_s
+            share_s = min(self._tuning.constant_rate_share * share_s, stated_s)
         while share_s > max(left_s, self._tuning.min_rung_s):
             share_s /= 2
         return math.ldexp(share_s, -self.wall_clock.reference_halvings)

@@ -21,6 +21,8 @@ class LadderTuning:
         min_decay_steps: Steps of decay, at least 1, below which a training says nothing of longer
             ones: cooldowns of fewer than about 200 steps misled (marin-community/marin#4225).
         min_steps: Steps, at least 1, that any training has, whatever its batch.
+        max_beginnings: How often the first steps of the stated training are run, at least 1, each
+            time with a lower rate.
         factors: Between neighbours in batch and rate, each above 1: the first until none of the
             neighbours is better, then the next.
         fallback_divisor: While every training diverges, the next rate is the lowest over this;
@@ -41,6 +43,7 @@ class LadderTuning:
     max_trainings: int = 12
     min_decay_steps: int = 200
     min_steps: int = 40
+    max_beginnings: int = 3
     factors: tuple[float, ...] = (2.0, 2**0.5)
     fallback_divisor: float = 8.0
     divergence_margin: float = 2.0

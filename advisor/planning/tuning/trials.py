@@ -61,6 +61,8 @@ class RungScheduleTuning:
         stated_share: Of the modelled time of a training whose length was stated, above 0: the most
             that trials at a constant rate take, before complete trainings are made. Rule of thumb,
             not tuned.
+        constant_rate_share: Of the time for trials, above 0 and at most 1: what trials at a constant
+            rate take of it where a length was stated. Rule of thumb, not tuned.
         exploration_share: Share of the time for trials, from 0 to 1, after which no setting is
             tried for what it might teach.
         horizons_per_budget: The time for all trials over the longest that one is trained; at least
@@ -89,6 +91,7 @@ class RungScheduleTuning:
 
     trials_share: float = 0.75
     stated_share: float = 0.02
+    constant_rate_share: float = 0.3
     exploration_share: float = 0.6
     horizons_per_budget: float = 2.5
     first_rungs_per_horizon: float = 4.0
