@@ -60,7 +60,7 @@ class _Adviser:
         is_verified = verification is not None and verification.is_finite
         has_failed = verification is not None and not verification.is_finite
         noise = self.chooser.batches.noise_scale
-        carried = choice.carried
+        horizon = training_horizon(view, choice)
         is_compared = not changes_weights(view)
         speedup = self._speedup() if is_compared else None
         step_time_s, rate_interval = self._pace()
@@ -78,9 +78,9 @@ class _Adviser:
             lr_rule=rule_in_words(view),
             # A rate that does not train is none that trials have confirmed.
             lr_evidence=Evidence.RULE if has_failed else choice.evidence,
-            warmup_steps=carried.steps.warmup_steps
-            if carried is not None
-            else warmup_steps(view, choice, steps_per_epoch(view, split)),
+            warmup_steps=warmup_steps(view, choice, steps_per_epoch(view, split))
+            if horizon is None
+            else horizon.warmup_steps,
             weight_decay=profile.optimizer.weight_decay,
             betas=profile.optimizer.betas,
             momentum=profile.optimizer.momentum,
@@ -128,7 +128,7 @@ class _Adviser:
             outlook=forecast_budget(view, self.chooser, choice),
             batch_semantics=profile.batch_semantics,
             dataset_size=profile.dataset_size,
-            horizon=training_horizon(view, choice),
+            horizon=horizon,
             expected_final_loss=final_loss(view, choice),
         )
 

@@ -16,9 +16,6 @@ from advisor.planning.horizon.complete_trainings import CompleteTrainings
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.stated_training import StatedTraining
 
-_LONGER = 4
-"""Times as long, of which an answer says how it would change."""
-
 
 def training_horizon(view: LogView, choice: Choice) -> TrainingHorizon | None:
     """Return the stated training with a setting; None where no length is known in samples."""
@@ -67,7 +64,8 @@ def about_stated_length(view: LogView, choice: Choice) -> Iterator[Caveat]:
 
 def _carried_words(view: LogView, carried: CarriedSetting) -> str:
     factor = carried.at_law.carried_factor
-    longer = _LONGER * carried.at_law.samples
+    longer_factor = view.tuning.horizon.longer_factor
+    longer = longer_factor * carried.at_law.samples
     best = view.model(CompleteTrainings).best
     if best is None:
         return ""
@@ -77,9 +75,9 @@ def _carried_words(view: LogView, carried: CarriedSetting) -> str:
     rate = float(
         (law.log_best_rate(size, longer) - law.log_best_rate(size, carried.at_law.samples)).mean()
     )
-    then = (
-        f"For a training {_LONGER} times as long: batch x {format_number(math.exp(batch))}, "
-        f"rate at this batch x {format_number(math.exp(rate))}."
+    changes = format_number(math.exp(batch)), format_number(math.exp(rate))
+    then = "For a training {:g} times as long: batch x {}, rate at this batch x {}.".format(
+        longer_factor, *changes
     )
     if factor <= 1:
         return f"Complete trainings of this length were made. {then}"

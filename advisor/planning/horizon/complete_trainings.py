@@ -37,7 +37,7 @@ from advisor.planning.trials.rung_schedule import RungSchedule
 from advisor.planning.trials.stated_training import StatedTraining
 from advisor.planning.trials.trial_search import TrialSearch
 from advisor.planning.trials.wall_clock import WallClock
-from advisor.planning.tuning.horizon import LadderTuning
+from advisor.planning.tuning.horizon import CompleteTrainingTuning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class CompleteTrainings:
         return self.view.model(StatedTraining)
 
     @property
-    def _tuning(self) -> LadderTuning:
+    def _tuning(self) -> CompleteTrainingTuning:
         return self.view.tuning.horizon
 
     @property
@@ -198,11 +198,11 @@ class CompleteTrainings:
         size, rate = best.batch_size, best.learning_rate
         yield size, rate * factor
         yield size, rate / factor
-        for other in self._sizes_beside(size, factor):
+        for other in self._neighbouring_sizes(size, factor):
             rule = scaled_rate(self.view, 1.0, other) / scaled_rate(self.view, 1.0, size)
             yield other, rate * rule
 
-    def _sizes_beside(self, size: int, factor: float) -> Iterator[int]:
+    def _neighbouring_sizes(self, size: int, factor: float) -> Iterator[int]:
         """Yield the batch sizes about a factor above and below that have enough steps."""
         sizes = self.sizes
         for wanted in (size * factor, size / factor):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LadderTuning:
+class CompleteTrainingTuning:
     """How long complete trainings are, how many there are, and how far they are carried.
 
     Rules of thumb, not tuned, unless said otherwise.
@@ -34,6 +34,7 @@ class LadderTuning:
         rate_log_deviation: Of ln η* about the best's, above 0.
         most_knee_shift: Largest ln of the best's batch over B*, at least 0, that is inferred from
             how the time of a sample falls with the batch.
+        longer_factor: Times as long, above 1, of which an answer says how it would change.
     """
 
     max_cost_share: float = 0.05
@@ -50,6 +51,7 @@ class LadderTuning:
     batch_log_deviation: float = 0.6
     rate_log_deviation: float = 0.4
     most_knee_shift: float = 2.0
+    longer_factor: float = 4.0
 
     def __post_init__(self) -> None:
         """Refuse counts of nothing and steps that lead nowhere.

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, cast
@@ -183,10 +184,9 @@ def _constants(hooks: Hooks, names: Mapping[str, Any]) -> dict[str, Any]:
             f"Keep one of them, such as `{said[0]} = …`.",
         )  # fmt: skip
     for name in said:
-        unit = _LENGTHS[name]
         take(
             name, "training_length", f"a number {TRAINING_LENGTH}",
-            read=lambda value, unit=unit: _read_length(value, unit),
+            read=partial(_read_length, unit=_LENGTHS[name]),
         )  # fmt: skip
     return found
 

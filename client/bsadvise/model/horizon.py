@@ -248,12 +248,12 @@ class TrainingHorizon(Value):
 
     total_steps: int
     total_samples: int
-    epochs: float | None
-    time_s: float | None
+    epochs: float | None = None
+    time_s: float | None = None
     schedule: LearningRateSchedule
     warmup_steps: int
     decay_steps: int
-    carried_factor: float | None
+    carried_factor: float | None = None
     source: str
 
 
