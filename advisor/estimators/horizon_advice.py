@@ -98,13 +98,14 @@ def advise_for_horizon(
     before = law.log_best_batch(longest)
     before_rates = law.log_best_rate(float(np.exp(before.mean())), longest)
     factor = carried_factor(points, samples)
-    deviation = max(float(batches.std()), float(rates.std()))
+    best_batch_size, best_rate = _estimate(batches, tuning), _estimate(rates, tuning)
+    deviation = max(best_batch_size.log_deviation, best_rate.log_deviation)
     return HorizonSetting(
         batch_size=candidate.batch_size,
         learning_rate=rate,
         samples=samples,
-        best_batch_size=_estimate(batches),
-        best_rate=_estimate(rates),
+        best_batch_size=best_batch_size,
+        best_rate=best_rate,
         expected_cost=cost,
         carried_factor=factor,
         batch_factor=math.exp(float((batches - before).mean())),
@@ -145,5 +146,8 @@ def interval_of(estimate: LogEstimate) -> Interval:
     return Interval(low=estimate.median / factor, high=estimate.median * factor)
 
 
-def _estimate(logs: Array) -> LogEstimate:
-    return LogEstimate(median=math.exp(float(logs.mean())), log_deviation=float(logs.std()))
+def _estimate(logs: Array, tuning: HorizonTuning) -> LogEstimate:
+    return LogEstimate(
+        median=math.exp(float(logs.mean())),
+        log_deviation=math.hypot(float(logs.std()), tuning.law_log_deviation),
+    )
