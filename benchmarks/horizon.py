@@ -143,7 +143,8 @@ def main() -> int:
     missing = [job for job in jobs if json.dumps(job.key) not in known]
     with ProcessPoolExecutor(arguments.processes) as pool:
         for job, result in zip(missing, pool.map(result_of, missing), strict=True):
-            append_line(CASES, {"digest": digests[job.table], "key": job.key, "result": result})
+            if times == FREE:
+                append_line(CASES, {"digest": digests[job.table], "key": job.key, "result": result})
             known[json.dumps(job.key)] = result
     rows = summarised([known[json.dumps(job.key)] for job in jobs])
     rates = read_table(DATA / _RATES_TABLE)
