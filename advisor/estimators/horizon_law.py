@@ -27,7 +27,7 @@ batches lose samples as well while the other hyperparameters stay as they are: h
 one batch below the knee the best rate goes with D^r, which falls; along the best batch it goes with
 D^(r + pq), which may rise: published signs differ for that reason.
 
-One law is a column of numbers; several with their weights are a distribution.
+Several laws of equal weight are a distribution.
 """
 
 from __future__ import annotations

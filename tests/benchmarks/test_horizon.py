@@ -10,9 +10,11 @@ import pytest
 
 from benchmarks.horizon import DATA, Job, jobs_of, result_of, summarised
 from benchmarks.horizon_bench.growth import critical_batch
+from benchmarks.horizon_bench.record import losses_of
 from benchmarks.horizon_bench.schedules import best_rate
 from benchmarks.horizon_bench.searching import FREE, METHODS, StepTime, plan_within, whole_rung
 from benchmarks.horizon_bench.tables import Grid, read_table
+from benchmarks.horizon_bench.tasks import TASKS
 
 BATCHES = tuple(2.0**step for step in range(3, 11))
 
@@ -99,6 +101,13 @@ def test_tables_of_the_repository_are_read() -> None:
     assert not classes.is_adaptive
     schedules = {one.schedule for one in read_table(DATA / "lr_scheduling.csv")}
     assert {"constant", "cosine", "cosine:0.1", "wsd:0.2"} <= schedules
+
+
+def test_recorded_trainings_can_be_repeated() -> None:
+    grids = {one.schedule: one for one in read_table(DATA / "classes.csv")}
+    for peak, schedule, loss in losses_of(TASKS["classes"](), 64, 2048):
+        known = grids[schedule].losses[2048.0][(64.0, float(f"{peak:.5g}"))]
+        assert loss == pytest.approx(known, rel=0.01)
 
 
 def test_a_wrong_table_is_refused_with_its_line(tmp_path: Path) -> None:

@@ -157,10 +157,9 @@ def test_no_setting_costs_less_than_the_best(batch: float, rate: float) -> None:
 
 def test_a_decayed_training_wants_the_bounds_factor_more_than_a_constant_rate() -> None:
     law = planted()
-    wide = [HORIZON]
     constant = [
         replace(point, schedule=CONSTANT, samples=point.batch_size * 1000)
-        for point in trained(law, *wide)
+        for point in trained(law, HORIZON)
         if math.isclose(point.batch_size, 128)
     ]
     guess = replace(GUESS, samples=128_000.0)
