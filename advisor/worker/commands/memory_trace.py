@@ -37,7 +37,9 @@ def trace_memory(session: Session, command: TraceMemory) -> MemoryTrace:
     training that the user did not ask for.
     """
     caveats: list[Caveat] = []
-    for device in _devices(session):
+    if not session.task.settings.is_traceable:
+        caveats = [_why_run(_NotFollowed("the loop is the script's own"))]
+    for device in _devices(session) if not caveats else ():
         try:
             return _follow(session, command, device)
         except Exception as error:

@@ -30,16 +30,10 @@ from advisor.worker.user.reading import (
     reentrant_checkpoint,
 )
 
-_REPLICATE_SEEDS = 104_729
-"""Distance of the seeds of two replicates: far from those that users name."""
 _REENTRANT_FIX = (
     "Re-entrant checkpointing gives no gradient where its input needs none, as over frozen "
     "weights: write `checkpoint(function, x, use_reentrant=False)`."
 )
-_REPLICATE_EPOCHS = 10_000
-"""More than any trial trains for."""
-_TRAINING_SEED = 7919
-"""Distance of what training draws, dropout above all, from what the weights were drawn with."""
 
 
 class ModelFileTask:
@@ -97,26 +91,18 @@ class ModelFileTask:
             self.data,
             device,
             precision=recipe.precision or self._file.precision,
-            first_sample=self._first_sample(recipe),
+            first_sample=recipe.first_position(self.data.dataset_size),
             measure=self._measure(device),
         )
         # After the data, whose opening seeds too: a process's first training is like any other.
-        seed_everything(recipe.seed + _TRAINING_SEED)
+        seed_everything(recipe.training_seed)
         return training
-
-    def _first_sample(self, recipe: Recipe) -> int:
-        """Return where in the data order to begin: a replicate sees epochs that no other does.
-
-        A stream has one order, and replicates of it differ in their weights alone.
-        """
-        epoch = _REPLICATE_EPOCHS * recipe.replicate
-        return recipe.first_sample + epoch * (self.data.dataset_size or 0)
 
     def _build_model(self, recipe: Recipe) -> nn.Module:
         """Return a model with fresh weights, where the user's code puts it."""
         function = self._file.build_model
         check_build_kwargs(self._hooks, function, self._build_kwargs)
-        seed_everything(recipe.seed + _REPLICATE_SEEDS * recipe.replicate)
+        seed_everything(recipe.weights_seed)
         model = self._hooks.call("build_model", function, **self._build_kwargs)
         if not isinstance(model, nn.Module):
             raise self._hooks.reject(

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from bsadvise.model.measurements import MemoryParts
@@ -128,6 +128,11 @@ class AllocationTracker(StepObserver):
         self._dispatch_mode.__exit__(*exc)
         while self._handles:
             self._handles.pop().remove()
+
+    def around_operations(self) -> AbstractContextManager[object]:
+        """Return what shows it the operations of another thread."""
+        mode: Any = _DispatchMode(self)
+        return cast(AbstractContextManager[object], mode)
 
     def entering(self, phase: Phase) -> None:
         """Take the state that the optimizer made for what it is; count by the new phase."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from enum import Enum, auto
 from typing import Any
 
@@ -33,6 +34,14 @@ class StepObserver:
 
     def received(self, batch: Any) -> None:  # noqa: ANN401 - the user's batch
         """A micro-batch is on the device. Called once in each ``FORWARD`` phase."""
+
+    def around_operations(self) -> AbstractContextManager[object]:
+        """Return what is entered around a batch's operations, in the thread that they run in.
+
+        For a training that runs them in another thread than its caller's, where what the caller
+        has entered does not hold.
+        """
+        return nullcontext()
 
 
 def announce(observers: Sequence[StepObserver], phase: Phase) -> None:

@@ -171,12 +171,14 @@ class TaskSettings:
         num_workers: Processes of the data loader.
         reference_batch_size: The batch it trains with now, samples; None when it does not say.
         reference_learning_rate: The rate it trains with now; None when it does not say.
+        is_traceable: Whether fake tensors may take the place of its own.
     """
 
     precision: str = "fp32"
     num_workers: int = 0
     reference_batch_size: int | None = None
     reference_learning_rate: float | None = None
+    is_traceable: bool = True
 
 
 class Task(Protocol):

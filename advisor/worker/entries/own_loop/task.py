@@ -1,0 +1,198 @@
+"""A script with a training loop of its own as a task."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from bsadvise.model.measurements import Fault, FaultCode
+
+from advisor.worker.data.random_state import seed_everything
+from advisor.worker.data.source import DataSource
+from advisor.worker.entries.own_loop.execution import Execution, ScriptEnded
+from advisor.worker.entries.own_loop.learning import LoopNotDriven
+from advisor.worker.entries.own_loop.loader_data import LoaderHooks, open_loader
+from advisor.worker.entries.own_loop.training import OwnLoopTraining, ended_early
+from advisor.worker.loop.batch_semantics import is_same
+from advisor.worker.loop.protocol import FOR_REAL, BuildContext, TaskSettings, TrainingState
+from advisor.worker.loop.recipe import Recipe, World
+from advisor.worker.scripts.surroundings import Script
+from advisor.worker.user.hooks import UserCodeFailed
+
+_REPLAYED = Recipe(micro_batch_size=2)  # Batch normalisation cannot train on one.
+
+
+class OwnLoopTask:
+    """One script. Its trainings share a run where what it keeps for itself allows it.
+
+    A training begins where the run was before its first step: weights, buffers, optimizer, scaler
+    and random numbers are put back. What else a script keeps, such as averages of its weights, is
+    not seen. So the loss of one batch is compared with what it was then; where it is another, each
+    training has a run of its own.
+    """
+
+    def __init__(self, script: Script, entering_hook: Callable[[str], None], seed: int) -> None:
+        """Take a script. Runs none of it yet.
+
+        Args:
+            script: The script.
+            entering_hook: Called with what is run before it is.
+            seed: The job's.
+        """
+        self.seed = seed
+        self._script = script
+        self._entering_hook = entering_hook
+        self._first: Execution | None = None
+        self._execution: Execution | None = None
+        self._weights_seed = Recipe(micro_batch_size=1, seed=seed).weights_seed
+        self._beginning: TrainingState | None = None
+        self._loss_at_beginning = 0.0
+        self._is_at_beginning = False
+        self._repeats = True
+
+    @property
+    def settings(self) -> TaskSettings:
+        """What the loop does at the script's own setting."""
+        loop = self._first_run.loop
+        return TaskSettings(
+            precision=loop.traits.precision,
+            num_workers=loop.loader.num_workers,
+            reference_batch_size=loop.traits.batch_size * loop.traits.accumulation_steps,
+            reference_learning_rate=loop.traits.learning_rate,
+            is_traceable=False,
+        )
+
+    @property
+    def _first_run(self) -> Execution:
+        """The first run. Its copy of the files stays: its data set may read them later."""
+        return self._first or self._start(self._weights_seed)
+
+    @cached_property
+    def data(self) -> DataSource:
+        """The data of the first run's training loader."""
+        run = self._first_run
+        hooks = LoaderHooks(run.copy, self._script.entry_path, self._entering_hook)
+        return open_loader(run.loop.loader, hooks, self.seed)
+
+    @cached_property
+    def _replayed_batch(self) -> Any:
+        return self.data.typical_batch(_REPLAYED.micro_batch_size)
+
+    def build(
+        self, recipe: Recipe, device: torch.device, world: World, context: BuildContext = FOR_REAL
+    ) -> OwnLoopTraining:
+        """Return a training with fresh weights, in place of any other of this process.
+
+        Raises:
+            UserCodeFailed: The script raised, or has no loop that can be driven.
+            ValueError: Several processes are to take part.
+        """
+        if world.size != 1:
+            raise ValueError("a script's own loop is run by one process")
+        if not self._can_begin_again(recipe.weights_seed):
+            self._start(recipe.weights_seed)
+        self._is_at_beginning = False
+        training = self._training(recipe)
+        context.build_model(lambda: training.model, lambda model: model)
+        self._check_device(training, device)
+        seed_everything(recipe.training_seed)
+        return training
+
+    def close(self) -> None:
+        """End the run, and remove what was copied for any."""
+        for run in (self._execution, self._first):
+            if run is not None:
+                run.remove_files()
+        self._execution = None
+
+    def _can_begin_again(self, weights_seed: int) -> bool:
+        """Return whether the run that there is can be put back to its beginning."""
+        run = self._execution
+        if run is None or not run.is_running or weights_seed != self._weights_seed:
+            return False
+        if self._is_at_beginning:
+            return True
+        self._repeats = self._repeats and is_same(self._replayed_loss(), self._loss_at_beginning)
+        return self._repeats
+
+    def _start(self, weights_seed: int) -> Execution:
+        """Begin a run of the script, in place of the one that there is."""
+        last, first = self._execution, self._first
+        if last is not None:
+            last.stop()
+            if last is not first:
+                last.remove_files()
+        self._entering_hook("script")
+        seed_everything(weights_seed)
+        try:
+            run = Execution(self._script, first.loop.traits if first else None)
+        except ScriptEnded as ended:
+            raise UserCodeFailed(_why_ended(ended)) from None
+        except LoopNotDriven as reason:
+            raise UserCodeFailed(self._not_driven(reason)) from None
+        self._first, self._execution, self._weights_seed = first or run, run, weights_seed
+        self._beginning = None
+        self._beginning = copy.deepcopy(self._training(_REPLAYED).state())
+        self._loss_at_beginning = self._replayed_loss()
+        run.handler.loss_count = 0
+        self._is_at_beginning = True
+        return run
+
+    def _training(self, recipe: Recipe) -> OwnLoopTraining:
+        """Return a training in the run that there is, put back to its beginning."""
+        if self._execution is None:
+            raise AssertionError("a run was begun")
+        seed = recipe.weights_seed
+        training = OwnLoopTraining(recipe, self._execution, self.data, lambda: self._start(seed))
+        if self._beginning is not None:
+            training.put_back(self._beginning)
+        return training
+
+    def _replayed_loss(self) -> float:
+        """Return the loss of one batch at the beginning, trained on as a step would."""
+        batch = copy.deepcopy(self._replayed_batch)
+        training = self._training(_REPLAYED)
+        seed_everything(self.seed)
+        return float(sum(training.accumulate(iter([batch]))))
+
+    def _check_device(self, training: OwnLoopTraining, device: torch.device) -> None:
+        types = {parameter.device.type for parameter in training.model.parameters()}
+        for elsewhere in types - {device.type}:
+            raise UserCodeFailed(
+                Fault(
+                    code=FaultCode.USER_EXCEPTION,
+                    message=f"The script trains on {elsewhere}, not on {device.type}.",
+                    file=self._script.entry_path,
+                    fix=f"Give the arguments with which it trains on {device.type} after `--`, or "
+                    "another --device.",
+                )
+            )
+
+    def _not_driven(self, reason: LoopNotDriven) -> Fault:
+        return Fault(
+            code=FaultCode.USER_EXCEPTION,
+            message=f"The script's training loop cannot be driven: {reason}.",
+            file=self._script.entry_path,
+            fix="Write a model file for it (`bsadvise init`), or give the script's command with "
+            "its flags for batch size and rate.",
+        )
+
+
+def _why_ended(ended: ScriptEnded) -> Fault:
+    """Return why a script ended before it waited in its loop."""
+    ending = ended.ending
+    if ending.fault is None:
+        return ended_early()
+    if ended.works_at is not None:
+        return replace(
+            ending.fault,
+            message=f"The script takes {ended.works_at} samples, its own batch, and not 2: "
+            f"{ending.fault.message}",
+            fix="Make what has the batch's size, such as a state or a shape, from the batch: "
+            f"`x.shape[0]` in place of {ended.works_at}.",
+        )
+    return ending.fault
