@@ -47,6 +47,10 @@ def check_request(request: AdviceRequest) -> Iterator[FieldViolation]:
             "request.source.arguments",
             "a model file takes no command line; build_kwargs gives build_model its arguments",
         )
+    if request.observe_only and request.source.entry_kind is EntryKind.MODEL_FILE:
+        yield FieldViolation(
+            "request.observe_only", "a model file trains nothing by itself that could be observed"
+        )
     for name in request.build_kwargs:
         if not name.isidentifier():
             yield FieldViolation("request.build_kwargs", f"{name!r} is not a name in Python")

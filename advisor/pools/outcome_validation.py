@@ -11,6 +11,7 @@ from bsadvise.model.commands import (
     CompareOrders,
     Evaluate,
     InspectTask,
+    ObserveScript,
     RangeTest,
     RunStep,
     TimeLoader,
@@ -33,6 +34,7 @@ from bsadvise.model.measurements import (
     TrainRun,
     Verification,
 )
+from bsadvise.model.observation import Observation
 from bsadvise.model.task import TaskProfile
 
 from advisor.pools.output import plain_text
@@ -46,6 +48,7 @@ _RATE_TOLERANCE = 1e-6
 
 _FIGURES: dict[type, type] = {
     InspectTask: TaskProfile,
+    ObserveScript: Observation,
     TraceMemory: MemoryTrace,
     RunStep: StepRun,
     TimeSteps: StepTimes,
@@ -78,6 +81,8 @@ def is_possible(command: Command, outcome: Outcome) -> bool:
             return _is_of_that_range(command, outcome)
         case CompareOrders(), OrderComparison():
             return _is_of_those_orders(command, outcome)
+        case ObserveScript(), Observation():
+            return outcome.step_count <= command.step_count
         case TimeLoader(), LoaderTimes():
             return sum(outcome.batch_times_s) <= command.time_limit_s
         case TimeSteps(), StepTimes():

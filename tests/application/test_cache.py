@@ -33,6 +33,7 @@ CHANGES: dict[str, Any] = {
     "python": "/opt/venv/bin/python",
     "prior": PriorScope.PRINCIPAL,
     "device_hour_price": 2.5,
+    "observe_only": True,
 }
 NO_BEARING: dict[str, Any] = {"device": "auto", "use_cache": False, "priority": Priority.HIGH}
 

@@ -15,6 +15,7 @@ from bsadvise.model.commands import (
     CompareOrders,
     Evaluate,
     InspectTask,
+    ObserveScript,
     RangeTest,
     RecallAnswers,
     RunStep,
@@ -47,6 +48,13 @@ from bsadvise.model.measurements import (
     TimedOut,
     TrainRun,
     Verification,
+)
+from bsadvise.model.observation import (
+    BatchSource,
+    Observation,
+    ObservationEnd,
+    Reference,
+    TrainingLoop,
 )
 from bsadvise.model.request import AdviceRequest, Objective, Source
 from bsadvise.model.task import OptimizerFamily, OptimizerProfile, TaskProfile
@@ -276,6 +284,28 @@ class Liar:
             diverged=self.pick(True, False),
         )
 
+    def _observation(self, command: ObserveScript) -> Observation:
+        accumulation_steps = self.pick(1, 3)
+        micro_batch_size = self.pick(1, 7, 128, 1 << 20)
+        reference = Reference(
+            loop=self.pick(*TrainingLoop),
+            batch_size=micro_batch_size * accumulation_steps,
+            micro_batch_size=micro_batch_size,
+            accumulation_steps=accumulation_steps,
+            optimizer_name=self.pick("SGD", ""),
+            learning_rate=self.pick(None, 1e-12, 0.1, 1e6),
+            dataset_size=self.pick(None, 1, 60_000),
+            optimizer_count=self.pick(1, 2),
+        )
+        return Observation(
+            end=self.pick(*ObservationEnd),
+            step_count=self.pick(1, command.step_count),
+            batch_source=self.pick(None, *BatchSource),
+            row_count=self.pick(None, 2_708),
+            has_closure=self.pick(True, False, False, False),
+            reference=self.pick(None, reference, reference),
+        )
+
     def _norms_of_orders(self, command: CompareOrders, count: int) -> GradientNorms:
         return GradientNorms(
             small_batch_size=command.batch_size,
@@ -286,6 +316,7 @@ class Liar:
 
 
 _ANSWERS: Mapping[type, Callable[[Liar, Any], Outcome]] = {
+    ObserveScript: Liar._observation,
     InspectTask: Liar._profile,
     TraceMemory: Liar._trace,
     RunStep: Liar._step_run,

@@ -19,6 +19,7 @@ from bsadvise.model.commands import (
     Evaluate,
     InspectTask,
     Lever,
+    ObserveScript,
     RangeTest,
     RunStep,
     TimeLoader,
@@ -43,9 +44,10 @@ from bsadvise.model.measurements import (
     TrainRun,
     Verification,
 )
+from bsadvise.model.observation import Observation
 from bsadvise.model.task import TaskProfile
 
-from tests.support.builders import a_profile
+from tests.support.builders import a_profile, an_observation
 
 _CURVATURES = tuple(2.0**-k for k in range(8))
 _DIVERGED_LOSS = 1e9
@@ -74,6 +76,7 @@ class SimulatedDevice:
         power_w: What it draws at a micro-batch size; None where it does not say.
         order_effect: Between-batch variance of the gradient in the stored order, over that in a
             shuffled one.
+        observation: What observing a script finds.
         checkpoints: Mean squared errors under each checkpoint's name.
         commands: What was asked, in order.
     """
@@ -94,6 +97,7 @@ class SimulatedDevice:
     wait_share: float = 0.0
     power_w: Callable[[int], float] | None = None
     order_effect: float = 1.0
+    observation: Observation = field(default_factory=an_observation)
     checkpoints: dict[str, tuple[float, ...]] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
 
@@ -166,6 +170,8 @@ class SimulatedDevice:
         match command:
             case InspectTask():
                 return self.profile
+            case ObserveScript():
+                return self.observation
             case TraceMemory():
                 return self._trace(command)
             case RunStep(micro_batch_size=b):
@@ -326,7 +332,7 @@ class SimulatedDevice:
 
     def _wall_s(self, command: Command, outcome: Outcome) -> float:
         match command:
-            case InspectTask():
+            case InspectTask() | ObserveScript():
                 return 0.8
             case TraceMemory() | Evaluate() | CompareOrders():
                 return 0.2

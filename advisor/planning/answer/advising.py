@@ -124,6 +124,7 @@ class _Adviser:
             outlook=forecast_budget(view, self.chooser, choice),
             batch_semantics=profile.batch_semantics,
             dataset_size=profile.dataset_size,
+            reference=view.reference,
         )
 
     def _accumulates(self, alternatives: Sequence[Alternative]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from bsadvise.model.commands import (
     Command,
     InspectTask,
+    ObserveScript,
     RecallAnswers,
     TimeLoader,
     TimeSteps,
@@ -26,6 +27,7 @@ from bsadvise.model.measurements import (
     Prior,
     StepTimes,
 )
+from bsadvise.model.observation import Observation, Reference
 from bsadvise.model.request import AdviceRequest
 from bsadvise.model.task import TaskProfile
 
@@ -126,6 +128,13 @@ class LogView:
         for _, profile in self.figures(InspectTask, TaskProfile):
             return profile
         raise LookupError("the task has not been inspected")
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """What a script trains with by itself; None for a model file, and before it was seen."""
+        for _, observation in self.figures(ObserveScript, Observation):
+            return observation.reference
+        return None
 
     @cached_property
     def prior(self) -> Prior | None:

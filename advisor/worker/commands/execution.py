@@ -13,6 +13,7 @@ from bsadvise.model.commands import (
     CompareOrders,
     Evaluate,
     InspectTask,
+    ObserveScript,
     RangeTest,
     RunStep,
     TimeLoader,
@@ -36,6 +37,7 @@ from advisor.worker.commands.step_runs import run_step, verify
 from advisor.worker.commands.timing import time_loader, time_steps
 from advisor.worker.commands.training import train
 from advisor.worker.entries.registry import make_task
+from advisor.worker.entries.script import ScriptTask
 from advisor.worker.loop.checkpoints import Checkpoints
 from advisor.worker.loop.session import Session
 from advisor.worker.loop.torch_device import TorchDevice
@@ -97,9 +99,11 @@ class Worker:
             # Models sit in reference cycles; the next command must not find this one's.
             gc.collect()
 
-    def _carry_out(self, command: Command) -> Figures:
+    def _carry_out(self, command: Command) -> Outcome:
         session = self._session
         match command:
+            case ObserveScript():
+                return _observe(session, command)
             case InspectTask():
                 return self._inspect(session, command)
             case TraceMemory():
@@ -132,6 +136,12 @@ class Worker:
                 return run_range_test(session, command)
             case CompareOrders():
                 return compare_orders(session, command)
+
+
+def _observe(session: Session, command: ObserveScript) -> Outcome:
+    if not isinstance(session.task, ScriptTask):
+        raise TypeError("only a script can be observed")
+    return session.task.observe(command)
 
 
 def _met_a_fake_tensor(outcome: Outcome) -> bool:

@@ -63,7 +63,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Return the module's specification with a loader that tells of the loading."""
+        """Return the module's specification with a loader that reports the loading."""
         if fullname != self._name:
             return None
         for finder in sys.meta_path:
@@ -89,7 +89,7 @@ class _Loader(importlib.abc.Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module, and tell of it."""
+        """Run the module, and report it."""
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bsadvise.model.measurements import Fault, OutOfMemory
 
-from advisor.worker.scripts.handler import ScriptHandler
+from advisor.worker.scripts.handler import ScriptHandler, StopScript
 from advisor.worker.scripts.interception import intercepted
 from advisor.worker.user.diagnosis import explain
 from advisor.worker.user.oom import out_of_memory
@@ -71,7 +71,7 @@ def run_script(copy: Path, entry_path: str, handler: ScriptHandler) -> Ending:
         try:
             _run_as_main(copy / entry_path)
         except BaseException as error:  # noqa: BLE001 - how it ended is the answer
-            if interception.is_stopped:
+            if interception.is_stopped or isinstance(error, StopScript):
                 return Ending(kind=EndingKind.STOPPED)
             return _ending_of(error, copy, entry_path)
         # Whoever catches everything may go on to the end after the stop.

@@ -44,6 +44,25 @@ _UNSET_PREFIXES = ("ACCELERATE_", "FSDP_", "OMPI_", "PMI_", "SLURM_", "TORCHELAS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A part of a line that is to be another text in the copy.
+
+    Attributes:
+        file: Path in the bundle, with forward slashes.
+        line: From 1.
+        begin: Bytes of the line before the part.
+        end: Bytes of the line before what follows it.
+        text: What to put there.
+    """
+
+    file: str
+    line: int
+    begin: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
     """A script, and how its user starts it.
 
@@ -52,12 +71,14 @@ class Script:
         entry_path: The script inside it, with forward slashes.
         arguments: Its command line, without its name.
         has_network: Whether connections may be opened.
+        changes: What to write in other words in the copy; one a line at most.
     """
 
     source_dir: Path
     entry_path: str
     arguments: tuple[str, ...] = ()
     has_network: bool = False
+    changes: tuple[Change, ...] = ()
 
 
 @contextmanager
@@ -74,6 +95,8 @@ def surroundings(script: Script) -> Iterator[Path]:
         # Resolved, as Python resolves what it is started with on its way to `__file__`.
         copy = Path(directory).resolve() / "files"
         shutil.copytree(script.source_dir, copy, symlinks=True, copy_function=shutil.copyfile)
+        for change in script.changes:
+            _carry_out(change, copy)
         path = copy / script.entry_path
         try:
             _set_environment(script)
@@ -91,6 +114,14 @@ def surroundings(script: Script) -> Iterator[Path]:
             os.chdir(working_dir)
             sys.modules["__main__"] = main
             forget_modules(copy)
+
+
+def _carry_out(change: Change, copy: Path) -> None:
+    path = copy / change.file
+    lines = path.read_bytes().splitlines(keepends=True)
+    line = lines[change.line - 1]
+    lines[change.line - 1] = line[: change.begin] + change.text.encode() + line[change.end :]
+    path.write_bytes(b"".join(lines))
 
 
 def _set_environment(script: Script) -> None:

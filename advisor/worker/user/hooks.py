@@ -50,12 +50,16 @@ class Hooks:
 
     def call(self, hook: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Announce a hook, then call ``function`` as ``guard`` does."""
+        self.announce(hook)
+        return self.guard(hook, function, *args, **kwargs)
+
+    def announce(self, hook: str) -> None:
+        """Say which hook is run now."""
         # Said once for a run of calls: in a training loop of a small model the saying would
         # otherwise cost as much as the step.
         if hook != self._announced:
             self._announced = hook
             self._entering_hook(hook)
-        return self.guard(hook, function, *args, **kwargs)
 
     def guard(self, hook: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function`` and return its result.

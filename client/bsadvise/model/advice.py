@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from bsadvise.model.caveats import Caveat
 from bsadvise.model.commands import Lever
 from bsadvise.model.measurements import Fault, MemoryParts
+from bsadvise.model.observation import Reference
 from bsadvise.model.task import BatchSemantics
 from bsadvise.model.values import OpenEnum, Value
 
@@ -232,6 +233,7 @@ class Advice(Value):
             out.
         dataset_size: Training samples, beyond which no batch is of use, whatever fits; None for a
             stream or for synthetic batches.
+        reference: The setting that a script trains with by itself; None for a model file.
     """
 
     micro_batch_size: int
@@ -284,6 +286,7 @@ class Advice(Value):
     outlook: str | None = None
     batch_semantics: BatchSemantics | None = None
     dataset_size: int | None = None
+    reference: Reference | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

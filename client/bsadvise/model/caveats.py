@@ -20,6 +20,8 @@ class CaveatCode(StrEnum):
     VERIFICATION_LOSS_NOT_FINITE = "verification_loss_not_finite"
     NOT_VERIFIED = "not_verified"
     NO_SANDBOX = "no_sandbox"
+    OBSERVED_ONLY = "observed_only"
+    SEVERAL_OPTIMIZERS = "several_optimizers"
 
     NO_DATA_SET = "no_data_set"
     NOTHING_HELD_OUT = "nothing_held_out"

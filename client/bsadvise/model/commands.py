@@ -60,6 +60,19 @@ class InspectTask(Tagged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ObserveScript(Tagged):
+    """Run a script at its own setting for some optimizer steps, and say what it trains with.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        step_count: Optimizer steps after which the script is stopped.
+    """
+
+    time_limit_s: float
+    step_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TraceMemory(Tagged):
     """Follow two training steps and one evaluation batch with fake tensors.
 
@@ -314,6 +327,7 @@ class RecallAnswers(Tagged):
 
 Command = (
     InspectTask
+    | ObserveScript
     | TraceMemory
     | RunStep
     | TimeSteps
@@ -328,6 +342,7 @@ Command = (
 
 _STAGES: dict[type, Stage] = {
     InspectTask: Stage.INSPECT,
+    ObserveScript: Stage.INSPECT,
     TraceMemory: Stage.MEMORY,
     RunStep: Stage.MEMORY,
     TimeSteps: Stage.THROUGHPUT,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bsadvise.model.caveats import Caveat
 from bsadvise.model.commands import Command, RecallAnswers
+from bsadvise.model.observation import Observation
 from bsadvise.model.task import TaskProfile
 from bsadvise.model.values import OpenEnum, Tagged, Unknown, Value
 
@@ -202,6 +203,7 @@ class OrderComparison(Tagged):
 
 Figures = (
     TaskProfile
+    | Observation
     | MemoryTrace
     | StepRun
     | StepTimes

@@ -49,6 +49,8 @@ class EntryKind(OpenEnum):
 
     MODEL_FILE = "model_file"
     """A file that defines ``build_model`` and the other names of the model-file contract."""
+    SCRIPT = "script"
+    """A script that trains: run as its user runs it, with its command line."""
 
 
 class PriorScope(OpenEnum):
@@ -101,6 +103,8 @@ class AdviceRequest(Value):
         device_hour_price: What an hour of one device costs, at least 0, in whatever currency;
             None where it was not given.
         prior: Whose earlier answers about the same task the search may begin from.
+        observe_only: Whether to run a script at its own setting alone, and to answer with what it
+            trains with. A model file cannot be observed.
     """
 
     source: Source
@@ -120,6 +124,7 @@ class AdviceRequest(Value):
     python: str | None = None
     device_hour_price: float | None = None
     prior: PriorScope = PriorScope.OFF
+    observe_only: bool = False
 
 
 class AdviceOptions(TypedDict, total=False):
@@ -144,3 +149,4 @@ class AdviceOptions(TypedDict, total=False):
     python: str | None
     device_hour_price: float | None
     prior: PriorScope | str | None
+    observe_only: bool | None

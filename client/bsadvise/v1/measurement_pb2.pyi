@@ -3,6 +3,7 @@
 isort:skip_file
 What a worker is asked to measure, and what comes back: the log of a recommendation."""
 
+from bsadvise.v1 import observation_pb2 as _observation_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -237,6 +238,32 @@ class InspectTask(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InspectTask: _TypeAlias = InspectTask  # noqa: Y015
+
+@_typing.final
+class ObserveScript(_message.Message):
+    """Run a script at its own setting for some optimizer steps, and say what it trains with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_LIMIT_S_FIELD_NUMBER: _builtins.int
+    STEP_COUNT_FIELD_NUMBER: _builtins.int
+    time_limit_s: _builtins.float
+    """Seconds after which the worker is stopped, above 0."""
+    step_count: _builtins.int
+    """Optimizer steps after which the script is stopped, at least 1."""
+    def __init__(
+        self,
+        *,
+        time_limit_s: _builtins.float = ...,
+        step_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["step_count", b"step_count", "time_limit_s", b"time_limit_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ObserveScript: _TypeAlias = ObserveScript  # noqa: Y015
 
 @_typing.final
 class TraceMemory(_message.Message):
@@ -728,6 +755,7 @@ class Command(_message.Message):
     COMPARE_ORDERS_FIELD_NUMBER: _builtins.int
     RANGE_TEST_FIELD_NUMBER: _builtins.int
     RECALL_ANSWERS_FIELD_NUMBER: _builtins.int
+    OBSERVE_SCRIPT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def inspect_task(self) -> Global___InspectTask:
         """Load the model file and say what it holds."""
@@ -772,6 +800,10 @@ class Command(_message.Message):
     def recall_answers(self) -> Global___RecallAnswers:
         """Ask what earlier answers about the same task have found."""
 
+    @_builtins.property
+    def observe_script(self) -> Global___ObserveScript:
+        """Run a script at its own setting for some optimizer steps, and say what it trains with."""
+
     def __init__(
         self,
         *,
@@ -786,12 +818,13 @@ class Command(_message.Message):
         compare_orders: Global___CompareOrders | None = ...,
         range_test: Global___RangeTest | None = ...,
         recall_answers: Global___RecallAnswers | None = ...,
+        observe_script: Global___ObserveScript | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "range_test", b"range_test", "recall_answers", b"recall_answers", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "observe_script", b"observe_script", "range_test", b"range_test", "recall_answers", b"recall_answers", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "range_test", b"range_test", "recall_answers", b"recall_answers", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "observe_script", b"observe_script", "range_test", b"range_test", "recall_answers", b"recall_answers", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["inspect_task", "trace_memory", "run_step", "time_steps", "time_loader", "train", "evaluate", "verify", "compare_orders", "range_test", "recall_answers"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["inspect_task", "trace_memory", "run_step", "time_steps", "time_loader", "train", "evaluate", "verify", "compare_orders", "range_test", "recall_answers", "observe_script"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -1746,6 +1779,7 @@ class Outcome(_message.Message):
     ORDER_COMPARISON_FIELD_NUMBER: _builtins.int
     RANGE_RUN_FIELD_NUMBER: _builtins.int
     PRIOR_FIELD_NUMBER: _builtins.int
+    OBSERVATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def task_profile(self) -> Global___TaskProfile:
         """What is known of a task before anything is trained."""
@@ -1802,6 +1836,10 @@ class Outcome(_message.Message):
     def prior(self) -> Global___Prior:
         """What earlier answers about the same task say of the scaling model's unknowns."""
 
+    @_builtins.property
+    def observation(self) -> _observation_pb2.Observation:
+        """What was seen of a script's training."""
+
     def __init__(
         self,
         *,
@@ -1819,12 +1857,13 @@ class Outcome(_message.Message):
         order_comparison: Global___OrderComparison | None = ...,
         range_run: Global___RangeRun | None = ...,
         prior: Global___Prior | None = ...,
+        observation: _observation_pb2.Observation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "prior", b"prior", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "observation", b"observation", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "prior", b"prior", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "prior", b"prior", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "observation", b"observation", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "prior", b"prior", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["task_profile", "memory_trace", "step_run", "step_times", "loader_times", "train_run", "evaluation", "verification", "out_of_memory", "failed", "timed_out", "order_comparison", "range_run", "prior"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["task_profile", "memory_trace", "step_run", "step_times", "loader_times", "train_run", "evaluation", "verification", "out_of_memory", "failed", "timed_out", "order_comparison", "range_run", "prior", "observation"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 

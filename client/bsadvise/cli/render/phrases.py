@@ -10,6 +10,7 @@ from bsadvise.model.commands import (
     CompareOrders,
     Evaluate,
     InspectTask,
+    ObserveScript,
     RangeTest,
     RecallAnswers,
     RunStep,
@@ -37,6 +38,7 @@ from bsadvise.model.measurements import (
     TrainRun,
     Verification,
 )
+from bsadvise.model.observation import Observation
 from bsadvise.model.recommendation import Waiting
 from bsadvise.model.task import TaskProfile
 from bsadvise.model.units import format_bytes, format_number, format_rate, format_seconds
@@ -75,10 +77,8 @@ def describe_task(command: Command | RecallAnswers | Unknown) -> str:
 def describe_command(command: Command | RecallAnswers | Unknown) -> str:
     """Return what is measured: "trial 3 (suggested), rung 2, batch 96, lr 4e-3"."""
     match command:
-        case RecallAnswers():
-            return "looking up earlier answers about this task"
-        case InspectTask():
-            return "loading the model file"
+        case RecallAnswers() | InspectTask() | ObserveScript():
+            return _looking(command)
         case TraceMemory():
             return f"tracing memory at {_batch(command)}"
         case RunStep():
@@ -95,10 +95,20 @@ def describe_command(command: Command | RecallAnswers | Unknown) -> str:
             return "measuring what this client is too old to name"
 
 
+def _looking(command: RecallAnswers | InspectTask | ObserveScript) -> str:
+    match command:
+        case RecallAnswers():
+            return "looking up earlier answers about this task"
+        case InspectTask():
+            return "loading the model file"
+        case ObserveScript():
+            return f"running the script for {command.step_count} steps"
+
+
 def describe_outcome(outcome: Outcome) -> str:
     """Return what came of it."""
     match outcome:
-        case TaskProfile() | Prior():
+        case TaskProfile() | Observation() | Prior():
             return _known(outcome)
         case MemoryTrace():
             how = "measured" if outcome.was_run else "predicted"
@@ -120,8 +130,14 @@ def describe_outcome(outcome: Outcome) -> str:
             return "done"
 
 
-def _known(outcome: TaskProfile | Prior) -> str:
-    return _prior(outcome) if isinstance(outcome, Prior) else _profile(outcome)
+def _known(outcome: TaskProfile | Observation | Prior) -> str:
+    match outcome:
+        case TaskProfile():
+            return _profile(outcome)
+        case Observation():
+            return "no setting seen" if outcome.reference is None else f"found: {outcome.reference}"
+        case Prior():
+            return _prior(outcome)
 
 
 def _prior(prior: Prior) -> str:

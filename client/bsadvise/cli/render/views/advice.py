@@ -91,6 +91,7 @@ def _schedule(advice: Advice) -> str | None:
 
 def _evidence(advice: Advice) -> list[tuple[str, str | Text]]:
     rows: list[tuple[str, str | Text | None]] = [
+        ("found", None if advice.reference is None else str(advice.reference)),
         ("verification", _VERIFIED if advice.verified else _NOT_VERIFIED),
         ("confidence", str(advice.confidence)),
         ("learning rate", _learning_rate(advice)),

@@ -1,0 +1,225 @@
+"""Observes a script: runs it at its own setting for some steps, and finds where that is said.
+
+Each run is in a child of this process, so that every one of them begins alike.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome
+from bsadvise.model.observation import Observation, ObservationEnd, Place, Quantity, Reference
+
+from advisor.domain.limits import MOST_PLACES
+from advisor.pipe.unions import outcome_message, outcome_of
+from advisor.pipe.v1 import pipe_pb2
+from advisor.worker.scripts.child import ChildLost, call_in_child
+from advisor.worker.scripts.circumstances import Circumstances
+from advisor.worker.scripts.handler import StopScript
+from advisor.worker.scripts.observer import Observer, place_of_frame
+from advisor.worker.scripts.places import Candidate, find_candidates, is_number
+from advisor.worker.scripts.reference import observation_of
+from advisor.worker.scripts.running import Ending, EndingKind, run_script
+from advisor.worker.scripts.surroundings import Script, surroundings
+
+_MOST_TRIED = 4
+"""Places that are tried for one value: a script takes seconds to come to its first step."""
+
+_RATE_FACTOR = 1.25
+"""What a rate is multiplied by to see whether a place is where it is said."""
+
+_ASKING_S = 5.0
+"""Before a child is killed it is asked to end, and then says where it is."""
+
+_AGAIN_S = 1.0
+"""Between two requests to end: a script may catch the first."""
+
+_HUB = re.compile(r"huggingface|HF_HUB_OFFLINE|offline mode", re.IGNORECASE)
+
+
+def observe(script: Script, *, step_count: int, limit_s: float) -> Outcome:
+    """Return what a script trains with by itself: an Observation, or why there is none.
+
+    Args:
+        script: The script.
+        step_count: Optimizer steps to see.
+        limit_s: Seconds that all its runs may take together.
+    """
+    deadline_s = time.monotonic() + limit_s
+    outcome = _run_in_child(script, step_count, limit_s)
+    if not isinstance(outcome, Observation) or outcome.reference is None:
+        return outcome
+    reference = outcome.reference
+    where = [
+        place
+        for quantity in Quantity
+        if quantity.is_known
+        for place in _places(script, reference, quantity, deadline_s)
+    ]
+    return replace(outcome, reference=replace(reference, where=tuple(where)))
+
+
+def observe_here(script: Script, step_count: int, limit_s: float | None = None) -> Outcome:
+    """Observe a script in this process, once; places are flags of its parsers alone.
+
+    Args:
+        script: The script.
+        step_count: Optimizer steps to see.
+        limit_s: Seconds after which it is stopped, by a signal to the main thread; None for none.
+    """
+    circumstances = Circumstances()
+    with surroundings(script) as copy:
+        observer = Observer(copy, step_count)
+        timer = _Timer(copy)
+        try:
+            with circumstances.noted(), timer.running(limit_s):
+                ending = run_script(copy, script.entry_path, observer)
+        finally:
+            observer.close()
+        if ending.memory is not None:
+            return ending.memory
+        # One that waits for other processes is no fault of its code.
+        is_alone = not circumstances.has_processes or observer.step_count > 0
+        if ending.fault is not None and is_alone:
+            return Failed(fault=_explained(ending.fault, circumstances.hosts))
+        end = _end_of(ending, observer, timer)
+        return observation_of(observer, circumstances, end, timer.place)
+
+
+def _end_of(ending: Ending, observer: Observer, timer: _Timer) -> ObservationEnd:
+    if timer.is_over:
+        return ObservationEnd.TIME_LIMIT
+    if ending.kind is EndingKind.STOPPED and observer.step_count:
+        return ObservationEnd.ENOUGH_STEPS
+    return ObservationEnd.SCRIPT_ENDED
+
+
+def _explained(fault: Fault, hosts: list[str]) -> Fault:
+    """Return a fault that names the machine whose data the script could not have."""
+    host = "huggingface.co" if _HUB.search(fault.message) else next(iter(hosts), None)
+    if host is None:
+        return fault
+    fix = (
+        f"It needs data from {host}, which it cannot reach from here: bring the data with "
+        "--include, or have the daemon started with --data-path or --allow-network."
+    )
+    return replace(fault, fix=fix)
+
+
+class _Timer:
+    """Ends a script by a signal when its time is over.
+
+    Attributes:
+        is_over: Whether it is.
+        place: Where the script was then; empty where that was in no file of its.
+    """
+
+    def __init__(self, copy: Path) -> None:
+        self.is_over = False
+        self.place = ""
+        self._copy = copy
+
+    @contextmanager
+    def running(self, limit_s: float | None) -> Iterator[None]:
+        """Count from now until the context is left."""
+        if limit_s is None:
+            yield
+            return
+        signal.signal(signal.SIGALRM, self._end)
+        signal.setitimer(signal.ITIMER_REAL, limit_s, _AGAIN_S)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    def _end(self, _: int, frame: FrameType | None) -> None:
+        if not self.is_over:
+            self.is_over = True
+            self.place = place_of_frame(frame, self._copy)
+        raise StopScript
+
+
+def _run_in_child(script: Script, step_count: int, limit_s: float) -> Outcome:
+    def run() -> bytes:
+        outcome = observe_here(script, step_count, max(limit_s - _ASKING_S, limit_s / 2))
+        return outcome_message(0, outcome).SerializeToString()
+
+    try:
+        message = pipe_pb2.NumberedOutcome.FromString(call_in_child(run, limit_s))
+    except ChildLost as lost:
+        if lost.exit_code is None:
+            return Observation(end=ObservationEnd.TIME_LIMIT)
+        return Failed(fault=Fault(code=FaultCode.PROCESS_DIED, message=_how_it_died(lost)))
+    return outcome_of(message)
+
+
+def _how_it_died(lost: ChildLost) -> str:
+    code = lost.exit_code or 0
+    if code < 0:
+        return f"The script's process was ended by {signal.Signals(-code).name}."
+    return f"The script's process ended itself with the code {code}."
+
+
+def _places(
+    script: Script, reference: Reference, quantity: Quantity, deadline_s: float
+) -> list[Place]:
+    """Return where a value is said: what was confirmed first, then what else is named for it."""
+    value = _value_of(reference, quantity)
+    if value is None:
+        return []
+    flags = (place.name for place in reference.where if place.quantity is quantity)
+    candidates = find_candidates(script.source_dir, script.arguments, flags, quantity, value)
+    confirmed = _confirmed(script, candidates[:_MOST_TRIED], reference, quantity, deadline_s)
+    places = [replace(c.place, is_confirmed=c is confirmed) for c in candidates if c.is_named]
+    if confirmed is not None and not confirmed.is_named:
+        places.append(replace(confirmed.place, is_confirmed=True))
+    places.sort(key=lambda place: not place.is_confirmed)
+    return places[: MOST_PLACES // 2]
+
+
+def _value_of(reference: Reference, quantity: Quantity) -> float | None:
+    is_batch = quantity is Quantity.MICRO_BATCH_SIZE
+    return reference.micro_batch_size if is_batch else reference.learning_rate
+
+
+def _confirmed(
+    script: Script,
+    candidates: Iterable[Candidate],
+    reference: Reference,
+    quantity: Quantity,
+    deadline_s: float,
+) -> Candidate | None:
+    """Return the first place at which another value is what is then trained with."""
+    value = _value_of(reference, quantity) or 0
+    is_batch = quantity is Quantity.MICRO_BATCH_SIZE
+    # Of few digits, as a person would write it.
+    other = value + 1 if is_batch else float(f"{_RATE_FACTOR * value:.4g}")
+    wanted = (_value_in_use(reference, quantity) or 0) * other / value
+    for candidate in candidates:
+        left_s = deadline_s - time.monotonic()
+        if left_s <= 0:
+            return None
+        outcome = _run_in_child(candidate.changed(script, _written(other)), 1, left_s)
+        changed = outcome.reference if isinstance(outcome, Observation) else None
+        if changed is not None and is_number(_value_in_use(changed, quantity), wanted):
+            return candidate
+    return None
+
+
+def _value_in_use(reference: Reference, quantity: Quantity) -> float | None:
+    """Return what the first step was taken with: a rate may be said and then be overwritten."""
+    is_rate = quantity is Quantity.LEARNING_RATE
+    return (is_rate and reference.first_learning_rate) or _value_of(reference, quantity)
+
+
+def _written(value: float) -> str:
+    """Return a number as Python, JSON and YAML read it alike: YAML wants a point before an e."""
+    return re.sub(r"^(\d+)e", r"\1.0e", repr(value))
