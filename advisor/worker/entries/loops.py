@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from bsadvise.model.observation import Reference, TrainingLoop
 
 from advisor.pipe.v1 import pipe_pb2
+from advisor.worker.entries.own_loop.task import OwnLoopTask
 from advisor.worker.loop.protocol import Task
 from advisor.worker.scripts.surroundings import Script
 from advisor.worker.user.hooks import Hooks
@@ -14,5 +15,9 @@ from advisor.worker.user.hooks import Hooks
 MakeTask = Callable[[pipe_pb2.Job, Hooks, Script, Reference], Task]
 """Makes a task of a job, its hooks, the script and what it was seen to train with."""
 
-LOOPS: Mapping[TrainingLoop, MakeTask] = {}
+LOOPS: Mapping[TrainingLoop, MakeTask] = {
+    TrainingLoop.SCRIPT: lambda job, hooks, script, _: OwnLoopTask(
+        script, hooks.announce, job.seed
+    ),
+}
 """A class that implements ``Task`` for scripts is added here and nowhere else in the worker."""

@@ -198,9 +198,7 @@ class LoopHandler(PassiveHandler):
         self.feed.processing.keep_random_state()
 
 
-def _backward_times(
-    factor: float, tensors: Sequence[Tensor], backward: Callable[[], None]
-) -> None:
+def _backward_times(factor: float, tensors: Sequence[Tensor], backward: Callable[[], None]) -> None:
     """Make a backward pass, of which the gradient is multiplied by a factor."""
     with ExitStack() as hooks:
         for tensor in tensors if factor != 1 else ():

@@ -67,7 +67,7 @@ class LoaderHooks(Hooks):
 
     def call(self, hook: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:  # noqa: ARG002
         """Announce the script, then call ``function`` as ``guard`` does."""
-        return super().call("script", function, *args, **kwargs)
+        return super().call("the script", function, *args, **kwargs)
 
     def guard(self, hook: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function`` and return its result."""

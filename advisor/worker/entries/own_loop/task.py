@@ -35,17 +35,17 @@ class OwnLoopTask:
     training has a run of its own.
     """
 
-    def __init__(self, script: Script, entering_hook: Callable[[str], None], seed: int) -> None:
+    def __init__(self, script: Script, announce: Callable[[str], None], seed: int) -> None:
         """Take a script. Runs none of it yet.
 
         Args:
             script: The script.
-            entering_hook: Called with what is run before it is.
+            announce: Called with what is run before it is.
             seed: The job's.
         """
         self.seed = seed
         self._script = script
-        self._entering_hook = entering_hook
+        self._announce = announce
         self._first: Execution | None = None
         self._execution: Execution | None = None
         self._weights_seed = Recipe(micro_batch_size=1, seed=seed).weights_seed
@@ -75,7 +75,7 @@ class OwnLoopTask:
     def data(self) -> DataSource:
         """The data of the first run's training loader."""
         run = self._first_run
-        hooks = LoaderHooks(run.copy, self._script.entry_path, self._entering_hook)
+        hooks = LoaderHooks(run.copy, self._script.entry_path, self._announce)
         return open_loader(run.loop.loader, hooks, self.seed)
 
     @cached_property
@@ -126,7 +126,7 @@ class OwnLoopTask:
             last.stop()
             if last is not first:
                 last.remove_files()
-        self._entering_hook("script")
+        self._announce("the script")
         seed_everything(weights_seed)
         try:
             run = Execution(self._script, first.loop.traits if first else None)
