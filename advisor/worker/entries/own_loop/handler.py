@@ -186,7 +186,8 @@ class LoopHandler(PassiveHandler):
         if request.is_trained_on:
             if is_first:
                 request.announce(Phase.BACKWARD)
-            self.losses.note_divisor(tensors[0], self.feed.loop)
+            if self.feed.loop is not None:
+                self.losses.note_divisor(tensors[0], self.feed.loop)
             _backward_times(request.gradient_factor, tensors, backward)
         if not is_first:  # Of a loss in several parts, each with a pass of its own.
             request.losses[-1] = request.losses[-1] + loss

@@ -20,6 +20,7 @@ class LossReader:
 
     def __init__(self) -> None:
         self.divisor = 1
+        self._is_divisor_known = False
         self._scaled: tuple[weakref.ref[Tensor], Tensor] | None = None
 
     def note_scaled(self, loss: Tensor, scaled: Tensor) -> None:
@@ -32,18 +33,22 @@ class LossReader:
             return self._scaled[1].clone()
         return tensors[0].detach().sum()
 
-    def note_divisor(self, loss: Tensor, loop: DrivenLoop | None) -> None:
-        """Take note of whether a loop that accumulates divides losses by how many it does."""
-        count = loop.traits.accumulation_steps if loop else 1
-        node = loss.grad_fn
-        if count == 1 or node is None:
+    def note_divisor(self, loss: Tensor, loop: DrivenLoop) -> None:
+        """Take note of whether a loop that accumulates divides losses by how many it does.
+
+        Of the first loss alone: under a tracker of operations, it could not be told.
+        """
+        if self._is_divisor_known:
             return
-        if self._is_scaled(loss):
+        self._is_divisor_known = True
+        count, node = loop.traits.accumulation_steps, loss.grad_fn
+        if node is not None and self._is_scaled(loss):
             node = node.next_functions[0][0]
+        if count == 1 or node is None or node.name() != "DivBackward0":
+            return
         divisor = getattr(node, "_saved_other", None)
-        is_divided = node is not None and node.name() == "DivBackward0"
-        is_by_count = isinstance(divisor, Tensor) and float(divisor) == count
-        self.divisor = count if is_divided and is_by_count else 1
+        if isinstance(divisor, Tensor) and float(divisor) == count:
+            self.divisor = count
 
     def _is_scaled(self, tensor: Tensor) -> bool:
         return self._scaled is not None and self._scaled[0]() is tensor
