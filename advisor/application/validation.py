@@ -56,6 +56,16 @@ def check_request(request: AdviceRequest) -> Iterator[FieldViolation]:
             yield FieldViolation("request.build_kwargs", f"{name!r} is not a name in Python")
 
 
+def check_estimate(request: AdviceRequest) -> Iterator[FieldViolation]:
+    """Yield what is wrong with a request for an estimate, which has no device of its own."""
+    if request.source.entry_kind is EntryKind.SCRIPT:
+        yield FieldViolation(
+            "request.source.entry_kind",
+            "a script is run to see what it trains with, which an estimate does not do; ask for a "
+            "recommendation",
+        )
+
+
 def check_python(
     request: AdviceRequest, pythons: Collection[Path] | None
 ) -> Iterator[FieldViolation]:

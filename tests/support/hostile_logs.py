@@ -56,7 +56,7 @@ from bsadvise.model.observation import (
     Reference,
     TrainingLoop,
 )
-from bsadvise.model.request import AdviceRequest, Objective, Source
+from bsadvise.model.request import AdviceRequest, EntryKind, Objective, Source
 from bsadvise.model.task import OptimizerFamily, OptimizerProfile, TaskProfile
 from bsadvise.v1 import recommendation_pb2
 from bsadvise.wire.messages import to_message
@@ -347,8 +347,10 @@ def hostile_request(random_state: random.Random) -> AdviceRequest:
     """Return a request at the edges of what passes the checks."""
     pick = random_state.choice
     while True:
+        kind = pick([EntryKind.MODEL_FILE, EntryKind.MODEL_FILE, EntryKind.SCRIPT])
         request = AdviceRequest(
-            source=Source(digest="0" * 64, entry_path="m.py"),
+            source=Source(digest="0" * 64, entry_path="m.py", entry_kind=kind),
+            observe_only=kind is EntryKind.SCRIPT and random_state.random() < 0.2,
             objective=pick(list(Objective)),
             device_hour_price=pick([0.0, 2.0, 1e9]),
             budget_s=pick([1e-9, 0.1, 5.0, 60.0, 60.0, 3600.0, 3e7]),

@@ -12,13 +12,12 @@ from bsadvise.model.commands import ObserveScript
 from bsadvise.model.measurements import Failed, Outcome
 from bsadvise.model.observation import Observation, Reference, TrainingLoop
 
-from advisor.pipe.unions import outcome_message, outcome_of
 from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.data.source import DataSource
 from advisor.worker.entries.loops import LOOPS
 from advisor.worker.loop.protocol import FOR_REAL, BuildContext, Task, TaskSettings, Training
 from advisor.worker.loop.recipe import Recipe, World
-from advisor.worker.scripts.observation import observe
+from advisor.worker.scripts.observation import observe, read_outcome, write_outcome
 from advisor.worker.scripts.surroundings import Script
 from advisor.worker.user.hooks import Hooks, UserCodeFailed
 
@@ -26,6 +25,8 @@ HOOK = "the script"
 """What is named as having been run where a script hangs."""
 
 _KEPT_NAME = "observation.pb"
+_OWN_SHARE = 0.9
+"""Of the time after which this process is killed: what was seen until then is yet to be said."""
 _ANEW = ObserveScript(time_limit_s=120.0, step_count=20)
 """The observation of a worker that finds none."""
 
@@ -49,10 +50,14 @@ class ScriptTask:
     def observe(self, command: ObserveScript) -> Outcome:
         """Run the script, and keep what was seen with the job's checkpoints for other workers."""
         self._hooks.announce(HOOK)
-        outcome = observe(self.script, step_count=command.step_count, limit_s=command.time_limit_s)
+        outcome = observe(
+            self.script,
+            step_count=command.step_count,
+            limit_s=_OWN_SHARE * command.time_limit_s,
+        )
         if isinstance(outcome, Observation):
             with contextlib.suppress(OSError):  # They observe for themselves.
-                self._kept.write_bytes(outcome_message(0, outcome).SerializeToString())
+                self._kept.write_bytes(write_outcome(outcome))
         return outcome
 
     @cached_property
@@ -72,7 +77,7 @@ class ScriptTask:
     def _reference(self) -> Reference:
         """Return what the script trains with, as this worker or another saw it, else anew."""
         try:
-            outcome = outcome_of(pipe_pb2.NumberedOutcome.FromString(self._kept.read_bytes()))
+            outcome = read_outcome(self._kept.read_bytes())
         except (OSError, ValueError):
             outcome = self.observe(_ANEW)
         if isinstance(outcome, Failed):

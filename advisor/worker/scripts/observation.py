@@ -16,6 +16,7 @@ from types import FrameType
 
 from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome
 from bsadvise.model.observation import Observation, ObservationEnd, Place, Quantity, Reference
+from google.protobuf.message import DecodeError
 
 from advisor.domain.limits import MOST_PLACES
 from advisor.pipe.unions import outcome_message, outcome_of
@@ -149,20 +150,35 @@ class _Timer:
 
 def _run_in_child(script: Script, step_count: int, limit_s: float) -> Outcome:
     def run() -> bytes:
-        outcome = observe_here(script, step_count, max(limit_s - _ASKING_S, limit_s / 2))
-        return outcome_message(0, outcome).SerializeToString()
+        return write_outcome(
+            observe_here(script, step_count, max(limit_s - _ASKING_S, limit_s / 2))
+        )
 
     try:
-        message = pipe_pb2.NumberedOutcome.FromString(call_in_child(run, limit_s))
+        return read_outcome(call_in_child(run, limit_s))
     except ChildLost as lost:
         if lost.exit_code is None:
             return Observation(end=ObservationEnd.TIME_LIMIT)
-        return Failed(fault=Fault(code=FaultCode.PROCESS_DIED, message=_how_it_died(lost)))
-    return outcome_of(message)
+        message = _how_it_died(lost.exit_code)
+    except ValueError as error:
+        message = f"The script's process wrote where its observation was expected: {error}."
+    return Failed(fault=Fault(code=FaultCode.PROCESS_DIED, message=message))
 
 
-def _how_it_died(lost: ChildLost) -> str:
-    code = lost.exit_code or 0
+def write_outcome(outcome: Outcome) -> bytes:
+    """Return an outcome as bytes. Raises ValueError for what no message can hold."""
+    return outcome_message(0, outcome).SerializeToString()
+
+
+def read_outcome(content: bytes) -> Outcome:
+    """Return the outcome of bytes that user code may have written. Raises ValueError."""
+    try:
+        return outcome_of(pipe_pb2.NumberedOutcome.FromString(content))
+    except DecodeError as error:
+        raise ValueError(str(error)) from error
+
+
+def _how_it_died(code: int) -> str:
     if code < 0:
         return f"The script's process was ended by {signal.Signals(-code).name}."
     return f"The script's process ended itself with the code {code}."
