@@ -11,7 +11,7 @@ from bsadvise.model.task import BatchSemantics
 
 from advisor.worker.entries.own_loop.task import OwnLoopTask
 from advisor.worker.loop.protocol import Task
-from tests.support.own_loops import own_loop
+from tests.support.own_loops import own_loop, own_loop_task
 from tests.support.training_contract import TrainingContract
 
 
@@ -29,7 +29,7 @@ class OwnLoopContract(TrainingContract):
             task.close()
 
     def make(self, seed: int) -> Task:
-        self.tasks.append(OwnLoopTask(self.script, lambda _: None, seed))
+        self.tasks.append(own_loop_task(self.script, seed))
         return self.tasks[-1]
 
 

@@ -16,8 +16,8 @@ MakeTask = Callable[[pipe_pb2.Job, Hooks, Script, Reference], Task]
 """Makes a task of a job, its hooks, the script and what it was seen to train with."""
 
 LOOPS: Mapping[TrainingLoop, MakeTask] = {
-    TrainingLoop.SCRIPT: lambda job, hooks, script, _: OwnLoopTask(
-        script, hooks.announce, job.seed
+    TrainingLoop.SCRIPT: lambda job, hooks, script, reference: OwnLoopTask(
+        script, reference, hooks.announce, job.seed
     ),
 }
 """A class that implements ``Task`` for scripts is added here and nowhere else in the worker."""

@@ -229,10 +229,13 @@ class AllocationTracker(StepObserver):
 
     def _refusal(self) -> torch.OutOfMemoryError:
         limit_bytes = self._limit_bytes or 0
-        return torch.OutOfMemoryError(
+        message = (
             f"CUDA out of memory. Tried to allocate {format_bytes(self.live_bytes)} in all, of "
             f"{format_bytes(limit_bytes)} (bsadvise memory limit)"
         )
+        # One of its own to be told of: with the traceback of that raised, all would stay alive.
+        self.failure = torch.OutOfMemoryError(message)
+        return torch.OutOfMemoryError(message)
 
 
 class _DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -27,7 +27,13 @@ class Phase(Enum):
 
 
 class StepObserver:
-    """Observes steps while they are taken. Every method may be left as it is."""
+    """Observes steps while they are taken. Every method may be left as it is.
+
+    Attributes:
+        failure: What it has raised into an operation, which user code may have caught.
+    """
+
+    failure: BaseException | None = None
 
     def entering(self, phase: Phase) -> None:
         """A phase begins."""

@@ -19,7 +19,9 @@ loader = DataLoader(data, batch_size=args.batch_size, shuffle=True)
 model = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 1))
 optimizer = torch.optim.SGD(model.parameters(), args.lr, momentum=0.9)
 steps = args.epochs * len(loader)
-scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, args.lr, total_steps=steps)
+scheduler = torch.optim.lr_scheduler.OneCycleLR(
+    optimizer, args.lr, total_steps=steps, cycle_momentum=False
+)
 for _ in range(args.epochs):
     for x, y in loader:
         optimizer.zero_grad()

@@ -46,6 +46,8 @@ class Execution:
         owner: Who asks now.
     """
 
+    ending: Ending | None = None
+    owner: object = None
     running: ClassVar[Execution | None] = None
     """The one of this process: a run changes functions, arguments and folder of all of it."""
 
@@ -62,13 +64,15 @@ class Execution:
         gc.collect()
         Execution.running = self
         self.handler = LoopHandler(known)
-        self.ending: Ending | None = None
-        self.owner: object = None
         self._copy: Path | None = None
         self._script = script
         self._files = ExitStack()
         MAIN_THREAD.start(self._run)
-        self._look_at(self.handler.feed.turns.answer())
+        try:
+            self._look_at(self.handler.feed.turns.answer())
+        finally:
+            if self.ending is not None:
+                self.remove_files()
         if self.ending is not None:
             raise ScriptEnded(self.ending, self.handler.works_at)
 
@@ -135,6 +139,7 @@ class Execution:
         """Run the script; in its own thread."""
         answer: Ending | BaseException
         main = sys.modules["__main__"]
+        self.handler.enter_thread()
         try:
             self._copy = self._files.enter_context(surroundings(self._script))
             try:

@@ -49,7 +49,7 @@ class Feed:
     """
 
     def __init__(self, known: LoopTraits | None) -> None:
-        """Begin; of a loop that is known, less is to be learned."""
+        """Begin; a loop that is known keeps the traits that it had."""
         self.turns: Turns[Request | None, Request | Ending | BaseException | None] = Turns()
         self.learning = Learning(known)
         self.processing = Processing()
@@ -148,6 +148,8 @@ class Feed:
         request = self.request
         if not self._give_back(unused) or request is None:
             return
+        # The script may have caught what an observer raised, to try again with less.
+        request.error = next((o.failure for o in request.observers if o.failure), None)
         self._passed_over += 1
         if self._passed_over > _MOST_PASSED_OVER:
             # As scripts do that guard against losses that are not finite.

@@ -33,7 +33,7 @@ class LoopHandler(PassiveHandler):
     """
 
     def __init__(self, known: LoopTraits | None = None) -> None:
-        """Drive a loop; of one that is known, less is to be learned."""
+        """Drive a loop; one that is known keeps the traits that it had."""
         self.feed = Feed(known)
         self.losses = LossReader()
         self.scaler: torch.amp.GradScaler | None = None
@@ -41,6 +41,10 @@ class LoopHandler(PassiveHandler):
         self._thread: int | None = None
         self._updating: Request | None = None
         self._scaler_may_follow: Request | None = None
+
+    def enter_thread(self) -> None:
+        """Take this thread for the script's."""
+        self._thread = threading.get_ident()
 
     @property
     def works_at(self) -> int | None:
@@ -52,8 +56,6 @@ class LoopHandler(PassiveHandler):
         self, loader: AnyLoader, make_iterator: Callable[[], Iterator[Any]]
     ) -> Iterator[Any]:
         """Return what serves batches in place of the loader's own iterator."""
-        if self._thread is None:
-            self._thread = threading.get_ident()
         if self._is_elsewhere:
             return make_iterator()
         return Batches(loader, make_iterator, self._next_batch)

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 import torch
 
-from advisor.worker.entries.own_loop.loader_data import Placeholders, batch_size_of
+from advisor.worker.entries.own_loop.loader_data import Placeholders
 from advisor.worker.entries.own_loop.rates import GroupRates
 from advisor.worker.scripts.handler import AnyLoader
 
 _PRECISIONS: dict[torch.dtype | None, str] = {torch.bfloat16: "bf16", torch.float16: "fp16"}
 """By what autocast casts to."""
+
+_SEEN_STEPS = 2
+"""Some loops step after their first batch already, and only the next interval shows how many they
+accumulate. As many in each run, so that what a script keeps for itself is alike in all."""
 
 
 class LoopNotDriven(Exception):
@@ -25,15 +29,11 @@ class LoopTraits:
     Attributes:
         accumulation_steps: Batches that it takes a step, at least 1.
         fetched_batches: Batches that it has fetched at a backward pass, that of the pass included.
-        batch_size: Samples of its own batch.
-        learning_rate: Its own rate of the first group, as its optimizer was made.
-        precision: "fp32", "bf16" or "fp16".
+        precision: "fp32", or "bf16" or "fp16" where it casts to these.
     """
 
     accumulation_steps: int
     fetched_batches: int
-    batch_size: int
-    learning_rate: float | None
     precision: str
 
 
@@ -65,7 +65,7 @@ class Learning:
     """
 
     def __init__(self, known: LoopTraits | None) -> None:
-        """Begin; of a loop that is known, only what is new in each run is to be seen."""
+        """Begin; a loop that is known keeps the traits that it had."""
         self.loader: AnyLoader | None = None
         self.placeholders: Placeholders | None = None
         self.batches_since_step = 0
@@ -79,12 +79,8 @@ class Learning:
 
     @property
     def is_over(self) -> bool:
-        """Whether enough was seen.
-
-        Some loops step after their first batch already, and only the next interval shows how many
-        they accumulate.
-        """
-        return self._step_count >= (1 if self._known else 2)
+        """Whether enough was seen."""
+        return self._step_count >= _SEEN_STEPS
 
     def note_loader(self, loader: AnyLoader) -> None:
         """Note which loader trains.
@@ -125,8 +121,6 @@ class Learning:
         traits = self._known or LoopTraits(
             accumulation_steps=self._accumulation_steps,
             fetched_batches=self._fetched_batches,
-            batch_size=batch_size_of(self.loader),
-            learning_rate=self._rates.first,
             precision=_PRECISIONS.get(self.autocast_dtype, "fp32"),
         )
         return DrivenLoop(

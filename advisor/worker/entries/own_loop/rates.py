@@ -28,13 +28,6 @@ class GroupRates:
     def _groups(self) -> list[dict[str, Any]]:
         return self._optimizer.param_groups
 
-    @property
-    def first(self) -> float | None:
-        """The script's own rate of the first group; None where the optimizer finds it itself."""
-        group = self._groups[0]
-        own = group.get("lr") if self._own is None else self._own[0]
-        return _number(group.get("initial_lr", own))
-
     def impose(self, rate: float) -> None:
         """Set the first group's rate, and the others' in proportion."""
         if self._own is None:

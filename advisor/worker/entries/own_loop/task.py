@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from bsadvise.model.measurements import Fault, FaultCode
+from bsadvise.model.observation import Reference
 
 from advisor.worker.data.random_state import seed_everything
 from advisor.worker.data.source import DataSource
@@ -35,16 +36,20 @@ class OwnLoopTask:
     training has a run of its own.
     """
 
-    def __init__(self, script: Script, announce: Callable[[str], None], seed: int) -> None:
+    def __init__(
+        self, script: Script, reference: Reference, announce: Callable[[str], None], seed: int
+    ) -> None:
         """Take a script. Runs none of it yet.
 
         Args:
             script: The script.
+            reference: What it was seen to train with by itself.
             announce: Called with what is run before it is.
             seed: The job's.
         """
         self.seed = seed
         self._script = script
+        self._reference = reference
         self._announce = announce
         self._first: Execution | None = None
         self._execution: Execution | None = None
@@ -61,8 +66,8 @@ class OwnLoopTask:
         return TaskSettings(
             precision=loop.traits.precision,
             num_workers=loop.loader.num_workers,
-            reference_batch_size=loop.traits.batch_size * loop.traits.accumulation_steps,
-            reference_learning_rate=loop.traits.learning_rate,
+            reference_batch_size=self._reference.batch_size,
+            reference_learning_rate=self._reference.learning_rate,
             is_traceable=False,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
@@ -22,6 +23,10 @@ from advisor.worker.loop.recipe import Recipe
 from advisor.worker.loop.training import held_out_loss
 from advisor.worker.scripts.running import Ending, EndingKind
 from advisor.worker.user.hooks import UserCodeFailed
+
+_NOT_FINITE = re.compile(
+    r"\b(nan|inf|infinite|infinity|(non-?)?finite|diverge[ds]?)\b", re.IGNORECASE
+)
 
 
 class OwnLoopTraining:
@@ -254,8 +259,9 @@ def _is_divergence(ending: Ending, request: Request) -> bool:
     """Return whether a script that has stepped before ended since its loss was not finite."""
     if any(not bool(torch.isfinite(loss)) for loss in request.losses):
         return True
-    # Many look at the loss before its backward pass, and say so by their exit code.
-    return ending.kind is EndingKind.EXITED and ending.exit_code != 0
+    # Many look at the loss before its backward pass, and say so by what they raise or exit with.
+    said = ending.fault is not None and _NOT_FINITE.search(ending.fault.message)
+    return bool(said) or (ending.kind is EndingKind.EXITED and ending.exit_code != 0)
 
 
 def ended_early() -> Fault:
