@@ -61,7 +61,7 @@ def inspect_task(session: Session, command: InspectTask) -> TaskProfile:
     model, optimizer = training.model, training.optimizer
     caveats = [
         *_placement_caveats(as_built.devices, session.torch_device),
-        *_optimizer_caveats(optimizer),
+        *_optimizer_caveats(optimizer, is_script=not settings.is_traceable),
         *_data_caveats(session),
         *session.task.data.loading_caveats(),
     ]
@@ -121,10 +121,11 @@ def _placement_caveats(devices: set[torch.device], device: torch.device) -> list
     ]
 
 
-def _optimizer_caveats(optimizer: torch.optim.Optimizer) -> list[Caveat]:
+def _optimizer_caveats(optimizer: torch.optim.Optimizer, *, is_script: bool) -> list[Caveat]:
     rates = {float(group["lr"]) for group in optimizer.param_groups if "lr" in group}
     if any(math.isclose(rate, ANY_LEARNING_RATE) for rate in rates):
-        return _group_caveats(optimizer) if len(rates) > 1 else []
+        named = "that of the first parameter group" if is_script else "the `lr` of build_optimizer"
+        return _group_caveats(optimizer, named) if len(rates) > 1 else []
     return [
         Caveat(
             code=CaveatCode.LEARNING_RATE_UNUSED,
@@ -134,14 +135,14 @@ def _optimizer_caveats(optimizer: torch.optim.Optimizer) -> list[Caveat]:
     ]
 
 
-def _group_caveats(optimizer: torch.optim.Optimizer) -> list[Caveat]:
+def _group_caveats(optimizer: torch.optim.Optimizer, named: str) -> list[Caveat]:
     shares = [float(group.get("lr", 0)) / ANY_LEARNING_RATE for group in optimizer.param_groups]
     listed = ", ".join(f"{share:.4g}" for share in shares[:_MOST_GROUPS])
     return [
         Caveat(
             code=CaveatCode.GROUP_RATES_DIFFER,
-            text="The learning rate is the `lr` of build_optimizer. Its parameter groups have "
-            f"multiples of it, kept in every trial: {listed}"
+            text=f"The learning rate is {named}. The optimizer's parameter groups have multiples "
+            f"of it, kept in every trial: {listed}"
             f"{', …' if len(shares) > _MOST_GROUPS else ''}.",
         )
     ]

@@ -36,10 +36,10 @@ def trace_memory(session: Session, command: TraceMemory) -> MemoryTrace:
     Where fake tensors cannot follow the model, real steps are run and counted; but none of a
     training that the user did not ask for.
     """
-    caveats: list[Caveat] = []
     if not session.task.settings.is_traceable:
-        caveats = [_why_run(_NotFollowed("the loop is the script's own"))]
-    for device in _devices(session) if not caveats else ():
+        return _run(session, command, (_why_run(_NotFollowed("the loop is the script's own")),))
+    caveats: list[Caveat] = []
+    for device in _devices(session):
         try:
             return _follow(session, command, device)
         except Exception as error:
