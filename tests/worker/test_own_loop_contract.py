@@ -33,10 +33,6 @@ class OwnLoopContract(TrainingContract):
         return self.tasks[-1]
 
 
-class TestFlagsAndASchedule(OwnLoopContract):
-    name = "flags"
-
-
 class TestConstantsAndBatchNormalisation(OwnLoopContract):
     name = "constants"
     is_loss_a_mean = False
@@ -65,17 +61,3 @@ class TestBatchesFetchedAhead(OwnLoopContract):
     def test_observers_see_every_phase_in_order(self, accumulation_steps: int) -> None:
         # Of several, the second is loaded before the first is processed.
         super().test_observers_see_every_phase_in_order(accumulation_steps)
-
-
-class TestSoManySteps(OwnLoopContract):
-    name = "counting"
-
-
-class TestSumInTwoPasses(OwnLoopContract):
-    name = "summing"
-    is_loss_a_mean = False
-    batch_semantics = BatchSemantics.SUM
-
-
-class TestTensorsAndAStream(OwnLoopContract):
-    name = "tensors"

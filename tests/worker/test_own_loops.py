@@ -220,6 +220,71 @@ def test_a_script_that_remembers_more_than_its_modules_is_run_anew(make: MakeTas
     assert found.has_unsaved_state
 
 
+def test_a_replicate_has_other_weights_and_the_script_its_seed(make: MakeTask) -> None:
+    task = make(
+        source="""
+        torch.manual_seed(1)
+        model = nn.Linear(6, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        for x, y in loader:
+            F.mse_loss(model(x), y).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        """
+    )
+    first, second, again = (
+        weights(build(task, micro_batch_size=8, replicate=replicate).model)[0]
+        for replicate in (0, 1, 0)
+    )
+    torch.manual_seed(1)
+    assert torch.equal(first, nn.Linear(6, 1).weight)
+    assert torch.equal(again, first)
+    assert not torch.equal(first, second)
+
+
+def test_a_sampler_says_which_samples_are_drawn(make: MakeTask) -> None:
+    task = make(
+        source="""
+        sampler = torch.utils.data.SubsetRandomSampler(range(0, 64, 4))
+        for x, y in DataLoader(data, batch_size=4, sampler=sampler):
+            F.mse_loss(model(x), y).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        """
+    )
+    assert task.data.dataset_size == 16
+    x = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
+    with closing(task.data.training_batches(4)) as batches:
+        for sample in next(batches)[0]:
+            assert any(torch.equal(sample, x[index]) for index in range(0, 64, 4))
+
+
+def test_losses_of_a_sum_in_several_passes_are_added(make: MakeTask) -> None:
+    task = make("summing")
+    training = build(task, micro_batch_size=8, accumulation_steps=2, is_loss_sum=True)
+    with closing(task.data.training_batches(8)) as batches:
+        first = next(batches)
+        with torch.no_grad():
+            output = training.model(first[0])
+            loss = nn.functional.mse_loss(output, first[1], reduction="sum") + output.abs().sum()
+    with closing(task.data.training_batches(8)) as batches:
+        told = training.accumulate(batches)
+    assert float(told[0]) == pytest.approx(float(loss) / 16)
+    assert float(training.evaluate_batch(first)) == pytest.approx(float(loss))
+
+
+def test_a_script_that_ends_is_gone_on_with(make: MakeTask) -> None:
+    task = make("counting")  # Seven batches a start.
+    training = build(task, micro_batch_size=4, accumulation_steps=3, learning_rate=0.01)
+    first = [float(training.step().loss) for _ in range(3)]
+    state = copy.deepcopy(training.state())
+    after = [float(training.step().loss) for _ in range(4)]
+    training.restore(state)
+    assert [float(training.step().loss) for _ in range(4)] == after
+    again = build(task, micro_batch_size=4, accumulation_steps=3, learning_rate=0.01)
+    assert float(again.step().loss) == first[0]
+
+
 def test_the_peak_is_that_of_the_same_steps_by_hand(make: MakeTask) -> None:
     peaks = []
     task = make("flags")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import torch
 from torch import nn
 
 from advisor.worker.entries.own_loop.handler import LoopHandler
@@ -18,6 +21,7 @@ from advisor.worker.entries.own_loop.request import Request
 from advisor.worker.entries.own_loop.update_calls import controlled
 from advisor.worker.loop.compiling import without_compiling
 from advisor.worker.scripts.main_thread import MAIN_THREAD
+from advisor.worker.scripts.patching import replaced
 from advisor.worker.scripts.running import Ending, EndingKind, run_script
 from advisor.worker.scripts.surroundings import Script, surroundings
 from advisor.worker.user.model_file import forget_modules
@@ -51,8 +55,16 @@ class Execution:
     running: ClassVar[Execution | None] = None
     """The one of this process: a run changes functions, arguments and folder of all of it."""
 
-    def __init__(self, script: Script, known: LoopTraits | None = None) -> None:
+    def __init__(
+        self, script: Script, known: LoopTraits | None = None, *, seed_shift: int = 0
+    ) -> None:
         """Begin a run, in place of any that there is, and go on until it waits in its loop.
+
+        Args:
+            script: The script.
+            known: How its loop goes, where it has been run before.
+            seed_shift: What is added to the seeds that it sets itself, so that a replicate has
+                other weights.
 
         Raises:
             ScriptEnded: It ended before it had stepped and asked for another batch.
@@ -67,6 +79,7 @@ class Execution:
         self._copy: Path | None = None
         self._script = script
         self._files = ExitStack()
+        self._seed_shift = seed_shift
         MAIN_THREAD.start(self._run)
         try:
             self._look_at(self.handler.feed.turns.answer())
@@ -135,6 +148,14 @@ class Execution:
         if self.handler.feed.failure is not None:
             raise self.handler.feed.failure
 
+    def _shifting(self, original: Callable[[int], Any]) -> Callable[[int], Any]:
+        @functools.wraps(original)
+        def manual_seed(seed: int) -> Any:
+            is_ours = not self.handler.is_script_thread
+            return original(seed if is_ours else seed + self._seed_shift)
+
+        return manual_seed
+
     def _run(self) -> None:
         """Run the script; in its own thread."""
         answer: Ending | BaseException
@@ -143,7 +164,11 @@ class Execution:
         try:
             self._copy = self._files.enter_context(surroundings(self._script))
             try:
-                with without_compiling(), controlled(self.handler):
+                with (
+                    without_compiling(),
+                    controlled(self.handler),
+                    replaced(torch, "manual_seed", self._shifting),
+                ):
                     answer = run_script(self._copy, self._script.entry_path, self.handler)
             finally:
                 self.handler.feed.close()

@@ -47,6 +47,11 @@ class LoopHandler(PassiveHandler):
         self._thread = threading.get_ident()
 
     @property
+    def is_script_thread(self) -> bool:
+        """Whether this is the script's thread."""
+        return threading.get_ident() == self._thread
+
+    @property
     def works_at(self) -> int | None:
         """The script's own batch size, where it took such a batch, and then none of two samples."""
         loader = self.feed.learning.loader
@@ -101,7 +106,7 @@ class LoopHandler(PassiveHandler):
         Raises:
             StopScript: The run is over.
         """
-        if threading.get_ident() != self._thread or self.feed.is_fetching:
+        if self.feed.is_fetching or not self.is_script_thread:
             return True
         if self.feed.is_stopping:
             raise StopScript
@@ -112,7 +117,7 @@ class LoopHandler(PassiveHandler):
     @property
     def is_script_calling(self) -> bool:
         """Whether the script is, in its loop."""
-        is_ours = self.feed.is_fetching or threading.get_ident() != self._thread
+        is_ours = self.feed.is_fetching or not self.is_script_thread
         return self.feed.learning.loader is not None and not is_ours
 
     @property

@@ -17,6 +17,7 @@ from torch.utils.data import (
 
 from advisor.worker.data.indexed import IndexedData
 from advisor.worker.data.loader import Loading
+from advisor.worker.data.random_state import random_state_kept, seed_everything
 from advisor.worker.data.source import DataSource
 from advisor.worker.data.streamed import StreamedData
 from advisor.worker.scripts.handler import AnyLoader
@@ -25,6 +26,8 @@ from advisor.worker.user.hooks import Hooks, UserCodeFailed
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_MOST_DRAWN = 10
+"""Times the data set's length of what is drawn by a sampler: some say that they never end."""
 _PLACEHOLDER_SAMPLES = 2  # Of one alone, scripts that squeeze their batches make another shape.
 
 
@@ -56,10 +59,19 @@ def open_loader(loader: AnyLoader, hooks: Hooks, seed: int) -> DataSource:
     dataset = loader.dataset
     if isinstance(dataset, IterableDataset):
         return StreamedData(dataset, None, loading)
-    sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
-    if not isinstance(sampler, RandomSampler | SequentialSampler):
-        dataset = Subset(dataset, [int(index) for index in sampler])
-    return IndexedData(dataset, None, loading)
+    with random_state_kept():
+        seed_everything(seed)
+        return IndexedData(hooks.call("the script", _as_drawn, loader), None, loading)
+
+
+def _as_drawn(loader: AnyLoader) -> Any:
+    """Return the data set with each sample as often as the sampler draws it in an epoch."""
+    dataset: Any = loader.dataset
+    sampler: Any = getattr(loader.batch_sampler, "sampler", loader.sampler)
+    if isinstance(sampler, RandomSampler | SequentialSampler) or not hasattr(sampler, "__len__"):
+        return dataset
+    count = min(len(sampler), _MOST_DRAWN * len(dataset))
+    return Subset(dataset, list(itertools.islice(sampler, count)))
 
 
 class LoaderHooks(Hooks):

@@ -53,7 +53,7 @@ class OwnLoopTask:
         self._announce = announce
         self._first: Execution | None = None
         self._execution: Execution | None = None
-        self._weights_seed = Recipe(micro_batch_size=1, seed=seed).weights_seed
+        self._own_seed = self._weights_seed = Recipe(micro_batch_size=1, seed=seed).weights_seed
         self._beginning: TrainingState | None = None
         self._loss_at_beginning = 0.0
         self._is_at_beginning = False
@@ -134,7 +134,11 @@ class OwnLoopTask:
         self._announce("the script")
         seed_everything(weights_seed)
         try:
-            run = Execution(self._script, first.loop.traits if first else None)
+            run = Execution(
+                self._script,
+                first.loop.traits if first else None,
+                seed_shift=weights_seed - self._own_seed,
+            )
         except ScriptEnded as ended:
             raise UserCodeFailed(_why_ended(ended)) from None
         except LoopNotDriven as reason:
