@@ -259,6 +259,28 @@ def test_a_sampler_says_which_samples_are_drawn(make: MakeTask) -> None:
             assert any(torch.equal(sample, x[index]) for index in range(0, 64, 4))
 
 
+def test_a_loss_of_derivatives_is_evaluated_too(make: MakeTask) -> None:
+    task = make(
+        source="""
+        for x, y in loader:
+            x.requires_grad_()
+            slope, = torch.autograd.grad(model(x).sum(), x, create_graph=True)
+            loss = F.mse_loss(slope, 2 * x.detach())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        """
+    )
+    training = build(task, micro_batch_size=8, learning_rate=0.01)
+    before = training.evaluate(8)
+    for _ in range(20):
+        training.step()
+    after = training.evaluate(8)
+    assert before is not None
+    assert after is not None
+    assert after < before
+
+
 def test_losses_of_a_sum_in_several_passes_are_added(make: MakeTask) -> None:
     task = make("summing")
     training = build(task, micro_batch_size=8, accumulation_steps=2, is_loss_sum=True)

@@ -56,7 +56,12 @@ class Execution:
     """The one of this process: a run changes functions, arguments and folder of all of it."""
 
     def __init__(
-        self, script: Script, known: LoopTraits | None = None, *, seed_shift: int = 0
+        self,
+        script: Script,
+        known: LoopTraits | None = None,
+        *,
+        seed_shift: int = 0,
+        keeps_graph: bool = False,
     ) -> None:
         """Begin a run, in place of any that there is, and go on until it waits in its loop.
 
@@ -65,6 +70,7 @@ class Execution:
             known: How its loop goes, where it has been run before.
             seed_shift: What is added to the seeds that it sets itself, so that a replicate has
                 other weights.
+            keeps_graph: Whether losses that are not trained on are differentiable.
 
         Raises:
             ScriptEnded: It ended before it had stepped and asked for another batch.
@@ -75,7 +81,7 @@ class Execution:
         # Or its modules would be found among those of this one.
         gc.collect()
         Execution.running = self
-        self.handler = LoopHandler(known)
+        self.handler = LoopHandler(known, keeps_graph=keeps_graph)
         self._copy: Path | None = None
         self._script = script
         self._files = ExitStack()

@@ -48,11 +48,11 @@ class Feed:
         failure: Why the loop cannot be driven.
     """
 
-    def __init__(self, known: LoopTraits | None) -> None:
+    def __init__(self, known: LoopTraits | None, *, keeps_graph: bool) -> None:
         """Begin; a loop that is known keeps the traits that it had."""
         self.turns: Turns[Request | None, Request | Ending | BaseException | None] = Turns()
         self.learning = Learning(known)
-        self.processing = Processing()
+        self.processing = Processing(keeps_graph=keeps_graph)
         self.loop: DrivenLoop | None = None
         self.request: Request | None = None
         self.is_fetching = False

@@ -32,9 +32,14 @@ class LoopHandler(PassiveHandler):
         loss_count: Losses that were asked for and came.
     """
 
-    def __init__(self, known: LoopTraits | None = None) -> None:
-        """Drive a loop; one that is known keeps the traits that it had."""
-        self.feed = Feed(known)
+    def __init__(self, known: LoopTraits | None, *, keeps_graph: bool) -> None:
+        """Drive a loop.
+
+        Args:
+            known: The traits that it has, where it was driven before.
+            keeps_graph: Whether losses that are not trained on are differentiable.
+        """
+        self.feed = Feed(known, keeps_graph=keeps_graph)
         self.losses = LossReader()
         self.scaler: torch.amp.GradScaler | None = None
         self.loss_count = 0

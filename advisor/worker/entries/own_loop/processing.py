@@ -19,8 +19,15 @@ class Processing:
         modules: All that the script has made.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_graph: bool) -> None:
+        """Enter nothing yet.
+
+        Args:
+            keeps_graph: Whether frozen operations are differentiable. It takes memory, but some
+                losses are made of derivatives.
+        """
         self.modules: list[nn.Module] = []
+        self._keeps_graph = keeps_graph
         self._thaw: Callable[[], None] | None = None
         self._restore_random: Callable[[], None] | None = None
         self._contexts = ExitStack()
@@ -38,8 +45,7 @@ class Processing:
     def freeze(self) -> None:
         """Let nothing be kept of what the script does, until the batch is left.
 
-        All modules are in evaluation mode, there are no gradients, and what is drawn at random
-        will be drawn again.
+        All modules are in evaluation mode, and what is drawn at random will be drawn again.
         """
         if self._thaw is not None:
             return
@@ -47,7 +53,7 @@ class Processing:
         has_gradients = torch.is_grad_enabled()
         for module in training:
             module.training = False
-        torch.set_grad_enabled(False)
+        torch.set_grad_enabled(self._keeps_graph)
         if self._restore_random is None:
             self.keep_random_state()
 

@@ -25,6 +25,8 @@ from advisor.worker.scripts.surroundings import Script
 from advisor.worker.user.hooks import UserCodeFailed
 
 _REPLAYED = Recipe(micro_batch_size=2)  # Batch normalisation cannot train on one.
+_NO_GRAPH = "does not require grad"
+"""What torch says where a derivative is asked for of what was computed without gradients."""
 
 
 class OwnLoopTask:
@@ -58,6 +60,7 @@ class OwnLoopTask:
         self._loss_at_beginning = 0.0
         self._is_at_beginning = False
         self._repeats = True
+        self._needs_graph = False
 
     @property
     def settings(self) -> TaskSettings:
@@ -134,11 +137,7 @@ class OwnLoopTask:
         self._announce("the script")
         seed_everything(weights_seed)
         try:
-            run = Execution(
-                self._script,
-                first.loop.traits if first else None,
-                seed_shift=weights_seed - self._own_seed,
-            )
+            run = self._execute(weights_seed)
         except ScriptEnded as ended:
             raise UserCodeFailed(_why_ended(ended)) from None
         except LoopNotDriven as reason:
@@ -150,6 +149,20 @@ class OwnLoopTask:
         run.handler.loss_count = 0
         self._is_at_beginning = True
         return run
+
+    def _execute(self, weights_seed: int) -> Execution:
+        known = self._first.loop.traits if self._first else None
+        shift = weights_seed - self._own_seed
+        try:
+            return Execution(self._script, known, seed_shift=shift, keeps_graph=self._needs_graph)
+        except ScriptEnded as ended:
+            fault = ended.ending.fault
+            if self._needs_graph or fault is None or _NO_GRAPH not in fault.message:
+                raise
+        # A loss of derivatives, as of physical equations, needs them where nothing is trained too.
+        self._needs_graph = True
+        seed_everything(weights_seed)
+        return Execution(self._script, known, seed_shift=shift, keeps_graph=True)
 
     def _training(self, recipe: Recipe) -> OwnLoopTraining:
         """Return a training in the run that there is, put back to its beginning."""
