@@ -90,10 +90,11 @@ class Execution:
         try:
             self._look_at(self.handler.feed.turns.answer())
         finally:
+            works_at = self.handler.works_at
             if self.ending is not None:
                 self.remove_files()
         if self.ending is not None:
-            raise ScriptEnded(self.ending, self.handler.works_at)
+            raise ScriptEnded(self.ending, works_at)
 
     @property
     def loop(self) -> DrivenLoop:
@@ -134,11 +135,14 @@ class Execution:
             raise ScriptEnded(self.ending)
 
     def stop(self) -> None:
-        """End the run, if it has not ended."""
+        """End the run, if it has not ended, and let go of what it has made."""
         if self.ending is None:
             self._look_at(self.handler.feed.turns.ask(None))
         if Execution.running is self:
             Execution.running = None
+        # Or a model would stay in memory beside the next one.
+        self.handler = LoopHandler(None, keeps_graph=False)
+        vars(self).pop("model", None)
 
     def remove_files(self) -> None:
         """Let go of the copy of its files, and of what it put into the process's environment."""

@@ -88,11 +88,11 @@ class Learning:
         Raises:
             LoopNotDriven: Batches of another size cannot be made of it.
         """
-        self.loader = loader
         try:
             self.placeholders = Placeholders(loader)
         except ValueError as error:
             raise LoopNotDriven(str(error)) from error
+        self.loader = loader
 
     def note_backward(self, fetched_batches: int) -> None:
         """Note the first backward pass of a batch."""

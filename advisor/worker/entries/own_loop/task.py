@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,10 +13,11 @@ from bsadvise.model.observation import Reference
 
 from advisor.worker.data.random_state import seed_everything
 from advisor.worker.data.source import DataSource
+from advisor.worker.entries.own_loop.endings import ended_early, not_driven
 from advisor.worker.entries.own_loop.execution import Execution, ScriptEnded
-from advisor.worker.entries.own_loop.learning import LoopNotDriven
+from advisor.worker.entries.own_loop.learning import LoopNotDriven, LoopTraits
 from advisor.worker.entries.own_loop.loader_data import LoaderHooks, open_loader
-from advisor.worker.entries.own_loop.training import OwnLoopTraining, ended_early
+from advisor.worker.entries.own_loop.training import OwnLoopTraining, on_host
 from advisor.worker.loop.batch_semantics import is_same
 from advisor.worker.loop.protocol import FOR_REAL, BuildContext, TaskSettings, TrainingState
 from advisor.worker.loop.recipe import Recipe, World
@@ -27,6 +27,25 @@ from advisor.worker.user.hooks import UserCodeFailed
 _REPLAYED = Recipe(micro_batch_size=2)  # Batch normalisation cannot train on one.
 _NO_GRAPH = "does not require grad"
 """What torch says where a derivative is asked for of what was computed without gradients."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _First:
+    """What is kept of a task's first run.
+
+    Attributes:
+        run: The run. Its copy of the files stays: its data set may read them later.
+        traits: How its loop goes.
+        num_workers: Processes of its training loader.
+        data: Its data.
+        replayed_batch: Of which the loss at the beginning is compared.
+    """
+
+    run: Execution
+    traits: LoopTraits
+    num_workers: int
+    data: DataSource
+    replayed_batch: Any
 
 
 class OwnLoopTask:
@@ -53,7 +72,7 @@ class OwnLoopTask:
         self._script = script
         self._reference = reference
         self._announce = announce
-        self._first: Execution | None = None
+        self._first: _First | None = None
         self._execution: Execution | None = None
         self._own_seed = self._weights_seed = Recipe(micro_batch_size=1, seed=seed).weights_seed
         self._beginning: TrainingState | None = None
@@ -65,30 +84,19 @@ class OwnLoopTask:
     @property
     def settings(self) -> TaskSettings:
         """What the loop does at the script's own setting."""
-        loop = self._first_run.loop
+        first = self._first or self._start(self._weights_seed)
         return TaskSettings(
-            precision=loop.traits.precision,
-            num_workers=loop.loader.num_workers,
+            precision=first.traits.precision,
+            num_workers=first.num_workers,
             reference_batch_size=self._reference.batch_size,
             reference_learning_rate=self._reference.learning_rate,
             is_traceable=False,
         )
 
     @property
-    def _first_run(self) -> Execution:
-        """The first run. Its copy of the files stays: its data set may read them later."""
-        return self._first or self._start(self._weights_seed)
-
-    @cached_property
     def data(self) -> DataSource:
         """The data of the first run's training loader."""
-        run = self._first_run
-        hooks = LoaderHooks(run.copy, self._script.entry_path, self._announce)
-        return open_loader(run.loop.loader, hooks, self.seed)
-
-    @cached_property
-    def _replayed_batch(self) -> Any:
-        return self.data.typical_batch(_REPLAYED.micro_batch_size)
+        return (self._first or self._start(self._weights_seed)).data
 
     def build(
         self, recipe: Recipe, device: torch.device, world: World, context: BuildContext = FOR_REAL
@@ -104,7 +112,7 @@ class OwnLoopTask:
         if not self._can_begin_again(recipe.weights_seed):
             self._start(recipe.weights_seed)
         self._is_at_beginning = False
-        training = self._training(recipe)
+        training = self._training(recipe, self.data)
         context.build_model(lambda: training.model, lambda model: model)
         self._check_device(training, device)
         seed_everything(recipe.training_seed)
@@ -112,27 +120,27 @@ class OwnLoopTask:
 
     def close(self) -> None:
         """End the run, and remove what was copied for any."""
-        for run in (self._execution, self._first):
+        for run in (self._execution, self._first.run if self._first else None):
             if run is not None:
                 run.remove_files()
         self._execution = None
 
     def _can_begin_again(self, weights_seed: int) -> bool:
         """Return whether the run that there is can be put back to its beginning."""
-        run = self._execution
-        if run is None or not run.is_running or weights_seed != self._weights_seed:
-            return False
-        if self._is_at_beginning:
-            return True
-        self._repeats = self._repeats and is_same(self._replayed_loss(), self._loss_at_beginning)
+        run, first = self._execution, self._first
+        is_there = run is not None and run.is_running and weights_seed == self._weights_seed
+        if first is None or not is_there or self._is_at_beginning:
+            return is_there
+        if self._repeats:
+            self._repeats = is_same(self._replayed_loss(first), self._loss_at_beginning)
         return self._repeats
 
-    def _start(self, weights_seed: int) -> Execution:
-        """Begin a run of the script, in place of the one that there is."""
-        last, first = self._execution, self._first
+    def _start(self, weights_seed: int) -> _First:
+        """Begin a run of the script, in place of the one that there is; return the first."""
+        last, self._execution = self._execution, None
         if last is not None:
             last.stop()
-            if last is not first:
+            if self._first is None or last is not self._first.run:
                 last.remove_files()
         self._announce("the script")
         seed_everything(weights_seed)
@@ -141,17 +149,30 @@ class OwnLoopTask:
         except ScriptEnded as ended:
             raise UserCodeFailed(_why_ended(ended)) from None
         except LoopNotDriven as reason:
-            raise UserCodeFailed(self._not_driven(reason)) from None
-        self._first, self._execution, self._weights_seed = first or run, run, weights_seed
+            raise UserCodeFailed(not_driven(reason)) from None
+        self._execution, self._weights_seed = run, weights_seed
+        first = self._first = self._first or self._first_of(run)
         self._beginning = None
-        self._beginning = copy.deepcopy(self._training(_REPLAYED).state())
-        self._loss_at_beginning = self._replayed_loss()
+        self._beginning = on_host(self._training(_REPLAYED, first.data).state())
+        self._loss_at_beginning = self._replayed_loss(first)
         run.handler.loss_count = 0
         self._is_at_beginning = True
-        return run
+        return first
+
+    def _first_of(self, run: Execution) -> _First:
+        loader = run.loop.loader
+        hooks = LoaderHooks(run.copy, self._script.entry_path, self._announce)
+        data = open_loader(loader, hooks, self.seed)
+        return _First(
+            run=run,
+            traits=run.loop.traits,
+            num_workers=loader.num_workers,
+            data=data,
+            replayed_batch=data.typical_batch(_REPLAYED.micro_batch_size),
+        )
 
     def _execute(self, weights_seed: int) -> Execution:
-        known = self._first.loop.traits if self._first else None
+        known = self._first.traits if self._first else None
         shift = weights_seed - self._own_seed
         try:
             return Execution(self._script, known, seed_shift=shift, keeps_graph=self._needs_graph)
@@ -164,20 +185,27 @@ class OwnLoopTask:
         seed_everything(weights_seed)
         return Execution(self._script, known, seed_shift=shift, keeps_graph=True)
 
-    def _training(self, recipe: Recipe) -> OwnLoopTraining:
+    def _training(self, recipe: Recipe, data: DataSource) -> OwnLoopTraining:
         """Return a training in the run that there is, put back to its beginning."""
         if self._execution is None:
             raise AssertionError("a run was begun")
         seed = recipe.weights_seed
-        training = OwnLoopTraining(recipe, self._execution, self.data, lambda: self._start(seed))
+
+        def start_again() -> Execution:
+            self._start(seed)
+            if self._execution is None:
+                raise AssertionError("a run was begun")
+            return self._execution
+
+        training = OwnLoopTraining(recipe, self._execution, data, start_again)
         if self._beginning is not None:
             training.put_back(self._beginning)
         return training
 
-    def _replayed_loss(self) -> float:
+    def _replayed_loss(self, first: _First) -> float:
         """Return the loss of one batch at the beginning, trained on as a step would."""
-        batch = copy.deepcopy(self._replayed_batch)
-        training = self._training(_REPLAYED)
+        batch = copy.deepcopy(first.replayed_batch)
+        training = self._training(_REPLAYED, first.data)
         seed_everything(self.seed)
         return float(sum(training.accumulate(iter([batch]))))
 
@@ -193,15 +221,6 @@ class OwnLoopTask:
                     "another --device.",
                 )
             )
-
-    def _not_driven(self, reason: LoopNotDriven) -> Fault:
-        return Fault(
-            code=FaultCode.USER_EXCEPTION,
-            message=f"The script's training loop cannot be driven: {reason}.",
-            file=self._script.entry_path,
-            fix="Write a model file for it (`bsadvise init`), or give the script's command with "
-            "its flags for batch size and rate.",
-        )
 
 
 def _why_ended(ended: ScriptEnded) -> Fault:

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import copy
-import re
+import dataclasses
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from bsadvise.model.measurements import Fault, FaultCode
 from torch import Tensor, nn
 
 from advisor.domain.limits import LOSS
 from advisor.worker.data.random_state import random_state, random_state_kept, restore_random_state
 from advisor.worker.data.source import DataSource
+from advisor.worker.entries.own_loop.endings import (
+    ended_early,
+    is_divergence,
+    not_driven,
+    raise_out_of_memory,
+)
 from advisor.worker.entries.own_loop.execution import Execution, ScriptEnded
+from advisor.worker.entries.own_loop.learning import LoopNotDriven
 from advisor.worker.entries.own_loop.request import Purpose, Request
 from advisor.worker.loop.observers import StepObserver
 from advisor.worker.loop.optimizer_state import group_settings, restored_optimizer
 from advisor.worker.loop.protocol import StepResult, TrainingState
 from advisor.worker.loop.recipe import Recipe
 from advisor.worker.loop.training import held_out_loss
-from advisor.worker.scripts.running import Ending, EndingKind
+from advisor.worker.scripts.running import Ending
+from advisor.worker.user.batch_tree import map_tensors
 from advisor.worker.user.hooks import UserCodeFailed
 
-_NOT_FINITE = re.compile(
-    r"\b(nan|inf|infinite|infinity|(non-?)?finite|diverge[ds]?)\b", re.IGNORECASE
-)
+T = TypeVar("T")
 
 
 class OwnLoopTraining:
@@ -172,12 +177,14 @@ class OwnLoopTraining:
             self._execution.ask(request)
         except ScriptEnded as ended:
             self._go_on_after(ended.ending, request)
+        except LoopNotDriven as reason:
+            raise UserCodeFailed(not_driven(reason)) from None
         self._show_rate()
 
     def _go_on_after(self, ending: Ending, request: Request) -> None:
         """Do a request all the same, after the script has ended."""
-        _raise_out_of_memory(ending)
-        if self._step_count and _is_divergence(ending, request):
+        raise_out_of_memory(ending)
+        if self._step_count and is_divergence(ending, request):
             request.diverge()
             return
         if ending.fault is not None:
@@ -185,13 +192,13 @@ class OwnLoopTraining:
         if self._execution.handler.loss_count == 0:
             raise UserCodeFailed(ended_early())
         # A loop of so many epochs or steps: the same once more, from where it is.
-        state = copy.deepcopy(self.state())
-        gradients = [parameter.grad for parameter in self.model.parameters()]
+        state = on_host(self.state())
+        gradients = on_host([parameter.grad for parameter in self.model.parameters()])
         self._execution = self._start_again()
         self._execution.owner = self
         self.put_back(state)
         for parameter, gradient in zip(self.model.parameters(), gradients, strict=True):
-            parameter.grad = gradient
+            parameter.grad = None if gradient is None else gradient.to(parameter.device)
         self._ask(request)
 
     def _show_rate(self) -> None:
@@ -249,25 +256,10 @@ class OwnLoopTraining:
             self._batches = None
 
 
-def _raise_out_of_memory(ending: Ending) -> None:
-    if ending.memory is not None:
-        kind = MemoryError if ending.memory.is_host else torch.OutOfMemoryError
-        raise kind(ending.memory.message) from None
-
-
-def _is_divergence(ending: Ending, request: Request) -> bool:
-    """Return whether a script that has stepped before ended since its loss was not finite."""
-    if any(not bool(torch.isfinite(loss)) for loss in request.losses):
-        return True
-    # Many look at the loss before its backward pass, and say so by what they raise or exit with.
-    said = ending.fault is not None and _NOT_FINITE.search(ending.fault.message)
-    return bool(said) or (ending.kind is EndingKind.EXITED and ending.exit_code != 0)
-
-
-def ended_early() -> Fault:
-    """Return the fault of a script that trains too little to be driven."""
-    return Fault(
-        code=FaultCode.USER_EXCEPTION,
-        message="The script ends before it has taken an optimizer step.",
-        fix="Let it train for more epochs or steps.",
-    )
+def on_host(state: T) -> T:
+    """Return a copy of a state, or of any value with tensors, in main memory."""
+    if isinstance(state, TrainingState):
+        found = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+        return dataclasses.replace(state, **on_host(found))
+    copied: T = map_tensors(state, lambda tensor: tensor.detach().to("cpu", copy=True))
+    return copied
