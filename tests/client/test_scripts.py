@@ -78,6 +78,14 @@ def test_configuration_goes_with_a_script_that_names_it(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_data_in_the_formats_of_configuration_stays(tmp_path: Path) -> None:
+    _write(tmp_path, {"train.py": "open('big.json')\nopen('labels')\n" + _LOOP})
+    _write(tmp_path, {"big.json": " " * (1 << 20) + "1"})
+    _write(tmp_path, {f"labels/{number}.json": "" for number in range(1_001)})
+    assert _bundled(tmp_path / "train.py") == {"train.py"}
+    assert _bundled(tmp_path / "train.py", "big.json") == {"train.py", "big.json"}
+
+
 def test_a_model_file_goes_with_what_it_imports_alone(tmp_path: Path) -> None:
     _write(tmp_path, {**_FILES, "train.py": "def build_model():\n    open('config.json')\n"})
     assert _bundled(tmp_path / "train.py") == {"train.py"}

@@ -18,7 +18,14 @@ from bsadvise.model.measurements import (
     Outcome,
     TimedOut,
 )
-from bsadvise.model.observation import BatchSource, Observation, ObservationEnd, Quantity
+from bsadvise.model.observation import (
+    BatchSource,
+    Observation,
+    ObservationEnd,
+    Place,
+    PlaceKind,
+    Quantity,
+)
 from bsadvise.model.request import AdviceRequest, EntryKind
 
 from advisor.planning.evidence.observation import next_observation
@@ -168,3 +175,13 @@ def test_one_line_says_what_was_found() -> None:
         "batch 64 x 2 accumulated, lr 0.1, SGD, StepLR an epoch, bf16, compiled, 60,000 samples"
     )
     assert reference.place_of(Quantity.LEARNING_RATE) is None
+    place = Place(
+        quantity=Quantity.LEARNING_RATE,
+        kind=PlaceKind.CONSTANT,
+        name="LR",
+        file="train.py",
+        line=3,
+    )
+    assert "lr 0.1 (LR, train.py:3, not confirmed)" in str(replace(reference, where=(place,)))
+    confirmed = replace(place, is_confirmed=True, name="peak")
+    assert "lr 0.1 (peak, train.py:3)" in str(replace(reference, where=(place, confirmed)))

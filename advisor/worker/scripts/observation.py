@@ -8,33 +8,26 @@ from __future__ import annotations
 import re
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome
-from bsadvise.model.observation import Observation, ObservationEnd, Place, Quantity, Reference
+from bsadvise.model.observation import Observation, ObservationEnd, Reference
 from google.protobuf.message import DecodeError
 
-from advisor.domain.limits import MOST_PLACES
 from advisor.pipe.unions import outcome_message, outcome_of
 from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.scripts.child import ChildLost, call_in_child
 from advisor.worker.scripts.circumstances import Circumstances
+from advisor.worker.scripts.confirmation import find_places
 from advisor.worker.scripts.handler import StopScript
 from advisor.worker.scripts.observer import Observer, place_of_frame
-from advisor.worker.scripts.places import Candidate, find_candidates, is_number
 from advisor.worker.scripts.reference import observation_of
 from advisor.worker.scripts.running import Ending, EndingKind, run_script
 from advisor.worker.scripts.surroundings import Script, surroundings
-
-_MOST_TRIED = 4
-"""Places that are tried for one value: a script takes seconds to come to its first step."""
-
-_RATE_FACTOR = 1.25
-"""What a rate is multiplied by to see whether a place is where it is said."""
 
 _ASKING_S = 5.0
 """Before a child is killed it is asked to end, and then says where it is."""
@@ -58,13 +51,14 @@ def observe(script: Script, *, step_count: int, limit_s: float) -> Outcome:
     if not isinstance(outcome, Observation) or outcome.reference is None:
         return outcome
     reference = outcome.reference
-    where = [
-        place
-        for quantity in Quantity
-        if quantity.is_known
-        for place in _places(script, reference, quantity, deadline_s)
-    ]
-    return replace(outcome, reference=replace(reference, where=tuple(where)))
+
+    def run(changed: Script) -> Reference | None:
+        left_s = deadline_s - time.monotonic()
+        seen = _run_in_child(changed, 1, left_s) if left_s > 0 else None
+        return seen.reference if isinstance(seen, Observation) else None
+
+    where = find_places(script, reference, run)
+    return replace(outcome, reference=replace(reference, where=where))
 
 
 def observe_here(script: Script, step_count: int, limit_s: float | None = None) -> Outcome:
@@ -182,60 +176,3 @@ def _how_it_died(code: int) -> str:
     if code < 0:
         return f"The script's process was ended by {signal.Signals(-code).name}."
     return f"The script's process ended itself with the code {code}."
-
-
-def _places(
-    script: Script, reference: Reference, quantity: Quantity, deadline_s: float
-) -> list[Place]:
-    """Return where a value is said: what was confirmed first, then what else is named for it."""
-    value = _value_of(reference, quantity)
-    if value is None:
-        return []
-    flags = (place.name for place in reference.where if place.quantity is quantity)
-    candidates = find_candidates(script.source_dir, script.arguments, flags, quantity, value)
-    confirmed = _confirmed(script, candidates[:_MOST_TRIED], reference, quantity, deadline_s)
-    places = [replace(c.place, is_confirmed=c is confirmed) for c in candidates if c.is_named]
-    if confirmed is not None and not confirmed.is_named:
-        places.append(replace(confirmed.place, is_confirmed=True))
-    places.sort(key=lambda place: not place.is_confirmed)
-    return places[: MOST_PLACES // 2]
-
-
-def _value_of(reference: Reference, quantity: Quantity) -> float | None:
-    is_batch = quantity is Quantity.MICRO_BATCH_SIZE
-    return reference.micro_batch_size if is_batch else reference.learning_rate
-
-
-def _confirmed(
-    script: Script,
-    candidates: Iterable[Candidate],
-    reference: Reference,
-    quantity: Quantity,
-    deadline_s: float,
-) -> Candidate | None:
-    """Return the first place at which another value is what is then trained with."""
-    value = _value_of(reference, quantity) or 0
-    is_batch = quantity is Quantity.MICRO_BATCH_SIZE
-    # Of few digits, as a person would write it.
-    other = value + 1 if is_batch else float(f"{_RATE_FACTOR * value:.4g}")
-    wanted = (_value_in_use(reference, quantity) or 0) * other / value
-    for candidate in candidates:
-        left_s = deadline_s - time.monotonic()
-        if left_s <= 0:
-            return None
-        outcome = _run_in_child(candidate.changed(script, _written(other)), 1, left_s)
-        changed = outcome.reference if isinstance(outcome, Observation) else None
-        if changed is not None and is_number(_value_in_use(changed, quantity), wanted):
-            return candidate
-    return None
-
-
-def _value_in_use(reference: Reference, quantity: Quantity) -> float | None:
-    """Return what the first step was taken with: a rate may be said and then be overwritten."""
-    is_rate = quantity is Quantity.LEARNING_RATE
-    return (is_rate and reference.first_learning_rate) or _value_of(reference, quantity)
-
-
-def _written(value: float) -> str:
-    """Return a number as Python, JSON and YAML read it alike: YAML wants a point before an e."""
-    return re.sub(r"^(\d+)e", r"\1.0e", repr(value))

@@ -52,7 +52,7 @@ class Candidate:
     def changed(self, script: Script, text: str) -> Script:
         """Return the script with another value said at this place."""
         if self.change is not None:
-            return replace(script, changes=(replace(self.change, text=text),))
+            return replace(script, changes=(*script.changes, replace(self.change, text=text)))
         arguments = list(script.arguments)
         if self.argument is None:
             arguments += [self.place.name, text]

@@ -142,8 +142,15 @@ def _schedule_of(
     optimizer: torch.optim.Optimizer, schedules: Iterable[LRScheduler]
 ) -> LRScheduler | None:
     """Return the schedule of an optimizer: the last that was made is the one around the others."""
-    of_it = [one for one in schedules if getattr(one, "optimizer", None) is optimizer]
+    of_it = [one for one in schedules if _innermost(getattr(one, "optimizer", None)) is optimizer]
     return of_it[-1] if of_it else None
+
+
+def _innermost(optimizer: Any) -> Any:
+    """Return what accelerate and others have wrapped."""
+    while hasattr(optimizer, "optimizer"):
+        optimizer = optimizer.optimizer
+    return optimizer
 
 
 def _peak_rates(seen: SeenOptimizer, schedule: LRScheduler | None) -> list[float | None]:
@@ -198,7 +205,10 @@ def _name_of_collate(collate: Callable[..., Any]) -> str:
 
 
 def _name_of_sampler(loader: AnyLoader) -> str:
-    name = type(loader.sampler).__name__
+    # Whoever gives a batch sampler leaves the loader's own sampler as it is; accelerate's is around
+    # the one that was given.
+    batches = getattr(loader.batch_sampler, "batch_sampler", loader.batch_sampler)
+    name = type(getattr(batches, "sampler", loader.sampler)).__name__
     return "" if name == "_InfiniteConstantSampler" else name
 
 

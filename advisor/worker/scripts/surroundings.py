@@ -71,7 +71,7 @@ class Script:
         entry_path: The script inside it, with forward slashes.
         arguments: Its command line, without its name.
         has_network: Whether connections may be opened.
-        changes: What to write in other words in the copy; one a line at most.
+        changes: What to write in other words in the copy; no two of them overlap.
     """
 
     source_dir: Path
@@ -95,7 +95,8 @@ def surroundings(script: Script) -> Iterator[Path]:
         # Resolved, as Python resolves what it is started with on its way to `__file__`.
         copy = Path(directory).resolve() / "files"
         shutil.copytree(script.source_dir, copy, symlinks=True, copy_function=shutil.copyfile)
-        for change in script.changes:
+        # From the end of a line to its beginning: each moves what follows it.
+        for change in sorted(script.changes, key=lambda change: -change.begin):
             _carry_out(change, copy)
         path = copy / script.entry_path
         try:

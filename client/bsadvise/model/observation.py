@@ -170,7 +170,9 @@ class Reference(Value):
 
     def _said(self, quantity: Quantity) -> str:
         place = self.place_of(quantity)
-        return "" if place is None else f" ({place})"
+        if place is None:
+            return ""
+        return f" ({place})" if place.is_confirmed else f" ({place}, not confirmed)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

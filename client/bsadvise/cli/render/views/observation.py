@@ -18,7 +18,7 @@ def observation_view(advice: Advice) -> RenderableType:
     """Return what was found for a person: one line to check, and what to know of it."""
     caveats = [one.text for one in advice.caveats if one.code != CaveatCode.OBSERVED_ONLY]
     return sections(
-        ("", Text(f"found: {advice.reference}")),
+        ("", Text(f"found: {advice.reference}", no_wrap=True, overflow="ignore")),
         ("Caveats", bullets(caveats) if caveats else None),
     )
 
