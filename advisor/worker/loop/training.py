@@ -183,7 +183,7 @@ def held_out_loss(
         evaluate: Returns the loss of a batch.
         is_sum: Whether that is the sum over its samples.
     """
-    total = torch.zeros((), dtype=torch.float64)
+    total = torch.zeros((), dtype=torch.float64, device="cpu")
     sample_count = 0
     with closing(data.held_out_batches(batch_size)) as batches:
         for batch in batches:
