@@ -38,3 +38,20 @@ def test_without_a_thread_that_is_lent_a_function_has_its_own() -> None:
     ran_in: SimpleQueue[int] = SimpleQueue()
     MainThread().start(lambda: ran_in.put(threading.get_ident()))
     assert ran_in.get() != threading.get_ident()
+
+
+def test_what_is_called_runs_in_the_thread_that_is_lent_and_answers() -> None:
+    main_thread = MainThread()
+    found: list[object] = []
+
+    def raise_error() -> None:
+        raise LookupError("in there")
+
+    def commands() -> None:
+        found.append(main_thread.call(threading.get_ident))
+        with pytest.raises(LookupError, match="in there"):
+            main_thread.call(raise_error)
+
+    main_thread.lend(commands)
+    assert found == [threading.get_ident()]
+    assert main_thread.call(threading.get_ident) == threading.get_ident()

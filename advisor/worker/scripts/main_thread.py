@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from queue import SimpleQueue
+from typing import TypeVar
 
+T = TypeVar("T")
 Function = Callable[[], object]
 
 
@@ -43,6 +46,28 @@ class MainThread:
             self._functions = None
         for error in raised:
             raise error
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Return what a function returns that is run in the main thread.
+
+        In this thread where it is the main one, or the main one is not lent.
+
+        Raises:
+            BaseException: What the function raised.
+        """
+        functions = self._functions
+        if functions is None or threading.current_thread() is threading.main_thread():
+            return function()
+        future: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - raised again where it was called
+                future.set_exception(error)
+
+        functions.put(run)
+        return future.result()
 
     def start(self, function: Function) -> None:
         """Begin to run a function, which must not raise, and return at once.
