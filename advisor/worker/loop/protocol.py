@@ -175,6 +175,7 @@ class TaskSettings:
         caveats: What it does that trials do not.
         learning_rate_name: What the learning rate is in the code.
         held_out_name: Where the code would give held-out data.
+        is_traceable: Whether fake tensors may take the place of its own.
     """
 
     precision: str = "fp32"
@@ -184,6 +185,7 @@ class TaskSettings:
     caveats: tuple[Caveat, ...] = ()
     learning_rate_name: str = "the `lr` of build_optimizer"
     held_out_name: str = "build_eval_dataset()"
+    is_traceable: bool = True
 
 
 class Task(Protocol):
