@@ -50,7 +50,7 @@ _REFUSALS = (
 
 def main() -> int:
     """Run the daemon until it is told to stop, and return its exit code."""
-    arguments = _parser().parse_args()
+    arguments = make_parser().parse_args()
     try:
         settings = load_settings(vars(arguments), os.environ, arguments.config)
         if arguments.check:
@@ -130,7 +130,8 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
         stop.set()
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return what reads the daemon's flags."""
     parser = argparse.ArgumentParser(
         prog="python -m advisor",
         description="The bsadvise daemon. Flags go before BSADVISE_* variables, these before "

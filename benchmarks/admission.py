@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import resource
 import socket
 import statistics
@@ -38,8 +39,10 @@ from bsadvise.v1.recommendation_service_pb2_grpc import RecommendationServiceStu
 from bsadvise.v1.source_service_pb2_grpc import SourceServiceStub
 from bsadvise.v1.token_service_pb2_grpc import TokenServiceStub
 
+from benchmarks.service import machine
 from tests.support.bundles import digest_of, make_bundle
 from tests.support.daemon_process import ready_addresses, start_daemon
+from tests.support.showing import owner_channel
 
 Metadata = tuple[tuple[str, str], ...]
 Results = dict[str, float]
@@ -49,8 +52,7 @@ _BUNDLE = make_bundle(model="import time\ntime.sleep(10**6)")
 _WATCHES_OF_ONE = 250
 """Of one principal: just within the daemon's default."""
 _WATCHES_OF_A_CONNECTION = 100
-_CALM_S = 20.0
-"""In which a load comes to rest, and more often than connections are closed."""
+_RESULTS = Path(__file__).parent / "results" / "admission.json"
 _PAUSE_S = 0.02
 """Between two calls of the honest user."""
 
@@ -135,7 +137,7 @@ class House:
     def __init__(self, addresses: list[str]) -> None:
         """Reach a daemon over its socket, as its operator, and over TCP."""
         self.port = int(addresses[1].rpartition(":")[2])
-        self._operator = grpc.insecure_channel(addresses[0])
+        self._operator = owner_channel(addresses[0])
 
     def token(self, principal: str) -> str:
         """Return a token of a principal."""
@@ -205,13 +207,13 @@ def measure(arguments: argparse.Namespace, directory: Path) -> dict[str, Results
         greedy = [(mallory, house.queue(mallory), arguments.watches)]
         note("alone")
         loads.enter_context(loading(be_silent, house.port, arguments.connections))
-        time.sleep(_CALM_S)
+        time.sleep(arguments.calm)
         note("beside connections")
         held: SimpleQueue[int] = get_context("spawn").SimpleQueue()
         for each in (watched, greedy):
             loads.enter_context(loading(watch, house.port, each, held))
         held_count = held.get() + held.get()
-        time.sleep(_CALM_S)
+        time.sleep(arguments.calm)
         note("beside connections and watches")
         results["beside connections and watches"]["watches_held"] = held_count
     for found in results.values():
@@ -220,17 +222,31 @@ def measure(arguments: argparse.Namespace, directory: Path) -> dict[str, Results
 
 
 def main() -> None:
-    """Measure, and print a line for each load and all of it as JSON."""
+    """Measure, print a line for each load, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--connections", type=int, default=5000)
     parser.add_argument("--watches", type=int, default=5000)
-    parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--seconds", type=float, default=15.0, help="of calls beside each load")
+    parser.add_argument(
+        "--calm",
+        type=float,
+        default=20.0,
+        help="seconds in which a load comes to rest, more often than connections are closed",
+    )
+    parser.add_argument("--output", type=Path, default=_RESULTS)
     arguments = parser.parse_args()
+    load_average = os.getloadavg()[0]  # Before the loads, which are no other work of the machine.
     with tempfile.TemporaryDirectory() as directory:
         results = measure(arguments, Path(directory))
     for name, found in results.items():
         print(f"{name:<32}", *(f"{key}={value}" for key, value in found.items()))
-    print(json.dumps(results))
+    content = {
+        "machine": machine() | {"load_average_1min": round(load_average, 1)},
+        "connections": arguments.connections,
+        "watches": arguments.watches,
+        "results": results,
+    }
+    arguments.output.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -133,9 +133,15 @@ def _counted(cls: type, counts: Counter[str]) -> Any:  # noqa: ANN401 - a constr
     return construct_and_count
 
 
-def long_log(request: AdviceRequest, device: Device, length: int) -> Log:
+def long_log(
+    request: AdviceRequest,
+    device: Device,
+    length: int,
+    simulated: SimulatedDevice | None = None,
+) -> Log:
     """Return the log of a search with more settings than a planner would try."""
-    simulated, planner = SimulatedDevice(), RecommendationPlanner(OptunaProposer())
+    simulated = simulated or SimulatedDevice()
+    planner = RecommendationPlanner(OptunaProposer())
     log, first = _begun(request, device, simulated, planner)
     duration_s = _TRIALS_SHARE * request.budget_s / length
     for number in count(1):

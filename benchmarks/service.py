@@ -43,6 +43,7 @@ from tests.support.builders import a_recommendation
 from tests.support.bundles import digest_of
 from tests.support.certificates import Authority
 from tests.support.chaos import BUNDLE, Chaos, Daemon
+from tests.support.showing import secret_of, showing
 
 if TYPE_CHECKING:
     from bsadvise.v1.recommendation_service_pb2_grpc import RecommendationServiceAsyncStub
@@ -128,7 +129,7 @@ async def measure_cached_over_tls(daemon: Daemon, authority: Authority) -> Resul
 
 async def measure_watchers(address: str, daemon: Daemon, count: int) -> Results:
     """Watch one recommendation with many clients, from its creation to its end."""
-    channels = [grpc.aio.insecure_channel(address) for _ in range(max(1, count // 100))]
+    channels = [_owner_channel(address) for _ in range(max(1, count // 100))]
     recommendation_id = await asyncio.to_thread(daemon.create, "watched")
     begun_s = time.perf_counter()
 
@@ -179,6 +180,10 @@ async def fill(path: Path, count: int) -> None:
     await store.close()
 
 
+def _owner_channel(address: str) -> grpc.aio.Channel:
+    return grpc.aio.insecure_channel(address, interceptors=showing(secret_of(address)))
+
+
 def _request(**changes: object) -> recommendation_pb2.AdviceRequest:
     fields: dict[str, Any] = {
         "source": recommendation_pb2.Source(digest=digest_of(BUNDLE), entry_path="model.py"),
@@ -205,7 +210,7 @@ async def measure_daemon(arguments: argparse.Namespace, directory: Path) -> dict
         idle_bytes = process.memory_info().rss
         recommendation_id = await asyncio.to_thread(daemon.create, "first", use_cache=True)
         await asyncio.to_thread(lambda: list(daemon.watch(recommendation_id)))
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with _owner_channel(address) as channel:
             stub = RecommendationServiceStub(channel)
             results["read one"] = await measure_unary(stub, recommendation_id)
             results["cached answer"] = await measure_cached(stub)

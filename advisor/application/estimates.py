@@ -20,7 +20,7 @@ from advisor.application.sharing import InFlight, SharingPolicy
 from advisor.application.sources import check_source
 from advisor.application.trace_cache import TraceCache, is_lasting
 from advisor.application.turns import Turns
-from advisor.application.validation import check_budget, check_python, resolve
+from advisor.application.validation import check_budget, check_estimate, check_python, resolve
 from advisor.application.workspace import Workspace
 from advisor.domain.access import Caller
 from advisor.domain.errors import NoAnswer, QuotaExceeded, StoreUnavailable
@@ -89,6 +89,7 @@ class Estimates:
         device = await resolve(
             request,
             self.inventory,
+            *check_estimate(request),
             *check_python(request, self.pythons),
             *check_budget(request, limits.max_estimate_budget_s),
         )
@@ -154,7 +155,7 @@ class Estimates:
             except DeviceLost as lost:
                 raise NoAnswer(Refusal(code=RefusalCode.DEVICE, message=str(lost))) from lost
             except PlanningTooLong as error:
-                message = f"The advisor failed: {error}, and was ended; please report it."
+                message = f"bsadvise itself failed (please report it): {error}, and was ended."
                 raise NoAnswer(Refusal(code=RefusalCode.INTERNAL, message=message)) from error
 
     async def _measure(

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 from bsadvise.model.advice import Advice, Refusal, RefusalCode
 from bsadvise.model.caveats import Caveat, CaveatCode
-from bsadvise.model.commands import Command, RecallAnswers, Train
+from bsadvise.model.commands import Command
 from bsadvise.model.device import Device
 from bsadvise.model.measurements import Log, Measurement
 from bsadvise.model.recommendation import (
@@ -23,7 +23,7 @@ from bsadvise.model.recommendation import (
 )
 from bsadvise.model.request import PriorScope
 
-from advisor.application.cache import Fingerprints, find_cached_advice
+from advisor.application.cache import Fingerprints
 from advisor.application.cancellation import (
     Cancellation,
     Stopped,
@@ -31,6 +31,7 @@ from advisor.application.cancellation import (
     run_until_stopped,
     within,
 )
+from advisor.application.earlier_work import EarlierWork
 from advisor.application.event_bus import EventBus
 from advisor.application.lease import keep_lease
 from advisor.application.log_size import is_full, kept_bytes
@@ -68,8 +69,8 @@ _FULL = (
     "Ask for a smaller --budget or fewer trials."
 )
 
-_MOST_RECALLED = 8
-"""Earlier answers: more would narrow what is pooled of them by little, at 30 ms each."""
+_OWN_FAULT = "bsadvise itself failed (please report it); the daemon's log says how."
+"""The client of a private daemon adds where that is."""
 
 _NO_SANDBOX = Caveat(
     code=CaveatCode.NO_SANDBOX,
@@ -197,12 +198,12 @@ class Runner:
             _LOG.exception("planning ended", recommendation_id=run.recommendation_id)
             return _refused(
                 RefusalCode.INTERNAL,
-                f"The advisor failed: {error}, and was ended. What was measured is kept; please "
-                "report it.",
+                f"bsadvise itself failed (please report it): {error}, and was ended. What was "
+                "measured is kept.",
             )
         except Exception:  # noqa: BLE001 - the trouble of one must not end the daemon's others
             _LOG.exception("recommendation failed", recommendation_id=run.recommendation_id)
-            return _refused(RefusalCode.INTERNAL, "The advisor failed; the daemon's log says how.")
+            return _refused(RefusalCode.INTERNAL, _OWN_FAULT)
 
     async def _search_or_stop(self, run: Run) -> StateChanged:
         try:
@@ -217,53 +218,28 @@ class Runner:
             devices = await asyncio.to_thread(self._find_devices, run.device_ids)
         except NotFound as error:
             return _refused(RefusalCode.DEVICE, str(error))
-        await self._restart_if_outdated(run, devices[0])
+        earlier = EarlierWork(
+            store=self.store,
+            workspace=self.workspace,
+            fingerprints=self.fingerprints,
+            recall=self.recall,
+            clock=self.clock,
+        )
+        await earlier.restart_if_outdated(run, devices[0])
         log = await run.log()
-        if not log:  # An equal request may have been answered while this one waited.
-            key, request = run.recommendation.fingerprint, run.recommendation.request
-            cached = await run.with_retries(
-                lambda: find_cached_advice(
-                    self.store, key, request, devices[0], self.fingerprints.memory
-                )
-            )
+        if not log:
+            cached = await earlier.cached_advice(run, devices[0])
             if cached is not None:
                 return StateChanged(state=State.SUCCEEDED, advice=cached)
         run.log_bytes = sum(map(kept_bytes, log))
-        log = await self._adopt_interrupted_log(run, log)
+        for measurement in await earlier.interrupted_measurements(run, log):
+            log = (await self._record(run, log, measurement)).log
         if not log and run.recommendation.request.prior is PriorScope.PRINCIPAL:
-            log = await self._recall(run)
-        view = self._read(run.recommendation, log)
-        return await self._follow_plan(run, devices, view)
-
-    async def _recall(self, run: Run) -> Log:
-        command, begun_s = RecallAnswers(most_answers=_MOST_RECALLED), self.clock.monotonic_s()
-        prior = await run.with_retries(lambda: self.recall.answer(command, run.recommendation))
-        wall_s = self.clock.monotonic_s() - begun_s
-        measurement = Measurement(command=command, outcome=prior, wall_s=wall_s)
-        return (await self._record(run, (), measurement)).log
+            log = (await self._record(run, log, await earlier.recalled(run))).log
+        return await self._follow_plan(run, devices, self._read(run.recommendation, log))
 
     def _find_devices(self, device_ids: Sequence[str]) -> Devices:
         return tuple(self.inventory.find(device_id) for device_id in device_ids)
-
-    async def _restart_if_outdated(self, run: Run, device: Device) -> None:
-        """Begin the search anew where something that decides its answer has changed.
-
-        A daemon of another version may have begun it. Its measurements, made and planned by
-        other rules, are not mixed with ours: the answer is that of one version.
-        """
-        before = run.recommendation
-        key = self.fingerprints.of(before.principal, before.request, device)
-        if key == before.fingerprint:
-            return
-        await run.with_retries(lambda: self.store.restart(run.recommendation_id, self.owner, key))
-        run.recommendation = replace(before, fingerprint=key)
-        checkpoints = await asyncio.to_thread(self.workspace.set_aside, before)
-        if checkpoints is not None:
-            await asyncio.to_thread(self.workspace.remove, checkpoints)
-        _LOG.warning(
-            "search begun anew: the planner, a library or the driver has another version",
-            recommendation_id=run.recommendation_id,
-        )
 
     async def _follow_plan(self, run: Run, devices: Devices, view: LogView) -> StateChanged:
         async with AsyncExitStack() as stack:
@@ -344,32 +320,6 @@ class Runner:
         return replace(
             advice, fingerprint=recommendation.fingerprint, sandbox=sandbox, caveats=caveats
         )
-
-    async def _adopt_interrupted_log(self, run: Run, log: Log) -> Log:
-        """Begin with what a daemon that died has measured for the same answer.
-
-        An adoption may itself be interrupted: what is there already is then its beginning.
-        """
-        recommendation = run.recommendation
-        if not recommendation.request.use_cache:
-            return log
-        interrupted = await run.with_retries(
-            lambda: self.store.find_interrupted_log(recommendation.fingerprint)
-        )
-        if interrupted[: len(log)] != log or not self._has_checkpoints_of(
-            recommendation, interrupted
-        ):
-            return log
-        for measurement in interrupted[len(log) :]:
-            log = (await self._record(run, log, measurement)).log
-        return log
-
-    def _has_checkpoints_of(self, recommendation: Recommendation, log: Log) -> bool:
-        needs_any = any(
-            isinstance(measurement.command, Train) and measurement.command.save_checkpoint
-            for measurement in log
-        )
-        return not needs_any or self.workspace.checkpoint_dir(recommendation).is_dir()
 
     async def _stop(self, run: Run, reason: StopReason) -> StateChanged:
         if reason is StopReason.LEASE_LOST:

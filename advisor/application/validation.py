@@ -47,9 +47,23 @@ def check_request(request: AdviceRequest) -> Iterator[FieldViolation]:
             "request.source.arguments",
             "a model file takes no command line; build_kwargs gives build_model its arguments",
         )
+    if request.observe_only and request.source.entry_kind is EntryKind.MODEL_FILE:
+        yield FieldViolation(
+            "request.observe_only", "a model file trains nothing by itself that could be observed"
+        )
     for name in request.build_kwargs:
         if not name.isidentifier():
             yield FieldViolation("request.build_kwargs", f"{name!r} is not a name in Python")
+
+
+def check_estimate(request: AdviceRequest) -> Iterator[FieldViolation]:
+    """Yield what is wrong with a request for an estimate, which has no device of its own."""
+    if request.source.entry_kind is EntryKind.SCRIPT:
+        yield FieldViolation(
+            "request.source.entry_kind",
+            "a script is run to see what it trains with, which an estimate does not do; ask for a "
+            "recommendation",
+        )
 
 
 def check_python(

@@ -26,6 +26,7 @@ _DECIDING = (
     "worker/data",
     "worker/entries",
     "worker/loop",
+    "worker/scripts",
     "worker/tracing",
     "worker/user",
 )

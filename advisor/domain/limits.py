@@ -107,6 +107,8 @@ DATASET_SIZE = Number(low=1, high=1 << 36)
 """Samples of a data set whose order is drawn: their indices alone take 8 bytes each."""
 LEARNING_RATE = Number(low=1e-12, high=1e6)
 """A learning rate: room for what any rule makes of it to stay a number."""
+_ANY_RATE = Number(low=0, high=LEARNING_RATE.high)
+"""What a schedule makes of one, or of a parameter group that is not trained."""
 OPTIMIZER_SETTING = Number(low=-1e6, high=1e6)
 """Any other setting of an optimizer."""
 LOSS = Number(low=-1e39, high=1e39)
@@ -130,6 +132,8 @@ MOST_FIGURES = 10_000
 """Figures of one kind in an answer: a worker keeps no more of them."""
 MOST_CAVEATS = 64
 """Caveats of an answer: each of a search's traces may bring some."""
+MOST_PLACES = 16
+"""Places in the user's code that may say a value."""
 MOST_LOSSES = 64
 """Means over a training that are kept of its losses."""
 
@@ -198,6 +202,7 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "evaluation_size": COUNT,
         "sample_shapes": _PARAGRAPH,
         "longest_sample": COUNT,
+        "peak_sample": COUNT,
         "precision": Text(16),
         "num_workers": PROCESSES,
         "reference_batch_size": BATCH_SIZE,
@@ -207,6 +212,34 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "repeated_block_count": COUNT,
         "cpu_count": Number(low=1, high=1 << 20),
         "coded_caveats": Items(32),
+    },
+    "Place": {"name": Text(200), "file": Text(1_024), "line": Number(low=1, high=1 << 31)},
+    "Reference": {
+        "batch_size": BATCH_SIZE,
+        "micro_batch_size": BATCH_SIZE,
+        "accumulation_steps": BATCH_SIZE,
+        "optimizer_name": Text(200),
+        "learning_rate": LEARNING_RATE,
+        "group_learning_rates": Items(1_024, _ANY_RATE),
+        "first_learning_rate": _ANY_RATE,
+        "optimizer_count": Number(low=1, high=1 << 20),
+        "schedule_name": Text(200),
+        "schedule_length": COUNT,
+        "dataset_size": DATASET_SIZE,
+        "collate_name": Text(200),
+        "sampler_name": Text(200),
+        "loader_workers": PROCESSES,
+        "precision": Text(16),
+        "loader_place": Text(1_100),
+        "loader_number": COUNT,
+        "where": Items(MOST_PLACES),
+    },
+    "Observation": {
+        "step_count": COUNT,
+        "backward_count": COUNT,
+        "simulator": _ID,
+        "row_count": COUNT,
+        "place": Text(1_100),
     },
     "MemoryParts": {
         "parameter_bytes": BYTES,
@@ -233,6 +266,8 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
     "LoaderTimes": {
         "batch_size": BATCH_SIZE,
         "batch_times_s": Items(MOST_FIGURES, POSITIVE_SECONDS),
+        "processor_time_per_batch_s": SECONDS,
+        "processor_wait_per_batch_s": SECONDS,
     },
     "GradientNorms": {
         "small_batch_size": BATCH_SIZE,

@@ -11,6 +11,10 @@ gives two bounds from points that are known: a chord between two of them lies ab
 and a line through two of them, extrapolated to the right, lies below it. The search for the largest
 size within the budget needs no more than these bounds, and stops where they meet.
 
+Where samples are compared with each other, pieces of f hold powers of b above 1. Polynomials whose
+coefficients are not negative, and their maxima, are convex in log f over log b too: between two
+points f lies below a·b^k as well, which for k above 1 is below the chord, often far below.
+
 But the lines are only nearly straight: each storage takes whole blocks, and what CUDA's allocator
 reserves grows a segment at a time. The lines give the next size to measure; close to the budget,
 only a known point is trusted to fit.
@@ -21,6 +25,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+_LEAST_POWER = 1.01
+"""The k above which a·b^k is followed: of a line through the origin, k is 1 but for rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +95,9 @@ class MemoryCurve:
             return self.points[size]
         below, above = self._neighbours(size)
         value = self.points[below] + self._slope(below, above) * (size - below)
+        power = self._power(below, above)
+        if below < size < above and power > _LEAST_POWER:
+            value = min(value, self.points[below] * (size / below) ** power)
         return max(0, math.ceil(value))
 
     def largest_fit(self, budget_bytes: float) -> int:
@@ -110,7 +120,11 @@ class MemoryCurve:
         if high is None or high - low <= self._bracket(low):
             return low
         room = budget_bytes - self.points[low]
-        return min(high - 1, low + int(room / self._slope(low, high)))
+        size = low + int(room / self._slope(low, high))
+        power = self._power(low, high)
+        if power > _LEAST_POWER:
+            size = max(size, int(low * (budget_bytes / self.points[low]) ** (1 / power)))
+        return min(high - 1, size)
 
     def next_size(self, budget_bytes: float) -> int | None:
         """Return the next size to learn f at; None when the largest that fits is known.
@@ -137,6 +151,8 @@ class MemoryCurve:
         if high is not None:
             chord = self.largest_fit(budget_bytes)
             is_slow = len(self.points) > tuning.max_chord_points
+            if chord <= low and self._power(low, high) > _LEAST_POWER:
+                chord = low + int(self._bracket(low))  # The power was right: high is near.
             return chord if chord > low and not is_slow else (low + high) // 2
         if slope <= 0:
             return min(tuning.largest_size, tuning.growth * low)
@@ -156,6 +172,12 @@ class MemoryCurve:
             return known[0], known[0]
         index = min(max(1, sum(1 for b in known if b < size)), len(known) - 1)
         return known[index - 1], known[index]
+
+    def _power(self, left: int, right: int) -> float:
+        """Return k of the a·b^k through two points; 0 where there is none."""
+        if left == right or min(self.points[left], self.points[right]) <= 0:
+            return 0.0
+        return math.log(self.points[right] / self.points[left]) / math.log(right / left)
 
     def _slope(self, left: int, right: int) -> float:
         if left == right:

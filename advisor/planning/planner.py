@@ -14,10 +14,13 @@ from bsadvise.model.request import AdviceRequest
 from advisor.estimators.law_prior import prior_of_law
 from advisor.planning.answer.advising import advise
 from advisor.planning.answer.choice import Chooser
+from advisor.planning.answer.observed import advise_observed
 from advisor.planning.answer.verification import next_verification
+from advisor.planning.data.loading import next_loader_trial
 from advisor.planning.data.shuffle_plan import next_order_comparison
 from advisor.planning.evidence.inspection import next_inspection
 from advisor.planning.evidence.log_view import LogView
+from advisor.planning.evidence.observation import next_observation
 from advisor.planning.evidence.refusals import refuse_no_fit, refuse_no_split
 from advisor.planning.evidence.semantics import is_indivisible
 from advisor.planning.evidence.step import Commands, Plan
@@ -43,9 +46,10 @@ from advisor.ports.proposer import Proposer
 class RecommendationPlanner:
     """Turns a log into what a recommendation measures next.
 
-    Inspect, trace memory, time steps, run the largest size, train the reference recipe, then
-    trials of other settings, choose, verify: each stage says what it still needs, and the first
-    that needs anything is next. A stage whose share of the budget is spent needs nothing more.
+    Observe a script, inspect, trace memory, time steps, run the largest size, train the reference
+    recipe, then trials of other settings, choose, verify: each stage says what it still needs, and
+    the first that needs anything is next. A stage whose share of the budget is spent needs nothing
+    more.
 
     Args:
         proposer: What suggests settings where the scaling model and its neighbours have none.
@@ -79,9 +83,10 @@ class RecommendationPlanner:
         return Commands(tuple(given))
 
     def _next_step(self, view: LogView) -> Command | Advice | Refusal:
-        step: Command | Refusal | None = (
-            next_inspection(view) or next_trace(view) or _next_memory_saving(view)
-        )
+        step: Command | Refusal | None = next_observation(view)
+        if step is None and view.request.observe_only:
+            return advise_observed(view)
+        step = step or next_inspection(view) or next_trace(view) or _next_memory_saving(view)
         if step is None and view.device.present:
             step = (
                 next_calibration(view)
@@ -98,7 +103,11 @@ class RecommendationPlanner:
         choice = chooser.choice
         if choice is None:
             return _refuse_no_split(view)
-        return next_verification(view, choice) or advise(chooser, choice)
+        return (
+            next_loader_trial(view, choice.split)
+            or next_verification(view, choice)
+            or advise(chooser, choice)
+        )
 
     def _next_training(self, view: LogView) -> Command | Refusal | None:
         """Return the next trial: a complete short training where a length was stated."""
@@ -117,7 +126,9 @@ class RecommendationPlanner:
 
     def best_so_far(self, view: LogView) -> Advice | None:
         """Return the answer that the log would give now; None while it would give none."""
-        if next_inspection(view) is not None or not view.model(MemoryModel).traces:
+        if next_observation(view) is not None or next_inspection(view) is not None:
+            return None
+        if not view.model(MemoryModel).traces:
             return None
         if view.model(MemoryModel).max_micro_batch_size == 0:
             return None

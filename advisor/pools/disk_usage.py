@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 
 _BLOCK_BYTES = 512
@@ -16,7 +17,7 @@ _BLOCK_BYTES = 512
 MOST_ENTRIES = 100_000
 """Files that are counted before directories are called full, whatever they hold."""
 
-_MOST_DEPTH = 200
+MOST_DEPTH = 200
 """Directories in each other before they are called full; each holds a descriptor open."""
 
 _OPEN = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -26,8 +27,16 @@ class _TooDeep(Exception):
     """Directories lie in each other without end."""
 
 
-def is_above(directories: list[Path], limit_bytes: int, taken_bytes: int = 0) -> bool:
-    """Return whether what lies at and below directories takes more than a limit.
+class Excess(Enum):
+    """Of what directories hold more than they may."""
+
+    BYTES = "bytes"
+    ENTRIES = "entries"
+    DEPTH = "depth"
+
+
+def find_excess(directories: list[Path], limit_bytes: int, taken_bytes: int = 0) -> Excess | None:
+    """Return of what there is too much at and below directories; None of nothing.
 
     Args:
         directories: Where to look; those that are not there hold nothing.
@@ -35,22 +44,24 @@ def is_above(directories: list[Path], limit_bytes: int, taken_bytes: int = 0) ->
         taken_bytes: What is taken already.
     """
     if taken_bytes > limit_bytes:
-        return True
+        return Excess.BYTES
     count = 0
     try:
         for directory in directories:
             for size_bytes in _sizes(str(directory), None, 0):
                 taken_bytes += size_bytes
                 count += 1
-                if taken_bytes > limit_bytes or count > MOST_ENTRIES:
-                    return True
+                if taken_bytes > limit_bytes:
+                    return Excess.BYTES
+                if count > MOST_ENTRIES:
+                    return Excess.ENTRIES
     except _TooDeep:
-        return True
-    return False
+        return Excess.DEPTH
+    return None
 
 
 def _sizes(name: str, parent_fd: int | None, depth: int) -> Iterator[int]:
-    if depth > _MOST_DEPTH:
+    if depth > MOST_DEPTH:
         raise _TooDeep
     try:
         fd = _open(name, parent_fd)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-from enum import Enum
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from bsadvise.model.commands import (
     Command,
     CompareOrders,
     Evaluate,
     InspectTask,
+    ObserveScript,
     RangeTest,
     RunStep,
     TimeLoader,
@@ -33,8 +32,10 @@ from bsadvise.model.measurements import (
     TrainRun,
     Verification,
 )
+from bsadvise.model.observation import Observation
 from bsadvise.model.task import TaskProfile
 
+from advisor.pipe.unions import with_texts
 from advisor.pools.output import plain_text
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ _RATE_TOLERANCE = 1e-6
 
 _FIGURES: dict[type, type] = {
     InspectTask: TaskProfile,
+    ObserveScript: Observation,
     TraceMemory: MemoryTrace,
     RunStep: StepRun,
     TimeSteps: StepTimes,
@@ -78,8 +80,11 @@ def is_possible(command: Command, outcome: Outcome) -> bool:
             return _is_of_that_range(command, outcome)
         case CompareOrders(), OrderComparison():
             return _is_of_those_orders(command, outcome)
+        case ObserveScript(), Observation():
+            return outcome.step_count <= command.step_count
         case TimeLoader(), LoaderTimes():
-            return sum(outcome.batch_times_s) <= command.time_limit_s
+            repeats = outcome.is_stream_repeated and command.num_workers is None
+            return not repeats and sum(outcome.batch_times_s) <= command.time_limit_s
         case TimeSteps(), StepTimes():
             return sum(outcome.step_times_s) <= command.time_limit_s
     return True
@@ -131,13 +136,4 @@ def _is_of_those_orders(command: CompareOrders, outcome: OrderComparison) -> boo
 
 def cleaned(value: T) -> T:
     """Return an outcome whose texts are plain and of a length that a person would read."""
-    if isinstance(value, str) and not isinstance(value, Enum):
-        return cast(T, plain_text(value)[:MOST_CHARACTERS])
-    if isinstance(value, tuple):
-        return cast(T, tuple(cleaned(item) for item in value))
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {
-            field.name: cleaned(getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
-        return dataclasses.replace(value, **fields)
-    return value
+    return with_texts(value, lambda text: plain_text(text)[:MOST_CHARACTERS])

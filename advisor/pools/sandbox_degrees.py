@@ -23,11 +23,17 @@ _ROWS: Mapping[str, tuple[str, str, str, str]] = {
         "other directories of users and data are not mounted; listed paths alone, with Landlock",
         "listed paths alone; nothing else is mounted",
     ),
-    "modes, owners, times and attributes of files": (
+    "size, mode and times of any file whose path is known": (
         "open",
-        "not changed; a change of mode, owner or times is answered as if it were done",
+        "**open**",
+        "of what is mounted",
+        "of what is mounted",
+    ),
+    "changes of modes, owners, times and attributes of files": (
+        "open",
+        "refused; a change of mode, owner or times is answered as if it were done",
         "as landlock",
-        "changed in the worker's own directories alone",
+        "in the worker's own directories alone",
     ),
     "network": ("open", "closed", "closed; a network of its own", "closed; a network of its own"),
     "local sockets": (
@@ -48,7 +54,7 @@ _ROWS: Mapping[str, tuple[str, str, str, str]] = {
         "refused",
         "no other process is there",
     ),
-    "names and command lines of other processes": (
+    "names, command lines and open descriptors' numbers of other processes": (
         "open",
         "**open**",
         "**open**",

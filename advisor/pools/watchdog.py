@@ -16,7 +16,8 @@ from pathlib import Path
 from bsadvise.model.measurements import Failed, Fault, FaultCode, OutOfMemory
 from bsadvise.model.units import format_bytes
 
-from advisor.pools.disk_usage import is_above
+from advisor.pools import disk_usage
+from advisor.pools.disk_usage import Excess, find_excess
 from advisor.pools.fork_server import ForkedProcess
 from advisor.pools.memory_usage import MemoryUsage
 from advisor.pools.open_files import (
@@ -33,6 +34,8 @@ from advisor.pools.shared_memory import SHARED_MEMORY, remove_shared_memory
 
 INTERVAL_S = 0.2
 """How long memory may run away before it is seen; filling it goes at a gigabyte a second or two."""
+
+_ELSEWHERE = "or write to a place that is not temporary before you ask"
 
 
 class Watchdog:
@@ -148,13 +151,30 @@ class Watchdog:
                     f"of which a worker may take {format_bytes(limits.memory_bytes)}.",
                     is_host=True,
                 )
-        if limits.scratch_bytes is not None and self._fills_disk(files, limits.scratch_bytes):
-            return _failed(
-                f"The code wrote over {format_bytes(limits.scratch_bytes)} to disk.",
-                "Write less, or to a place that is not temporary before you ask; a daemon's "
-                "worker_scratch_bytes sets the most.",
-            )
+        if limits.scratch_bytes is not None:
+            return self._judge_disk(files, limits.scratch_bytes)
         return None
+
+    def _judge_disk(self, files: dict[FileId, OpenFile], limit_bytes: int) -> Failed | None:
+        match self._find_excess(files, limit_bytes):
+            case None:
+                return None
+            case Excess.BYTES:
+                return _failed(
+                    f"The code wrote over {format_bytes(limit_bytes)} to disk.",
+                    f"Write less, {_ELSEWHERE}; a daemon's worker_scratch_bytes sets the most.",
+                )
+            case Excess.ENTRIES:
+                return _failed(
+                    f"The code made more than {disk_usage.MOST_ENTRIES:,} temporary files "
+                    "and checkpoints.",
+                    f"Make fewer, {_ELSEWHERE}.",
+                )
+            case Excess.DEPTH:
+                return _failed(
+                    f"The code nested directories more than {disk_usage.MOST_DEPTH} deep.",
+                    f"Nest them less, {_ELSEWHERE}.",
+                )
 
     def _own_memory_bytes(self) -> int:
         """Return what lies in the directories that a worker with namespaces has in memory."""
@@ -163,13 +183,13 @@ class Watchdog:
         paths = (str(SHARED_MEMORY), str(self._process.scratch_dir))
         return sum(_memory_of(self._pid, path) for path in paths)
 
-    def _fills_disk(self, files: dict[FileId, OpenFile], limit_bytes: int) -> bool:
+    def _find_excess(self, files: dict[FileId, OpenFile], limit_bytes: int) -> Excess | None:
         directories = [self._process.scratch_dir, self._checkpoint_dir]
         printed = os.fstat(self._output.fileno())
         removed = removed_bytes(
             files, _devices_of(directories), besides=(printed.st_dev, printed.st_ino)
         )
-        return is_above(directories, limit_bytes, removed)
+        return find_excess(directories, limit_bytes, removed)
 
 
 def _failed(message: str, fix: str) -> Failed:

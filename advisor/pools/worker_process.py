@@ -57,6 +57,11 @@ _MOST_STACKS_BYTES = 1 << 18
 
 _LOG = structlog.stdlib.get_logger(__name__)
 
+_MEASUREMENT_FIX = (
+    "Leave functions of PyTorch as they are in the model file and in what it imports: the "
+    "measurements rely on them."
+)
+
 
 class WorkerProcess:
     """A worker, the daemon's end of its pipe, and what it prints.
@@ -162,9 +167,21 @@ class WorkerProcess:
         except (BadFrame, ValueError) as error:
             message = f"The worker broke its protocol: {error}."
             outcome = Failed(fault=Fault(code=FaultCode.WORKER, message=message, hook=self.hook))
-        if isinstance(outcome, Failed) and outcome.fault.output is None:
-            return Failed(fault=dataclasses.replace(outcome.fault, output=self._output.tail()))
-        return outcome
+        if not isinstance(outcome, Failed):
+            return outcome
+        fault = outcome.fault
+        if fault.code is FaultCode.WORKER:
+            _LOG.error(
+                "a worker failed",
+                command=type(command).__name__,
+                reason=fault.message,
+                traceback=fault.traceback,
+            )
+        if fault.code is FaultCode.MEASUREMENT:
+            fault = dataclasses.replace(fault, fix=_MEASUREMENT_FIX)
+        if fault.output is None:
+            fault = dataclasses.replace(fault, output=self._output.tail())
+        return Failed(fault=fault)
 
     async def end(self) -> None:
         """Kill the process and what it started; return when they are gone. Idempotent."""
@@ -283,8 +300,6 @@ def _no_measurement(error: OutOfLimits, hook: str | None) -> Fault:
         code=FaultCode.MEASUREMENT,
         message=f"What was measured cannot be: {error}.",
         hook=hook,
-        fix="Leave clocks, and functions of PyTorch, as they are in the model file and in what it "
-        "imports: the measurements rely on them.",
     )
 
 

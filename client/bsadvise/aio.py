@@ -64,14 +64,13 @@ class AsyncClient:
         model_path: str | PathLike[str],
         *,
         include: Sequence[str | PathLike[str]] = (),
+        arguments: Sequence[str] = (),
         request_id: str | None = None,
         on_event: Callable[[Event], object] | None = None,
         **options: Unpack[AdviceOptions],
     ) -> Advice:
         """Return advice on a model file; see ``Client.recommend``."""
-        task = operations.Task(
-            normalise(model_path), [normalise(path) for path in include], options
-        )
+        task = operations.Task(normalise(model_path), normalise_all(include), options, arguments)
         return await self._run(operations.recommend(task, request_id, self._reconnect_s), on_event)
 
     async def create_recommendation(
@@ -79,13 +78,12 @@ class AsyncClient:
         model_path: str | PathLike[str],
         *,
         include: Sequence[str | PathLike[str]] = (),
+        arguments: Sequence[str] = (),
         request_id: str | None = None,
         **options: Unpack[AdviceOptions],
     ) -> Recommendation:
         """Ask for advice and return at once; see ``Client.create_recommendation``."""
-        task = operations.Task(
-            normalise(model_path), [normalise(path) for path in include], options
-        )
+        task = operations.Task(normalise(model_path), normalise_all(include), options, arguments)
         return await self._run(operations.create(task, request_id))
 
     async def estimate_memory(
@@ -97,9 +95,7 @@ class AsyncClient:
         **options: Unpack[AdviceOptions],
     ) -> MemoryEstimate:
         """Predict what fits, without running it; see ``Client.estimate_memory``."""
-        task = operations.Task(
-            normalise(model_path), [normalise(path) for path in include], options
-        )
+        task = operations.Task(normalise(model_path), normalise_all(include), options)
         return await self._run(operations.estimate_memory(task, limit_s))
 
     async def upload(

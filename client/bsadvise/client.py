@@ -79,15 +79,17 @@ class Client:
         model_path: str | PathLike[str],
         *,
         include: Sequence[str | PathLike[str]] = (),
+        arguments: Sequence[str] = (),
         request_id: str | None = None,
         on_event: Callable[[Event], object] | None = None,
         **options: Unpack[AdviceOptions],
     ) -> Advice:
-        """Return advice on a model file; blocks until it is there.
+        """Return advice on a model file or a training script; blocks until it is there.
 
         Args:
-            model_path: The file that builds the task.
+            model_path: The file that builds the task, or that trains.
             include: Files and folders to send with it, in addition to the modules that it imports.
+            arguments: The command line of a script.
             request_id: Asking twice with it asks once; None for a new one.
             on_event: Called with everything that happens meanwhile.
             **options: What is asked for; see ``AdviceRequest``.
@@ -95,9 +97,7 @@ class Client:
         Raises:
             BsadviseError: There is no advice; the class says why.
         """
-        task = operations.Task(
-            normalise(model_path), [normalise(path) for path in include], options
-        )
+        task = operations.Task(normalise(model_path), normalise_all(include), options, arguments)
         return self._run(operations.recommend(task, request_id, self._reconnect_s), on_event)
 
     def create_recommendation(
@@ -105,13 +105,12 @@ class Client:
         model_path: str | PathLike[str],
         *,
         include: Sequence[str | PathLike[str]] = (),
+        arguments: Sequence[str] = (),
         request_id: str | None = None,
         **options: Unpack[AdviceOptions],
     ) -> Recommendation:
         """Ask for advice and return at once; arguments as for ``recommend``."""
-        task = operations.Task(
-            normalise(model_path), [normalise(path) for path in include], options
-        )
+        task = operations.Task(normalise(model_path), normalise_all(include), options, arguments)
         return self._run(operations.create(task, request_id))
 
     def estimate_memory(
@@ -123,9 +122,7 @@ class Client:
         **options: Unpack[AdviceOptions],
     ) -> MemoryEstimate:
         """Predict what fits, without running it; waits at most ``limit_s``."""
-        task = operations.Task(
-            normalise(model_path), [normalise(path) for path in include], options
-        )
+        task = operations.Task(normalise(model_path), normalise_all(include), options)
         return self._run(operations.estimate_memory(task, limit_s))
 
     def upload(

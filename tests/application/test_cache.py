@@ -41,6 +41,7 @@ CHANGES: dict[str, Any] = {
     "device_hour_price": 2.5,
     "train_for": TrainingLength(amount=9, unit=LengthUnit.EPOCHS),
     "schedule": LearningRateSchedule(shape=ScheduleShape.COSINE),
+    "observe_only": True,
 }
 NO_BEARING: dict[str, Any] = {"device": "auto", "use_cache": False, "priority": Priority.HIGH}
 

@@ -64,7 +64,8 @@ def text_of(message: advice_pb2.Advice) -> str:
         "measured in trials: square root of the batch ratio",
         "peak 12 GiB measured of 16 GiB budget (75%); 11 GiB had been predicted",
         "48 samples fit in the budget",
-        "1,234 samples/s (80 %: 1,200 to 1,260), 51.9 ms a step, 41.5 s an epoch of 781 steps",
+        "1,234 samples/s (80 %: 1,200 to 1,260), 51.9 ms a step,",
+        "41.5 s an epoch of 781 steps, loading included",
         "1.83 x (80 %: 1.5 to 2.1) over the reference recipe",
         "96 samples (80 %: 70 to 130); critical batch 96",
         "energy 412 W a device while steps are computed, 4.75 Wh an epoch",
@@ -150,6 +151,7 @@ def test_an_answer_from_the_cache_says_so() -> None:
                 task_profile=measurement_pb2.TaskProfile(
                     model_name="Net",
                     parameter_count=1_200_000,
+                    trainable_parameter_count=20_000,
                     dataset_size=50_000,
                     optimizer=measurement_pb2.OptimizerProfile(
                         optimizer_name="AdamW", family=measurement_pb2.OPTIMIZER_FAMILY_ADAM
@@ -158,7 +160,7 @@ def test_an_answer_from_the_cache_says_so() -> None:
             ),
             "inspect",
             "loading the model file",
-            "Net, 1,200,000 parameters, AdamW, 50,000 samples",
+            "Net, 1,200,000 parameters (20,000 trainable), AdamW, 50,000 samples",
         ),
         (
             wire_measurement(
@@ -188,6 +190,17 @@ def test_an_answer_from_the_cache_says_so() -> None:
             "throughput",
             "timing the data loader at batch 8",
             "500 ms a batch",
+        ),
+        (
+            wire_measurement(
+                time_loader=measurement_pb2.TimeLoader(batch_size=8, num_workers=6),
+                loader_times=measurement_pb2.LoaderTimes(
+                    batch_size=8, batch_times_s=[0.5], processor_time_per_batch_s=0.02
+                ),
+            ),
+            "throughput",
+            "timing the data loader at batch 8 with 6 worker(s)",
+            "500 ms a batch, 20 ms of processor time",
         ),
         (
             wire_measurement(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,6 +92,33 @@ def test_between_known_sizes_the_curve_is_never_too_low(
     curve = MemoryCurve({size: memory(size) for size in sizes})
     for size in range(min(sizes), max(sizes), max(1, (max(sizes) - min(sizes)) // 20)):
         assert curve.peak_bytes(size) >= memory(size)
+
+
+_polynomials = st.lists(
+    st.tuples(st.integers(1, 1 << 30), st.integers(0, 1 << 20), st.integers(0, 1 << 12)),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(polynomials=_polynomials, budget=st.integers(1 << 31, 1 << 40))
+def test_memory_that_grows_faster_than_the_batch_is_found(
+    polynomials: list[tuple[int, int, int]], budget: int
+) -> None:
+    def memory(size: int) -> int:
+        return max(fixed + each * size + pair * size**2 for fixed, each, pair in polynomials)
+
+    curve, _ = _search(memory, budget)
+    found, true = curve.largest_fit(budget), _true_largest(memory, budget)
+    assert int(0.995 * true) <= found <= true
+    known = sorted(curve.points)
+    assert all(curve.peak_bytes(size) >= memory(size) for size in range(2, known[-1], 1 << 10))
+
+
+def test_a_square_needs_few_traces() -> None:
+    curve, asked = _search(lambda size: 8000 + 30 * size + 4 * size**2, 20 << 30)
+    assert curve.largest_fit(20 << 30) == pytest.approx(73_270, rel=0.005)
+    assert asked <= 4
 
 
 def test_known_sizes_are_given_back() -> None:

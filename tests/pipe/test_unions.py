@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from bsadvise.model.commands import Command, Train, TrialOrigin, Verify
 from bsadvise.model.measurements import (
@@ -69,8 +71,13 @@ def test_outcomes_cross_unchanged(outcome: Outcome) -> None:
 
 
 def test_what_a_message_cannot_hold_is_refused() -> None:
-    with pytest.raises(ValueError, match="surrogate"):
-        outcome_message(1, OutOfMemory(message="\udc80"))
+    with pytest.raises(ValueError, match="evaluation"):
+        outcome_message(1, Evaluation(held_out_loss=1.0, evaluation_s=math.nan))
+
+
+def test_half_a_surrogate_pair_is_written_out() -> None:
+    message = outcome_message(1, OutOfMemory(message="at \udc80"))
+    assert outcome_of(message) == OutOfMemory(message=r"at \udc80")
 
 
 def test_an_empty_message_is_refused() -> None:

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 from bsadvise.model.advice import Advice
-from bsadvise.model.commands import Command, CompareOrders, Evaluate, TimeSteps, Train
+from bsadvise.model.caveats import CaveatCode
+from bsadvise.model.commands import (
+    Command,
+    CompareOrders,
+    Evaluate,
+    InspectTask,
+    TimeSteps,
+    Train,
+)
 from bsadvise.model.measurements import (
     Failed,
     Log,
@@ -19,7 +27,14 @@ from bsadvise.model.measurements import (
 )
 
 from tests.planning.conftest import Recommend
-from tests.support.builders import a_device, a_fault, a_gpu, a_profile, a_request
+from tests.support.builders import (
+    a_device,
+    a_fault,
+    a_gpu,
+    a_measurement,
+    a_profile,
+    a_request,
+)
 from tests.support.simulated_device import SimulatedDevice
 
 FINDING = "in random order"
@@ -68,8 +83,11 @@ def test_a_stored_order_that_misleads_is_told(recommend: Recommend) -> None:
     assert "shuffle=True" in told[0].text
 
 
-def test_a_stream_that_misleads_is_said_to_have_misled_the_trials(recommend: Recommend) -> None:
-    stream = a_profile(dataset_size=None)
+@pytest.mark.parametrize("size", [None, 60_000])
+def test_a_stream_that_misleads_is_said_to_have_misled_the_trials(
+    recommend: Recommend, size: int | None
+) -> None:
+    stream = a_profile(dataset_size=size, is_stream=True)
     advice = advice_of(recommend, SimulatedDevice(profile=stream, order_effect=20.0))
     told = [caveat for caveat in advice.caveats if FINDING in caveat.text]
     assert len(told) == 1
@@ -107,6 +125,17 @@ def test_a_comparison_that_fails_changes_nothing_else(
         search=replace(advice.search, out_of_memory_count=0),
     ) == replace(usual, search=replace(usual.search, out_of_memory_count=0))
     assert count == isinstance(outcome, OutOfMemory)
+
+
+def test_a_task_that_is_slow_to_load_has_its_orders_compared(recommend: Recommend) -> None:
+    """On a busy machine, to import PyTorch takes most of 20 s."""
+    simulated = SimulatedDevice(order_effect=20.0)
+    request = a_request(memory_limit_bytes=simulated.limit_bytes, budget_s=20)
+    inspection = a_measurement(InspectTask(time_limit_s=60), simulated.profile, wall_s=13)
+    answer, log = recommend(simulated, request, log=(inspection,))
+    assert isinstance(answer, Advice)
+    assert len(comparisons(log)) == 1
+    assert CaveatCode.STORED_ORDER_NOT_RANDOM in {caveat.code for caveat in answer.caveats}
 
 
 def test_nothing_is_compared_where_nothing_is_trained(recommend: Recommend) -> None:

@@ -60,6 +60,7 @@ _CONSTANTS = {
     ("answer/explanation.py", "_LEVEL"): "The probability of all intervals of an answer.",
     ("answer/related_hyperparameters.py", "_MOST_GROWTH"): "From arXiv 1711.00489.",
     ("answer/related_hyperparameters.py", "_MOST_SHARE"): "From arXiv 1711.00489.",
+    ("data/loading.py", "_ROUNDS_OF_A_TRIAL"): "Follows from how the worker times a loader.",
     ("evidence/budget.py", "_HOPPER_WORKSPACE_BYTES"): "PyTorch's own.",
     ("evidence/budget.py", "_WORKSPACE_BYTES"): "PyTorch's own.",
     ("throughput/energy.py", "_HOUR_S"): "A conversion of units.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import structlog
 from bsadvise.model.commands import Evaluate, RunStep, TimeSteps
 from bsadvise.model.measurements import (
     Evaluation,
@@ -115,6 +116,45 @@ async def test_only_the_end_of_much_output_is_kept(pool: LocalPool, write: Write
     assert fault.output is not None
     assert fault.output.endswith("line 199999\n\ufffd\ufffdend")
     assert len(fault.output) <= TAIL_BYTES
+
+
+async def test_a_defect_of_ours_is_called_that_and_logged(pool: LocalPool, write: WriteJob) -> None:
+    with structlog.testing.capture_logs() as logs:
+        fault = await fault_of(pool, write, "1/0")
+    assert fault.message.startswith("bsadvise itself failed (please report it): ZeroDivisionError")
+    (entry,) = [entry for entry in logs if entry["event"] == "a worker failed"]
+    assert (entry["log_level"], entry["reason"]) == ("error", fault.message)
+    assert "in misbehave" in entry["traceback"]
+
+
+@pytest.mark.parametrize("figure", ["float('nan')", "float('inf')", "1 << 70"])
+async def test_a_figure_that_is_no_number_is_a_fault_of_the_measurement(
+    pool: LocalPool, write: WriteJob, figure: str
+) -> None:
+    source = f"""
+    def answer(command, enter):
+        return Evaluation(held_out_loss=1.0, evaluation_s={figure})
+    """
+    async with pool.open(write(source)) as session:
+        outcome = (await session.run(EVALUATE)).outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.fault.code is FaultCode.MEASUREMENT
+    assert outcome.fault.message.startswith("What was measured cannot be: ")
+    assert "functions of PyTorch" in str(outcome.fault)
+
+
+async def test_a_text_that_utf_8_cannot_carry_is_passed_on(
+    pool: LocalPool, write: WriteJob
+) -> None:
+    source = r"""
+    def answer(command, enter):
+        return Failed(fault=Fault(code=FaultCode.USER_EXCEPTION, message="half \ud800"))
+    """
+    async with pool.open(write(source)) as session:
+        outcome = (await session.run(EVALUATE)).outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.fault.code is FaultCode.USER_EXCEPTION
+    assert outcome.fault.message == r"half \ud800"
 
 
 async def test_output_belongs_to_its_command(pool: LocalPool, write: WriteJob) -> None:

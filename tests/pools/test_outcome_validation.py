@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from bsadvise.model.commands import CompareOrders
-from bsadvise.model.measurements import GradientNorms, OrderComparison
+from bsadvise.model.commands import CompareOrders, TimeLoader
+from bsadvise.model.measurements import GradientNorms, LoaderTimes, OrderComparison
 
 from advisor.pools.outcome_validation import is_possible
 
@@ -45,3 +45,10 @@ def test_orders_as_they_were_asked_for_are_believed(comparison: OrderComparison)
 )
 def test_orders_that_nobody_asked_for_are_not_believed(stored: GradientNorms) -> None:
     assert not is_possible(COMPARE, OrderComparison(stored=stored, shuffled=SHUFFLED))
+
+
+def test_a_stream_is_repeated_by_none_but_the_processes_asked_for() -> None:
+    command = TimeLoader(time_limit_s=60, batch_size=8, measure_s=1, num_workers=4)
+    times = LoaderTimes(batch_size=8, batch_times_s=(0.1,), is_stream_repeated=True)
+    assert is_possible(command, times)
+    assert not is_possible(replace(command, num_workers=None), times)

@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bsadvise.model.commands import Evaluate, InspectTask, TimeLoader
+from bsadvise.model.commands import Evaluate, InspectTask, ObserveScript, TimeLoader
 from bsadvise.model.measurements import Failed, LoaderTimes
+from bsadvise.model.observation import Observation
+from bsadvise.model.request import EntryKind
 
 from advisor.pools.local import LocalPool
 from advisor.pools.resource_limits import Isolation, Reach, private_reach, shared_reach
@@ -166,6 +168,22 @@ def build_dataset():
 """
 
 
+TRAINING = """
+import socket, torch
+from torch.utils.data import DataLoader, TensorDataset
+open("losses.txt", "w").close()
+try:
+    socket.create_connection(("127.0.0.1", 9), timeout=5)
+except OSError:
+    pass
+model = torch.nn.Linear(4, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for (x,) in DataLoader(TensorDataset(torch.randn(64, 4)), batch_size=8, num_workers=1):
+    model(x).mean().backward()
+    optimizer.step()
+"""
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_torch_and_the_processes_of_a_loader_work(
     kind: str, state_dir: Path, home: Path
@@ -179,7 +197,20 @@ async def test_torch_and_the_processes_of_a_loader_work(
             profile = (await session.run(InspectTask(time_limit_s=60))).outcome
             assert not isinstance(profile, Failed)
             times = TimeLoader(time_limit_s=60, batch_size=8, measure_s=0.1)
-            assert isinstance((await session.run(times)).outcome, LoaderTimes)
+            for command in (times, replace(times, num_workers=2)):
+                outcome = (await session.run(command)).outcome
+                assert isinstance(outcome, LoaderTimes)
+                assert outcome.processor_time_per_batch_s is not None
+        # A script in a copy of its files, in processes of its own.
+        (job.source_dir / job.entry_path).write_text(TRAINING, encoding="utf-8")
+        async with pool.open(replace(job, entry_kind=EntryKind.SCRIPT)) as session:
+            observing = ObserveScript(time_limit_s=60, step_count=5)
+            observation = (await session.run(observing)).outcome
+        assert isinstance(observation, Observation), observation
+        assert observation.step_count == 5
+        assert observation.reference is not None
+        assert all(place.is_confirmed for place in observation.reference.where)
+        assert [path.name for path in job.source_dir.iterdir() if path.is_file()] == ["model.py"]
     finally:
         await pool.close()
 

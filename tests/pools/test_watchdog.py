@@ -13,7 +13,7 @@ import pytest
 from bsadvise.model.commands import Evaluate
 from bsadvise.model.measurements import Evaluation, Failed, FaultCode, OutOfMemory, TimedOut
 
-from advisor.pools import output, watchdog
+from advisor.pools import disk_usage, output, watchdog
 from advisor.pools.local import LocalPool
 from advisor.pools.resource_limits import Isolation, Limits
 from advisor.ports.worker_pool import WorkerSession
@@ -154,7 +154,6 @@ def is_there(note: Path) -> bool:
         "d = tempfile.mkdtemp(); os.chmod(d, 0o300); open(d + '/big', 'wb').write(bytes(48 << 20))",
         "f = tempfile.TemporaryFile(); f.write(bytes(48 << 20)); f.flush()",
         f"{DEEP}; open('big', 'wb').write(bytes(48 << 20))",
-        "[(os.mkdir('d'), os.chdir('d')) for os.x in range(300)]",
     ],
     ids=[
         "one file",
@@ -163,7 +162,6 @@ def is_there(note: Path) -> bool:
         "write-only directory",
         "without a name",
         "beyond the longest path",
-        "nested without end",
     ],
 )
 async def test_scratch_is_counted_and_removed(
@@ -175,6 +173,38 @@ async def test_scratch_is_counted_and_removed(
         outcome = (await session.run(EVALUATE)).outcome
     assert isinstance(outcome, Failed)
     assert outcome.fault.message == "The code wrote over 32 MiB to disk."
+    assert not is_there(tmp_path / "where")
+
+
+@pytest.mark.parametrize(
+    ("misdeed", "message"),
+    [
+        (
+            "[(os.mkdir('d'), os.chdir('d')) for os.x in range(300)]",
+            "The code nested directories more than 200 deep.",
+        ),
+        (
+            "[open(str(i), 'w').close() for i in range(300)]",
+            "The code made more than 250 temporary files and checkpoints.",
+        ),
+    ],
+    ids=["nested without end", "empty files without end"],
+)
+async def test_scratch_of_no_size_is_counted_and_removed(
+    pool: LocalPool,
+    write: WriteJob,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    misdeed: str,
+    message: str,
+) -> None:
+    monkeypatch.setattr(disk_usage, "MOST_ENTRIES", 250)
+    source = f"import tempfile\nopen('where', 'w').write(tempfile.gettempdir()){MISBEHAVE}"
+    source += f"    os.chdir(tempfile.gettempdir()); {misdeed}; signal.pause()\n"
+    async with pool.open(write(source)) as session:
+        outcome = (await session.run(EVALUATE)).outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.fault.message == message
     assert not is_there(tmp_path / "where")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from bsadvise.model.commands import Evaluate
-from bsadvise.model.measurements import Evaluation, Failed, Outcome
+from bsadvise.model.measurements import Evaluation, Failed, Outcome, OutOfMemory
 
 from advisor.pools.local import LocalPool
 from advisor.pools.processes import children_of, descendants_of
@@ -192,11 +192,12 @@ async def test_shared_memory_is_bounded_and_removed(pool: LocalPool, state_dir: 
 LOOSE = """
     subprocess.Popen(["setsid", "-f", "sleep", "1000"])
 """
-STAYING = f"""{LOOSE}
+READY = """
     checkpoints = os.path.join(os.path.dirname(os.path.dirname(os.getcwd())), "checkpoints")
     open(checkpoints + "/two/ready", "w").close()
     signal.pause()
 """
+STAYING = LOOSE + READY
 
 
 async def test_what_a_worker_leaves_ends_with_it_and_nothing_else(
@@ -211,6 +212,20 @@ async def test_what_a_worker_leaves_ends_with_it_and_nothing_else(
     with pytest.raises(asyncio.CancelledError):
         await staying
     assert "sleep" not in _names(os.getpid())
+
+
+async def test_a_killed_worker_is_a_measurement_and_the_next_one_is_well(
+    pool: LocalPool, state_dir: Path, ready: Path
+) -> None:
+    running = asyncio.create_task(run(pool, state_dir, READY, name="two"))
+    await asyncio.to_thread(ready.read_bytes)
+    source_dir = state_dir / "sources" / "two"
+    (worker,) = (pid for pid in descendants_of([os.getpid()]) if _is_in(pid, source_dir))
+    os.kill(worker, signal.SIGKILL)
+    outcome = await running
+    assert isinstance(outcome, OutOfMemory)
+    assert "killed by SIGKILL" in outcome.message
+    assert await run(pool, state_dir, "    return Evaluation(held_out_loss=1.0)\n") == HEALTHY
 
 
 @pytest.mark.parametrize("whom", ["wrapper", "server"])
@@ -228,6 +243,14 @@ async def test_a_fork_server_that_is_killed_leaves_nothing(
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+def _is_in(pid: int, directory: Path) -> bool:
+    """Return whether a process works in a directory, by the name that it has for it."""
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink() == directory
+    except OSError:
+        return False
 
 
 def _names(pid: int) -> list[str]:

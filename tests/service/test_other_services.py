@@ -10,7 +10,13 @@ import grpc
 import pytest
 from bsadvise.model.measurements import Failed, FaultCode
 from bsadvise.model.recommendation import LOCAL
-from bsadvise.v1 import device_pb2, device_service_pb2, memory_service_pb2, source_service_pb2
+from bsadvise.v1 import (
+    device_pb2,
+    device_service_pb2,
+    memory_service_pb2,
+    recommendation_pb2,
+    source_service_pb2,
+)
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
@@ -118,6 +124,16 @@ async def test_estimate_names_what_is_wrong(client: Client) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await client.memory.EstimateMemory(request)
     assert Refused(caught.value).violations.keys() == {"request.device"}
+
+
+async def test_a_script_is_not_estimated(client: Client) -> None:
+    request = memory_service_pb2.EstimateMemoryRequest(request=advice_request())
+    request.request.source.entry_kind = recommendation_pb2.ENTRY_KIND_SCRIPT
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await client.memory.EstimateMemory(request)
+    refused = Refused(caught.value)
+    assert refused.violations.keys() == {"request.source.entry_kind"}
+    assert "ask for a recommendation" in refused.violations["request.source.entry_kind"]
 
 
 async def test_estimate_of_a_source_that_is_not_here_is_not_found(client: Client) -> None:

@@ -207,6 +207,12 @@ async def test_a_model_file_takes_no_command_line(client: Client) -> None:
     assert "takes no command line" in refused.violations["request.source.arguments"]
 
 
+async def test_a_model_file_cannot_be_observed(client: Client) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await _create(client, observe_only=True)
+    assert Refused(caught.value).violations.keys() == {"request.observe_only"}
+
+
 async def test_a_source_that_was_not_uploaded_is_not_found(client: Client) -> None:
     request = pb.CreateRecommendationRequest(request_id="one", request=advice_request())
     with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -12,6 +12,13 @@ from bsadvise.model.advice import Advice, Confidence, Evidence, Refusal, Refusal
 from bsadvise.model.commands import Command, InspectTask, RunStep
 from bsadvise.model.device import Device, DeviceKind
 from bsadvise.model.measurements import Fault, FaultCode, Measurement, Outcome, StepRun
+from bsadvise.model.observation import (
+    BatchSource,
+    Observation,
+    ObservationEnd,
+    Reference,
+    TrainingLoop,
+)
 from bsadvise.model.recommendation import Recommendation, State
 from bsadvise.model.request import AdviceRequest, Source
 from bsadvise.model.task import OptimizerFamily, OptimizerProfile, TaskProfile
@@ -126,6 +133,32 @@ def a_measurement(
 def an_inspection(**changes: Any) -> Measurement:
     """Return the first entry of a log: the task's profile, with ``changes`` made to it."""
     return a_measurement(InspectTask(time_limit_s=30.0), a_profile(**changes))
+
+
+def a_reference(**changes: Any) -> Reference:
+    """Return a script's own setting: SGD at 0.1 on batches of 128."""
+    defaults: dict[str, Any] = {
+        "loop": TrainingLoop.SCRIPT,
+        "batch_size": 128,
+        "micro_batch_size": 128,
+        "accumulation_steps": 1,
+        "optimizer_name": "SGD",
+        "learning_rate": 0.1,
+        "dataset_size": 60_000,
+    }
+    return Reference(**defaults | changes)
+
+
+def an_observation(**changes: Any) -> Observation:
+    """Return what was seen of a script that trains as usual."""
+    defaults: dict[str, Any] = {
+        "end": ObservationEnd.ENOUGH_STEPS,
+        "step_count": 20,
+        "backward_count": 20,
+        "batch_source": BatchSource.LOADER,
+        "reference": a_reference(),
+    }
+    return Observation(**defaults | changes)
 
 
 def an_advice(**changes: Any) -> Advice:

@@ -6,7 +6,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from bsadvise.model.advice import Advice, MemoryEstimate, Refusal
@@ -15,6 +15,7 @@ from bsadvise.model.commands import (
     CompareOrders,
     Evaluate,
     InspectTask,
+    ObserveScript,
     RangeTest,
     RecallAnswers,
     RunStep,
@@ -48,7 +49,14 @@ from bsadvise.model.measurements import (
     TrainRun,
     Verification,
 )
-from bsadvise.model.request import AdviceRequest, Objective, Source
+from bsadvise.model.observation import (
+    BatchSource,
+    Observation,
+    ObservationEnd,
+    Reference,
+    TrainingLoop,
+)
+from bsadvise.model.request import AdviceRequest, EntryKind, Objective, Source
 from bsadvise.model.task import OptimizerFamily, OptimizerProfile, TaskProfile
 from bsadvise.v1 import recommendation_pb2
 from bsadvise.wire.messages import to_message
@@ -56,12 +64,13 @@ from bsadvise.wire.plain import to_plain
 
 from advisor.messages import from_message
 from advisor.pipe.unions import command_message, command_of, outcome_message, outcome_of
-from advisor.planning.evidence.step import Commands
+from advisor.planning.evidence.step import Commands, Plan
 from advisor.planning.memory_planner import MemoryPlanner
 from advisor.planning.planner import RecommendationPlanner
 from advisor.pools.outcome_validation import is_possible
 from advisor.search.optuna_proposer import OptunaProposer
 from advisor.serialization import from_dict
+from tests.support.simulated_device import SimulatedDevice
 
 T = TypeVar("T")
 
@@ -86,6 +95,8 @@ _FLOATS = (0.0, _TINY, 1e-300, 1e-9, 1e-3, 1.0, 10.0, 1e6, 1e7, 1e9, 1e39, 1e50)
 _INTEGERS = (0, 1, 2, 3, 7, 100, 4096, 1 << 20, (1 << 31) - 1, 1 << 36, 1 << 50, 1 << 60)
 _COUNTS = (0, 1, 2, 3, 7, 64)
 _NO_FIGURES_SHARE = 0.03
+_IMPOSSIBLE = Failed(fault=Fault(code=FaultCode.MEASUREMENT, message="It cannot be."))
+_ATTEMPTS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +173,10 @@ class Liar:
     def _loader_times(self, command: TimeLoader) -> LoaderTimes:
         return LoaderTimes(
             batch_size=self.count(command.batch_size),
-            batch_times_s=self.figures_of(self.pick(1, 2, 3, 30), 1e-3),
+            batch_times_s=self.figures_of(self.pick(1, 2, 3, 30), self.pick(1e-3, 1.0)),
+            processor_time_per_batch_s=self.maybe(self.figure(1e-4)),
+            processor_wait_per_batch_s=self.maybe(self.figure(1e-4)),
+            is_stream_repeated=command.num_workers is not None and self.pick(False, True),
         )
 
     def _evaluation(self, _: Evaluate) -> Evaluation:
@@ -276,6 +290,28 @@ class Liar:
             diverged=self.pick(True, False),
         )
 
+    def _observation(self, command: ObserveScript) -> Observation:
+        accumulation_steps = self.pick(1, 3)
+        micro_batch_size = self.pick(1, 7, 128, 1 << 20)
+        reference = Reference(
+            loop=self.pick(*TrainingLoop),
+            batch_size=micro_batch_size * accumulation_steps,
+            micro_batch_size=micro_batch_size,
+            accumulation_steps=accumulation_steps,
+            optimizer_name=self.pick("SGD", ""),
+            learning_rate=self.pick(None, 1e-12, 0.1, 1e6),
+            dataset_size=self.pick(None, 1, 60_000),
+            optimizer_count=self.pick(1, 2),
+        )
+        return Observation(
+            end=self.pick(*ObservationEnd),
+            step_count=self.pick(1, command.step_count),
+            batch_source=self.pick(None, *BatchSource),
+            row_count=self.pick(None, 2_708),
+            has_closure=self.pick(True, False, False, False),
+            reference=self.pick(None, reference, reference),
+        )
+
     def _norms_of_orders(self, command: CompareOrders, count: int) -> GradientNorms:
         return GradientNorms(
             small_batch_size=command.batch_size,
@@ -286,6 +322,7 @@ class Liar:
 
 
 _ANSWERS: Mapping[type, Callable[[Liar, Any], Outcome]] = {
+    ObserveScript: Liar._observation,
     InspectTask: Liar._profile,
     TraceMemory: Liar._trace,
     RunStep: Liar._step_run,
@@ -308,7 +345,7 @@ def checked_outcome(command: Command, outcome: Outcome) -> Outcome:
     except ValueError:
         read = None
     if read is None or not is_possible(command, read):
-        return Failed(fault=Fault(code=FaultCode.MEASUREMENT, message="It cannot be."))
+        return _IMPOSSIBLE
     return read
 
 
@@ -316,8 +353,10 @@ def hostile_request(random_state: random.Random) -> AdviceRequest:
     """Return a request at the edges of what passes the checks."""
     pick = random_state.choice
     while True:
+        kind = pick([EntryKind.MODEL_FILE, EntryKind.MODEL_FILE, EntryKind.SCRIPT])
         request = AdviceRequest(
-            source=Source(digest="0" * 64, entry_path="m.py"),
+            source=Source(digest="0" * 64, entry_path="m.py", entry_kind=kind),
+            observe_only=kind is EntryKind.SCRIPT and random_state.random() < 0.2,
             objective=pick(list(Objective)),
             device_hour_price=pick([0.0, 2.0, 1e9]),
             budget_s=pick([1e-9, 0.1, 5.0, 60.0, 60.0, 3600.0, 3e7]),
@@ -376,23 +415,99 @@ def search(number: int, limit_s: float = math.inf) -> Trouble | None:
     random_state = random.Random(number)
     request = hostile_request(random_state)
     liar, device = Liar(random_state), random_state.choice((_CPU, _CPU, _GPU))
+
+    def measure(command: Command) -> Measurement:
+        outcome = checked_outcome(command, liar.answer(command))
+        return _measured(random_state, request, command, outcome)
+
+    return _trouble(number, request, device, recalled(number), measure, limit_s)
+
+
+def search_that_turns_hostile(number: int, limit_s: float = math.inf) -> Trouble | None:
+    """Plan one search that is honest at first and goes far; as ``search``.
+
+    Lies end most searches within a dozen commands. What is planned with trials, rungs and
+    replicates is reached by those that do not begin with one.
+    """
+    random_state = random.Random(f"late {number}")
+    pick = random_state.choice
+    simulated = SimulatedDevice(
+        limit_bytes=pick((1 << 28, 1 << 30)),
+        gradient_noise=pick((0.5, 4.0, 50.0)),
+        hidden_factor=pick((1.0, 1.0, 1.3)),
+        wall_factor=pick((0.1, 1.2, 3.0)),
+    )
+    request = replace(
+        hostile_request(random_state),
+        budget_s=pick((60.0, 600.0, 3600.0)),
+        memory_limit_bytes=simulated.limit_bytes,
+        margin_bytes=None,
+        world_size=pick((1, 1, 2)),
+        effective_batch_size=pick((None, None, 64)),
+        target_loss=pick((None, 0.05, 0.5, 2.0)),
+        max_trials=pick((None, None, 12)),
+    )
+    liar, honest_count, lying_share = Liar(random_state), pick((10, 30, 60)), pick((0.05, 0.2, 0.5))
+
+    def measure(command: Command) -> Measurement:
+        honest = simulated.measure(command)
+        is_honest = len(simulated.commands) <= honest_count
+        if is_honest or random_state.random() > lying_share:
+            return honest
+        return _measured(random_state, request, command, _lie(liar, command))
+
+    return _trouble(number, request, _CPU, recalled(number), measure, limit_s)
+
+
+def _lie(liar: Liar, command: Command) -> Outcome:
+    """Return figures that pass, where the liar finds any in a few attempts."""
+    lies = (
+        checked_outcome(command, _ANSWERS[type(command)](liar, command)) for _ in range(_ATTEMPTS)
+    )
+    return next((lie for lie in lies if not isinstance(lie, Failed)), _IMPOSSIBLE)
+
+
+def _trouble(
+    number: int,
+    request: AdviceRequest,
+    device: Device,
+    log: Log,
+    measure: Callable[[Command], Measurement],
+    limit_s: float,
+) -> Trouble | None:
     planner = RecommendationPlanner(OptunaProposer())
-    log = recalled(number)
     try:
         for _ in range(MOST_STEPS):
-            view = planner.read(request, (device,), log)
-            plan = _timed(limit_s, planner.plan, view)
-            if isinstance(plan, Advice):
-                _check_advice(plan)
+            plan = plan_once(request, device, log, limit_s, planner)
             if not isinstance(plan, Commands):
                 break
-            best = _timed(limit_s, planner.best_so_far, view)
-            if best is not None:
-                _check_advice(best)
-            log += (_measured(liar, random_state, request, plan.commands[0]),)
+            log += (measure(plan.commands[0]),)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for
         return Trouble(number=number, error=error)
     return None
+
+
+def plan_once(
+    request: AdviceRequest,
+    device: Device,
+    log: Log,
+    limit_s: float = math.inf,
+    planner: RecommendationPlanner | None = None,
+) -> Plan:
+    """Return what is planned after a log, once it and the best so far are as they must be.
+
+    Raises:
+        SlowCall: A call took more than ``limit_s`` processor seconds.
+        ValueError: Advice that a message, a row or a reader could not take.
+    """
+    planner = planner or RecommendationPlanner(OptunaProposer())
+    view = planner.read(request, (device,), log)
+    plan = _timed(limit_s, planner.plan, view)
+    best = _timed(limit_s, planner.best_so_far, view)
+    for advice in (plan, best):
+        if isinstance(advice, Advice):
+            _check_advice(advice)
+    return plan
 
 
 def estimate(number: int, limit_s: float = math.inf) -> Trouble | None:
@@ -407,7 +522,8 @@ def estimate(number: int, limit_s: float = math.inf) -> Trouble | None:
             step = _timed(limit_s, planner.next_step, request, device, log)
             if isinstance(step, MemoryEstimate | Refusal):
                 break
-            log += (_measured(liar, random_state, request, step),)
+            outcome = checked_outcome(step, liar.answer(step))
+            log += (_measured(random_state, request, step, outcome),)
     except Exception as error:  # noqa: BLE001 - as above
         return Trouble(number=number, error=error)
     return None
@@ -423,13 +539,13 @@ def _timed(limit_s: float, function: Callable[..., T], *arguments: Any) -> T:
 
 
 def _measured(
-    liar: Liar, random_state: random.Random, request: AdviceRequest, command: Command
+    random_state: random.Random, request: AdviceRequest, command: Command, outcome: Outcome
 ) -> Measurement:
     command_of(command_message(1, command))  # A worker reads it strictly.
     share_s = min(request.budget_s, 1e6)
     return Measurement(
         command=command,
-        outcome=checked_outcome(command, liar.answer(command)),
+        outcome=outcome,
         wall_s=random_state.choice((0.0, 1e-3, 0.1, share_s / 50, share_s / 5)),
         drift_bytes=random_state.choice((0, 0, 0, -(1 << 30), 1 << 40)),
         mean_power_w=random_state.choice((None, None, 0.0, _TINY, 200.0, 1e5)),

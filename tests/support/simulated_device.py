@@ -19,6 +19,7 @@ from bsadvise.model.commands import (
     Evaluate,
     InspectTask,
     Lever,
+    ObserveScript,
     RangeTest,
     RunStep,
     TimeLoader,
@@ -44,9 +45,10 @@ from bsadvise.model.measurements import (
     TrainRun,
     Verification,
 )
+from bsadvise.model.observation import Observation
 from bsadvise.model.task import TaskProfile
 
-from tests.support.builders import a_profile
+from tests.support.builders import a_profile, an_observation
 
 _CURVATURES = tuple(2.0**-k for k in range(8))
 _DIVERGED_LOSS = 1e9
@@ -68,6 +70,9 @@ class SimulatedDevice:
         fixed_time_s: Seconds a step.
         sample_time_s: Seconds a sample.
         gradient_noise: c in each direction.
+        load_time_s: Seconds in which one process of the loader loads a sample.
+        load_computing_share: Share of them on a processor.
+        most_loading: Processes that may load at once; others wait for a lock.
         look_s: Seconds of a look at the held-out loss.
         wall_factor: Real over modelled seconds of training.
         noise_factor: How many times as long it takes where noise is measured.
@@ -75,6 +80,7 @@ class SimulatedDevice:
         power_w: What it draws at a micro-batch size; None where it does not say.
         order_effect: Between-batch variance of the gradient in the stored order, over that in a
             shuffled one.
+        observation: What observing a script finds.
         checkpoints: Mean squared errors under each checkpoint's name.
         commands: What was asked, in order.
     """
@@ -89,12 +95,16 @@ class SimulatedDevice:
     fixed_time_s: float = 2e-3
     sample_time_s: float = 2e-5
     gradient_noise: float = 4.0
+    load_time_s: float = 1e-7
+    load_computing_share: float = 1.0
+    most_loading: int = 1 << 20
     look_s: float = 0.01
     wall_factor: float = 1.2
     noise_factor: float = 1.0
     wait_share: float = 0.0
     power_w: Callable[[int], float] | None = None
     order_effect: float = 1.0
+    observation: Observation = field(default_factory=an_observation)
     checkpoints: dict[str, tuple[float, ...]] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
 
@@ -174,6 +184,8 @@ class SimulatedDevice:
         match command:
             case InspectTask():
                 return self.profile
+            case ObserveScript():
+                return self.observation
             case TraceMemory():
                 return self._trace(command)
             case RunStep(micro_batch_size=b):
@@ -185,8 +197,8 @@ class SimulatedDevice:
                     optimizer_times_s=(self.fixed_time_s / 4,) * 5,
                     processor_wait_s=self.wait_share * sum(times_s),
                 )
-            case TimeLoader(batch_size=size):
-                return LoaderTimes(batch_size=size, batch_times_s=(1e-7 * size,) * 3)
+            case TimeLoader():
+                return self._load(command)
             case Train() | RangeTest() | CompareOrders():
                 return self._learn(command)
             case Evaluate():
@@ -198,6 +210,21 @@ class SimulatedDevice:
                     step_times_s=(a * self.step_time_s(b),) * (steps - 1),
                     final_loss=1.0,
                 )
+
+    def _load(self, command: TimeLoader) -> LoaderTimes:
+        workers = command.num_workers or max(1, self.profile.num_workers)
+        alone_s = self.load_time_s * command.batch_size
+        computing_s = self.load_computing_share * alone_s
+        processors = self.profile.cpu_count or math.inf
+        batch_s = max(alone_s / workers, computing_s / processors, alone_s / self.most_loading)
+        return LoaderTimes(
+            batch_size=command.batch_size,
+            batch_times_s=(batch_s,) * 3,
+            processor_time_per_batch_s=computing_s,
+            processor_wait_per_batch_s=workers * batch_s - alone_s
+            if batch_s == computing_s / processors
+            else 0.0,
+        )
 
     def _learn(self, command: Train | RangeTest | CompareOrders) -> Outcome:
         match command:
@@ -336,7 +363,7 @@ class SimulatedDevice:
 
     def _wall_s(self, command: Command, outcome: Outcome) -> float:
         match command:
-            case InspectTask():
+            case InspectTask() | ObserveScript():
                 return 0.8
             case TraceMemory() | Evaluate() | CompareOrders():
                 return 0.2

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from advisor.worker.user.batch_tree import (
+    copy_of_batch,
     count_elements,
     count_samples,
     describe_shapes,
@@ -94,3 +95,20 @@ def test_elements_are_counted_in_whatever_holds_them() -> None:
 def test_shapes_are_told_by_name_where_there_are_names() -> None:
     assert describe_shapes((torch.ones(3, 8), torch.tensor(1))) == "float32[3, 8], int64[]"
     assert describe_shapes({"x": torch.ones(2)}) == "x float32[2]"
+
+
+class OfTheUsers(Tensor):
+    pass
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [torch.ones(3), torch.ones(3, requires_grad=True) * 1, torch.ones(3).as_subclass(OfTheUsers)],
+    ids=["plain", "with a history", "of a class of its own"],
+)
+def test_a_copy_of_a_batch_shares_nothing_that_may_be_changed(tensor: Tensor) -> None:
+    batch = {"x": [tensor], "name": "a"}
+    copied = copy_of_batch(batch)
+    copied["x"][0].detach().zero_()
+    assert tensor.detach().sum() == 3
+    assert (copied["name"], copied["x"][0].shape) == ("a", (3,))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from advisor.worker.loop.contention import processor_wait_s
+from advisor.worker.loop.contention import processor_time_s, processor_wait_s
 
 BUSY = """
 import os
@@ -28,8 +30,8 @@ print(processor_wait_s() - waited_s)
 """
 
 
-def _write(root: Path, thread: int, text: str) -> None:
-    task = root / f"proc/self/task/{thread}"
+def _write(root: Path, thread: int, text: str, process: str = "self") -> None:
+    task = root / f"proc/{process}/task/{thread}"
     task.mkdir(parents=True)
     (task / "schedstat").write_text(text)
 
@@ -37,13 +39,37 @@ def _write(root: Path, thread: int, text: str) -> None:
 def test_all_threads_count(tmp_path: Path) -> None:
     _write(tmp_path, 7, "900 1500000000 12\n")
     _write(tmp_path, 8, "100 500000000 3\n")
-    assert processor_wait_s(tmp_path) == 2.0
+    _write(tmp_path, 12, "100 250000000 3\n", process="12")
+    assert processor_wait_s(root=tmp_path) == 2.0
+    assert processor_wait_s([12, "self"], tmp_path) == 2.25
 
 
 def test_a_kernel_that_does_not_say_is_no_trouble(tmp_path: Path) -> None:
-    assert processor_wait_s(tmp_path) is None
+    assert processor_wait_s(root=tmp_path) is None
+    assert processor_time_s(root=tmp_path) is None
     _write(tmp_path, 7, "")
-    assert processor_wait_s(tmp_path) is None
+    (tmp_path / "proc/self/stat").write_text("7 (x) R 1")
+    assert processor_wait_s(root=tmp_path) is None
+    assert processor_time_s([7], tmp_path) is None
+    assert processor_time_s([]) is None
+
+
+@pytest.mark.skipif(processor_time_s() is None, reason="this kernel keeps no process table")
+def test_processor_time_is_that_of_threads_and_children_too() -> None:
+    def spend() -> None:
+        end_s = time.thread_time() + 0.1
+        while time.thread_time() < end_s:
+            pass
+
+    before_s = processor_time_s() or 0.0
+    thread = threading.Thread(target=spend)
+    thread.start()
+    thread.join()
+    with_thread_s = processor_time_s() or 0.0
+    assert with_thread_s > before_s + 0.08
+    code = "import time\nwhile time.process_time() < 0.2: pass"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert (processor_time_s([os.getpid()]) or 0.0) > with_thread_s + 0.18
 
 
 @pytest.mark.timing

@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset
 
 from advisor.worker.data.indexed import IndexedData
 from advisor.worker.data.loader import Loading
-from advisor.worker.data.order import EndlessBatches, split, thin_out
+from advisor.worker.data.order import EndlessBatches, Permutations, split, thin_out
 from advisor.worker.data.source import HeldOutLoader
 from advisor.worker.data.streamed import StreamedData
 from advisor.worker.user.hooks import Hooks
@@ -34,7 +34,9 @@ def loading(num_workers: int = 0) -> Loading:
 
 def order(size: int, batch_size: int, seed: int = 0, first_sample: int = 0) -> EndlessBatches:
     return EndlessBatches(
-        torch.arange(size), batch_size=batch_size, seed=seed, first_sample=first_sample
+        Permutations(torch.arange(size), seed=seed),
+        batch_size=batch_size,
+        first_sample=first_sample,
     )
 
 
@@ -119,6 +121,12 @@ def test_a_loader_for_the_user_can_be_gone_through_again() -> None:
     first, second = ([x for batch in loader for x in batch.tolist()] for _ in range(2))
     assert first == second
     assert min(first) >= 1000
+    assert len(loader.dataset) == len(first) == data.evaluation_size
+
+
+def test_a_streams_loader_has_its_samples_too() -> None:
+    data = StreamedData(Numbers(600), None, loading())
+    assert list(HeldOutLoader(data, 4, None).dataset) == list(range(256))
 
 
 @more_processes_than_cores
@@ -149,6 +157,32 @@ class Numbers(IterableDataset[int]):
 
     def __iter__(self) -> Any:
         return iter(range(self.size))
+
+
+class CountedNumbers(Numbers):
+    def __init__(self, size: int, told: int) -> None:
+        super().__init__(size)
+        self.told = told
+
+    def __len__(self) -> int:
+        return self.told
+
+
+@pytest.mark.parametrize(
+    ("stream", "size"),
+    [
+        (Numbers(40), 40),  # Read to its end.
+        (Numbers(5000), None),
+        (CountedNumbers(5000, told=5000), 5000),
+        (CountedNumbers(5000, told=3), None),  # There are more.
+        (CountedNumbers(40, told=3000), 40),
+    ],
+)
+def test_a_streams_size_is_known_where_it_ends_or_says_it(
+    stream: IterableDataset[int], size: int | None
+) -> None:
+    data = StreamedData(stream, None, loading())
+    assert (data.dataset_size, data.is_stream) == (size, True)
 
 
 @pytest.mark.parametrize(("size", "held_out"), [(5, 0), (40, 4), (511, 51), (600, 256)])

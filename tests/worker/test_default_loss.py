@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,6 +45,14 @@ def test_float_targets_get_the_squared_error_without_broadcasting() -> None:
     assert loss(output, target) == pytest.approx(float(((output[:, 0] - target) ** 2).mean()))
 
 
+@pytest.mark.parametrize("output", [torch.randn(6, 2), torch.randn(6, 2, dtype=torch.cfloat)])
+def test_complex_targets_get_the_squared_distance(output: Tensor) -> None:
+    target = torch.randn(6, 2, dtype=torch.cfloat)
+    expected = float((output - target).abs().square().mean())
+    assert loss(output, target) == pytest.approx(expected)
+    assert loss(target, output) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     "output", [{"loss": torch.tensor(2.0)}, SimpleNamespace(loss=torch.tensor(2.0))]
 )
@@ -58,9 +67,12 @@ def test_a_mapping_batch_is_given_by_name_and_its_loss_taken(output: Any) -> Non
         ({"x": 1}, torch.ones(2), "no `loss`"),
         (torch.ones(3), torch.ones(2), "neither a mapping nor"),
         ((1, 2, 3), torch.ones(2), "3 parts"),
+        ((1, torch.tensor([0])), torch.ones(1, 2, dtype=torch.cfloat), "output is complex"),
         ((1, "label"), torch.ones(2), "target a str"),
         ((1, torch.ones(3)), torch.ones(2), r"\[2\] and the float target of shape \[3\]"),
-        ((1, torch.ones(3).long()), torch.ones(3), "integer target"),
+        ((1, torch.ones(3).long()), torch.ones(3), "and the target is integer"),
+        ((1, torch.ones(3) > 0), torch.ones(3, 1), "and the target is boolean"),
+        ((1, torch.ones(3, 2).long()), torch.ones(3, 2), "integer target"),
         ((1, torch.ones(3, 4).long()), torch.ones(3, 5, 6), "do not fit"),
         ((1, torch.ones(3).long()), torch.ones(4, 5), "do not fit"),
     ],
@@ -68,3 +80,19 @@ def test_a_mapping_batch_is_given_by_name_and_its_loss_taken(output: Any) -> Non
 def test_what_does_not_fit_is_told(batch: Any, output: Any, words: str) -> None:
     with pytest.raises(NoDefaultLoss, match=words):
         default_loss(Gives(output), batch)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (torch.tensor([True, False, True]), math.log(2)),
+        (torch.tensor([1, 0, 1]), math.log(2)),
+        (torch.tensor([[3], [0], [4]]), 25 / 3),
+    ],
+)
+def test_the_loss_of_one_output_is_written_out(target: Tensor, expected: float) -> None:
+    with pytest.raises(NoDefaultLoss) as raised:
+        loss(torch.zeros(3, 1), target)
+    written = raised.value.fix.partition("return ")[2]
+    names = {"torch": torch, "model": Gives(torch.zeros(3, 1)), "batch": (1, target)}
+    assert float(eval(written, names)) == pytest.approx(expected)  # noqa: S307 - what is advised

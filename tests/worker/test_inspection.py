@@ -60,7 +60,7 @@ def test_ragged_samples_streams_and_synthetic_batches_are_told_apart(bench: Benc
     assert ragged.longest_sample == 123
     assert ragged.sample_shapes == "tokens int64[37], label int64[]"
     stream = inspect(bench, "streamed")
-    assert stream.dataset_size is None
+    assert (stream.dataset_size, stream.is_stream) == (500, True)
     assert not stream.is_synthetic
     synthetic = inspect(bench, "synthetic")
     assert synthetic.is_synthetic
@@ -113,6 +113,27 @@ def test_oddities_are_pointed_out(bench: Bench) -> None:
     assert "loss of fresh weights" in caveats
 
 
+def test_a_loss_that_only_some_batches_have_is_pointed_out(bench: Bench) -> None:
+    bench.write("""
+        import torch
+
+        def build_model():
+            return torch.nn.Linear(4, 1)
+
+        def build_dataset():
+            labelled = torch.arange(400) % 30 == 7
+            return torch.utils.data.TensorDataset(torch.ones(400, 4), labelled)
+
+        def loss_fn(model, batch):
+            x, labelled = batch
+            return model(x)[labelled].square().mean()
+    """)
+    profile = inspect(bench)
+    (told,) = [c.text for c in profile.caveats if c.code == "first_loss_not_finite"]
+    assert "nan, and " in told
+    assert "mean over an empty selection" in told
+
+
 def test_for_a_card_that_is_not_here_nothing_is_run(bench: Bench) -> None:
     bench.write("""
         import torch
@@ -127,6 +148,21 @@ def test_for_a_card_that_is_not_here_nothing_is_run(bench: Bench) -> None:
             raise AssertionError("was run")
     """)
     outcome_of(bench.worker(device=ABSENT_CARD), INSPECT, TaskProfile)
+
+
+def test_a_rate_that_is_a_tensor_is_used(bench: Bench) -> None:
+    bench.write(
+        """
+        import torch
+        def build_model():
+            return torch.nn.Linear(4, 3)
+        def build_dataset():
+            return torch.utils.data.TensorDataset(torch.randn(96, 4), torch.arange(96) % 3)
+        def build_optimizer(params, lr):
+            return torch.optim.Adam(params, lr=torch.tensor(lr))
+        """
+    )
+    assert inspect(bench).caveats == ()
 
 
 def test_the_rates_of_parameter_groups_are_told(bench: Bench) -> None:

@@ -65,7 +65,7 @@ class Ramp(DataSource):
             ends = range(begin, min(begin + batch_size, HELD_OUT))
             yield self._batch([SIZE + i for i in ends])
 
-    def longest_batch(self, batch_size: int) -> Any:
+    def longest_batch(self, batch_size: int, sample: int | None = None) -> Any:
         return self._batch(list(range(batch_size)))
 
     def one_sample(self) -> Any:

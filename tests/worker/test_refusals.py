@@ -69,6 +69,11 @@ CASES: dict[str, tuple[str, int, tuple[str, ...]]] = {
         2,
         ("a schedule: SGD and StepLR", "`return optimizer`"),
     ),
+    "a model that is expected": (
+        "def build_optimizer(model, lr):\n    return torch.optim.SGD(model.parameters(), lr)\n",
+        1,
+        ("a list of the parameters to train, not the model",),
+    ),
     "LBFGS": (
         "def build_optimizer(params, lr):\n    return torch.optim.LBFGS(params, lr)\n",
         1,
@@ -93,11 +98,24 @@ CASES: dict[str, tuple[str, int, tuple[str, ...]]] = {
         1,
         ("`--gpus N`",),
     ),
+    "a loss beside logs": (
+        "def loss_fn(model, batch):\n    return F.cross_entropy(model(batch[0]), batch[1]), {}\n",
+        0,
+        ("a tuple, not a tensor", "Return the loss alone"),
+    ),
     "re-entrant checkpointing": (LORA, 6, ("use_reentrant=False",)),
     "one batch size": (
         "REFERENCE_BATCH_SIZE = 16\n" + FIXED,
         6,
         ("one batch size only: 16 samples work", "2 or 17 do not", "`x.shape[0]` in place of 16"),
+    ),
+    "multiples of four": (
+        (
+            "def loss_fn(model, batch):\n    x, y = batch\n    assert len(x) % 4 == 0, 'fours'\n"
+            "    return F.cross_entropy(model(x), y)\n"
+        ),
+        2,
+        ("some batch sizes only: 32 and 64 samples work", "2 or 33 do not", "fours"),
     ),
     "a loss beside the output": (
         TUPLE.format(targets="", output="out, out.pow(2).mean()"),

@@ -75,6 +75,45 @@ def test_digits_that_are_sorted_by_label_warn(bench: Bench, dataset: str) -> Non
         assert effect.worth(32) < 8
 
 
+WINDOWS = """
+    import torch
+    from torch import nn
+
+    class Windows(torch.utils.data.Dataset):
+        def __init__(self):
+            dice = torch.Generator().manual_seed(4)
+            drift = torch.randn(2000, generator=dice).cumsum(0) / 5
+            self.values = drift + torch.randn(2000, generator=dice) / 4
+
+        def __len__(self):
+            return 1970
+
+        def __getitem__(self, start):
+            return self.values[start:start + 24], self.values[start + 24:start + 30]
+
+    def build_model():
+        return nn.Sequential(nn.Linear(24, 32), nn.ReLU(), nn.Linear(32, 6))
+
+    def build_dataset():
+        return {dataset}
+"""
+IN_ORDER = "Windows()"
+DRAWN = "torch.utils.data.Subset(Windows(), torch.randperm(1970).tolist())"
+
+
+@pytest.mark.parametrize("batch_size", [8, 32])
+@pytest.mark.parametrize("dataset", [IN_ORDER, DRAWN])
+def test_windows_of_a_series_warn_where_they_follow_one_another(
+    bench: Bench, dataset: str, batch_size: int
+) -> None:
+    """At the smallest batch too, which is all that a budget of 20 s may have time for."""
+    bench.write(WINDOWS.format(dataset=dataset))
+    for seed in range(5):
+        effect = effect_of(bench.worker(seed=seed), replace(COMPARE, batch_size=batch_size))
+        assert effect is not None
+        assert effect.is_unrepresentative is (dataset == IN_ORDER)
+
+
 @pytest.mark.parametrize("dataset", KINDS)
 def test_digits_that_are_shuffled_do_not_warn(bench: Bench, dataset: str) -> None:
     bench.write(DIGITS.format(order=SHUFFLED, dataset=dataset))

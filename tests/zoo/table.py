@@ -87,6 +87,7 @@ ZOO: dict[str, Expected] = {
     "stream_that_ends": WORKS,
     "stream_without_end_or_sample": hangs("build_dataset", 14),
     "ragged": fails("build_dataset", None, "stack expects", "collate_fn"),
+    "complex_weights": WORKS,
     "labels_out_of_range": fails("loss_fn", None, "Target 7 is out of bounds", "labels run from 0"),
     # Time.
     "loader_deadlock": hangs("build_dataset", 20),
@@ -105,6 +106,8 @@ ZOO: dict[str, Expected] = {
     "closes_descriptors": fails("build_model", 12, "lost its pipe"),
     "leaves_children": WORKS,
     "changes_torch": WORKS,
+    "replaces_functions": WORKS,
+    "puts_tensors_elsewhere": WORKS,
     "changes_the_process": WORKS,
     "patches_everything": fails("import", None, "The process ended"),
     # What it takes.

@@ -14,6 +14,7 @@ import pytest
 from bsadvise.model.measurements import Failed, FaultCode, Outcome, OutOfMemory, TimedOut
 
 from advisor.pools.local import LocalPool
+from tests.support.messages import ours_in
 from tests.support.zoo import MODELS, drive
 from tests.zoo.table import NEEDS_SANDBOX, ZOO, expected_of
 
@@ -41,7 +42,7 @@ def check(name: str, outcome: Outcome, sandbox: str) -> None:
         assert fault.code is not FaultCode.WORKER
         assert (fault.hook, fault.line) == (expected.hook, expected.line)
         assert fault.file in {None, f"{name}.py"}
-        assert "advisor" not in (fault.traceback or "")
+        assert ours_in(fault.traceback or "") == []
         text = str(fault)
     elif isinstance(outcome, TimedOut):
         assert outcome.hook == expected.hook
@@ -49,9 +50,10 @@ def check(name: str, outcome: Outcome, sandbox: str) -> None:
         assert expected.line is not None
         assert outcome.line in {expected.line - 1, expected.line}
         assert outcome.file == f"{name}.py"
-        return
+        text = str(outcome.place)
     else:
         text = outcome.message if isinstance(outcome, OutOfMemory) else repr(outcome)
+    assert ours_in(text) == []
     for words in expected.words:
         assert words in text
 
@@ -74,7 +76,7 @@ def skip_without_sandbox(name: str, pool: LocalPool) -> None:
 
 def test_every_file_is_in_the_table() -> None:
     assert ZOO.keys() == {path.stem for path in MODELS.glob("*.py")}
-    assert len(ZOO) >= 40
+    assert len(ZOO) >= 60
 
 
 @pytest.mark.asyncio(loop_scope="session")

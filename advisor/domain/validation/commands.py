@@ -10,6 +10,7 @@ from bsadvise.model.commands import (
     CompareOrders,
     Evaluate,
     InspectTask,
+    ObserveScript,
     RangeTest,
     RecallAnswers,
     RunStep,
@@ -25,6 +26,11 @@ from advisor.domain.validation.quantities import above, at_least, finite
 
 def _check_inspect_task(value: InspectTask) -> None:
     above("time_limit_s", value.time_limit_s, 0)
+
+
+def _check_observe_script(value: ObserveScript) -> None:
+    above("time_limit_s", value.time_limit_s, 0)
+    at_least("step_count", value.step_count, 1)
 
 
 def _check_recall_answers(value: RecallAnswers) -> None:
@@ -53,6 +59,7 @@ def _check_time_loader(value: TimeLoader) -> None:
     above("time_limit_s", value.time_limit_s, 0)
     at_least("batch_size", value.batch_size, 1)
     above("measure_s", value.measure_s, 0)
+    at_least("num_workers", value.num_workers, 1)
 
 
 def _check_train(value: Train) -> None:
@@ -110,6 +117,7 @@ def _check_compare_orders(value: CompareOrders) -> None:
 
 CHECKS: Mapping[type, Callable[[Any], None]] = {
     InspectTask: _check_inspect_task,
+    ObserveScript: _check_observe_script,
     RecallAnswers: _check_recall_answers,
     TraceMemory: _check_trace_memory,
     RunStep: _check_run_step,

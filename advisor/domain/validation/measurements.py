@@ -53,6 +53,8 @@ def _check_loader_times(value: LoaderTimes) -> None:
     if not value.batch_times_s:
         raise ValueError("batch_times_s must not be empty")
     are_seconds("batch time", *value.batch_times_s)
+    at_least("processor_time_per_batch_s", value.processor_time_per_batch_s, 0)
+    at_least("processor_wait_per_batch_s", value.processor_wait_per_batch_s, 0)
 
 
 def _check_gradient_norms(value: GradientNorms) -> None:

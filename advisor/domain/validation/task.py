@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bsadvise.model.task import (
-    OptimizerProfile,
-    TaskProfile,
-)
+from bsadvise.model.observation import Observation, Reference
+from bsadvise.model.task import OptimizerProfile, TaskProfile
 
 from advisor.domain.validation.quantities import above, at_least, finite, is_bytes
 
@@ -27,14 +25,36 @@ def _check_task_profile(value: TaskProfile) -> None:
     at_least("num_workers", value.num_workers, 0)
     at_least("cpu_count", value.cpu_count, 1)
     at_least("longest_sample", value.longest_sample, 0)
+    at_least("peak_sample", value.peak_sample, 0)
     at_least("dataset_size", value.dataset_size, 1)
     at_least("evaluation_size", value.evaluation_size, 0)
     at_least("reference_batch_size", value.reference_batch_size, 1)
     above("reference_learning_rate", value.reference_learning_rate, 0)
 
 
+def _check_reference(value: Reference) -> None:
+    at_least("micro_batch_size", value.micro_batch_size, 1)
+    at_least("accumulation_steps", value.accumulation_steps, 1)
+    at_least("optimizer_count", value.optimizer_count, 1)
+    if value.batch_size != value.micro_batch_size * value.accumulation_steps:
+        raise ValueError("batch_size must be micro_batch_size times accumulation_steps")
+    above("learning_rate", value.learning_rate, 0)
+    for rate in (*value.group_learning_rates, value.first_learning_rate):
+        at_least("learning rate", rate, 0)
+    at_least("dataset_size", value.dataset_size, 1)
+
+
+def _check_observation(value: Observation) -> None:
+    at_least("step_count", value.step_count, 0)
+    at_least("backward_count", value.backward_count, 0)
+    if value.reference is not None and value.step_count == 0:
+        raise ValueError("a setting cannot have been seen without a step")
+
+
 CHECKS: Mapping[type, Callable[[Any], None]] = {
     OptimizerProfile: _check_optimizer_profile,
+    Observation: _check_observation,
+    Reference: _check_reference,
     TaskProfile: _check_task_profile,
 }
 """By class, what raises ValueError for a value that cannot be."""

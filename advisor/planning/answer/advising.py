@@ -118,7 +118,7 @@ class _Adviser:
             mean_power_w=step_power_w(view, split),
             energy_per_epoch_j=epoch_s and energy_j(view, split, epoch_s),
             cost_per_epoch=epoch_s and training_cost(view, split, epoch_s),
-            loader_workers=None if bottleneck is None else bottleneck.workers,
+            loader_workers=None if bottleneck is None else bottleneck.advised_workers,
             drop_last=drop_last(view, split),
             order_variance_ratio=None if order is None else order.design_effect,
             companions=related_hyperparameters(view, self.chooser, choice),
@@ -128,6 +128,7 @@ class _Adviser:
             outlook=forecast_budget(view, self.chooser, choice),
             batch_semantics=profile.batch_semantics,
             dataset_size=profile.dataset_size,
+            reference=view.reference,
             horizon=horizon,
             expected_final_loss=final_loss(view, choice),
         )

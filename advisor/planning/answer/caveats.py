@@ -25,7 +25,7 @@ from advisor.planning.answer.divergence import about_divergence, about_verified_
 from advisor.planning.answer.stated_length import about_stated_length
 from advisor.planning.answer.verification import verification_of
 from advisor.planning.data.epoch import about_drop_last
-from advisor.planning.data.loading import about_loader, loader_bottleneck
+from advisor.planning.data.loader_findings import about_loader
 from advisor.planning.data.shuffle_plan import about_order
 from advisor.planning.evidence.invalid_measurements import is_invalid
 from advisor.planning.evidence.log_view import LogView
@@ -98,7 +98,9 @@ def _about_training(view: LogView, choice: Choice, chooser: Chooser) -> Iterator
         yield Caveat(
             code=CaveatCode.NO_DATA_SET,
             text="The model file has make_batch and no data set: the learning rate follows the "
-            "rule.",
+            "rule."
+            if profile.dataset_size is None
+            else "No trial can be judged by a loss: the learning rate follows the rule.",
         )
         return
     if not view.device.present:
@@ -198,7 +200,19 @@ def _about_memory(view: LogView) -> Iterator[Caveat]:
             text=f"The search for the largest micro-batch ended early: more than {largest:,} may "
             "fit.",
         )
-    if largest >= limit:
+    for command, failure in model.failed_traces:
+        yield Caveat(
+            code=CaveatCode.LARGEST_BATCH_NOT_RUN,
+            text=f"A step of {command.micro_batch_size:,} samples failed: {failure.fault}",
+        )
+    measured = max(model.traces)
+    if model.is_traced_by_runs and largest > measured:
+        yield Caveat(
+            code=CaveatCode.LARGEST_BATCH_NOT_RUN,
+            text="max_micro_batch_size is extrapolated from real steps of at most "
+            f"{measured:,} samples: fewer may fit.",
+        )
+    elif largest >= limit:
         yield Caveat(
             code=CaveatCode.MEMORY_SEARCH_LIMIT,
             text=f"Memory was not traced beyond {limit:,} samples a micro-batch.",
@@ -249,9 +263,9 @@ def _about_speed(view: LogView, choice: Choice) -> Iterator[Caveat]:
                 text=f"Steps of {command.micro_batch_size} samples could not be timed.",
             )
     yield from about_contention(view)
-    bottleneck = loader_bottleneck(view, choice.split)
-    if bottleneck is not None:
-        yield about_loader(bottleneck)
+    loader = about_loader(view, choice.split)
+    if loader is not None:
+        yield loader
 
 
 def _count_reached(chooser: Chooser) -> int:

@@ -51,7 +51,8 @@ def _likely_cause(view: LogView, step: int | None) -> str:
     if step == 1 or CaveatCode.FIRST_LOSS_NOT_FINITE in codes:
         return (
             "No update came before it, so that the learning rate is not the cause: look for the "
-            "logarithm of zero or a division by zero in loss_fn, and for NaN in the data."
+            "logarithm of zero, a division by zero or a mean over an empty selection in loss_fn, "
+            "and for NaN in the data."
         )
     if step is None:
         return ""

@@ -238,10 +238,16 @@ def _scaling(search: TrialSearch) -> ScalingFit | None:
 
 
 def _fitted(values: Array, probabilities: Array) -> Fitted:
-    """Return the median and the central interval of values that have probabilities."""
-    order = np.argsort(values)
-    shares = np.cumsum(probabilities[order])
+    """Return the median and the central interval of values that have probabilities.
+
+    Each value stands for what is nearer to it than to the next ones: where one has nearly all of
+    the probability, the interval reaches half of the way to both.
+    """
+    known, of = np.unique(values, return_inverse=True)
+    shares = np.cumsum(np.bincount(of, probabilities))
     tail = (1 - _LEVEL) / 2
     places = np.searchsorted(shares, np.array([tail, 0.5, 1 - tail]) * shares[-1])
-    low, value, high = values[order][np.minimum(places, len(values) - 1)].tolist()
-    return Fitted(value=value, interval=Interval(low=low, high=high))
+    low, middle, high = np.minimum(places, len(known) - 1).tolist()
+    edges = np.concatenate([known[:1], (known[1:] + known[:-1]) / 2, known[-1:]])
+    interval = Interval(low=float(edges[low]), high=float(edges[high + 1]))
+    return Fitted(value=float(known[middle]), interval=interval)

@@ -71,7 +71,7 @@ def _carried_words(view: LogView, carried: CarriedSetting) -> str:
         return ""
     law = view.model(Carrier).law(best)
     size = carried.split.effective_batch_size
-    batch = float((law.log_knee(longer) - law.log_knee(carried.at_law.samples)).mean())
+    batch = float((law.log_best_batch(longer) - law.log_best_batch(carried.at_law.samples)).mean())
     rate = float(
         (law.log_best_rate(size, longer) - law.log_best_rate(size, carried.at_law.samples)).mean()
     )

@@ -36,6 +36,7 @@ def next_verification(view: LogView, choice: Choice) -> Verify | None:
         learning_rate=choice.learning_rate,
         step_count=step_count,
         is_loss_sum=is_loss_sum(view),
+        sample=view.profile.peak_sample,
         time_limit_s=hook_limit_s(view)
         + view.tuning.evidence.seconds.limit_factor * step_count * step_time_s,
     )

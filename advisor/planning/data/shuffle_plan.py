@@ -74,7 +74,7 @@ def about_order(view: LogView, batch_size: int) -> Iterator[Caveat]:
         f"{batch_size:,} in a row are no more informative about the gradient than about {worth:,} "
         "drawn at random."
     )
-    if view.profile.dataset_size is None:
+    if view.profile.is_stream or view.profile.dataset_size is None:
         yield Caveat(
             code=CaveatCode.STORED_ORDER_NOT_RANDOM,
             text=f"The stream's samples do not come in random order: {finding} The trials saw "
@@ -93,13 +93,14 @@ def about_order(view: LogView, batch_size: int) -> Iterator[Caveat]:
 
 def _is_of_use(view: LogView) -> bool:
     request, profile = view.request, view.profile
+    latest_s = view.tuning.data.order.latest_share * request.budget_s
     return (
         view.device.present
         and view.step_times is not None
         and not profile.is_synthetic
         and profile.evaluation_size > 0
         and request.max_trials != 0
-        and not view.spent(view.tuning.data.order.latest_share)
+        and view.elapsed_s - view.loading_s() <= latest_s
     )
 
 

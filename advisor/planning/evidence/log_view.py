@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from bsadvise.model.commands import (
     Command,
     InspectTask,
+    ObserveScript,
     RecallAnswers,
     TimeLoader,
     TimeSteps,
@@ -26,6 +27,7 @@ from bsadvise.model.measurements import (
     Prior,
     StepTimes,
 )
+from bsadvise.model.observation import Observation, Reference
 from bsadvise.model.request import AdviceRequest
 from bsadvise.model.task import TaskProfile
 
@@ -128,6 +130,13 @@ class LogView:
         raise LookupError("the task has not been inspected")
 
     @cached_property
+    def reference(self) -> Reference | None:
+        """What a script trains with by itself; None for a model file, and before it was seen."""
+        for _, observation in self.figures(ObserveScript, Observation):
+            return observation.reference
+        return None
+
+    @cached_property
     def prior(self) -> Prior | None:
         """What earlier answers about the task found; None where they were not asked for."""
         return next((prior for _, prior in self.figures(RecallAnswers, Prior)), None)
@@ -150,8 +159,15 @@ class LogView:
     @cached_property
     def load_time_per_sample_s(self) -> float | None:
         """Seconds to fetch one sample; None when the loader was not timed."""
-        for _, times in self.figures(TimeLoader, LoaderTimes):
-            return typical_time_s(times.batch_times_s) / times.batch_size
+        times = self.loader_times
+        return None if times is None else typical_time_s(times.batch_times_s) / times.batch_size
+
+    @cached_property
+    def loader_times(self) -> LoaderTimes | None:
+        """The loader as the user has it; None when it was not timed so."""
+        for command, times in self.figures(TimeLoader, LoaderTimes):
+            if command.num_workers is None:
+                return times
         return None
 
     @cached_property

@@ -7,6 +7,7 @@ from bsadvise.model.commands import (
     CompareOrders,
     Evaluate,
     InspectTask,
+    ObserveScript,
     RangeTest,
     RecallAnswers,
     RunStep,
@@ -20,6 +21,7 @@ from bsadvise.model.commands import (
 
 _REASONS: dict[type[Command | RecallAnswers], str] = {
     RecallAnswers: "Earlier answers about the same task say where to begin.",
+    ObserveScript: "What the script trains with by itself is what advice is compared with.",
     InspectTask: "What the model file holds decides what is measured.",
     RunStep: "A real step checks the predicted memory.",
     TimeSteps: "Step time by micro-batch size decides which batches are worth a trial.",
@@ -44,6 +46,8 @@ def reason_of(command: Command | RecallAnswers) -> str:
             return _why_traced(command)
         case Train():
             return _why_trained(command)
+        case TimeLoader() if command.num_workers is not None:
+            return "What more processes of the loader gain is measured before it is advised."
         case _:
             return _REASONS[type(command)]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bsadvise.model.advice import Refusal, RefusalCode
-from bsadvise.model.commands import Command, InspectTask, TraceMemory
+from bsadvise.model.commands import Command, InspectTask, ObserveScript, TraceMemory
 from bsadvise.model.measurements import Failed, FaultCode, Outcome, OutOfMemory, TimedOut
 from bsadvise.model.request import AdviceRequest
 from bsadvise.model.units import format_bytes, format_seconds
 
 _DOING: dict[type[Command], str] = {
     InspectTask: "while the model file was loaded",
+    ObserveScript: "while the script was run",
     TraceMemory: "while a training step was traced",
 }
 

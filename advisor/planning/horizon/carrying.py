@@ -113,23 +113,29 @@ class Carrier:
 
     def law(self, best: CompleteTraining) -> HorizonLaw:
         """Return the law through the best complete training; rates of the mean over the batch."""
-        tuning, view = self.view.tuning, self.view
-        curvature = math.exp(tuning.estimators.horizon.log_large_batch_curvature.mean)
-        shift = min(
-            -self._price_slope(best.batch_size) / (2 * curvature), tuning.horizon.most_knee_shift
-        )
+        view, tuning = self.view, self.view.tuning.horizon
+        priors = view.tuning.estimators.horizon
+        is_adaptive = view.profile.optimizer.family is not OptimizerFamily.SGD
+        family = priors.adaptive if is_adaptive else priors.sgd
+        curvature = math.exp(priors.log_large_batch_curvature.mean)
+        above = -self._price_slope(best.batch_size) / (2 * curvature)
+        above = min(max(above, 0.0), tuning.most_knee_shift)
+        # The law's rate is that of the batch of lowest loss, and follows the batch up to the knee.
+        followed = family.slope.mean * max(min(above, family.log_knee.mean), 0.0)
         rate = mean_loss_rate(view, best.learning_rate, best.batch_size)
         guess = HorizonGuess(
             samples=best.samples,
             batch_size=LogEstimate(
-                median=best.batch_size * math.exp(-max(shift, 0.0)),
-                log_deviation=tuning.horizon.batch_log_deviation,
+                median=best.batch_size * math.exp(-above),
+                log_deviation=tuning.batch_log_deviation,
             ),
-            learning_rate=LogEstimate(median=rate, log_deviation=tuning.horizon.rate_log_deviation),
+            learning_rate=LogEstimate(
+                median=rate * math.exp(-followed), log_deviation=tuning.rate_log_deviation
+            ),
             schedule=view.model(StatedTraining).shape,
-            is_adaptive=view.profile.optimizer.family is not OptimizerFamily.SGD,
+            is_adaptive=is_adaptive,
         )
-        return fit_horizon_law((), guess, tuning=tuning.estimators.horizon)
+        return fit_horizon_law((), guess, tuning=priors)
 
     def _price_slope(self, size: int) -> float:
         """Return d ln p/d ln B at a batch, from half of it to twice, where those can be run."""

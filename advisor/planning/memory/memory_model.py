@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bsadvise.model.commands import RunStep, TimeSteps, TraceMemory, Train, Verify
-from bsadvise.model.measurements import MemoryTrace, OutOfMemory, StepRun, Verification
+from bsadvise.model.measurements import (
+    Failed,
+    MemoryTrace,
+    OutOfMemory,
+    StepRun,
+    Verification,
+)
 
 from advisor.domain.limits import MOST_BYTES
 from advisor.estimators.memory_curve import MemoryCurve
@@ -116,6 +122,15 @@ class MemoryModel:
         return max(ratios), max(*ratios, self.max_micro_batch_size, high)
 
     @cached_property
+    def failed_traces(self) -> tuple[tuple[TraceMemory, Failed], ...]:
+        """Sizes at which the user's code failed, though it runs with smaller ones."""
+        return tuple(
+            (command, failure)
+            for command, failure in self.view.figures(TraceMemory, Failed)
+            if is_plain(command) and command.micro_batch_size > min(self.traces, default=0)
+        )
+
+    @cached_property
     def max_micro_batch_size(self) -> int:
         """Largest b that fits; 0 when none does."""
         return self._largest(self.curve)
@@ -185,8 +200,9 @@ class MemoryModel:
 
     def _largest(self, curve: MemoryCurve, additional_bytes: int = 0) -> int:
         size = curve.largest_fit(self.traced_budget_bytes - additional_bytes)
-        crashed = self.view.smallest_out_of_memory
-        return size if crashed is None else min(size, crashed - 1)
+        failed = (command.micro_batch_size for command, _ in self.failed_traces)
+        bounds = (self.view.smallest_out_of_memory, min(failed, default=None))
+        return min([size, *(bound - 1 for bound in bounds if bound is not None)])
 
 
 def is_plain(command: TraceMemory) -> bool:

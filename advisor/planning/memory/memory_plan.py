@@ -10,6 +10,7 @@ from bsadvise.model.measurements import MemoryTrace
 from advisor.estimators.memory_curve import MemoryCurve
 from advisor.planning.evidence.budget import hook_limit_s
 from advisor.planning.evidence.log_view import LogView
+from advisor.planning.evidence.reference import reference_batch_size
 from advisor.planning.evidence.refusals import refuse, refuse_no_fit
 from advisor.planning.memory.memory_model import MemoryModel, is_plain
 from advisor.planning.tuning.memory import MemoryPlanTuning
@@ -46,7 +47,8 @@ def _next_size(view: LogView, curve: MemoryCurve, first: tuple[int, int]) -> int
     if not curve.points:
         return first[0]
     if model.is_traced_by_runs:
-        is_late = is_time_up and len(curve.points) > 1
+        # The reference recipe's batch is trained on in any case.
+        is_late = is_time_up and len(curve.points) > 1 and max(curve.points) >= _reference(view)
         return None if is_late else _next_real_size(curve, budget_bytes, tuning)
     if len(curve.points) == 1 and curve.largest_fit(budget_bytes) and first[1] not in curve.points:
         return first[1]
@@ -54,6 +56,10 @@ def _next_size(view: LogView, curve: MemoryCurve, first: tuple[int, int]) -> int
     if curve.largest_fit(budget_bytes) and (is_late or len(curve.points) >= tuning.max_traces):
         return None
     return curve.next_size(budget_bytes)
+
+
+def _reference(view: LogView) -> int:
+    return reference_batch_size(view) // view.request.world_size
 
 
 def _next_real_size(
@@ -97,7 +103,7 @@ def next_calibration(view: LogView) -> RunStep | None:
         return None
     divisor = view.tuning.memory.plan.calibration_divisor
     size = max(1, view.model(MemoryModel).max_micro_batch_size // divisor)
-    return RunStep(micro_batch_size=size, time_limit_s=hook_limit_s(view))
+    return _run_of(view, size)
 
 
 def next_run(view: LogView) -> RunStep | None:
@@ -119,7 +125,15 @@ def next_run(view: LogView) -> RunStep | None:
     expected_s = tuning.run_step_count * view.step_times.step_time_s(size) + view.loading_s()
     if expected_s > tuning.max_run_share * view.request.budget_s:
         return None
-    return RunStep(micro_batch_size=size, time_limit_s=hook_limit_s(view) + expected_s)
+    return _run_of(view, size, expected_s)
+
+
+def _run_of(view: LogView, size: int, expected_s: float = 0.0) -> RunStep:
+    return RunStep(
+        micro_batch_size=size,
+        time_limit_s=hook_limit_s(view) + expected_s,
+        sample=view.profile.peak_sample,
+    )
 
 
 def trace_of(view: LogView, size: int, *, accumulation_steps: int = 1) -> TraceMemory:
@@ -128,4 +142,5 @@ def trace_of(view: LogView, size: int, *, accumulation_steps: int = 1) -> TraceM
         micro_batch_size=size,
         accumulation_steps=accumulation_steps,
         time_limit_s=hook_limit_s(view),
+        sample=view.profile.peak_sample,
     )

@@ -14,6 +14,7 @@ or a smaller batch and is less certain: trying it shows which law holds.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,6 +32,9 @@ from advisor.planning.trials.range_test import suggested_rate
 from advisor.planning.trials.trials import Trials
 from advisor.planning.tuning.suggestion import AcquisitionTuning
 from advisor.ports.proposer import Point
+
+_MOST_EXPONENT = math.log(math.sqrt(sys.float_info.max))
+"""Of e: what is multiplied by as much again is a number still."""
 
 _ROUNDING = 1.01
 """Learning rates are rounded to three digits, so that a multiplier is known within this factor."""
@@ -205,7 +209,9 @@ class Acquisition:
     def _speeds(self) -> Array:
         """The expectation of each setting's speed to a power, shape (sizes, rates)."""
         law, power = self.law.at_target, self._tuning.speed_power
-        centre, column_of = float(law.mean(self._best)), law.columns[1]
+        column_of = law.columns[1]
+        shortest = min(float(log_times.min()) for log_times in self._log_times)
+        centre = min(float(law.mean(self._best)), shortest + _MOST_EXPONENT / power)
         rows = []
         for log_times, noise_term in zip(self._log_times, self._noise_terms, strict=True):
             weights = law.probabilities * np.exp(-power * noise_term)

@@ -12,6 +12,7 @@ from functools import cached_property
 
 from bsadvise.model.commands import Train, TrialOrigin
 
+from advisor.domain.limits import COUNT
 from advisor.planning.evidence.budget import hook_limit_s
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size
@@ -141,7 +142,8 @@ class RungSchedule:
         """
         cost = self.view.model(StepCost)
         step_time_s = cost.step_time_s(cost.split(split.effective_batch_size) or split)
-        step_count = max(1, round(end_s / step_time_s) - begun)
+        most_steps = int(COUNT.high) // split.effective_batch_size
+        step_count = max(1, min(round(end_s / step_time_s), most_steps) - begun)
         accumulation_steps = split.accumulation_steps * split.world_size
         name = f"trial-{trial or 0}-stretch"
         return Train(

@@ -32,11 +32,14 @@ class LoadingTuning:
         handover_s: Seconds, at least 0, that the training loop itself spends to receive one batch
             from another process. Rule of thumb, not tuned.
         max_workers: The most processes that are advised, at least 1. Rule of thumb, not tuned.
+        max_trial_share: Share of the budget, from 0 to 1, that a number of processes may be tried
+            for; of a slower loader smaller batches are timed. Rule of thumb, not tuned.
     """
 
     bottleneck_factor: float = 1.2
     handover_s: float = 5e-4
     max_workers: int = 32
+    max_trial_share: float = 0.1
 
     def __post_init__(self) -> None:
         """Refuse what no loader can be.
@@ -70,8 +73,8 @@ class OrderTuning:
             that were tried, at p below 2e-4.
         least_size_min_budget_s: Seconds of a budget, at least 0, from which on that share is spent:
             of less, the reference alone needs all. Rule of thumb, not tuned.
-        latest_share: Share of the budget, from 0 to 1, after which none is begun. Rule of thumb,
-            not tuned.
+        latest_share: Share of the budget, from 0 to 1, after which none is begun; the loading of
+            the task, which a busy machine makes long, is not counted. Rule of thumb, not tuned.
         max_read_factor: The most samples of a stream that are read, in multiples of those that are
             compared; at least 1. Rule of thumb, not tuned.
         effect: When an order counts as unrepresentative.

@@ -92,6 +92,27 @@ class TimeBudgetTuning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ObservationTuning:
+    """How a script is observed.
+
+    Attributes:
+        step_count: Optimizer steps, at least 1, after which it is stopped. Rule of thumb, not
+            tuned: a few that a gradient scaler skips, and a few groups of accumulated batches.
+    """
+
+    step_count: int = 20
+
+    def __post_init__(self) -> None:
+        """Refuse an observation of nothing.
+
+        Raises:
+            ValueError: A field is out of range.
+        """
+        if self.step_count < 1:
+            raise ValueError("step_count must be at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceTuning:
     """The reference recipe where a model file names none, and the batches around it.
 
@@ -141,6 +162,7 @@ class EvidenceTuning:
     Attributes:
         memory: How much memory a step may take.
         seconds: How the budget's seconds are shared out.
+        observation: How a script is observed.
         reference: The reference recipe where a model file names none.
         invalid_measurements: When measurements of memory are repeated.
         max_rounding_share: Share, at least 0 and below 1, by which the largest micro-batch may be
@@ -150,6 +172,7 @@ class EvidenceTuning:
 
     memory: MemoryBudgetTuning = field(default_factory=MemoryBudgetTuning)
     seconds: TimeBudgetTuning = field(default_factory=TimeBudgetTuning)
+    observation: ObservationTuning = field(default_factory=ObservationTuning)
     reference: ReferenceTuning = field(default_factory=ReferenceTuning)
     invalid_measurements: InvalidMeasurementsTuning = field(
         default_factory=InvalidMeasurementsTuning

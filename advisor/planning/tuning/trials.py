@@ -59,10 +59,9 @@ class RungScheduleTuning:
     Attributes:
         trials_share: Share of the budget for all trials, above 0 and at most 1.
         stated_share: Of the modelled time of a training whose length was stated, above 0: the most
-            that trials at a constant rate take before complete trainings are made. Rule of
-            thumb, not tuned.
-        constant_rate_share: Of the time for trials, above 0 and at most 1: what trials at a constant
-            rate take of it where a length was stated. Rule of thumb, not tuned.
+            that trials at a constant rate take, before complete ones are made. Not tuned.
+        constant_rate_share: Share of the time for trials, above 0 and at most 1, that trials at a
+            constant rate take where a length was stated. Rule of thumb, not tuned.
         exploration_share: Share of the time for trials, from 0 to 1, after which no setting is
             tried for what it might teach.
         horizons_per_budget: The time for all trials over the longest that one is trained; at least

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.task import BatchSemantics
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from advisor.worker.commands.memory_growth import BATCHES, memory_growth
 from advisor.worker.data.random_state import random_state_kept, seed_everything
 from advisor.worker.data.shared_samples import batches_of_samples
 from advisor.worker.data.source import DataSource
@@ -32,7 +33,9 @@ from advisor.worker.loop.batch_semantics import (
 )
 from advisor.worker.loop.compiling import without_compiling
 from advisor.worker.loop.exactness import digest_of_weights, in_full_float32, without_dropout
+from advisor.worker.loop.observers import StepObserver
 from advisor.worker.loop.protocol import Training
+from advisor.worker.user.batch_tree import copy_of_batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +71,7 @@ class ProbeTuning:
 
 DEFAULT_PROBE_TUNING = ProbeTuning()
 
-_PART_BATCHES = 24
+_PART_BATCHES = 24 + BATCHES
 """What is run at most where nothing is random, in parts: 12 evaluated, the others trained on."""
 
 
@@ -142,7 +145,7 @@ class _Probe:
         self._batch_of = batch_of
         self._tuning = tuning
         self._most_s = tuning.max_time_share * time_limit_s
-        self._end_s = time.perf_counter() + self._most_s
+        self._end_s = perf_counter() + self._most_s
 
     def probed(self, size: int) -> Probed:
         """Return what batches of at most three parts show; of fewer samples where time is short.
@@ -155,7 +158,8 @@ class _Probe:
             size //= 2
         parts = [range(k * size, (k + 1) * size) for k in range(3)]
         caveats, has_unsaved_state = self._state_between_batches(parts[0])
-        semantics = classify(self._losses(parts))
+        losses = self._losses(parts)
+        semantics = classify(losses)
         if any(isinstance(module, _BatchNorm) for module in self._training.model.modules()):
             if semantics is BatchSemantics.MEAN:
                 semantics = BatchSemantics.BATCH_NORMALISED
@@ -163,10 +167,14 @@ class _Probe:
             semantics is BatchSemantics.MEAN and not caveats and self._is_coupled_in_training(parts)
         ):
             semantics = BatchSemantics.COUPLED
+        batch = self._batch_of(parts[0])
+        growth = memory_growth(self._training, lambda told: self._trained(batch, observers=told))
+        why = "the loss of some small batches is not finite"
+        unknown = () if math.isfinite(losses.scale) else _unknown(why).caveats
         return Probed(
             batch_semantics=semantics,
             has_unsaved_state=has_unsaved_state,
-            caveats=tuple(caveats),
+            caveats=(*caveats, *growth, *unknown),
         )
 
     def _predicted_s(self) -> float:
@@ -177,9 +185,9 @@ class _Probe:
         """
         batch, shortest_s = self._batch_of(range(self._tuning.min_part_size)), math.inf
         for _ in range(self._tuning.timed_batches):
-            began_s = time.perf_counter()
+            began_s = perf_counter()
             self._trained(batch)
-            shortest_s = min(shortest_s, time.perf_counter() - began_s)
+            shortest_s = min(shortest_s, perf_counter() - began_s)
             if _PART_BATCHES * shortest_s > self._tuning.max_overestimate * self._most_s:
                 raise _OutOfTimeError
         return _PART_BATCHES * shortest_s
@@ -235,14 +243,19 @@ class _Probe:
         self._begin(draw)
         return self._batch_of(members)
 
-    def _trained(self, batch: Any, draw: int = 0) -> float:  # noqa: ANN401 - the user's batch
+    def _trained(
+        self,
+        batch: Any,  # noqa: ANN401 - the user's batch
+        draw: int = 0,
+        observers: Sequence[StepObserver] = (),
+    ) -> float:
         # A copy: what the loss changes in it would be there the next time.
-        own = copy.deepcopy(batch)
+        own = copy_of_batch(batch)
         self._begin(draw)
-        return float(sum(self._training.accumulate(iter([own]))))
+        return float(sum(self._training.accumulate(iter([own]), observers=observers)))
 
     def _begin(self, draw: int) -> None:
-        if time.perf_counter() > self._end_s:
+        if perf_counter() > self._end_s:
             raise _OutOfTimeError
         seed_everything(draw)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
+from time import perf_counter
 
 from bsadvise.model.commands import Evaluate
 from bsadvise.model.measurements import Evaluation
@@ -24,6 +24,6 @@ def evaluate(session: Session, checkpoints: Checkpoints, command: Evaluate) -> E
     with closing(session.build(recipe)) as training:
         if command.checkpoint is not None:
             training.restore(checkpoints.load(command.checkpoint))
-        begun_s = time.perf_counter()
+        begun_s = perf_counter()
         loss = training.evaluate(command.evaluation_batch_size)
-        return Evaluation(held_out_loss=loss, evaluation_s=time.perf_counter() - begun_s)
+        return Evaluation(held_out_loss=loss, evaluation_s=perf_counter() - begun_s)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from gc import collect
 from pathlib import Path
 
 from bsadvise.model.commands import (
@@ -13,6 +12,7 @@ from bsadvise.model.commands import (
     CompareOrders,
     Evaluate,
     InspectTask,
+    ObserveScript,
     RangeTest,
     RunStep,
     TimeLoader,
@@ -22,7 +22,7 @@ from bsadvise.model.commands import (
     Verify,
 )
 from bsadvise.model.device import Device
-from bsadvise.model.measurements import Failed, Fault, FaultCode, Figures, Outcome
+from bsadvise.model.measurements import Failed, Fault, Figures, Outcome
 from bsadvise.model.task import TaskProfile
 
 from advisor.messages import from_message
@@ -36,12 +36,15 @@ from advisor.worker.commands.step_runs import run_step, verify
 from advisor.worker.commands.timing import time_loader, time_steps
 from advisor.worker.commands.training import train
 from advisor.worker.entries.registry import make_task
+from advisor.worker.entries.script import ScriptTask
 from advisor.worker.loop.checkpoints import Checkpoints
 from advisor.worker.loop.session import Session
 from advisor.worker.loop.torch_device import TorchDevice
+from advisor.worker.user.diagnosis import explain, own_fault
 from advisor.worker.user.hooks import UserCodeFailed
 from advisor.worker.user.model_file import forget_modules
 from advisor.worker.user.oom import out_of_memory
+from advisor.worker.user.ownership import Owner, owner_of
 from advisor.worker.user.warned import UserWarnings
 
 
@@ -83,7 +86,7 @@ class Worker:
             self._session = self._new_session()
             self._has_traced = False
             outcome = self._attempt(command)
-        self._has_traced |= isinstance(command, TraceMemory)
+        self._has_traced |= isinstance(command, TraceMemory | InspectTask)
         return outcome
 
     def _attempt(self, command: Command) -> Outcome:
@@ -92,14 +95,23 @@ class Worker:
         except UserCodeFailed as error:
             return Failed(fault=error.fault)
         except BaseException as error:  # noqa: BLE001 - the daemon must hear of anything
-            return out_of_memory(error) or Failed(fault=_own_fault(error))
+            return out_of_memory(error) or Failed(fault=self._fault_of(error))
         finally:
             # Models sit in reference cycles; the next command must not find this one's.
-            gc.collect()
+            collect()
 
-    def _carry_out(self, command: Command) -> Figures:
+    def _fault_of(self, error: BaseException) -> Fault:
+        """Return the fault of an exception that came out of no hook: whose it is, frames tell."""
+        source_dir = Path(self._job.source_dir).resolve()
+        if owner_of(error, source_dir) is Owner.USER:
+            return explain(error, None, source_dir, self._job.entry_path)
+        return own_fault(error)
+
+    def _carry_out(self, command: Command) -> Outcome:
         session = self._session
         match command:
+            case ObserveScript():
+                return _observe(session, command)
             case InspectTask():
                 return self._inspect(session, command)
             case TraceMemory():
@@ -134,13 +146,11 @@ class Worker:
                 return compare_orders(session, command)
 
 
+def _observe(session: Session, command: ObserveScript) -> Outcome:
+    if not isinstance(session.task, ScriptTask):
+        raise TypeError("only a script can be observed")
+    return session.task.observe(command)
+
+
 def _met_a_fake_tensor(outcome: Outcome) -> bool:
     return isinstance(outcome, Failed) and "FakeTensor" in outcome.fault.message
-
-
-def _own_fault(error: BaseException) -> Fault:
-    return Fault(
-        code=FaultCode.WORKER,
-        message=f"{type(error).__name__}: {error}",
-        traceback="".join(traceback.format_exception(error)),
-    )

@@ -1,4 +1,4 @@
-"""Finds out whether a model takes one batch size only, where it does not take two samples."""
+"""Finds out whether a model takes some batch sizes only, where it does not take two samples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def explained(session: Session, error: UserCodeFailed) -> UserCodeFailed:
     """Return the error of a step of two samples, or what it means.
 
     Where a step of another size works, and one of a sample more does not, that size is written
-    into the model.
+    into the model, or, where twice as many work too, a divisor of it.
     """
     if error.fault.code is not FaultCode.USER_EXCEPTION:
         return error
@@ -31,6 +31,8 @@ def explained(session: Session, error: UserCodeFailed) -> UserCodeFailed:
         if _works(session, batch_size):
             if _works(session, batch_size + 1):
                 return error
+            if _works(session, 2 * batch_size):
+                return UserCodeFailed(_divisor_of(error.fault, batch_size))
             return UserCodeFailed(_fault_of(error.fault, batch_size))
     return error
 
@@ -52,6 +54,18 @@ def _works(session: Session, batch_size: int) -> bool:
     except Exception:  # noqa: BLE001 - whatever it is, the step does not work
         return False
     return True
+
+
+def _divisor_of(fault: Fault, batch_size: int) -> Fault:
+    message = fault.message.rstrip(".")
+    return replace(
+        fault,
+        code=FaultCode.MODEL_FILE,
+        message=f"The model takes some batch sizes only: {batch_size} and {2 * batch_size} samples "
+        f"work, and 2 or {batch_size + 1} do not ({message}).",
+        fix="Let it take any: batches of several sizes are compared, and a search tries small ones "
+        "first.",
+    )
 
 
 def _fault_of(fault: Fault, batch_size: int) -> Fault:

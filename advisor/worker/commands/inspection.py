@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from advisor.worker.commands.batch_probe import Probed, probe_batches
 from advisor.worker.commands.fixed_batch import explained
+from advisor.worker.commands.peak_sample import peak_sample
 from advisor.worker.data.neighbours import repeats_training
 from advisor.worker.loop.compiling import NOT_TRACED, is_compiled
 from advisor.worker.loop.protocol import BuildContext, Training
@@ -29,6 +30,7 @@ from advisor.worker.user.oom import out_of_memory
 from advisor.worker.user.optimizers import profile_of
 
 _TRIED_SAMPLES = 2  # Batch normalisation cannot train on one.
+_LARGER_BATCHES = (16, 128, 512)
 _MOST_GROUPS = 8
 _COLLATED_SAMPLES = 8  # Enough for ragged ones to show.
 
@@ -60,8 +62,9 @@ def inspect_task(session: Session, command: InspectTask) -> TaskProfile:
     training = session.build(recipe, as_built)
     model, optimizer = training.model, training.optimizer
     caveats = [
+        *settings.caveats,
         *_placement_caveats(as_built.devices, session.torch_device),
-        *_optimizer_caveats(optimizer),
+        *_optimizer_caveats(optimizer, settings.learning_rate_name),
         *_data_caveats(session),
         *session.task.data.loading_caveats(),
     ]
@@ -94,6 +97,8 @@ def inspect_task(session: Session, command: InspectTask) -> TaskProfile:
         cpu_count=_cpu_count(),
         batch_semantics=probed.batch_semantics,
         has_unsaved_state=probed.has_unsaved_state,
+        is_stream=data.is_stream,
+        peak_sample=peak_sample(session, command),
     )
 
 
@@ -122,10 +127,11 @@ def _placement_caveats(devices: set[torch.device], device: torch.device) -> list
     ]
 
 
-def _optimizer_caveats(optimizer: torch.optim.Optimizer) -> list[Caveat]:
+def _optimizer_caveats(optimizer: torch.optim.Optimizer, rate_name: str) -> list[Caveat]:
     rates = {float(group["lr"]) for group in optimizer.param_groups if "lr" in group}
-    if any(math.isclose(rate, ANY_LEARNING_RATE) for rate in rates):
-        return _group_caveats(optimizer) if len(rates) > 1 else []
+    # A rate may be a tensor, and so be rounded.
+    if any(math.isclose(rate, ANY_LEARNING_RATE, rel_tol=1e-6) for rate in rates):
+        return _group_caveats(optimizer, rate_name) if len(rates) > 1 else []
     return [
         Caveat(
             code=CaveatCode.LEARNING_RATE_UNUSED,
@@ -135,14 +141,14 @@ def _optimizer_caveats(optimizer: torch.optim.Optimizer) -> list[Caveat]:
     ]
 
 
-def _group_caveats(optimizer: torch.optim.Optimizer) -> list[Caveat]:
+def _group_caveats(optimizer: torch.optim.Optimizer, rate_name: str) -> list[Caveat]:
     shares = [float(group.get("lr", 0)) / ANY_LEARNING_RATE for group in optimizer.param_groups]
     listed = ", ".join(f"{share:.4g}" for share in shares[:_MOST_GROUPS])
     return [
         Caveat(
             code=CaveatCode.GROUP_RATES_DIFFER,
-            text="The learning rate is the `lr` of build_optimizer. Its parameter groups have "
-            f"multiples of it, kept in every trial: {listed}"
+            text=f"The learning rate is {rate_name}. Its parameter groups have multiples of it, "
+            f"kept in every trial: {listed}"
             f"{', …' if len(shares) > _MOST_GROUPS else ''}.",
         )
     ]
@@ -174,8 +180,8 @@ def _split_caveats(session: Session) -> list[Caveat]:
             code=CaveatCode.HELD_OUT_NEAR_TRAINING,
             text="Samples that are stored side by side overlap or are nearly the same, so that the "
             "tenth held out at random repeats what was trained on: held-out losses are too low for "
-            "new data. Give build_eval_dataset() with samples apart from the others, such as the "
-            "last tenth of the stored order.",
+            f"new data. Give {session.task.settings.held_out_name} with samples apart from the "
+            "others, such as the last tenth of the stored order.",
         )
     ]
 
@@ -204,9 +210,30 @@ def _try_out(session: Session, training: Training) -> list[Caveat] | None:
     return [
         Caveat(
             code=CaveatCode.FIRST_LOSS_NOT_FINITE,
-            text=f"The loss of fresh weights on two samples is {loss}.",
+            text=f"The loss of fresh weights on two samples is {loss}"
+            f"{_of_larger_batches(session)}.",
         )
     ]
+
+
+def _of_larger_batches(session: Session) -> str:
+    """Return what is to be said where the loss of a larger batch is finite; else nothing."""
+    data = session.task.data
+    training = session.build(Recipe(micro_batch_size=_TRIED_SAMPLES, seed=session.task.seed))
+    for wanted in _LARGER_BATCHES:
+        size = min(wanted, data.dataset_size or wanted)
+        with closing(data.training_batches(size)) as batches:
+            try:
+                loss = float(training.evaluate_batch(next(batches)))
+            except Exception:  # noqa: BLE001 - whether so many samples run is not the question
+                return ""
+        if math.isfinite(loss):
+            return (
+                f", and {loss:.4g} on {size}. Where some batches have such a loss and others do "
+                "not, the likely cause is a mean over an empty selection, as of labels that a mask "
+                "leaves out: divide their sum by `count.clamp(min=1)`"
+            )
+    return ""
 
 
 def _probe(session: Session, training: Training, command: InspectTask) -> Probed:

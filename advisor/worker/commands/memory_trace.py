@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.commands import Lever, TraceMemory
-from bsadvise.model.measurements import MemoryTrace
+from bsadvise.model.measurements import Fault, FaultCode, MemoryTrace
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -36,13 +36,17 @@ def trace_memory(session: Session, command: TraceMemory) -> MemoryTrace:
     Where fake tensors cannot follow the model, real steps are run and counted; but none of a
     training that the user did not ask for.
     """
+    if not session.task.settings.is_traceable:
+        return _run(session, command, (_why_run(_NotFollowed("the loop is the script's own")),))
     caveats: list[Caveat] = []
     for device in _devices(session):
         try:
             return _follow(session, command, device)
         except Exception as error:
-            if out_of_memory(error) is not None or command.lever is not None:
+            if out_of_memory(error) is not None:
                 raise
+            if command.lever is not None:
+                raise _without_trace(error) from error
             caveats = [_why_run(error)]
     return _run(session, command, tuple(caveats))
 
@@ -72,8 +76,12 @@ def _follow(session: Session, command: TraceMemory, device: torch.device) -> Mem
     # User code may hold tensors of its own, such as class weights; they count as fake ones.
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     try:
-        make_batch = fake_typical_batch if command.is_typical else fake_batch
-        batch = make_batch(task.data, command.micro_batch_size, device, mode)
+        size = command.micro_batch_size
+        batch = (
+            fake_typical_batch(task.data, size, device, mode)
+            if command.is_typical
+            else fake_batch(task.data, size, device, mode, command.sample)
+        )
         context = FakeTensorContext(
             mode, device, saving=command.lever, is_cuda=session.device.is_cuda
         )
@@ -96,8 +104,10 @@ def _refuse_lstm_on_cpu(session: Session, model: nn.Module) -> None:
 def _run(session: Session, command: TraceMemory, caveats: tuple[Caveat, ...]) -> MemoryTrace:
     session.device.limit_allocator()
     data = session.task.data
-    make_batch = data.typical_batch if command.is_typical else data.longest_batch
-    batch = make_batch(command.micro_batch_size)
+    size = command.micro_batch_size
+    batch = (
+        data.typical_batch(size) if command.is_typical else data.longest_batch(size, command.sample)
+    )
     training = session.build(_recipe(session, command))
     return _count(
         training,
@@ -146,10 +156,22 @@ def _count(
 
 
 def _why_run(error: Exception) -> Caveat:
+    return Caveat(
+        code=CaveatCode.NOT_TRACED,
+        text=f"{_not_followed(error)}, so real steps were measured.",
+    )
+
+
+def _without_trace(error: Exception) -> Exception:
+    """Return the error of a memory saving of which there is no trace; that is no defect of ours."""
+    if isinstance(error, UserCodeFailed):
+        return error
+    fault = Fault(code=FaultCode.MODEL_FILE, message=f"{_not_followed(error)}.")
+    return UserCodeFailed(fault)
+
+
+def _not_followed(error: Exception) -> str:
     reason = error.fault.message if isinstance(error, UserCodeFailed) else str(error)
     lines = reason.strip().splitlines()
     first = lines[0][:200] if lines else type(error).__name__
-    return Caveat(
-        code=CaveatCode.NOT_TRACED,
-        text=f"Fake tensors could not follow the model ({first}), so real steps were measured.",
-    )
+    return f"Fake tensors could not follow the model ({first})"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 from bsadvise.model.commands import CompareOrders
@@ -42,7 +42,7 @@ def compare_orders(session: Session, command: CompareOrders) -> OrderComparison:
     )
     training = session.build(recipe)
     samples = [sample for batch in stored for sample in batch]
-    shuffler = random.Random(session.task.seed)  # noqa: S311 - for a shuffle
+    shuffler = Random(session.task.seed)  # noqa: S311 - for a shuffle
     orders = [shuffler.sample(samples, len(samples)) for _ in range(command.shuffle_count)]
     shuffled = [[order[i : i + size] for i in range(0, len(order), size)] for order in orders]
     return OrderComparison(

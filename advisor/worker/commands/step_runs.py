@@ -22,9 +22,9 @@ _STEPS = 2
 
 
 def run_step(session: Session, command: RunStep) -> StepRun:
-    """Take two steps with the largest sample, then evaluate one batch; return the peak."""
+    """Take two steps with the command's sample, then evaluate one batch; return the peak."""
     session.device.limit_allocator()
-    batch = session.task.data.longest_batch(command.micro_batch_size)
+    batch = session.task.data.longest_batch(command.micro_batch_size, command.sample)
     # Float16 gradients overflow at first; to skip those steps would be to miss the memory that
     # the optimizer takes.
     recipe = Recipe(
@@ -45,7 +45,7 @@ def run_step(session: Session, command: RunStep) -> StepRun:
 
 
 def verify(session: Session, command: Verify) -> Verification:
-    """Train for some steps at exactly one setting, the first with the largest sample.
+    """Train for some steps at exactly one setting, the first with the command's sample.
 
     Where a tracker measures the memory, it slows the steps that are timed.
     """
@@ -71,7 +71,8 @@ def verify(session: Session, command: Verify) -> Verification:
             for _ in range(command.step_count)
         ]
         training.evaluate_batch(
-            data.longest_batch(command.micro_batch_size), observers=[tracker] if tracker else []
+            data.longest_batch(command.micro_batch_size, command.sample),
+            observers=[tracker] if tracker else [],
         )
     not_finite = [step for step, loss in enumerate(losses, start=1) if not math.isfinite(loss)]
     return Verification(
@@ -84,8 +85,8 @@ def verify(session: Session, command: Verify) -> Verification:
 
 
 def _longest_first(data: DataSource, command: Verify) -> Generator[Any, None, None]:
-    """Serve one step of the largest sample, then the training batches."""
-    longest = data.longest_batch(command.micro_batch_size)
+    """Serve one step of the command's sample, then the training batches."""
+    longest = data.longest_batch(command.micro_batch_size, command.sample)
     for _ in range(command.accumulation_steps):
         yield longest
     del longest  # Or it would count beside every later batch.

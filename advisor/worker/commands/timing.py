@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from multiprocessing import active_children
+from time import perf_counter
 from typing import Any
 
 from bsadvise.model.commands import TimeLoader, TimeSteps
 from bsadvise.model.measurements import LoaderTimes, StepTimes
 
 from advisor.worker.loop.allocation_tracker import tracking
-from advisor.worker.loop.contention import processor_wait_s
+from advisor.worker.loop.contention import processor_time_s, processor_wait_s
 from advisor.worker.loop.observers import Phase, StepObserver
 from advisor.worker.loop.recipe import Recipe
 from advisor.worker.loop.session import Session
@@ -23,6 +24,8 @@ _LEAST_TIMED_STEPS = 3
 _MOST_TIMED_STEPS = 1000
 _LEAST_TIMED_BATCHES = 2
 _MOST_TIMED_BATCHES = 1000
+_BATCHES_AHEAD = 2
+"""Of each process of a loader, PyTorch's default ``prefetch_factor``."""
 # Unlike batches, so that what a cache or a branch predictor learns of one is of no use.
 _PREPARED_BATCHES = 4
 
@@ -35,7 +38,7 @@ class StepTimer(StepObserver):
         optimizer_times_s: Seconds of the optimizer's share of each.
     """
 
-    def __init__(self, device: TorchDevice, now_s: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, device: TorchDevice, now_s: Callable[[], float] = perf_counter) -> None:
         self.step_times_s: list[float] = []
         self.optimizer_times_s: list[float] = []
         self._device = device
@@ -62,7 +65,7 @@ class StepTimer(StepObserver):
 
 
 def time_steps(
-    session: Session, command: TimeSteps, now_s: Callable[[], float] = time.perf_counter
+    session: Session, command: TimeSteps, now_s: Callable[[], float] = perf_counter
 ) -> StepTimes:
     """Time steps of one micro-batch, after some to warm up; ``now_s`` is the clock, in seconds."""
     session.device.limit_allocator()
@@ -99,26 +102,47 @@ def _grown(before: float | None, after: float | None) -> float | None:
 
 
 def time_loader(
-    session: Session, command: TimeLoader, now_s: Callable[[], float] = time.perf_counter
+    session: Session, command: TimeLoader, now_s: Callable[[], float] = perf_counter
 ) -> LoaderTimes:
     """Time the fetching of batches as the user's loader does it, its start left out.
 
     ``now_s`` is the clock, in seconds.
     """
+    data, count = session.task.data, command.num_workers
+    is_stream_repeated = count is not None and data.is_repeated_by(count)
+    if count is None:
+        count = session.task.settings.num_workers
     # Processes that work side by side hand their batches over in bursts: only the time of one
     # batch from each shows how fast they are.
-    burst = max(1, session.task.settings.num_workers)
+    burst = max(1, count)
     times_s: list[float] = []
-    with closing(session.task.data.loader_batches(command.batch_size)) as batches:
-        _skip(batches, burst)
+    with closing(data.loader_batches(command.batch_size, command.num_workers)) as batches:
+        # What processes have loaded while others were started comes sooner than they load.
+        _skip(batches, burst * (_BATCHES_AHEAD if count else 1))
+        processes = _loading_processes(count)
+        used_s, waited_s = processor_time_s(processes), processor_wait_s(processes)
         end_s = now_s() + command.measure_s
-        for count in range(_MOST_TIMED_BATCHES):
-            if count >= _LEAST_TIMED_BATCHES and now_s() >= end_s:
+        for timed in range(_MOST_TIMED_BATCHES):
+            if timed >= _LEAST_TIMED_BATCHES and now_s() >= end_s:
                 break
             began_s = now_s()
             _skip(batches, burst)
             times_s.append((now_s() - began_s) / burst)
-    return LoaderTimes(batch_size=command.batch_size, batch_times_s=tuple(times_s))
+        used_s = _grown(used_s, processor_time_s(processes))
+        waited_s = _grown(waited_s, processor_wait_s(processes))
+    batch_count = burst * len(times_s)
+    return LoaderTimes(
+        batch_size=command.batch_size,
+        batch_times_s=tuple(times_s),
+        processor_time_per_batch_s=used_s and used_s / batch_count,
+        processor_wait_per_batch_s=waited_s and waited_s / batch_count,
+        is_stream_repeated=is_stream_repeated,
+    )
+
+
+def _loading_processes(count: int) -> Sequence[int | str]:
+    """Return which processes load: the children where there are to be any, else this one."""
+    return [child.pid for child in active_children() if child.pid] if count else ["self"]
 
 
 def _skip(batches: Iterator[Any], count: int) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
+from time import monotonic
 
 from bsadvise.model.commands import TARGET_EVALUATIONS, RangeTest, Train
 from bsadvise.model.measurements import TrainRun
@@ -97,14 +97,14 @@ def take_steps(
     """
     observers: list[StepObserver] = [meter] if meter else []
     losses: list[float] = []
-    stop_s = time.monotonic() + (command.stop_after_s or math.inf)
+    stop_s = monotonic() + (command.stop_after_s or math.inf)
     is_over = False
 
     def take(count: int, observers: list[StepObserver]) -> None:
         nonlocal is_over
         while len(losses) < count and not is_over:
             losses.append(float(training.step(observers=observers).loss))
-            is_over = not LOSS.holds(losses[-1]) or is_last(losses) or time.monotonic() > stop_s
+            is_over = not LOSS.holds(losses[-1]) or is_last(losses) or monotonic() > stop_s
 
     with closing(training), meter or nullcontext():
         # The limit is enforced for two steps, after which memory has nothing new to show: a

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from functools import cached_property
 from typing import Any
 
 import torch
 from bsadvise.model.caveats import Caveat
-from torch.utils.data import Subset
+from torch.utils.data import Sampler, Subset
 
 from advisor.worker.data.loader import Loading
 from advisor.worker.data.loading_faults import (
@@ -17,9 +17,15 @@ from advisor.worker.data.loading_faults import (
     dropped_samples,
 )
 from advisor.worker.data.neighbours import FAR, Neighbourhood
-from advisor.worker.data.order import EndlessBatches, split, thin_out
+from advisor.worker.data.order import EndlessBatches, Order, Permutations, split, thin_out
+from advisor.worker.data.sample_sizes import (
+    PartSizes,
+    largest_in_part,
+    longest_of,
+    sizes_of_parts,
+)
+from advisor.worker.data.sampled import SampledEpochs
 from advisor.worker.data.source import MAX_HELD_OUT_SAMPLES, DataSource
-from advisor.worker.user.batch_tree import count_elements
 
 _FIRST_EXAMINED = 64
 _MOST_EXAMINED = 512
@@ -32,14 +38,19 @@ class IndexedData(DataSource):
     """A map-style data set."""
 
     def __init__(
-        self, dataset: Any, evaluation_dataset: Any | None, loading: Loading  # noqa: ANN401
-    ) -> None:  # fmt: skip
+        self,
+        dataset: Any,  # noqa: ANN401 - the user's
+        evaluation_dataset: Any | None,  # noqa: ANN401 - the user's
+        loading: Loading,
+        sampler: Sampler[int] | None = None,
+    ) -> None:
         """Take the data over.
 
         Args:
             dataset: The training data, with at least one sample.
             evaluation_dataset: The held-out data, map-style; None to hold training samples out.
             loading: How batches are made.
+            sampler: Draws each epoch's samples; None to shuffle them.
         """
         size = len(dataset)
         self.dataset_size = size
@@ -48,18 +59,23 @@ class IndexedData(DataSource):
         self._loading = loading
         if evaluation_dataset is None:
             self._training_indices, held_out = split(size)
-            self._held_out = Subset(dataset, held_out)
+            self.held_out = Subset(dataset, held_out)
         else:
-            self._training_indices = torch.arange(size)
+            self._training_indices = torch.arange(size, device="cpu")
             held_out = thin_out(len(evaluation_dataset), MAX_HELD_OUT_SAMPLES)
-            self._held_out = Subset(evaluation_dataset, held_out)
+            self.held_out = Subset(evaluation_dataset, held_out)
         self.evaluation_size = len(held_out)
+        self._order: Order = (
+            Permutations(self._training_indices, seed=loading.seed)
+            if sampler is None
+            else SampledEpochs(sampler, self._training_indices, size, seed=loading.seed)
+        )
 
     @cached_property
-    def _sizes_by_index(self) -> dict[int, int]:
-        """Elements of each sample examined."""
+    def _sizes_by_index(self) -> dict[int, PartSizes]:
+        """Elements of each part of the samples examined."""
         sizes = self._sizes(thin_out(len(self._dataset), _FIRST_EXAMINED))
-        if len(set(sizes.values())) > 1:
+        if not _are_alike(sizes):
             # Only where sizes differ is it worth while to read hundreds of samples.
             sizes = self._sizes(thin_out(len(self._dataset), _MOST_EXAMINED))
         return sizes
@@ -68,25 +84,37 @@ class IndexedData(DataSource):
     def longest_sample(self) -> int | None:
         """Index of the largest sample examined; None when all are alike."""
         sizes = self._sizes_by_index
-        return max(sizes, key=sizes.__getitem__) if len(set(sizes.values())) > 1 else None
+        return None if _are_alike(sizes) else longest_of(sizes)
 
-    def _sizes(self, indices: list[int]) -> dict[int, int]:
-        return {index: count_elements(self._sample(index)) for index in indices}
+    def largest_in_part(self) -> tuple[int, ...]:
+        """Return samples of those examined that are largest in a part."""
+        return () if self._loading.build_longest_sample else largest_in_part(self._sizes_by_index)
+
+    def _sizes(self, indices: list[int]) -> dict[int, PartSizes]:
+        return {index: sizes_of_parts(self._sample(index)) for index in indices}
 
     def _sample(self, index: int) -> Any:  # noqa: ANN401 - a sample
-        return self._loading.hooks.call("build_dataset", self._dataset.__getitem__, index)
+        return self._loading.hooks.call(
+            self._loading.dataset_hook, self._dataset.__getitem__, index
+        )
 
     def training_batches(
         self, batch_size: int, *, first_sample: int = 0
     ) -> Generator[Any, None, None]:
         """Serve training batches without end, each full."""
-        order = EndlessBatches(
-            self._training_indices,
-            batch_size=batch_size,
-            seed=self._loading.seed,
-            first_sample=first_sample,
-        )
-        return self._loading.serve("build_dataset", self._dataset, batch_sampler=order)
+        return self._batches(batch_size, first_sample, None)
+
+    def loader_batches(
+        self, batch_size: int, num_workers: int | None = None
+    ) -> Generator[Any, None, None]:
+        """Serve training batches from a number of processes."""
+        return self._batches(batch_size, 0, num_workers)
+
+    def _batches(
+        self, batch_size: int, first_sample: int, num_workers: int | None
+    ) -> Generator[Any, None, None]:
+        order = EndlessBatches(self._order, batch_size=batch_size, first_sample=first_sample)
+        return self._loading.serve(self._dataset, batch_sampler=order, num_workers=num_workers)
 
     def loading_caveats(self) -> list[Caveat]:
         """Return whether the collate function drops samples."""
@@ -112,7 +140,7 @@ class IndexedData(DataSource):
         """Return some held-out samples with training samples stored near them and far away."""
         if not self._is_split or len(self._dataset) < _LEAST_OF_NEIGHBOURHOODS:
             return []
-        inner = [i for i in self._held_out.indices if FAR < i < len(self._dataset) - FAR - 1]
+        inner = [i for i in self.held_out.indices if FAR < i < len(self._dataset) - FAR - 1]
         return [
             self._neighbourhood(inner[position])
             for position in thin_out(len(inner), _NEIGHBOURHOODS)
@@ -140,11 +168,12 @@ class IndexedData(DataSource):
 
     def held_out_batches(self, batch_size: int) -> Generator[Any, None, None]:
         """Serve the held-out samples once, in order."""
-        return self._loading.serve("build_eval_dataset", self._held_out, batch_size=batch_size)
+        return self._loading.serve_held_out(self.held_out, batch_size)
 
-    def longest_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
-        """Return a batch with the largest sample in every place."""
-        return self._loading.repeat(self.one_sample(), batch_size)
+    def longest_batch(self, batch_size: int, sample: int | None = None) -> Any:  # noqa: ANN401 - a batch
+        """Return a batch with one sample in every place, the largest or another."""
+        chosen = self.one_sample() if sample is None else self._sample(sample)
+        return self._loading.repeat(chosen, batch_size)
 
     def typical_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
         """Return a batch of samples as they come, of those examined."""
@@ -156,5 +185,8 @@ class IndexedData(DataSource):
         named = self._loading.named_longest()
         if named is not None:
             return named
-        sizes = self._sizes_by_index
-        return self._sample(max(sizes, key=sizes.__getitem__))
+        return self._sample(longest_of(self._sizes_by_index))
+
+
+def _are_alike(sizes: Mapping[int, PartSizes]) -> bool:
+    return len({tuple(parts.values()) for parts in sizes.values()}) == 1

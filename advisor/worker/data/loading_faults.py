@@ -53,7 +53,7 @@ def dropped_samples(loading: Loading, batches: Sequence[list[Any]]) -> list[Cave
             code=CaveatCode.SAMPLES_DROPPED,
             text=f"{place}collate_fn leaves samples out, {given - kept} of {given} in the batches "
             "that it does so in: batches are smaller than advised. Leave them out in "
-            "build_dataset: `return torch.utils.data.Subset(dataset, kept)`.",
+            f"{loading.dataset_hook}: `return torch.utils.data.Subset(dataset, kept)`.",
         )
     ]
 
@@ -64,24 +64,13 @@ def _count(loading: Loading, samples: list[Any]) -> int | None:
         batch = loading.collate(list(samples))
     except UserCodeFailed:  # A batch without any sample, as often as not.
         return None
-    sizes = {tensor.shape[0] for tensor in tensors_in(batch) if tensor.ndim > 0}
+    sizes = {tensor.size(0) for tensor in tensors_in(batch) if tensor.ndim > 0}
     return int(sizes.pop()) if len(sizes) == 1 else None
 
 
 def repeated_stream(loading: Loading, stream: Iterable[Any]) -> list[Caveat]:
-    """Return a caveat where each of several processes reads the whole of a stream.
-
-    Seen by reading it so, in two processes that take turns.
-    """
-    if loading.num_workers < _PROCESSES or not isinstance(stream, IterableDataset):
-        return []
-    batches = loading.serve(
-        "build_dataset", stream, batch_size=1, num_workers=_PROCESSES, collate_fn=list
-    )
-    with random_state_kept(), closing(batches):
-        read = list(itertools.islice(batches, _PROCESSES * _COMPARED))
-    first, second = read[::_PROCESSES], read[1::_PROCESSES]
-    if len(read) < _PROCESSES * _COMPARED or not all(map(_is_same, first, second)):
+    """Return a caveat where each of the user's loader processes reads the whole of a stream."""
+    if not is_repeated(loading, stream, loading.num_workers):
         return []
     place = _place(loading, "__iter__")
     return [
@@ -95,6 +84,20 @@ def repeated_stream(loading: Loading, stream: Iterable[Any]) -> list[Caveat]:
             "NUM_WORKERS to at most 1.",
         )
     ]
+
+
+def is_repeated(loading: Loading, stream: Iterable[Any], num_workers: int) -> bool:
+    """Return whether each of so many loader processes would read the whole of a stream.
+
+    Seen by reading it so, in two processes that take turns.
+    """
+    if num_workers < _PROCESSES or not isinstance(stream, IterableDataset):
+        return False
+    batches = loading.serve(stream, batch_size=1, num_workers=_PROCESSES, collate_fn=list)
+    with random_state_kept(), closing(batches):
+        read = list(itertools.islice(batches, _PROCESSES * _COMPARED))
+    first, second = read[::_PROCESSES], read[1::_PROCESSES]
+    return len(read) == _PROCESSES * _COMPARED and all(map(_is_same, first, second))
 
 
 def _is_same(one: Any, other: Any) -> bool:  # noqa: ANN401 - samples

@@ -15,7 +15,7 @@ of fewer samples look like groups.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +84,7 @@ def _runs(sample: Any) -> set[tuple[float, ...]]:  # noqa: ANN401 - a sample
     """Return the runs of values in a sample, but for those of one value, such as padding."""
     rows = [
         row
-        for tensor in tensors_in(sample)
+        for tensor in _dense_tensors(sample)
         if tensor.numel() >= _RUN
         for row in tensor.flatten()[:_MOST_VALUES].unfold(0, _RUN, 1).tolist()
     ]
@@ -105,5 +105,12 @@ def _is_near(one: Neighbourhood) -> bool:
 
 def _values(sample: Any) -> Tensor:  # noqa: ANN401 - a sample
     """Return the first real values of a sample; none of tokens, whose distances mean nothing."""
-    values = [t.flatten().double() for t in tensors_in(sample) if t.is_floating_point()]
+    values = [t.flatten().double() for t in _dense_tensors(sample) if t.is_floating_point()]
     return torch.cat(values)[:_MOST_VALUES] if values else torch.empty(0)
+
+
+def _dense_tensors(sample: Any) -> Iterator[Tensor]:  # noqa: ANN401 - a sample
+    """Yield the tensors of a sample whose values lie side by side; of the others, none counts."""
+    for tensor in tensors_in(sample):
+        if tensor.layout is torch.strided and not tensor.is_nested and not tensor.is_quantized:
+            yield tensor

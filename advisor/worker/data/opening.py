@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, Sampler
 
 from advisor.domain.limits import DATASET_SIZE
 from advisor.worker.data.indexed import IndexedData
@@ -38,26 +38,55 @@ def open_data(file: ModelFile, hooks: Hooks, seed: int) -> DataSource:
     evaluation = None
     if file.build_eval_dataset is not None:
         evaluation = _build(hooks, "build_eval_dataset", file.build_eval_dataset)
-        if _is_stream(evaluation):
-            evaluation = hooks.call("build_eval_dataset", take, evaluation, MAX_HELD_OUT_SAMPLES)
-        _refuse_empty(hooks, "build_eval_dataset", file.build_eval_dataset, len(evaluation))
-    if _is_stream(dataset):
+    return open_datasets(
+        dataset, evaluation, loading, made_by=(file.build_dataset, file.build_eval_dataset)
+    )
+
+
+def open_datasets(
+    dataset: Any,  # noqa: ANN401 - the user's
+    evaluation: Any | None,  # noqa: ANN401 - the user's
+    loading: Loading,
+    *,
+    sampler: Sampler[int] | None = None,
+    made_by: tuple[object, object] = (None, None),
+) -> DataSource:
+    """Return the data of data sets that are made already.
+
+    Args:
+        dataset: The training data.
+        evaluation: The held-out data; None to hold training samples out.
+        loading: How batches are made.
+        sampler: Draws each epoch's samples; None to shuffle them.
+        made_by: The functions that made them, whose lines faults give.
+
+    Raises:
+        UserCodeFailed: One of them is empty, or longer than can be.
+    """
+    hooks, hook = loading.hooks, loading.dataset_hook
+    if evaluation is not None:
+        held_out_hook = loading.held_out_hook
+        if is_stream(evaluation):
+            evaluation = hooks.call(held_out_hook, take, evaluation, MAX_HELD_OUT_SAMPLES)
+        _refuse_empty(hooks, held_out_hook, made_by[1], len(evaluation))
+    if is_stream(dataset):
         streamed = StreamedData(dataset, evaluation, loading)
-        _refuse_empty(hooks, "build_dataset", file.build_dataset, 0 if streamed.is_empty else 1)
+        _refuse_empty(hooks, hook, made_by[0], 0 if streamed.is_empty else 1)
         return streamed
-    size = hooks.call("build_dataset", len, dataset)
-    _refuse_empty(hooks, "build_dataset", file.build_dataset, size)
+    size = hooks.call(hook, len, dataset)
+    _refuse_empty(hooks, hook, made_by[0], size)
     if not DATASET_SIZE.holds(size):
         raise hooks.reject(
-            "build_dataset",
-            f"build_dataset returns a data set of {size} samples; they must be {DATASET_SIZE}.",
+            hook,
+            f"{hook} returns a data set of {size} samples; they must be {DATASET_SIZE}.",
             "Return an IterableDataset where there is no end, or correct `__len__`.",
-            function=file.build_dataset,
+            function=made_by[0],
         )
-    return IndexedData(dataset, evaluation, loading)
+    return IndexedData(dataset, evaluation, loading, sampler)
 
 
-def _is_stream(dataset: object) -> bool:
+def is_stream(dataset: object) -> bool:
+    """Return whether samples come one after another, without an index."""
     return isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__")
 
 
@@ -87,7 +116,7 @@ def _problem(dataset: object) -> tuple[str, str] | None:
             f"returns a tuple of {len(dataset)} parts.",
             "Return one data set, for example `torch.utils.data.TensorDataset(x, y)`.",
         )
-    if _is_stream(dataset):
+    if is_stream(dataset):
         if not hasattr(dataset, "__iter__"):
             return f"returns a {kind}, not a data set.", "Return a torch Dataset."
         if hasattr(dataset, "__next__"):
@@ -99,7 +128,7 @@ def _problem(dataset: object) -> tuple[str, str] | None:
     return None
 
 
-def _refuse_empty(hooks: Hooks, hook: str, function: Callable[[], Any], size: int) -> None:
+def _refuse_empty(hooks: Hooks, hook: str, function: object, size: int) -> None:
     if size == 0:
         raise hooks.reject(
             hook,

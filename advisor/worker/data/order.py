@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from torch.utils.data import Sampler
@@ -21,7 +22,9 @@ def split(size: int) -> tuple[torch.Tensor, list[int]]:
     A tenth is held out, at most 1024 samples; of fewer than 10 samples none.
     """
     count = min(MAX_HELD_OUT_SAMPLES, int(size * _HELD_OUT_SHARE))
-    shuffled = torch.randperm(size, generator=torch.Generator().manual_seed(_SPLIT_SEED))
+    shuffled = torch.randperm(
+        size, generator=torch.Generator().manual_seed(_SPLIT_SEED), device="cpu"
+    )
     return shuffled[count:].sort().values, sorted(shuffled[:count].tolist())
 
 
@@ -32,15 +35,44 @@ def thin_out(size: int, count: int) -> list[int]:
     return [round(i * (size - 1) / (count - 1)) for i in range(count)]
 
 
-class EndlessBatches(Sampler[list[int]]):
-    """Batches of indices without end: one seeded permutation of all indices after another."""
+class Order(Protocol):
+    """The order of one epoch after another, each of as many samples."""
 
-    def __init__(
-        self, indices: torch.Tensor, *, batch_size: int, seed: int, first_sample: int = 0
-    ) -> None:
+    @property
+    def size(self) -> int:
+        """Samples of an epoch, at least 1."""
+
+    def epoch(self, number: int) -> list[int]:
+        """Return the indices of an epoch, by its number alone."""
+
+
+class Permutations:
+    """One seeded permutation of all indices after another."""
+
+    def __init__(self, indices: torch.Tensor, *, seed: int) -> None:
+        self.size = len(indices)
         self._indices = indices
-        self._batch_size = batch_size
         self._seed = seed
+
+    def epoch(self, number: int) -> list[int]:
+        """Return the indices of an epoch."""
+        generator = torch.Generator().manual_seed(epoch_seed(self._seed, number))
+        order = torch.randperm(self.size, generator=generator, device="cpu")
+        permuted: list[int] = self._indices[order].tolist()
+        return permuted
+
+
+def epoch_seed(seed: int, number: int) -> int:
+    """Return the seed of an epoch's order."""
+    return seed * 1_000_003 + number
+
+
+class EndlessBatches(Sampler[list[int]]):
+    """Batches of indices without end: one epoch after another."""
+
+    def __init__(self, order: Order, *, batch_size: int, first_sample: int = 0) -> None:
+        self._order = order
+        self._batch_size = batch_size
         self._first_sample = first_sample
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -49,14 +81,7 @@ class EndlessBatches(Sampler[list[int]]):
             yield list(itertools.islice(samples, self._batch_size))
 
     def _samples(self) -> Iterator[int]:
-        first_epoch, skip = divmod(self._first_sample, len(self._indices))
+        first_epoch, skip = divmod(self._first_sample, self._order.size)
         for epoch in itertools.count(first_epoch):
-            yield from self._epoch(epoch)[skip:]
+            yield from self._order.epoch(epoch)[skip:]
             skip = 0
-
-    def _epoch(self, epoch: int) -> list[int]:
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
-        permuted: list[int] = self._indices[
-            torch.randperm(len(self._indices), generator=generator)
-        ].tolist()
-        return permuted

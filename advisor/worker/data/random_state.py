@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from random import getstate, seed, setstate
 from typing import Any
 
 import torch
+from torch import get_rng_state, manual_seed, set_rng_state
 
 
-def seed_everything(seed: int) -> None:
-    """Seed every generator."""
-    torch.manual_seed(seed)
-    random.seed(seed)
+def seed_everything(number: int) -> None:
+    """Seed every generator with a number."""
+    manual_seed(number)
+    seed(number)
     if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(seed % (1 << 32))
+        sys.modules["numpy"].random.seed(number % (1 << 32))
 
 
 def random_state() -> dict[str, Any]:
     """Return the state of every generator, as tensors and plain values."""
-    version, numbers, next_gauss = random.getstate()
+    version, numbers, next_gauss = getstate()
     state: dict[str, Any] = {
-        "torch": torch.get_rng_state(),
-        "python": [version, torch.tensor(numbers, dtype=torch.int64), next_gauss],
+        "torch": get_rng_state(),
+        "python": [version, _plain_tensor(numbers), next_gauss],
     }
     if _uses_cuda():
         state["cuda"] = torch.cuda.get_rng_state()
     if "numpy" in sys.modules:
         name, keys, *rest = sys.modules["numpy"].random.get_state()
-        state["numpy"] = [name, torch.tensor(keys.tolist(), dtype=torch.int64), *map(float, rest)]
+        state["numpy"] = [name, _plain_tensor(keys.tolist()), *map(float, rest)]
     return state
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
     """Give every generator the state that ``random_state`` returned."""
-    torch.set_rng_state(state["torch"].cpu())
+    set_rng_state(state["torch"].cpu())
     version, numbers, next_gauss = state["python"]
-    random.setstate((version, tuple(numbers.tolist()), next_gauss))
+    setstate((version, tuple(numbers.tolist()), next_gauss))
     if "cuda" in state and _uses_cuda():
         torch.cuda.set_rng_state(state["cuda"].cpu())
     if "numpy" in state and "numpy" in sys.modules:
@@ -46,6 +47,11 @@ def restore_random_state(state: dict[str, Any]) -> None:
         sys.modules["numpy"].random.set_state(
             (name, keys.tolist(), int(position), int(has_gauss), cached)
         )
+
+
+def _plain_tensor(numbers: Sequence[int]) -> torch.Tensor:
+    # Wherever the user's code puts tensors by default.
+    return torch.tensor(numbers, dtype=torch.int64, device="cpu")
 
 
 def _uses_cuda() -> bool:
@@ -60,3 +66,24 @@ def random_state_kept() -> Iterator[None]:
         yield
     finally:
         restore_random_state(state)
+
+
+def captured_random_state() -> Callable[[], None]:
+    """Return what gives every generator the state that it has now.
+
+    Quicker than ``random_state``, for use in every step; it cannot be saved.
+    """
+    torch_state, python_state = torch.get_rng_state(), getstate()
+    cuda_state = torch.cuda.get_rng_state() if _uses_cuda() else None
+    numpy_random = sys.modules["numpy"].random if "numpy" in sys.modules else None
+    numpy_state = None if numpy_random is None else numpy_random.get_state(legacy=False)
+
+    def restore() -> None:
+        torch.set_rng_state(torch_state)
+        setstate(python_state)
+        if cuda_state is not None:
+            torch.cuda.set_rng_state(cuda_state)
+        if numpy_random is not None:
+            numpy_random.set_state(numpy_state)
+
+    return restore

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
+from random import Random
 from typing import Any
 
 from advisor.worker.data.source import DataSource
@@ -22,7 +22,7 @@ def batches_of_samples(
     samples = [sample for (sample,) in data.stored_batches(1, count, most_read_samples=count)]
     if len(samples) < count:
         return None
-    random.Random(seed).shuffle(samples)  # noqa: S311 - for a shuffle
+    Random(seed).shuffle(samples)  # noqa: S311 - for a shuffle
     sizes = [count_elements(sample) for sample in samples]
     if len(set(sizes)) > 1:
         longest = samples[sizes.index(max(sizes))]
@@ -34,6 +34,6 @@ def batches_of_samples(
 def _cut(batch: Any, count: int) -> Callable[[Sequence[int]], Any] | None:  # noqa: ANN401 - a batch
     """Return what cuts a synthetic batch; None where not all of its tensors are stacked samples."""
     tensors = list(tensors_in(batch))
-    if not tensors or any(t.ndim == 0 or t.shape[0] != count for t in tensors):
+    if not tensors or any(t.ndim == 0 or t.size(0) != count for t in tensors):
         return None
     return lambda members: map_tensors(batch, lambda tensor: tensor[list(members)])

@@ -22,15 +22,20 @@ class DataSource(ABC):
     the user's code raises on the way comes out as UserCodeFailed.
 
     Attributes:
-        dataset_size: Samples of ``build_dataset``; None for a stream and for synthetic data.
+        dataset_size: Samples of ``build_dataset``; None for synthetic data, and for a stream that
+            does not say how long it is.
         evaluation_size: Samples of the held-out measure.
+        held_out: Those samples, by index.
         is_synthetic: Whether batches are made up.
+        is_stream: Whether samples come one after another, in one order.
         longest_sample: Index of the largest sample examined; None when all are alike.
     """
 
     dataset_size: int | None = None
     evaluation_size: int = 0
+    held_out: Any = ()
     is_synthetic: bool = False
+    is_stream: bool = False
 
     @property
     def longest_sample(self) -> int | None:
@@ -51,9 +56,20 @@ class DataSource(ABC):
             first_sample: Position in the order at which to begin.
         """
 
-    def loader_batches(self, batch_size: int) -> Generator[Any, None, None]:
-        """Serve training batches as the user's loader would, for its speed alone."""
+    def loader_batches(
+        self, batch_size: int, num_workers: int | None = None  # noqa: ARG002 - for a loader
+    ) -> Generator[Any, None, None]:  # fmt: skip
+        """Serve training batches as the user's loader would, for its speed alone.
+
+        Args:
+            batch_size: Samples a batch.
+            num_workers: Processes, in place of the user's number.
+        """
         return self.training_batches(batch_size)
+
+    def is_repeated_by(self, num_workers: int) -> bool:  # noqa: ARG002 - for streams
+        """Return whether each of so many loader processes would read all samples."""
+        return False
 
     def loading_caveats(self) -> list[Caveat]:
         """Return what the user should know about how samples come into batches."""
@@ -89,8 +105,21 @@ class DataSource(ABC):
         """Serve the held-out samples once, in order; the last batch may be smaller."""
 
     @abstractmethod
-    def longest_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
-        """Return a training batch with the largest sample in every place."""
+    def longest_batch(self, batch_size: int, sample: int | None = None) -> Any:  # noqa: ANN401 - a batch
+        """Return a training batch with one sample in every place.
+
+        Args:
+            batch_size: Samples.
+            sample: Index of that sample; None for the largest.
+        """
+
+    def largest_in_part(self) -> tuple[int, ...]:
+        """Return indices of samples that are largest in a part, none of them the longest.
+
+        What takes the most memory need not be the longest: a picture with many boxes may take more
+        than a larger one with few.
+        """
+        return ()
 
     def typical_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
         """Return a training batch of samples as they come, of those examined."""
@@ -111,6 +140,11 @@ class HeldOutLoader:
         self.batch_size = batch_size
         self._source = source
         self._prepare = prepare
+
+    @property
+    def dataset(self) -> Any:  # noqa: ANN401 - the user's
+        """The held-out samples: many loops divide by their number."""
+        return self._source.held_out
 
     def __len__(self) -> int:
         return math.ceil(self._source.evaluation_size / self.batch_size)

@@ -29,7 +29,7 @@ class SyntheticData(DataSource):
         """Serve nothing: there is nothing to measure on."""
         yield from ()
 
-    def longest_batch(self, batch_size: int) -> Any:  # noqa: ANN401 - a batch
+    def longest_batch(self, batch_size: int, sample: int | None = None) -> Any:  # noqa: ANN401, ARG002
         """Return a batch; all are alike."""
         return self._hooks.call("make_batch", self._make_batch, batch_size)
 

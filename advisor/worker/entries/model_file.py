@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.data.opening import open_data
 from advisor.worker.data.random_state import seed_everything
 from advisor.worker.data.source import DataSource, HeldOutLoader
+from advisor.worker.entries.assembly import assemble, loss_problem, refuse_several, seed_weights
 from advisor.worker.loop.protocol import FOR_REAL, BuildContext, TaskSettings
 from advisor.worker.loop.recipe import Recipe, World
 from advisor.worker.loop.step import Parts
@@ -30,16 +32,10 @@ from advisor.worker.user.reading import (
     reentrant_checkpoint,
 )
 
-_REPLICATE_SEEDS = 104_729
-"""Distance of the seeds of two replicates: far from those that users name."""
 _REENTRANT_FIX = (
     "Re-entrant checkpointing gives no gradient where its input needs none, as over frozen "
     "weights: write `checkpoint(function, x, use_reentrant=False)`."
 )
-_REPLICATE_EPOCHS = 10_000
-"""More than any trial trains for."""
-_TRAINING_SEED = 7919
-"""Distance of what training draws, dropout above all, from what the weights were drawn with."""
 
 
 class ModelFileTask:
@@ -80,8 +76,7 @@ class ModelFileTask:
             UserCodeFailed: The user's code raised, or does not keep to the contract.
             ValueError: Several processes are to take part.
         """
-        if world.size != 1:
-            raise ValueError("a model file is trained by one process")
+        refuse_several(world, "a model file")
 
         def built() -> nn.Module:
             return self._build_model(recipe)
@@ -92,32 +87,20 @@ class ModelFileTask:
         model = context.build_model(built, moved)
         optimizer = context.build_optimizer(lambda: self._build_optimizer(model, recipe))
         parts = Parts(model=model, optimizer=optimizer, loss=self._loss, guard=self._hooks.guard)
-        training = StandardTraining(
-            recipe,
+        return assemble(
             parts,
+            recipe,
             self.data,
             device,
             precision=recipe.precision or self._file.precision,
-            first_sample=self._first_sample(recipe),
             measure=self._measure(device),
         )
-        # After the data, whose opening seeds too: a process's first training is like any other.
-        seed_everything(recipe.seed + _TRAINING_SEED)
-        return training
-
-    def _first_sample(self, recipe: Recipe) -> int:
-        """Return where in the data order to begin: a replicate sees epochs that no other does.
-
-        A stream has one order, and replicates of it differ in their weights alone.
-        """
-        epoch = _REPLICATE_EPOCHS * recipe.replicate
-        return recipe.first_sample + epoch * (self.data.dataset_size or 0)
 
     def _build_model(self, recipe: Recipe) -> nn.Module:
         """Return a model with fresh weights, where the user's code puts it."""
         function = self._file.build_model
         check_build_kwargs(self._hooks, function, self._build_kwargs)
-        seed_everything(recipe.seed + _REPLICATE_SEEDS * recipe.replicate)
+        seed_weights(recipe)
         model = self._hooks.call("build_model", function, **self._build_kwargs)
         if not isinstance(model, nn.Module):
             raise self._hooks.reject(
@@ -134,6 +117,13 @@ class ModelFileTask:
                 "Return the plain model, and give `--gpus N` in place of the wrapper.",
                 function=function,
                 line=line_of_call(self._hooks.source, kind, "DDP"),
+            )
+        if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
+            raise self._hooks.reject(
+                "build_model",
+                "build_model returns a model with lazy layers, whose weights are not there yet.",
+                "Call it once before you return it: `model(x)` with an input of one sample.",
+                function=function,
             )
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise self._hooks.reject(
@@ -168,7 +158,7 @@ class ModelFileTask:
                 error.fix,
                 line=line_of_function(self._hooks.source, "forward"),
             ) from error
-        problem = _loss_problem(loss)
+        problem = loss_problem(loss)
         if problem is not None:
             message, fix = problem
             checkpoint = reentrant_checkpoint(self._hooks.source)
@@ -204,27 +194,6 @@ def _number(hooks: Hooks, function: Callable[..., Any], value: object) -> float:
             function=function,
         )
     return float(value)
-
-
-def _loss_problem(loss: object) -> tuple[str, str] | None:
-    if not isinstance(loss, Tensor):
-        return (
-            f"The loss is a {type(loss).__name__}, not a tensor.",
-            "Return the loss as a tensor, without `.item()` or `float()`.",
-        )
-    if loss.numel() != 1:
-        return (
-            f"The loss is a tensor of shape {list(loss.shape)}, not a scalar.",
-            "Return its mean over the batch, for example `loss.mean()`.",
-        )
-    if not loss.is_floating_point():
-        return f"The loss is of type {loss.dtype}.", "Return a loss of a float type."
-    if torch.is_grad_enabled() and not loss.requires_grad:
-        return (
-            "The loss does not depend on the model's trainable parameters.",
-            "Leave out `.detach()`, `.data` and `torch.no_grad()` on the way to the loss.",
-        )
-    return None
 
 
 def _value(text: str) -> object:

@@ -10,14 +10,16 @@ from bsadvise.v1 import recommendation_pb2
 
 from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.entries.model_file import ModelFileTask
+from advisor.worker.entries.script import ScriptTask
 from advisor.worker.loop.protocol import Task
 from advisor.worker.user.hooks import Hooks
 
 ENTRIES: Mapping[EntryKind, Callable[[pipe_pb2.Job, Hooks], Task]] = {
     EntryKind.MODEL_FILE: ModelFileTask,
+    EntryKind.SCRIPT: ScriptTask,
 }
 """By kind, what makes the task. A class that implements ``Task`` is added here and nowhere else
-in the worker."""
+in the worker; of scripts, in ``entries.loops``."""
 
 
 def make_task(job: pipe_pb2.Job, entering_hook: Callable[[str], None]) -> Task:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from bsadvise.model.measurements import MemoryParts
@@ -129,6 +129,11 @@ class AllocationTracker(StepObserver):
         while self._handles:
             self._handles.pop().remove()
 
+    def around_operations(self) -> AbstractContextManager[object]:
+        """Return what shows it the operations of another thread."""
+        mode: Any = _DispatchMode(self)
+        return cast(AbstractContextManager[object], mode)
+
     def entering(self, phase: Phase) -> None:
         """Take the state that the optimizer made for what it is; count by the new phase."""
         if self._phase is Phase.OPTIMIZER:
@@ -173,14 +178,11 @@ class AllocationTracker(StepObserver):
     def _storages(self, tensor: Tensor) -> tuple[torch.UntypedStorage, ...]:
         if tensor.device.type != self._device_type:
             return ()
-        if tensor.layout is torch.sparse_coo:
-            if isinstance(tensor, FakeTensor):
-                raise NotCountable("fake tensors do not say how much a sparse one holds")
-            return (
-                tensor._indices().untyped_storage(),  # noqa: SLF001 - torch's name for them
-                tensor._values().untyped_storage(),  # noqa: SLF001
-            )
-        return (tensor.untyped_storage(),)
+        if tensor.layout is torch.strided:
+            return (tensor.untyped_storage(),)
+        if isinstance(tensor, FakeTensor):
+            raise NotCountable("fake tensors do not say how much a sparse one holds")
+        return tuple(part.untyped_storage() for part in _parts(tensor))
 
     def _count(self, storage: torch.UntypedStorage, holds: Holds) -> None:
         # The address of the storage itself, which fake tensors have as well; their data have
@@ -224,10 +226,13 @@ class AllocationTracker(StepObserver):
 
     def _refusal(self) -> torch.OutOfMemoryError:
         limit_bytes = self._limit_bytes or 0
-        return torch.OutOfMemoryError(
+        message = (
             f"CUDA out of memory. Tried to allocate {format_bytes(self.live_bytes)} in all, of "
             f"{format_bytes(limit_bytes)} (bsadvise memory limit)"
         )
+        # One of its own to be told of: with the traceback of that raised, all would stay alive.
+        self.failure = torch.OutOfMemoryError(message)
+        return torch.OutOfMemoryError(message)
 
 
 class _DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -246,6 +251,20 @@ class _DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # The refused tensor must be gone by the time that the error is caught.
         del result, args, kwargs
         raise self._tracker._refusal()  # noqa: SLF001
+
+
+def _parts(tensor: Tensor) -> tuple[Tensor, ...]:
+    """Return the tensors that a sparse or a nested one is made of."""
+    if tensor.layout is torch.sparse_coo:
+        return tensor._indices(), tensor._values()  # noqa: SLF001 - as it is, not coalesced
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return tensor.crow_indices(), tensor.col_indices(), tensor.values()
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return tensor.ccol_indices(), tensor.row_indices(), tensor.values()
+    if tensor.layout is torch.jagged:
+        nested: Any = tensor
+        return nested.values(), nested.offsets()
+    raise NotCountable(f"a tensor of layout {tensor.layout} does not say how much it holds")
 
 
 @contextmanager

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+from os import getpid
 from pathlib import Path
 
-import torch
+from torch import load, save
 
 from advisor.worker.loop.protocol import TrainingState
 
@@ -22,15 +22,15 @@ class Checkpoints:
         path = self._path(name)
         self._directory.mkdir(parents=True, exist_ok=True)
         # One writer a name, but a writer that was killed may have left its file behind.
-        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+        unfinished = path.with_suffix(f".{getpid()}.tmp")
         unfinished.unlink(missing_ok=True)  # It may be another user's.
         fields = [field.name for field in dataclasses.fields(state)]
-        torch.save({name: getattr(state, name) for name in fields}, unfinished)
+        save({name: getattr(state, name) for name in fields}, unfinished)
         unfinished.replace(path)
 
     def load(self, name: str) -> TrainingState:
         """Return the state under a name, on the host: a training copies it to its device."""
-        return TrainingState(**torch.load(self._path(name), map_location="cpu", weights_only=True))
+        return TrainingState(**load(self._path(name), map_location="cpu", weights_only=True))
 
     def _path(self, name: str) -> Path:
         if not name or Path(name).name != name:

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from advisor.worker.user.real_values import real_values
+
 
 def digest_of_weights(model: nn.Module) -> Tensor:
     """Return two numbers of each parameter, which an update changes; shape (parameters, 2)."""
     found = []
     for parameter in model.parameters():
-        values = parameter.detach()
-        values = torch.view_as_real(values) if values.is_complex() else values
+        values = real_values(parameter)
         norm = torch.linalg.vector_norm(values, dtype=torch.float64)
         found.append(torch.stack([values.sum(dtype=torch.float64), norm]).cpu())
     return torch.nan_to_num(torch.stack(found))

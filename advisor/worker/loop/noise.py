@@ -26,9 +26,14 @@ from advisor.domain.limits import NORM
 from advisor.worker.loop.observers import Phase, StepObserver
 from advisor.worker.loop.protocol import Training
 from advisor.worker.user.optimizers import family_of
+from advisor.worker.user.real_values import real_values
 
 _MEMORY = 0.99
 """Of v, where the optimizer does not say: RMSprop's by default."""
+
+_UNKNOWN_DIVISOR = torch.ones(())
+"""For one of Adam's kin that keeps v in a way of its own, such as in 8 bits or one of a block: the
+plain gradient is the nearest thing to measure."""
 
 
 class NoiseMeter(StepObserver):
@@ -59,8 +64,9 @@ class NoiseMeter(StepObserver):
     def __enter__(self) -> Self:
         for group in self._training.optimizer.param_groups:
             for parameter in group["params"]:
-                handle = parameter.register_hook(self._hook_of(parameter, group))
-                self._hooks.callback(handle.remove)
+                if parameter.requires_grad:  # An optimizer may hold frozen ones too.
+                    handle = parameter.register_hook(self._hook_of(parameter, group))
+                    self._hooks.callback(handle.remove)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -128,10 +134,12 @@ class NoiseMeter(StepObserver):
         """Return ‖g‖² as the optimizer sees it; None before it has seen any gradient."""
         gradient = self._unscaled(gradient)
         if self._is_adam:
-            divisor = _root_mean_square(self._training.optimizer.state.get(parameter), group)
+            # Of a complex parameter the optimizer keeps one v for each part, as real numbers.
+            dense = real_values(gradient.to_dense())
+            state = self._training.optimizer.state.get(parameter)
+            divisor = _root_mean_square(state, group, dense.shape)
             if divisor is None:
                 return None
-            dense = gradient.to_dense() if gradient.is_sparse else gradient
             gradient = dense / divisor.to(gradient.device)
         return _square(gradient)
 
@@ -142,13 +150,17 @@ class NoiseMeter(StepObserver):
 
 
 def _square(gradient: Tensor) -> Tensor:
-    values = gradient.coalesce().values() if gradient.is_sparse else gradient
-    flat: Tensor = values.float().flatten()
+    values = real_values(gradient)
+    # Of float64 as it is: a square may be beyond what float32 holds.
+    wide = values if values.dtype is torch.float64 else values.float()
+    flat = wide.flatten()
     square: Tensor = torch.dot(flat, flat)
     return square
 
 
-def _root_mean_square(state: dict[str, Any] | None, group: dict[str, Any]) -> Tensor | None:
+def _root_mean_square(
+    state: dict[str, Any] | None, group: dict[str, Any], shape: torch.Size
+) -> Tensor | None:
     """Return √v + ε of one parameter; None before the optimizer's first step.
 
     Where gradients have only just begun, as for a rare word, v is next to nothing, and one such
@@ -159,14 +171,14 @@ def _root_mean_square(state: dict[str, Any] | None, group: dict[str, Any]) -> Te
     if not state:
         return None
     if "exp_avg_sq" in state and "step" in state and "betas" in group:
-        memory = group["betas"][1]
-        mean_square: Tensor = state["exp_avg_sq"] / (1 - memory ** float(state["step"]))
+        memory, name = group["betas"][1], "exp_avg_sq"
+        correction = 1 - memory ** float(state["step"])
     elif "square_avg" in state:
-        memory = group.get("alpha", _MEMORY)
-        mean_square = state["square_avg"]
+        memory, name, correction = group.get("alpha", _MEMORY), "square_avg", 1.0
     else:
-        # One of Adam's kin that keeps v in a way of its own, such as in 8 bits: the plain
-        # gradient is the nearest thing to measure.
-        return torch.ones(())
+        return _UNKNOWN_DIVISOR
+    mean_square = real_values(state[name]) / correction
+    if mean_square.shape != shape:
+        return _UNKNOWN_DIVISOR
     floored = torch.maximum(mean_square, (1 - memory) * mean_square.mean())
     return torch.add(floored.sqrt(), group.get("eps", 1e-8))

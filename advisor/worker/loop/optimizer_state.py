@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from advisor.worker.loop.recipe import Constant, Recorded, Schedule
+
 Settings = list[dict[str, Any]]
 """What each parameter group held when the optimizer was built, its parameters left out."""
 
@@ -21,14 +23,30 @@ def group_settings(optimizer: torch.optim.Optimizer) -> Settings:
     ]
 
 
-def scale_rates(optimizer: torch.optim.Optimizer, settings: Settings, multiplier: float) -> None:
-    """Set each group's rate to a multiple of its first one; each keeps its ratio to the others."""
-    for group, first in zip(optimizer.param_groups, settings, strict=False):
-        rate = first.get("lr")
-        if isinstance(rate, Tensor):
-            group["lr"].copy_(rate * multiplier)  # In place: a compiled step holds the tensor.
-        elif isinstance(rate, int | float):
-            group["lr"] = rate * multiplier
+def follow(
+    schedule: Schedule, step: int, optimizer: torch.optim.Optimizer, settings: Settings
+) -> None:
+    """Set in each parameter group what a schedule has there at a step.
+
+    Rates are multiples of the groups' first ones: each keeps its ratio to the others.
+    """
+    if isinstance(schedule, Constant):
+        return
+    groups = schedule.groups(step) if isinstance(schedule, Recorded) else ()
+    everywhere = [{"lr": schedule.multiplier(step)}] * len(settings)
+    for group, first, given in zip(
+        optimizer.param_groups, settings, groups or everywhere, strict=False
+    ):
+        group.update({key: value for key, value in given.items() if key != "lr"})
+        set_rate(group, first.get("lr"), given.get("lr", 1.0))
+
+
+def set_rate(group: dict[str, Any], rate: object, multiplier: float) -> None:
+    """Set the rate of a parameter group to a multiple of one, where that is a number."""
+    if isinstance(rate, Tensor):
+        group["lr"].copy_(rate * multiplier)  # In place: a compiled step holds the tensor.
+    elif isinstance(rate, int | float):
+        group["lr"] = rate * multiplier
 
 
 def restored_optimizer(saved: Mapping[str, Any], settings: Settings) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
+from bsadvise.model.caveats import Caveat
 from bsadvise.model.horizon import TrainingLength
 from torch import Tensor, nn
 
@@ -172,6 +173,10 @@ class TaskSettings:
         num_workers: Processes of the data loader.
         reference_batch_size: The batch it trains with now, samples; None when it does not say.
         reference_learning_rate: The rate it trains with now; None when it does not say.
+        caveats: What it does that trials do not.
+        learning_rate_name: What the learning rate is in the code.
+        held_out_name: Where the code would give held-out data.
+        is_traceable: Whether fake tensors may take the place of its own.
         training_length: How long it trains; None when it does not say.
     """
 
@@ -179,6 +184,10 @@ class TaskSettings:
     num_workers: int = 0
     reference_batch_size: int | None = None
     reference_learning_rate: float | None = None
+    caveats: tuple[Caveat, ...] = ()
+    learning_rate_name: str = "the `lr` of build_optimizer"
+    held_out_name: str = "build_eval_dataset()"
+    is_traceable: bool = True
     training_length: TrainingLength | None = None
 
 

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import torch
 from bsadvise.model.device import Device, DeviceKind
+from torch.cuda import (
+    empty_cache,
+    get_device_properties,
+    max_memory_reserved,
+    mem_get_info,
+    reset_peak_memory_stats,
+    set_per_process_memory_fraction,
+    synchronize,
+)
 
 
 class TorchDevice:
@@ -35,30 +44,30 @@ class TorchDevice:
     def limit_allocator(self) -> None:
         """Let the device's allocator refuse what would pass the limit."""
         if self._runs_on_cuda and self.memory_limit_bytes is not None:
-            total = torch.cuda.get_device_properties(self.torch_device).total_memory
+            total = get_device_properties(self.torch_device).total_memory
             share = min(1.0, self.memory_limit_bytes / total)
-            torch.cuda.set_per_process_memory_fraction(share, self.torch_device)
+            set_per_process_memory_fraction(share, self.torch_device)
 
     def synchronise(self) -> None:
         """Wait until the device has done all that it was given."""
         if self._runs_on_cuda:
-            torch.cuda.synchronize(self.torch_device)
+            synchronize(self.torch_device)
 
     def reset_peak(self) -> None:
         """Begin to measure the peak anew, from empty caches."""
         if self._runs_on_cuda:
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats(self.torch_device)
+            empty_cache()
+            reset_peak_memory_stats(self.torch_device)
 
     def peak_reserved_bytes(self) -> int | None:
         """Return the most bytes that the allocator has reserved; None on a CPU."""
         if not self._runs_on_cuda:
             return None
-        return int(torch.cuda.max_memory_reserved(self.torch_device))
+        return int(max_memory_reserved(self.torch_device))
 
     def free_bytes(self) -> int | None:
         """Return what is free on the device, with CUDA up in this process; None on a CPU."""
         if not self._runs_on_cuda:
             return None
         torch.empty(1, device=self.torch_device)  # Brings CUDA up, which takes memory itself.
-        return int(torch.cuda.mem_get_info(self.torch_device)[0])
+        return int(mem_get_info(self.torch_device)[0])

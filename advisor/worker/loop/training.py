@@ -13,13 +13,9 @@ from advisor.domain.limits import LOSS
 from advisor.worker.data.random_state import random_state, random_state_kept, restore_random_state
 from advisor.worker.data.source import DataSource
 from advisor.worker.loop.observers import StepObserver
-from advisor.worker.loop.optimizer_state import (
-    group_settings,
-    restored_optimizer,
-    scale_rates,
-)
+from advisor.worker.loop.optimizer_state import follow, group_settings, restored_optimizer
 from advisor.worker.loop.protocol import StepResult, TrainingState
-from advisor.worker.loop.recipe import Constant, Recipe
+from advisor.worker.loop.recipe import Recipe
 from advisor.worker.loop.step import Parts, TrainingStep
 from advisor.worker.user.batch_tree import count_samples
 
@@ -82,11 +78,11 @@ class StandardTraining:
     ) -> StepResult:
         """Take one whole optimizer step of ``accumulation_steps`` micro-batches."""
         recipe = self.recipe
-        multiplier = recipe.schedule.multiplier(self._step_count)
-        if not isinstance(recipe.schedule, Constant):
-            scale_rates(self._parts.optimizer, self._settings, multiplier)
+        follow(recipe.schedule, self._step_count, self._parts.optimizer, self._settings)
+        self._parts.hooks.begin(self._step_count)
         source = self._own_batches() if batches is None else batches
         loss = self._step.run(source, observers)
+        multiplier = recipe.schedule.multiplier(self._step_count)
         self._step_count += 1
         if batches is None:
             self._next_sample += recipe.micro_batch_size * recipe.accumulation_steps
@@ -96,6 +92,7 @@ class StandardTraining:
         self, batches: Iterator[Any], *, observers: Sequence[StepObserver] = ()
     ) -> Sequence[Tensor]:
         """Leave the gradients of one step in the parameters, and update nothing."""
+        self._parts.hooks.begin(self._step_count)
         return self._step.accumulate(batches, observers)
 
     def _own_batches(self) -> Iterator[Any]:
@@ -119,20 +116,11 @@ class StandardTraining:
     def _held_out(self, batch_size: int) -> float:
         """Return the user's measure, else the mean loss a sample."""
         if self._measure is None:
-            return self._mean_loss(batch_size)
+            return held_out_loss(
+                self._data, batch_size, self.evaluate_batch, is_sum=self.recipe.is_loss_sum
+            )
         with torch.no_grad():
             return self._measure(self.model, batch_size)
-
-    def _mean_loss(self, batch_size: int) -> float:
-        total = torch.zeros((), dtype=torch.float64)
-        sample_count = 0
-        with closing(self._data.held_out_batches(batch_size)) as batches:
-            for batch in batches:
-                count = count_samples(batch) or 1
-                weight = 1 if self.recipe.is_loss_sum else count
-                total += weight * self.evaluate_batch(batch).double().cpu().reshape(())
-                sample_count += count
-        return float(total) / max(sample_count, 1)
 
     def evaluate_batch(self, batch: Any, *, observers: Sequence[StepObserver] = ()) -> Tensor:  # noqa: ANN401 - the user's batch
         """Return the loss on one batch from the host, without gradients."""
@@ -179,3 +167,24 @@ class StandardTraining:
         if self._batches is not None:
             self._batches.close()
             self._batches = None
+
+
+def held_out_loss(
+    data: DataSource, batch_size: int, evaluate: Callable[[Any], Tensor], *, is_sum: bool
+) -> float:
+    """Return the mean held-out loss of a sample.
+
+    Args:
+        data: What is held out.
+        batch_size: Samples a batch.
+        evaluate: Returns the loss of a batch.
+        is_sum: Whether that is the sum over its samples.
+    """
+    total = torch.zeros((), dtype=torch.float64, device="cpu")
+    sample_count = 0
+    with closing(data.held_out_batches(batch_size)) as batches:
+        for batch in batches:
+            count = count_samples(batch) or 1
+            total += (1 if is_sum else count) * evaluate(batch).double().cpu().reshape(())
+            sample_count += count
+    return float(total) / max(sample_count, 1)

@@ -12,14 +12,16 @@ import io
 import os
 import socket
 import sys
-import traceback
 from collections.abc import Callable
+from os import _exit, getpid
 from pathlib import Path
+from traceback import format_exc, print_exc
 from typing import NoReturn, Protocol
 
 from bsadvise.model.commands import Command
 from bsadvise.model.device import Device, DeviceKind
 from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome
+from bsadvise.v1 import recommendation_pb2
 
 from advisor.messages import from_message
 from advisor.pipe.framing import PIPE_LOST_EXIT_CODE, PipeClosed, frame, receive
@@ -29,10 +31,12 @@ from advisor.worker.process.limits import confine_worker, limit_resources
 from advisor.worker.process.sandbox import enter_sandbox
 from advisor.worker.process.scratch import use_scratch
 from advisor.worker.process.stacks import write_stacks
+from advisor.worker.scripts.main_thread import MAIN_THREAD
 
 _PIPE_FD = 3
 _STACKS_FD = 4
 _MAX_TEXT_CHARACTERS = 8192
+_IMPOSSIBLE = "What was measured cannot be"
 
 
 class Executor(Protocol):
@@ -72,12 +76,9 @@ def run_worker(
     except SystemExit as error:
         exit_code = _exit_code(error)
     except BaseException:  # noqa: BLE001 - the process ends here, whatever it was
-        traceback.print_exc()
+        print_exc()
     finally:
-        # Neither the fork server's stack nor user code's exit handlers may run.
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
-        os._exit(exit_code)
+        _exit_now(exit_code)
 
 
 def serve(sock: socket.socket, make_executor: ExecutorFactory, scratch_dir: Path) -> None:
@@ -91,10 +92,38 @@ def serve(sock: socket.socket, make_executor: ExecutorFactory, scratch_dir: Path
             executor: Executor = _Refusing(error)
         else:
             executor = make_executor(job, pipe.enter_hook)
-        while True:
-            pipe.send(_carry_out(executor, pipe.receive().command))
+
+        def answer() -> None:
+            while True:
+                pipe.send(_carry_out(executor, pipe.receive().command))
+
+        if job.entry_kind == recommendation_pb2.ENTRY_KIND_SCRIPT:
+            # A script needs this thread, and stays in it from one command to the next.
+            MAIN_THREAD.lend(lambda: _exit_after(answer))
+        else:
+            answer()
     except PipeClosed:
         return
+
+
+def _exit_after(answer: Callable[[], None]) -> NoReturn:
+    """Answer commands in a thread beside the main one, and end the process with it."""
+    exit_code = 1
+    try:
+        answer()
+    except PipeClosed:
+        exit_code = 0
+    except BaseException:  # noqa: BLE001 - the process ends here, whatever it was
+        print_exc()
+    finally:
+        _exit_now(exit_code)
+
+
+def _exit_now(exit_code: int) -> NoReturn:
+    # Neither the fork server's stack nor user code's exit handlers may run.
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+    _exit(exit_code)
 
 
 class _Pipe:
@@ -102,7 +131,7 @@ class _Pipe:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._pid = os.getpid()
+        self._pid = getpid()
 
     def receive(self) -> pipe_pb2.ToWorker:
         return receive(self._sock, pipe_pb2.ToWorker())
@@ -111,13 +140,13 @@ class _Pipe:
         self.send(pipe_pb2.FromWorker(entering_hook=pipe_pb2.EnteringHook(hook=hook)))
 
     def send(self, message: pipe_pb2.FromWorker) -> None:
-        if os.getpid() != self._pid:  # User code forked and let its child return.
-            os._exit(0)
+        if getpid() != self._pid:  # User code forked and let its child return.
+            _exit(0)
         try:
             self._sock.sendall(frame(message))
         except OSError:
             # Raising would pass through user code, which may catch it.
-            os._exit(PIPE_LOST_EXIT_CODE)
+            _exit(PIPE_LOST_EXIT_CODE)
 
 
 class _Refusing:
@@ -135,21 +164,20 @@ def _carry_out(executor: Executor, numbered: pipe_pb2.NumberedCommand) -> pipe_p
     command_id = numbered.command_id
     try:
         outcome = executor.execute(command_of(numbered))
-        answer = pipe_pb2.FromWorker(outcome=outcome_message(command_id, outcome))
+        try:
+            answer = pipe_pb2.FromWorker(outcome=outcome_message(command_id, outcome))
+        except ValueError as error:  # A time that is no number, or a sum beyond 64 bits.
+            fault = Fault(code=FaultCode.MEASUREMENT, message=f"{_IMPOSSIBLE}: {error}")
+            return pipe_pb2.FromWorker(outcome=outcome_message(command_id, Failed(fault=fault)))
         frame(answer)
     except Exception as error:  # noqa: BLE001 - the daemon is told, and ends this process
         fault = Fault(
             code=FaultCode.WORKER,
-            message=_plain(f"{type(error).__name__}: {error}"),
-            traceback=_plain(traceback.format_exc()),
+            message=f"bsadvise itself failed (please report it): {type(error).__name__}: {error}",
+            traceback=format_exc()[-_MAX_TEXT_CHARACTERS:],
         )
         return pipe_pb2.FromWorker(outcome=outcome_message(command_id, Failed(fault=fault)))
     return answer
-
-
-def _plain(text: str) -> str:
-    """Return the end of a text, in characters that UTF-8 can carry."""
-    return text[-_MAX_TEXT_CHARACTERS:].encode(errors="backslashreplace").decode()
 
 
 def _prepare(job: pipe_pb2.Job, scratch_dir: Path) -> None:

@@ -19,17 +19,22 @@ class NotUnderstood(Exception):
 
 
 def fake_batch(
-    data: DataSource, batch_size: int, device: torch.device, mode: FakeTensorMode
+    data: DataSource,
+    batch_size: int,
+    device: torch.device,
+    mode: FakeTensorMode,
+    sample: int | None = None,
 ) -> Any:  # noqa: ANN401 - a batch
-    """Return a batch of fake tensors, with the largest sample in every place.
+    """Return a batch of fake tensors, with one sample in every place: the largest, or another.
 
     Two small batches show how each dimension grows with the samples, so that no batch of the
     size asked for need be loaded. Where they do not show it, it is, and imitated.
     """
     try:
-        return _extrapolate(data.longest_batch(2), data.longest_batch(3), batch_size, device, mode)
+        two, three = (data.longest_batch(count, sample) for count in (2, 3))
+        return _extrapolate(two, three, batch_size, device, mode)
     except NotUnderstood:
-        return _imitate(data.longest_batch(batch_size), device, mode)
+        return _imitate(data.longest_batch(batch_size, sample), device, mode)
 
 
 def fake_typical_batch(

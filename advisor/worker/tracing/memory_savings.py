@@ -13,6 +13,11 @@ from torch.utils.checkpoint import checkpoint
 
 _LEAST_8_BIT_ELEMENTS = 4096
 _VALUES_A_SCALE = 256
+_OF_REAL_PARAMETERS = (Lever.EIGHT_BIT_OPTIMIZER, Lever.FUSED_OPTIMIZER)
+
+
+class NotApplicable(Exception):
+    """A memory saving cannot be made of this training."""
 
 
 def repeated_blocks(model: nn.Module) -> list[nn.Module]:
@@ -54,8 +59,14 @@ def change_model(saving: Lever | None, model: nn.Module) -> None:
 def change_optimizer(
     saving: Lever | None, optimizer: torch.optim.Optimizer
 ) -> torch.optim.Optimizer:
-    """Return what a memory saving makes of an optimizer."""
+    """Return what a memory saving makes of an optimizer.
+
+    Raises:
+        NotApplicable: Its parameters are complex, which neither saving's kernels know.
+    """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if saving in _OF_REAL_PARAMETERS and any(p.is_complex() for p in parameters):
+        raise NotApplicable("the model has complex parameters")
     if saving is Lever.SGD:
         return torch.optim.SGD(parameters, lr=1e-3, momentum=0.9)
     if saving is Lever.EIGHT_BIT_OPTIMIZER:

@@ -33,6 +33,14 @@ def map_tensors(value: Any, function: Callable[[Tensor], Any]) -> Any:  # noqa: 
     return value
 
 
+def copy_of_batch(batch: Any) -> Any:  # noqa: ANN401 - a batch
+    """Return a copy of a batch whose tensors may be changed without changing the batch's."""
+    try:
+        return copy.deepcopy(batch)
+    except Exception:  # noqa: BLE001 - tensors with a history, and of classes of the user's
+        return map_tensors(batch, lambda tensor: tensor.detach().clone())
+
+
 def like_mapping(original: Mapping[Any, Any], items: dict[Any, Any]) -> Mapping[Any, Any]:
     """Return a mapping of ``original``'s type with other items."""
     if type(original) is dict or not isinstance(original, MutableMapping):
@@ -84,7 +92,7 @@ def count_samples(batch: Any) -> int | None:  # noqa: ANN401 - a batch
     """
     for tensor in tensors_in(batch):
         if tensor.ndim > 0:
-            return int(tensor.shape[0])
+            return tensor.size(0)  # Which nested tensors have too; they have no shape.
     return None
 
 
@@ -114,4 +122,8 @@ def describe_shapes(sample: Any) -> str:  # noqa: ANN401 - a sample
 
 
 def _shape(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')}{list(tensor.shape)}"
+    if tensor.is_nested and tensor.layout is torch.strided:
+        shape = [str(tensor.size(0)), *("…" for _ in range(tensor.ndim - 1))]
+    else:
+        shape = list(map(str, tensor.shape))
+    return f"{str(tensor.dtype).removeprefix('torch.')}[{', '.join(shape)}]"

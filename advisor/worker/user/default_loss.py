@@ -30,7 +30,8 @@ def default_loss(model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 - the use
 
     A mapping batch is given to the model as keyword arguments and the output's ``loss`` is
     taken. Of an ``(x, y)`` batch, y is compared with the model's output for x: cross-entropy
-    where y holds integers, mean squared error where it holds floats.
+    where y holds integers, mean squared error where it holds floats, and mean squared distance
+    where y or the output is complex.
 
     Raises:
         NoDefaultLoss: Neither fits.
@@ -65,7 +66,27 @@ def default_loss(model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 - the use
             f"The model's output is a {type(output).__name__} and the target a "
             f"{type(y).__name__}; tensors are needed."
         )
+    if _has_one_output(output, y):
+        raise NoDefaultLoss(
+            f"The model has one output a sample, and the target is {_kind(y)}: cross-entropy needs "
+            "one output a class.",
+            _written(
+                f"torch.nn.functional.{_loss_of_one_output(y)}(\n"
+                "            model(batch[0]).flatten(), batch[1].flatten().float())"
+            ),
+        )
     return _compare(output, y)
+
+
+def _loss_of_one_output(target: Tensor) -> str:
+    is_yes_or_no = target.dtype is torch.bool or set(target.flatten().tolist()) <= {0, 1}
+    return "binary_cross_entropy_with_logits" if is_yes_or_no else "mse_loss"
+
+
+def _has_one_output(output: Tensor, target: Tensor) -> bool:
+    """Return whether each sample has one output, and a target that may be a class."""
+    is_whole = not target.is_floating_point() and not target.is_complex()
+    return is_whole and target.ndim > 0 and output.numel() == target.numel() == len(target)
 
 
 def _returning(output: object, call: str) -> str | None:
@@ -92,6 +113,8 @@ def _comparing(output: list[Any] | tuple[Any, ...], y: object) -> str | None:
         if isinstance(part, Tensor) and isinstance(y, Tensor):
             with contextlib.suppress(NoDefaultLoss):
                 _compare(part, y)
+                if part.is_complex() or y.is_complex():
+                    return _written(f"(model(batch[0])[{index}] - batch[1]).abs().square().mean()")
                 name = "mse_loss" if y.is_floating_point() else "cross_entropy"
                 call = f"model(batch[0])[{index}], batch[1]"
                 return _written(f"torch.nn.functional.{name}({call})")
@@ -109,13 +132,18 @@ def _loss_of(output: object) -> Any:  # noqa: ANN401 - whatever stands under tha
 
 
 def _compare(output: Tensor, target: Tensor) -> Tensor:
-    if target.is_floating_point():
+    if target.is_floating_point() or target.is_complex():
         if output.shape != target.shape and output.numel() == target.numel():
             # (N, 1) against (N) would be broadcast to (N, N), silently.
             output = output.reshape(target.shape)
         if output.shape != target.shape:
             raise NoDefaultLoss(_mismatch(output, target))
+        if output.is_complex() or target.is_complex():
+            # mse_loss is not defined for them.
+            return torch.view_as_real(output - target).square().sum(-1).mean()
         return functional.mse_loss(output, target.to(output.dtype))
+    if output.is_complex():
+        raise NoDefaultLoss("The model's output is complex and the target holds integers.")
     if output.ndim != target.ndim + 1 or output.shape[0] != target.shape[0]:
         raise NoDefaultLoss(_mismatch(output, target))
     if output.ndim > 2 and output.shape[1:-1] == target.shape[1:]:
@@ -127,8 +155,15 @@ def _compare(output: Tensor, target: Tensor) -> Tensor:
 
 
 def _mismatch(output: Tensor, target: Tensor) -> str:
-    kind = "float" if target.is_floating_point() else "integer"
     return (
-        f"The output of shape {list(output.shape)} and the {kind} target of shape "
+        f"The output of shape {list(output.shape)} and the {_kind(target)} target of shape "
         f"{list(target.shape)} do not fit together."
     )
+
+
+def _kind(target: Tensor) -> str:
+    if target.dtype is torch.bool:
+        return "boolean"
+    if target.is_complex():
+        return "complex"
+    return "float" if target.is_floating_point() else "integer"

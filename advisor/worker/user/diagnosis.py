@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
-import traceback
 from pathlib import Path
+from traceback import FrameSummary, extract_tb, format_exception, format_list
 
 from bsadvise.model.measurements import Fault, FaultCode
 
 from advisor.worker.user.fixes import likely_fix, likely_line
+from advisor.worker.user.ownership import path_in_bundle
 
 _WORKER_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>\S+)')
 _MAX_MESSAGE = 600
 
 
-def explain(error: BaseException, hook: str, source_dir: Path, entry_path: str) -> Fault:
+def explain(error: BaseException, hook: str | None, source_dir: Path, entry_path: str) -> Fault:
     """Return the fault that an exception out of user code amounts to.
 
     Args:
         error: The exception, with its traceback.
-        hook: Name in the model file that was being run.
+        hook: Name in the model file that was being run; None where that is not known.
         source_dir: The user's bundle; frames outside it are left out.
         entry_path: The model file, named when no frame lies in the bundle.
     """
@@ -34,7 +35,16 @@ def explain(error: BaseException, hook: str, source_dir: Path, entry_path: str) 
         file=file,
         line=line,
         fix=likely_fix(error),
-        traceback="".join(traceback.format_list(frames)) or None,
+        traceback="".join(format_list(frames)) or None,
+    )
+
+
+def own_fault(error: BaseException) -> Fault:
+    """Return the fault that an exception out of our own code is."""
+    return Fault(
+        code=FaultCode.WORKER,
+        message=f"bsadvise itself failed (please report it): {type(error).__name__}: {error}",
+        traceback="".join(format_exception(error)),
     )
 
 
@@ -56,11 +66,10 @@ def _comes_from_loader_process(text: str) -> bool:
     return text.startswith("Caught ") and "Original Traceback" in text
 
 
-def _user_frames(error: BaseException, source_dir: Path) -> list[traceback.FrameSummary]:
+def _user_frames(error: BaseException, source_dir: Path) -> list[FrameSummary]:
     """Return the frames that lie in the user's bundle, outermost first, paths relative to it."""
     found = [
-        (frame.filename, frame.lineno, frame.name)
-        for frame in traceback.extract_tb(error.__traceback__)
+        (frame.filename, frame.lineno, frame.name) for frame in extract_tb(error.__traceback__)
     ]
     if isinstance(error, SyntaxError) and error.filename:
         found.append((error.filename, error.lineno, "<module>"))
@@ -72,12 +81,10 @@ def _user_frames(error: BaseException, source_dir: Path) -> list[traceback.Frame
     root = source_dir.resolve()
     frames = []
     for filename, line_number, name in found:
-        path = (root / filename).resolve()
-        is_users = path.is_relative_to(root) and "site-packages" not in path.parts
-        if is_users and path.is_file():
-            relative = path.relative_to(root).as_posix()
-            line = _line_of(path, line_number)
-            frames.append(traceback.FrameSummary(relative, line_number, name, line=line))
+        path = path_in_bundle(filename, root)
+        if path is not None:
+            line = _line_of(root / path, line_number)
+            frames.append(FrameSummary(path.as_posix(), line_number, name, line=line))
     return frames
 
 

@@ -147,6 +147,16 @@ _REMEDIES = (
         "A batch normalisation layer cannot train on one sample; the smallest batch is 2.",
     ),
     _Remedy(
+        r"'list' object has no attribute '(named_)?parameters'",
+        "`build_optimizer(params, lr)` is given a list of the parameters to train, not the model.",
+    ),
+    _Remedy(
+        r"does not require grad and does not have a grad_fn",
+        "Gradients are off: leave out `torch.set_grad_enabled(False)`, `torch.no_grad()` and "
+        "`.detach()` on the way to the loss; in `evaluate`, which is called without gradients, put "
+        "`with torch.enable_grad():` around what needs them.",
+    ),
+    _Remedy(
         r"modified by an inplace operation",
         "A tensor that the gradient needs is changed in place; use the form that makes a new one.",
     ),
@@ -155,6 +165,16 @@ _REMEDIES = (
         "Optimizers that need a closure, such as SAM and LBFGS, are not supported. Write another: "
         "`return torch.optim.SGD(params, lr, momentum=0.9)`.",
         lambda source: line_of_return(source, "build_optimizer"),
+    ),
+    _Remedy(
+        r"_amp_\w*unscale\w*\" not implemented for 'Complex",
+        'The gradient scaler of `PRECISION = "fp16"` knows no complex parameters: use '
+        '`PRECISION = "bf16"`.',
+    ),
+    _Remedy(
+        r"Attempting to unscale FP16 gradients",
+        'Leave `.half()` out of the file: with `PRECISION = "fp16"` the weights stay in float32, '
+        "and what is computed is converted.",
     ),
     _Remedy(
         r"does not support sparse gradients|SparseAdam does not support dense gradients",

@@ -13,6 +13,7 @@ from bsadvise.model.measurements import Fault, FaultCode
 from advisor.worker.user.default_loss import NoDefaultLoss
 from advisor.worker.user.diagnosis import explain
 from advisor.worker.user.oom import out_of_memory
+from advisor.worker.user.ownership import Owner, owner_of
 from advisor.worker.user.reading import parsed
 
 P = ParamSpec("P")
@@ -30,7 +31,8 @@ class UserCodeFailed(Exception):
 class Hooks:
     """Calls hooks of the model file, and turns what they raise into faults.
 
-    Running out of memory is not a fault: such exceptions pass through.
+    Running out of memory is not a fault, and what our own hooks on gradients and operations raise
+    is no fault of the user's: such exceptions pass through.
     """
 
     def __init__(
@@ -48,29 +50,40 @@ class Hooks:
         self._entering_hook = entering_hook
         self._announced = ""
 
+    def of_copy(self, directory: Path) -> Hooks:
+        """Return the hooks of the same files in another directory."""
+        return Hooks(directory, self.entry_path, self._entering_hook)
+
     def call(self, hook: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Announce a hook, then call ``function`` as ``guard`` does."""
+        self.announce(hook)
+        return self.guard(hook, function, *args, **kwargs)
+
+    def announce(self, hook: str) -> None:
+        """Say which hook is run now."""
         # Said once for a run of calls: in a training loop of a small model the saying would
         # otherwise cost as much as the step.
         if hook != self._announced:
             self._announced = hook
             self._entering_hook(hook)
-        return self.guard(hook, function, *args, **kwargs)
 
     def guard(self, hook: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function`` and return its result.
 
         Raises:
-            UserCodeFailed: It raised anything at all, SystemExit and KeyboardInterrupt included.
+            UserCodeFailed: It raised anything at all, unless that is ours; SystemExit too.
         """
         try:
             return function(*args, **kwargs)
         except (UserCodeFailed, NoDefaultLoss):
             raise
         except BaseException as error:
-            if out_of_memory(error) is not None:
+            if out_of_memory(error) is not None or self._is_ours(error):
                 raise
             raise UserCodeFailed(explain(error, hook, self.source_dir, self.entry_path)) from error
+
+    def _is_ours(self, error: BaseException) -> bool:
+        return owner_of(error, self.source_dir) is Owner.OURS
 
     def reject(
         self,

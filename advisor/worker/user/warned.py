@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
+from warnings import catch_warnings
 
 from bsadvise.model.caveats import Caveat, CaveatCode
 
@@ -52,7 +53,7 @@ class UserWarnings:
                 self._told.setdefault(_NUMBER.sub("#", text), (text, place))
             show(message, category, filename, lineno, file, line)
 
-        with warnings.catch_warnings():
+        with catch_warnings():
             warnings.showwarning = note
             yield
 

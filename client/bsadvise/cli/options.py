@@ -183,6 +183,10 @@ devices_option = option(
     "--device", "devices", metavar="NAME", multiple=True,
     help=f"{_DEVICE_HELP} Give it several times to compare devices.",
 )  # fmt: skip
+arguments_argument = click.argument(
+    "arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGUMENTS OF A SCRIPT]"
+)
+
 place_options = together(
     option(
         "--memory-limit", type=BYTES,
@@ -242,6 +246,10 @@ advice_options = together(
         "--prior", type=click.Choice([scope.value for scope in PriorScope]),
         help="principal begins from what earlier answers about this task found. [default: off]",
     ),
+    option(
+        "--observe-only", is_flag=True,
+        help="Run a script for some steps, and say what it trains with by itself.",
+    ),
     option("--no-cache", is_flag=True, help="Measure again, whatever was found before."),
 )  # fmt: skip
 
@@ -279,6 +287,7 @@ def advice_request(flags: dict[str, Any]) -> AdviceOptions:
         priority=flags["priority"],
         device_hour_price=flags["device_hour_price"],
         prior=flags["prior"],
+        observe_only=flags["observe_only"] or None,
         train_for=flags["train_for"],
         schedule=_schedule(flags["schedule"], flags["warmup"]),
     )

@@ -8,6 +8,7 @@ from bsadvise.model.caveats import Caveat
 from bsadvise.model.commands import Lever
 from bsadvise.model.horizon import FinalLoss, TrainingHorizon
 from bsadvise.model.measurements import Fault, MemoryParts
+from bsadvise.model.observation import Reference
 from bsadvise.model.task import BatchSemantics
 from bsadvise.model.values import OpenEnum, Value
 
@@ -221,8 +222,8 @@ class Advice(Value):
         energy_per_epoch_j: Joules that all replicas take in an epoch.
         cost_per_epoch: Price of the device-hours of an epoch, in device_hour_price's currency;
             None where no price was given.
-        loader_workers: Processes of the data loader with which it keeps up with the model; None
-            when it does already, was not timed, or no number of processes would help.
+        loader_workers: Processes of the data loader that were tried and make steps notably faster;
+            None when it keeps up already, was not timed, or no number of processes helped.
         drop_last: Whether each device's loader should leave out an epoch's last, partial
             micro-batch; None for a stream.
         order_variance_ratio: Variance of the gradient from batch to batch in the order in which
@@ -233,6 +234,7 @@ class Advice(Value):
             out.
         dataset_size: Training samples, beyond which no batch is of use, whatever fits; None for a
             stream or for synthetic batches.
+        reference: The setting that a script trains with by itself; None for a model file.
         horizon: The training that the advice is for; None where nobody said how long it is.
         expected_final_loss: The held-out loss that it is expected to end with; None without a
             horizon.
@@ -288,6 +290,7 @@ class Advice(Value):
     outlook: str | None = None
     batch_semantics: BatchSemantics | None = None
     dataset_size: int | None = None
+    reference: Reference | None = None
     horizon: TrainingHorizon | None = None
     expected_final_loss: FinalLoss | None = None
 

@@ -20,6 +20,8 @@ class CaveatCode(StrEnum):
     VERIFICATION_LOSS_NOT_FINITE = "verification_loss_not_finite"
     NOT_VERIFIED = "not_verified"
     NO_SANDBOX = "no_sandbox"
+    OBSERVED_ONLY = "observed_only"
+    SEVERAL_OPTIMIZERS = "several_optimizers"
 
     NO_DATA_SET = "no_data_set"
     NOTHING_HELD_OUT = "nothing_held_out"
@@ -43,6 +45,7 @@ class CaveatCode(StrEnum):
     STREAM_REPEATED = "stream_repeated"
     SAMPLES_DROPPED = "samples_dropped"
     USER_WARNING = "user_warning"
+    TRAINER_PARTS_LEFT_OUT = "trainer_parts_left_out"
 
     BATCH_NORM_PER_MICRO_BATCH = "batch_norm_per_micro_batch"
     BATCH_NORM_LARGE_BATCH = "batch_norm_large_batch"
@@ -55,6 +58,7 @@ class CaveatCode(StrEnum):
     BATCH_SEMANTICS_UNKNOWN = "batch_semantics_unknown"
     STATE_BETWEEN_BATCHES = "state_between_batches"
     WEIGHTS_CHANGED_IN_LOSS = "weights_changed_in_loss"
+    MEMORY_GROWS = "memory_grows"
 
     MEMORY_SEARCH_CUT_SHORT = "memory_search_cut_short"
     MEMORY_SEARCH_LIMIT = "memory_search_limit"

@@ -61,6 +61,19 @@ class InspectTask(Tagged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ObserveScript(Tagged):
+    """Run a script at its own setting for some optimizer steps, and say what it trains with.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        step_count: Optimizer steps after which the script is stopped.
+    """
+
+    time_limit_s: float
+    step_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TraceMemory(Tagged):
     """Follow two training steps and one evaluation batch with fake tensors.
 
@@ -71,6 +84,7 @@ class TraceMemory(Tagged):
             first micro-batch are what the later ones find.
         lever: The memory saving to apply first; None to follow it as it is.
         is_typical: Whether to draw samples as they come, not the longest in every place.
+        sample: Index of the sample in every place of a batch; None for the longest.
     """
 
     time_limit_s: float
@@ -78,6 +92,7 @@ class TraceMemory(Tagged):
     accumulation_steps: int = 1
     lever: Lever | None = None
     is_typical: bool = False
+    sample: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +103,13 @@ class RunStep(Tagged):
         time_limit_s: Seconds after which the worker is stopped.
         micro_batch_size: b, samples.
         accumulation_steps: a, micro-batches a step.
+        sample: Index of the sample in every place of a batch; None for the longest.
     """
 
     time_limit_s: float
     micro_batch_size: int
     accumulation_steps: int = 1
+    sample: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +135,14 @@ class TimeLoader(Tagged):
         time_limit_s: Seconds after which the worker is stopped.
         batch_size: Samples a batch.
         measure_s: Seconds to spend on timed batches; at least two are timed.
+        num_workers: Processes of the loader, at least 1, in place of the user's number; None for
+            that.
     """
 
     time_limit_s: float
     batch_size: int
     measure_s: float
+    num_workers: int | None = None
 
 
 REFERENCE_TRIAL = 0
@@ -237,6 +257,8 @@ class Verify(Tagged):
         learning_rate: η of every parameter group.
         step_count: Optimizer steps to take.
         is_loss_sum: Whether the loss of a batch is the sum over its samples, as in a training.
+        sample: Index of the sample in every place of the first step's batches; None for the
+            longest.
     """
 
     time_limit_s: float
@@ -245,6 +267,7 @@ class Verify(Tagged):
     learning_rate: float
     step_count: int
     is_loss_sum: bool = False
+    sample: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,6 +341,7 @@ class RecallAnswers(Tagged):
 
 Command = (
     InspectTask
+    | ObserveScript
     | TraceMemory
     | RunStep
     | TimeSteps
@@ -332,6 +356,7 @@ Command = (
 
 _STAGES: dict[type, Stage] = {
     InspectTask: Stage.INSPECT,
+    ObserveScript: Stage.INSPECT,
     TraceMemory: Stage.MEMORY,
     RunStep: Stage.MEMORY,
     TimeSteps: Stage.THROUGHPUT,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bsadvise.model.caveats import Caveat
 from bsadvise.model.commands import Command, RecallAnswers
+from bsadvise.model.observation import Observation
 from bsadvise.model.task import TaskProfile
 from bsadvise.model.values import OpenEnum, Tagged, Unknown, Value
 
@@ -76,10 +77,20 @@ class LoaderTimes(Tagged):
         batch_size: Samples a batch.
         batch_times_s: Seconds of each; where several processes load, the mean over one batch from
             each of them.
+        processor_time_per_batch_s: Mean seconds, at least 0, of processor time in which a batch is
+            loaded, over all threads and processes that load and those that they have waited for;
+            None where the kernel does not say.
+        processor_wait_per_batch_s: Mean seconds, at least 0, for which threads that load a batch
+            waited for a processor that others had; None where the kernel does not say.
+        is_stream_repeated: Whether each of the processes asked for reads the whole stream, so that
+            samples repeat.
     """
 
     batch_size: int
     batch_times_s: tuple[float, ...]
+    processor_time_per_batch_s: float | None = None
+    processor_wait_per_batch_s: float | None = None
+    is_stream_repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +213,7 @@ class OrderComparison(Tagged):
 
 Figures = (
     TaskProfile
+    | Observation
     | MemoryTrace
     | StepRun
     | StepTimes

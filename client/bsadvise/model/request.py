@@ -50,6 +50,8 @@ class EntryKind(OpenEnum):
 
     MODEL_FILE = "model_file"
     """A file that defines ``build_model`` and the other names of the model-file contract."""
+    SCRIPT = "script"
+    """A script that trains: run as its user runs it, with its command line."""
 
 
 class PriorScope(OpenEnum):
@@ -102,6 +104,8 @@ class AdviceRequest(Value):
         device_hour_price: What an hour of one device costs, at least 0, in whatever currency;
             None where it was not given.
         prior: Whose earlier answers about the same task the search may begin from.
+        observe_only: Whether to run a script at its own setting alone, and to answer with what it
+            trains with. A model file cannot be observed.
         train_for: How long the model will be trained; None for what the file says, or for no
             length in particular.
         schedule: On which schedule; None for a constant rate.
@@ -124,6 +128,7 @@ class AdviceRequest(Value):
     python: str | None = None
     device_hour_price: float | None = None
     prior: PriorScope = PriorScope.OFF
+    observe_only: bool = False
     train_for: TrainingLength | None = None
     schedule: LearningRateSchedule | None = None
 
@@ -150,5 +155,6 @@ class AdviceOptions(TypedDict, total=False):
     python: str | None
     device_hour_price: float | None
     prior: PriorScope | str | None
+    observe_only: bool | None
     train_for: TrainingLength | str | None
     schedule: LearningRateSchedule | str | None

@@ -76,7 +76,8 @@ class TaskProfile(Tagged):
         buffer_bytes: Bytes of the buffers.
         batch_norm_layer_count: Layers whose output depends on the rest of the micro-batch.
         optimizer: The optimizer.
-        dataset_size: Training samples; None for a stream or for synthetic batches.
+        dataset_size: Training samples; None for synthetic batches, and for a stream that does not
+            say how long it is.
         evaluation_size: Samples of the held-out measure; 0 when there is none.
         is_synthetic: Whether the file has ``make_batch`` in place of a data set. Nothing can
             then be learnt, so that learning rates follow rules alone.
@@ -97,6 +98,10 @@ class TaskProfile(Tagged):
         has_unsaved_state: Whether losses depend on state that no checkpoint holds, such as an
             attribute, or an optimizer that ``loss_fn`` steps itself: a training cannot be taken up
             where another ended.
+        is_stream: Whether the data set is a stream, which has one order. Of older releases, none
+            that names its dataset_size is.
+        peak_sample: Index of the sample with which a step takes the most memory, where that is not
+            longest_sample; None otherwise.
         training_length: How long the file says that the model is trained; None where it does not.
     """
 
@@ -122,4 +127,6 @@ class TaskProfile(Tagged):
     cpu_count: int | None = None
     batch_semantics: BatchSemantics | None = None
     has_unsaved_state: bool = False
+    is_stream: bool = False
+    peak_sample: int | None = None
     training_length: TrainingLength | None = None

@@ -1,4 +1,6 @@
-"""What is uploaded: the model file, the local modules that it imports, and any data asked for.
+"""What is uploaded: the entry file, the local modules that it imports, and any data asked for.
+
+With a script go the files that its command line names, and the configuration files that it names.
 
 Imports are read, not run. A module is local when it lies under the model file's root: the first
 folder above it without ``__init__.py``, which is where Python would look first. As with
@@ -15,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bsadvise.model.errors import SourceUnusable
+from bsadvise.model.request import EntryKind
+from bsadvise.source.entry_kind import entry_kind_of
 from bsadvise.source.files import check_link, check_sizes, included_files, read_files
-from bsadvise.source.imports import find_local_modules
+from bsadvise.source.imports import find_local_modules, parse
+from bsadvise.source.named_files import find_named_files
 from bsadvise.v1 import source_service_pb2
 
 
@@ -27,20 +32,25 @@ class Bundle:
     Attributes:
         content: A serialized ``SourceBundle``.
         digest: Lower-case hex SHA-256 of ``content``.
-        entry_path: Path of the model file inside, with forward slashes.
+        entry_path: Path of the entry file inside, with forward slashes.
+        entry_kind: What the entry file is.
     """
 
     content: bytes
     digest: str
     entry_path: str
+    entry_kind: EntryKind = EntryKind.MODEL_FILE
 
 
-def collect(model_path: Path, include: Iterable[Path] = ()) -> Bundle:
-    """Bundle a model file with what it needs.
+def collect(
+    model_path: Path, include: Iterable[Path] = (), arguments: Iterable[str] = ()
+) -> Bundle:
+    """Bundle a model file or a script with what it needs.
 
     Args:
         model_path: The file that builds the task; like those of ``include`` it is normalised.
         include: Files, and folders whose files are all taken; under the model file's root.
+        arguments: The command line of a script.
 
     Raises:
         ModelFileError: The model file or a module that it imports is not Python.
@@ -50,17 +60,25 @@ def collect(model_path: Path, include: Iterable[Path] = ()) -> Bundle:
     try:
         entry = _existing_file(model_path)
         root, named = find_root(entry), list(include)
-        modules = find_local_modules(entry, root)
-        for module in modules:
-            check_link(module, (root, entry, *named))
-        files = {_relative(file, root): file for file in modules | included_files(named)}
-        return pack(read_files(files), _relative(entry, root))
+        found = find_local_modules(entry, root)
+        entry_kind = entry_kind_of(parse(entry))
+        if entry_kind is EntryKind.SCRIPT:
+            trees = map(parse, found)
+            found |= find_named_files(trees, arguments, (root, entry.parent))
+        for file in found:
+            check_link(file, (root, entry, *named))
+        files = {_relative(file, root): file for file in found | included_files(named)}
+        return pack(read_files(files), _relative(entry, root), entry_kind)
     except OSError as error:
         place = model_path if error.filename is None else os.fsdecode(error.filename)
         raise SourceUnusable(f"{place} cannot be read: {error.strerror or error}") from error
 
 
-def pack(contents: Mapping[str, bytes], entry_path: str) -> Bundle:
+def pack(
+    contents: Mapping[str, bytes],
+    entry_path: str,
+    entry_kind: EntryKind = EntryKind.MODEL_FILE,
+) -> Bundle:
     """Serialize files by rising path, so that equal files always have an equal digest.
 
     Raises:
@@ -73,7 +91,7 @@ def pack(contents: Mapping[str, bytes], entry_path: str) -> Bundle:
     ]
     content = source_service_pb2.SourceBundle(files=files).SerializeToString(deterministic=True)
     digest = hashlib.sha256(content).hexdigest()
-    return Bundle(content=content, digest=digest, entry_path=entry_path)
+    return Bundle(content=content, digest=digest, entry_path=entry_path, entry_kind=entry_kind)
 
 
 def find_root(entry: Path) -> Path:

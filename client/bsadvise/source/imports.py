@@ -80,7 +80,7 @@ class _Resolver:
 
 def _imported_names(file: Path, root: Path) -> Iterator[str]:
     package = file.parent.relative_to(root).parts
-    for node in ast.walk(_parse(file)):
+    for node in ast.walk(parse(file)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level <= len(package):
@@ -92,7 +92,8 @@ def _imported_names(file: Path, root: Path) -> Iterator[str]:
             yield from (".".join(filter(None, (base, a.name))) for a in node.names)
 
 
-def _parse(file: Path) -> ast.Module:
+def parse(file: Path) -> ast.Module:
+    """Return the syntax tree of a file. Raises ModelFileError where it is no Python."""
     check_sizes({str(file): file.stat().st_size})  # before all of it is in memory
     try:
         return ast.parse(file.read_bytes(), filename=str(file))

@@ -66,11 +66,12 @@ _PAGE_SIZE = 200
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to advise on: a model file, what goes with it, and what is asked for."""
+    """What to advise on: a file, what goes with it, its command line, and what is asked for."""
 
     model_path: Path
     include: Sequence[Path]
     options: AdviceOptions
+    arguments: Sequence[str] = ()
 
 
 def recommend(task: Task, request_id: str | None, reconnect_s: float) -> Operation[Advice]:
@@ -112,7 +113,7 @@ def _advice_of(recommendation: Recommendation) -> Advice:
 
 def create(task: Task, request_id: str | None) -> Operation[Recommendation]:
     """Upload the source if it is not there, and create a recommendation."""
-    source = yield from upload(task.model_path, task.include)
+    source = yield from upload(task.model_path, task.include, task.arguments)
     request = recommendation_service_pb2.CreateRecommendationRequest(
         request_id=request_id or uuid.uuid4().hex, request=make_request(source, task.options)
     )
@@ -120,13 +121,20 @@ def create(task: Task, request_id: str | None) -> Operation[Recommendation]:
     return from_message(reply.recommendation, Recommendation)
 
 
-def upload(model_path: Path, include: Sequence[Path]) -> Operation[Source]:
-    """Bundle a model file and upload it if it is not there."""
-    bundle: Bundle = yield Work(partial(collect, model_path, include))
+def upload(
+    model_path: Path, include: Sequence[Path], arguments: Sequence[str] = ()
+) -> Operation[Source]:
+    """Bundle a file and upload it if it is not there."""
+    bundle: Bundle = yield Work(partial(collect, model_path, include, arguments))
     check = source_service_pb2.CheckSourceRequest(digest=bundle.digest)
     if not (yield from _retry(Unary(rpcs.CHECK_SOURCE, check))).exists:
         yield from _retry(Send(rpcs.UPLOAD_SOURCE, _pieces(bundle)))
-    return Source(digest=bundle.digest, entry_path=bundle.entry_path)
+    return Source(
+        digest=bundle.digest,
+        entry_path=bundle.entry_path,
+        entry_kind=bundle.entry_kind,
+        arguments=tuple(arguments),
+    )
 
 
 def get(recommendation_id: str) -> Operation[Recommendation]:

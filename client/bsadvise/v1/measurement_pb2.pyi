@@ -4,6 +4,7 @@ isort:skip_file
 What a worker is asked to measure, and what comes back: the log of a recommendation."""
 
 from bsadvise.v1 import horizon_pb2 as _horizon_pb2
+from bsadvise.v1 import observation_pb2 as _observation_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -240,6 +241,32 @@ class InspectTask(_message.Message):
 Global___InspectTask: _TypeAlias = InspectTask  # noqa: Y015
 
 @_typing.final
+class ObserveScript(_message.Message):
+    """Run a script at its own setting for some optimizer steps, and say what it trains with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_LIMIT_S_FIELD_NUMBER: _builtins.int
+    STEP_COUNT_FIELD_NUMBER: _builtins.int
+    time_limit_s: _builtins.float
+    """Seconds after which the worker is stopped, above 0."""
+    step_count: _builtins.int
+    """Optimizer steps after which the script is stopped, at least 1."""
+    def __init__(
+        self,
+        *,
+        time_limit_s: _builtins.float = ...,
+        step_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["step_count", b"step_count", "time_limit_s", b"time_limit_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ObserveScript: _TypeAlias = ObserveScript  # noqa: Y015
+
+@_typing.final
 class TraceMemory(_message.Message):
     """Follow two training steps and one evaluation batch with fake tensors."""
 
@@ -250,6 +277,7 @@ class TraceMemory(_message.Message):
     ACCUMULATION_STEPS_FIELD_NUMBER: _builtins.int
     LEVER_FIELD_NUMBER: _builtins.int
     IS_TYPICAL_FIELD_NUMBER: _builtins.int
+    SAMPLE_FIELD_NUMBER: _builtins.int
     time_limit_s: _builtins.float
     """Seconds after which the worker is stopped."""
     micro_batch_size: _builtins.int
@@ -262,6 +290,8 @@ class TraceMemory(_message.Message):
     """What to change about the training first; unset to follow it as it is."""
     is_typical: _builtins.bool
     """Whether to draw samples as they come, not the longest in every place."""
+    sample: _builtins.int
+    """Index of the sample in every place of a batch; unset for the longest."""
     def __init__(
         self,
         *,
@@ -270,14 +300,20 @@ class TraceMemory(_message.Message):
         accumulation_steps: _builtins.int = ...,
         lever: Global___Lever.ValueType | None = ...,
         is_typical: _builtins.bool = ...,
+        sample: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_lever", b"_lever", "lever", b"lever"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_lever", b"_lever", "_sample", b"_sample", "lever", b"lever", "sample", b"sample"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lever", b"_lever", "accumulation_steps", b"accumulation_steps", "is_typical", b"is_typical", "lever", b"lever", "micro_batch_size", b"micro_batch_size", "time_limit_s", b"time_limit_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lever", b"_lever", "_sample", b"_sample", "accumulation_steps", b"accumulation_steps", "is_typical", b"is_typical", "lever", b"lever", "micro_batch_size", b"micro_batch_size", "sample", b"sample", "time_limit_s", b"time_limit_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__lever: _TypeAlias = _typing.Literal["lever"]  # noqa: Y015
     _WhichOneofArgType__lever: _TypeAlias = _typing.Literal["_lever", b"_lever"]  # noqa: Y015
+    _WhichOneofReturnType__sample: _TypeAlias = _typing.Literal["sample"]  # noqa: Y015
+    _WhichOneofArgType__sample: _TypeAlias = _typing.Literal["_sample", b"_sample"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lever) -> _WhichOneofReturnType__lever | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sample) -> _WhichOneofReturnType__sample | None: ...
 
 Global___TraceMemory: _TypeAlias = TraceMemory  # noqa: Y015
 
@@ -290,24 +326,30 @@ class RunStep(_message.Message):
     TIME_LIMIT_S_FIELD_NUMBER: _builtins.int
     MICRO_BATCH_SIZE_FIELD_NUMBER: _builtins.int
     ACCUMULATION_STEPS_FIELD_NUMBER: _builtins.int
+    SAMPLE_FIELD_NUMBER: _builtins.int
     time_limit_s: _builtins.float
     """Seconds after which the worker is stopped."""
     micro_batch_size: _builtins.int
     """b, samples."""
     accumulation_steps: _builtins.int
     """a, micro-batches a step."""
+    sample: _builtins.int
+    """Index of the sample in every place of a batch; unset for the longest."""
     def __init__(
         self,
         *,
         time_limit_s: _builtins.float = ...,
         micro_batch_size: _builtins.int = ...,
         accumulation_steps: _builtins.int = ...,
+        sample: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_sample", b"_sample", "sample", b"sample"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulation_steps", b"accumulation_steps", "micro_batch_size", b"micro_batch_size", "time_limit_s", b"time_limit_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sample", b"_sample", "accumulation_steps", b"accumulation_steps", "micro_batch_size", b"micro_batch_size", "sample", b"sample", "time_limit_s", b"time_limit_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__sample: _TypeAlias = _typing.Literal["sample"]  # noqa: Y015
+    _WhichOneofArgType__sample: _TypeAlias = _typing.Literal["_sample", b"_sample"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sample) -> _WhichOneofReturnType__sample | None: ...
 
 Global___RunStep: _TypeAlias = RunStep  # noqa: Y015
 
@@ -350,24 +392,30 @@ class TimeLoader(_message.Message):
     TIME_LIMIT_S_FIELD_NUMBER: _builtins.int
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
     MEASURE_S_FIELD_NUMBER: _builtins.int
+    NUM_WORKERS_FIELD_NUMBER: _builtins.int
     time_limit_s: _builtins.float
     """Seconds after which the worker is stopped."""
     batch_size: _builtins.int
     """Samples a batch."""
     measure_s: _builtins.float
     """Seconds to spend on timed batches; at least two are timed."""
+    num_workers: _builtins.int
+    """Processes of the loader, at least 1, in place of the user's number; unset for that."""
     def __init__(
         self,
         *,
         time_limit_s: _builtins.float = ...,
         batch_size: _builtins.int = ...,
         measure_s: _builtins.float = ...,
+        num_workers: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_num_workers", b"_num_workers", "num_workers", b"num_workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_size", b"batch_size", "measure_s", b"measure_s", "time_limit_s", b"time_limit_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_num_workers", b"_num_workers", "batch_size", b"batch_size", "measure_s", b"measure_s", "num_workers", b"num_workers", "time_limit_s", b"time_limit_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__num_workers: _TypeAlias = _typing.Literal["num_workers"]  # noqa: Y015
+    _WhichOneofArgType__num_workers: _TypeAlias = _typing.Literal["_num_workers", b"_num_workers"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__num_workers) -> _WhichOneofReturnType__num_workers | None: ...
 
 Global___TimeLoader: _TypeAlias = TimeLoader  # noqa: Y015
 
@@ -566,6 +614,7 @@ class Verify(_message.Message):
     LEARNING_RATE_FIELD_NUMBER: _builtins.int
     STEP_COUNT_FIELD_NUMBER: _builtins.int
     IS_LOSS_SUM_FIELD_NUMBER: _builtins.int
+    SAMPLE_FIELD_NUMBER: _builtins.int
     time_limit_s: _builtins.float
     """Seconds after which the worker is stopped."""
     micro_batch_size: _builtins.int
@@ -578,6 +627,8 @@ class Verify(_message.Message):
     """Optimizer steps to take."""
     is_loss_sum: _builtins.bool
     """Whether the loss of a batch is the sum over its samples, as in a training."""
+    sample: _builtins.int
+    """Index of the sample in every place of the first step's batches; unset for the longest."""
     def __init__(
         self,
         *,
@@ -587,12 +638,15 @@ class Verify(_message.Message):
         learning_rate: _builtins.float = ...,
         step_count: _builtins.int = ...,
         is_loss_sum: _builtins.bool = ...,
+        sample: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_sample", b"_sample", "sample", b"sample"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulation_steps", b"accumulation_steps", "is_loss_sum", b"is_loss_sum", "learning_rate", b"learning_rate", "micro_batch_size", b"micro_batch_size", "step_count", b"step_count", "time_limit_s", b"time_limit_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sample", b"_sample", "accumulation_steps", b"accumulation_steps", "is_loss_sum", b"is_loss_sum", "learning_rate", b"learning_rate", "micro_batch_size", b"micro_batch_size", "sample", b"sample", "step_count", b"step_count", "time_limit_s", b"time_limit_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__sample: _TypeAlias = _typing.Literal["sample"]  # noqa: Y015
+    _WhichOneofArgType__sample: _TypeAlias = _typing.Literal["_sample", b"_sample"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sample) -> _WhichOneofReturnType__sample | None: ...
 
 Global___Verify: _TypeAlias = Verify  # noqa: Y015
 
@@ -735,6 +789,7 @@ class Command(_message.Message):
     COMPARE_ORDERS_FIELD_NUMBER: _builtins.int
     RANGE_TEST_FIELD_NUMBER: _builtins.int
     RECALL_ANSWERS_FIELD_NUMBER: _builtins.int
+    OBSERVE_SCRIPT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def inspect_task(self) -> Global___InspectTask:
         """Load the model file and say what it holds."""
@@ -779,6 +834,10 @@ class Command(_message.Message):
     def recall_answers(self) -> Global___RecallAnswers:
         """Ask what earlier answers about the same task have found."""
 
+    @_builtins.property
+    def observe_script(self) -> Global___ObserveScript:
+        """Run a script at its own setting for some optimizer steps, and say what it trains with."""
+
     def __init__(
         self,
         *,
@@ -793,12 +852,13 @@ class Command(_message.Message):
         compare_orders: Global___CompareOrders | None = ...,
         range_test: Global___RangeTest | None = ...,
         recall_answers: Global___RecallAnswers | None = ...,
+        observe_script: Global___ObserveScript | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "range_test", b"range_test", "recall_answers", b"recall_answers", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "observe_script", b"observe_script", "range_test", b"range_test", "recall_answers", b"recall_answers", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "range_test", b"range_test", "recall_answers", b"recall_answers", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "observe_script", b"observe_script", "range_test", b"range_test", "recall_answers", b"recall_answers", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["inspect_task", "trace_memory", "run_step", "time_steps", "time_loader", "train", "evaluate", "verify", "compare_orders", "range_test", "recall_answers"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["inspect_task", "trace_memory", "run_step", "time_steps", "time_loader", "train", "evaluate", "verify", "compare_orders", "range_test", "recall_answers", "observe_script"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -924,6 +984,8 @@ class TaskProfile(_message.Message):
     CODED_CAVEATS_FIELD_NUMBER: _builtins.int
     BATCH_SEMANTICS_FIELD_NUMBER: _builtins.int
     HAS_UNSAVED_STATE_FIELD_NUMBER: _builtins.int
+    IS_STREAM_FIELD_NUMBER: _builtins.int
+    PEAK_SAMPLE_FIELD_NUMBER: _builtins.int
     TRAINING_LENGTH_FIELD_NUMBER: _builtins.int
     model_name: _builtins.str
     """Class name of the model."""
@@ -938,7 +1000,9 @@ class TaskProfile(_message.Message):
     batch_norm_layer_count: _builtins.int
     """Layers whose output depends on the rest of the micro-batch."""
     dataset_size: _builtins.int
-    """Training samples; unset for a stream or for synthetic batches."""
+    """Training samples; unset for synthetic batches, and for a stream that does not say how long it
+    is.
+    """
     evaluation_size: _builtins.int
     """Samples of the held-out measure; 0 when there is none."""
     is_synthetic: _builtins.bool
@@ -972,6 +1036,14 @@ class TaskProfile(_message.Message):
     has_unsaved_state: _builtins.bool
     """Whether losses depend on state that no checkpoint holds, such as an attribute, or an optimizer
     that ``loss_fn`` steps itself: a training cannot be taken up where another ended.
+    """
+    is_stream: _builtins.bool
+    """Whether the data set is a stream, which has one order. Of older releases, none that names its
+    dataset_size is.
+    """
+    peak_sample: _builtins.int
+    """Index of the sample with which a step takes the most memory, where that is not longest_sample;
+    unset otherwise.
     """
     @_builtins.property
     def optimizer(self) -> Global___OptimizerProfile:
@@ -1016,11 +1088,13 @@ class TaskProfile(_message.Message):
         coded_caveats: _abc.Iterable[Global___Caveat] | None = ...,
         batch_semantics: Global___BatchSemantics.ValueType | None = ...,
         has_unsaved_state: _builtins.bool = ...,
+        is_stream: _builtins.bool = ...,
+        peak_sample: _builtins.int | None = ...,
         training_length: _horizon_pb2.TrainingLength | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics", "_cpu_count", b"_cpu_count", "_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "batch_semantics", b"batch_semantics", "cpu_count", b"cpu_count", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "longest_sample", b"longest_sample", "optimizer", b"optimizer", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate", "training_length", b"training_length"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics", "_cpu_count", b"_cpu_count", "_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_peak_sample", b"_peak_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "batch_semantics", b"batch_semantics", "cpu_count", b"cpu_count", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "longest_sample", b"longest_sample", "optimizer", b"optimizer", "peak_sample", b"peak_sample", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate", "training_length", b"training_length"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics", "_cpu_count", b"_cpu_count", "_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "batch_norm_layer_count", b"batch_norm_layer_count", "batch_semantics", b"batch_semantics", "buffer_bytes", b"buffer_bytes", "caveats", b"caveats", "coded_caveats", b"coded_caveats", "cpu_count", b"cpu_count", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "evaluation_size", b"evaluation_size", "has_unsaved_state", b"has_unsaved_state", "is_synthetic", b"is_synthetic", "longest_sample", b"longest_sample", "model_name", b"model_name", "num_workers", b"num_workers", "optimizer", b"optimizer", "parameter_bytes", b"parameter_bytes", "parameter_count", b"parameter_count", "precision", b"precision", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate", "repeated_block_count", b"repeated_block_count", "sample_shapes", b"sample_shapes", "trainable_parameter_count", b"trainable_parameter_count", "training_length", b"training_length"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics", "_cpu_count", b"_cpu_count", "_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_peak_sample", b"_peak_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "batch_norm_layer_count", b"batch_norm_layer_count", "batch_semantics", b"batch_semantics", "buffer_bytes", b"buffer_bytes", "caveats", b"caveats", "coded_caveats", b"coded_caveats", "cpu_count", b"cpu_count", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "evaluation_size", b"evaluation_size", "has_unsaved_state", b"has_unsaved_state", "is_stream", b"is_stream", "is_synthetic", b"is_synthetic", "longest_sample", b"longest_sample", "model_name", b"model_name", "num_workers", b"num_workers", "optimizer", b"optimizer", "parameter_bytes", b"parameter_bytes", "parameter_count", b"parameter_count", "peak_sample", b"peak_sample", "precision", b"precision", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate", "repeated_block_count", b"repeated_block_count", "sample_shapes", b"sample_shapes", "trainable_parameter_count", b"trainable_parameter_count", "training_length", b"training_length"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_semantics: _TypeAlias = _typing.Literal["batch_semantics"]  # noqa: Y015
     _WhichOneofArgType__batch_semantics: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics"]  # noqa: Y015
@@ -1032,6 +1106,8 @@ class TaskProfile(_message.Message):
     _WhichOneofArgType__device_free_bytes: _TypeAlias = _typing.Literal["_device_free_bytes", b"_device_free_bytes"]  # noqa: Y015
     _WhichOneofReturnType__longest_sample: _TypeAlias = _typing.Literal["longest_sample"]  # noqa: Y015
     _WhichOneofArgType__longest_sample: _TypeAlias = _typing.Literal["_longest_sample", b"_longest_sample"]  # noqa: Y015
+    _WhichOneofReturnType__peak_sample: _TypeAlias = _typing.Literal["peak_sample"]  # noqa: Y015
+    _WhichOneofArgType__peak_sample: _TypeAlias = _typing.Literal["_peak_sample", b"_peak_sample"]  # noqa: Y015
     _WhichOneofReturnType__reference_batch_size: _TypeAlias = _typing.Literal["reference_batch_size"]  # noqa: Y015
     _WhichOneofArgType__reference_batch_size: _TypeAlias = _typing.Literal["_reference_batch_size", b"_reference_batch_size"]  # noqa: Y015
     _WhichOneofReturnType__reference_learning_rate: _TypeAlias = _typing.Literal["reference_learning_rate"]  # noqa: Y015
@@ -1046,6 +1122,8 @@ class TaskProfile(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__device_free_bytes) -> _WhichOneofReturnType__device_free_bytes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__longest_sample) -> _WhichOneofReturnType__longest_sample | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__peak_sample) -> _WhichOneofReturnType__peak_sample | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reference_batch_size) -> _WhichOneofReturnType__reference_batch_size | None: ...
     @_typing.overload
@@ -1224,8 +1302,21 @@ class LoaderTimes(_message.Message):
 
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
     BATCH_TIMES_S_FIELD_NUMBER: _builtins.int
+    PROCESSOR_TIME_PER_BATCH_S_FIELD_NUMBER: _builtins.int
+    PROCESSOR_WAIT_PER_BATCH_S_FIELD_NUMBER: _builtins.int
+    IS_STREAM_REPEATED_FIELD_NUMBER: _builtins.int
     batch_size: _builtins.int
     """Samples a batch, at least 1."""
+    processor_time_per_batch_s: _builtins.float
+    """Mean seconds, at least 0, of processor time in which a batch is loaded, over all threads and
+    processes that load and those that they have waited for; absent where the kernel does not say.
+    """
+    processor_wait_per_batch_s: _builtins.float
+    """Mean seconds, at least 0, for which threads that load a batch waited for a processor that
+    others had; absent where the kernel does not say.
+    """
+    is_stream_repeated: _builtins.bool
+    """Whether each of the processes asked for reads the whole stream, so that samples repeat."""
     @_builtins.property
     def batch_times_s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Seconds of each; where several processes load, the mean over one batch from each of them."""
@@ -1235,12 +1326,22 @@ class LoaderTimes(_message.Message):
         *,
         batch_size: _builtins.int = ...,
         batch_times_s: _abc.Iterable[_builtins.float] | None = ...,
+        processor_time_per_batch_s: _builtins.float | None = ...,
+        processor_wait_per_batch_s: _builtins.float | None = ...,
+        is_stream_repeated: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_processor_time_per_batch_s", b"_processor_time_per_batch_s", "_processor_wait_per_batch_s", b"_processor_wait_per_batch_s", "processor_time_per_batch_s", b"processor_time_per_batch_s", "processor_wait_per_batch_s", b"processor_wait_per_batch_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_size", b"batch_size", "batch_times_s", b"batch_times_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_processor_time_per_batch_s", b"_processor_time_per_batch_s", "_processor_wait_per_batch_s", b"_processor_wait_per_batch_s", "batch_size", b"batch_size", "batch_times_s", b"batch_times_s", "is_stream_repeated", b"is_stream_repeated", "processor_time_per_batch_s", b"processor_time_per_batch_s", "processor_wait_per_batch_s", b"processor_wait_per_batch_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__processor_time_per_batch_s: _TypeAlias = _typing.Literal["processor_time_per_batch_s"]  # noqa: Y015
+    _WhichOneofArgType__processor_time_per_batch_s: _TypeAlias = _typing.Literal["_processor_time_per_batch_s", b"_processor_time_per_batch_s"]  # noqa: Y015
+    _WhichOneofReturnType__processor_wait_per_batch_s: _TypeAlias = _typing.Literal["processor_wait_per_batch_s"]  # noqa: Y015
+    _WhichOneofArgType__processor_wait_per_batch_s: _TypeAlias = _typing.Literal["_processor_wait_per_batch_s", b"_processor_wait_per_batch_s"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__processor_time_per_batch_s) -> _WhichOneofReturnType__processor_time_per_batch_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__processor_wait_per_batch_s) -> _WhichOneofReturnType__processor_wait_per_batch_s | None: ...
 
 Global___LoaderTimes: _TypeAlias = LoaderTimes  # noqa: Y015
 
@@ -1759,6 +1860,7 @@ class Outcome(_message.Message):
     ORDER_COMPARISON_FIELD_NUMBER: _builtins.int
     RANGE_RUN_FIELD_NUMBER: _builtins.int
     PRIOR_FIELD_NUMBER: _builtins.int
+    OBSERVATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def task_profile(self) -> Global___TaskProfile:
         """What is known of a task before anything is trained."""
@@ -1815,6 +1917,10 @@ class Outcome(_message.Message):
     def prior(self) -> Global___Prior:
         """What earlier answers about the same task say of the scaling model's unknowns."""
 
+    @_builtins.property
+    def observation(self) -> _observation_pb2.Observation:
+        """What was seen of a script's training."""
+
     def __init__(
         self,
         *,
@@ -1832,12 +1938,13 @@ class Outcome(_message.Message):
         order_comparison: Global___OrderComparison | None = ...,
         range_run: Global___RangeRun | None = ...,
         prior: Global___Prior | None = ...,
+        observation: _observation_pb2.Observation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "prior", b"prior", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "observation", b"observation", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "prior", b"prior", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "prior", b"prior", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "observation", b"observation", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "prior", b"prior", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["task_profile", "memory_trace", "step_run", "step_times", "loader_times", "train_run", "evaluation", "verification", "out_of_memory", "failed", "timed_out", "order_comparison", "range_run", "prior"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["task_profile", "memory_trace", "step_run", "step_times", "loader_times", "train_run", "evaluation", "verification", "out_of_memory", "failed", "timed_out", "order_comparison", "range_run", "prior", "observation"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 

@@ -101,6 +101,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """Not said; refused where a value is needed."""
     ENTRY_KIND_MODEL_FILE: _EntryKind.ValueType  # 1
     """A file that defines build_model and the other names of the model-file contract."""
+    ENTRY_KIND_SCRIPT: _EntryKind.ValueType  # 2
+    """A script that trains: run as its user runs it, with its command line."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What the entry file of a source is, and so how a training is made of it."""
@@ -109,6 +111,8 @@ ENTRY_KIND_UNSPECIFIED: EntryKind.ValueType  # 0
 """Not said; refused where a value is needed."""
 ENTRY_KIND_MODEL_FILE: EntryKind.ValueType  # 1
 """A file that defines build_model and the other names of the model-file contract."""
+ENTRY_KIND_SCRIPT: EntryKind.ValueType  # 2
+"""A script that trains: run as its user runs it, with its command line."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 class _PriorScope:
@@ -258,6 +262,7 @@ class AdviceRequest(_message.Message):
     PYTHON_FIELD_NUMBER: _builtins.int
     DEVICE_HOUR_PRICE_FIELD_NUMBER: _builtins.int
     PRIOR_FIELD_NUMBER: _builtins.int
+    OBSERVE_ONLY_FIELD_NUMBER: _builtins.int
     TRAIN_FOR_FIELD_NUMBER: _builtins.int
     SCHEDULE_FIELD_NUMBER: _builtins.int
     device: _builtins.str
@@ -292,6 +297,10 @@ class AdviceRequest(_message.Message):
     """What an hour of one device costs, at least 0, in whatever currency; unset where nobody said."""
     prior: Global___PriorScope.ValueType
     """Whose earlier answers about the same task the search may begin from; unset for OFF."""
+    observe_only: _builtins.bool
+    """Whether to run a script at its own setting alone, and to answer with what it trains with; unset
+    for false. A model file cannot be observed.
+    """
     @_builtins.property
     def source(self) -> Global___Source:
         """The user's code."""
@@ -330,12 +339,13 @@ class AdviceRequest(_message.Message):
         python: _builtins.str | None = ...,
         device_hour_price: _builtins.float | None = ...,
         prior: Global___PriorScope.ValueType | None = ...,
+        observe_only: _builtins.bool | None = ...,
         train_for: _horizon_pb2.TrainingLength | None = ...,
         schedule: _horizon_pb2.LearningRateSchedule | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_prior", b"_prior", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "prior", b"prior", "priority", b"priority", "python", b"python", "schedule", b"schedule", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "train_for", b"train_for", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_observe_only", b"_observe_only", "_prior", b"_prior", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "observe_only", b"observe_only", "prior", b"prior", "priority", b"priority", "python", b"python", "schedule", b"schedule", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "train_for", b"train_for", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_prior", b"_prior", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "build_kwargs", b"build_kwargs", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "prior", b"prior", "priority", b"priority", "python", b"python", "schedule", b"schedule", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "train_for", b"train_for", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_observe_only", b"_observe_only", "_prior", b"_prior", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "build_kwargs", b"build_kwargs", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "observe_only", b"observe_only", "prior", b"prior", "priority", b"priority", "python", b"python", "schedule", b"schedule", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "train_for", b"train_for", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_s: _TypeAlias = _typing.Literal["budget_s"]  # noqa: Y015
     _WhichOneofArgType__budget_s: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s"]  # noqa: Y015
@@ -353,6 +363,8 @@ class AdviceRequest(_message.Message):
     _WhichOneofArgType__memory_limit_bytes: _TypeAlias = _typing.Literal["_memory_limit_bytes", b"_memory_limit_bytes"]  # noqa: Y015
     _WhichOneofReturnType__objective: _TypeAlias = _typing.Literal["objective"]  # noqa: Y015
     _WhichOneofArgType__objective: _TypeAlias = _typing.Literal["_objective", b"_objective"]  # noqa: Y015
+    _WhichOneofReturnType__observe_only: _TypeAlias = _typing.Literal["observe_only"]  # noqa: Y015
+    _WhichOneofArgType__observe_only: _TypeAlias = _typing.Literal["_observe_only", b"_observe_only"]  # noqa: Y015
     _WhichOneofReturnType__prior: _TypeAlias = _typing.Literal["prior"]  # noqa: Y015
     _WhichOneofArgType__prior: _TypeAlias = _typing.Literal["_prior", b"_prior"]  # noqa: Y015
     _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
@@ -383,6 +395,8 @@ class AdviceRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_limit_bytes) -> _WhichOneofReturnType__memory_limit_bytes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__objective) -> _WhichOneofReturnType__objective | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__observe_only) -> _WhichOneofReturnType__observe_only | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__prior) -> _WhichOneofReturnType__prior | None: ...
     @_typing.overload

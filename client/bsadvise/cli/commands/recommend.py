@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from bsadvise.cli.options import (
     address_option,
     advice_options,
     advice_request,
+    arguments_argument,
     model_argument,
     open_client,
     option,
@@ -22,14 +26,18 @@ from bsadvise.cli.options import (
 )
 from bsadvise.cli.render.output import print_answer
 from bsadvise.cli.render.progress import show_progress
-from bsadvise.cli.render.views import advice_view
+from bsadvise.cli.render.views import advice_view, observation_document, observation_view
 from bsadvise.client import Client
 from bsadvise.model.advice import Advice
 from bsadvise.model.recommendation import Recommendation
+from bsadvise.model.request import EntryKind
+from bsadvise.source.entry_kind import entry_kind_of
+from bsadvise.source.imports import parse
 
 
 @click.command()
 @model_argument
+@arguments_argument
 @task_options
 @advice_options
 @output_option
@@ -37,8 +45,11 @@ from bsadvise.model.recommendation import Recommendation
 @quiet_option
 @option("--request-id", help="Asking twice with the same id asks once; for scripts.")
 @address_option
-def recommend(model: Path, **flags: Any) -> None:  # noqa: ANN401 - click's flags
+def recommend(model: Path, arguments: tuple[str, ...], **flags: Any) -> None:  # noqa: ANN401 - click's flags
     """Find micro-batch, accumulation and learning rate for MODEL, and run them.
+
+    MODEL is a model file, or a script that trains by itself; what comes after `--` is the script's
+    own command line.
 
     Ctrl-C stops well and prints the best answer so far; a second one leaves at once.
 
@@ -46,19 +57,45 @@ def recommend(model: Path, **flags: Any) -> None:  # noqa: ANN401 - click's flag
     daemon answers, 6 cancelled or timed out with nothing to say, 1 anything else.
     """
     options = advice_request(flags)
+    if options["python"] is None and flags["address"] is None:
+        options["python"] = scripts_python(model, os.environ)
     with open_client(flags["address"]) as client, Interrupts() as interrupts:
         created = client.create_recommendation(
-            model, include=flags["include"], request_id=flags["request_id"], **options
+            model,
+            include=flags["include"],
+            arguments=arguments,
+            request_id=flags["request_id"],
+            **options,
         )
         interrupts.stop_with(lambda: client.cancel(created.recommendation_id))
         advice = follow_to_answer(client, created, quiet=flags["quiet"])
+    is_observed = options["observe_only"] and advice.reference is not None
     print_answer(
-        advice.to_dict(),
-        advice_view(advice, model.name),
+        observation_document(advice) if is_observed else advice.to_dict(),
+        observation_view(advice) if is_observed else advice_view(advice, model.name),
         flags["output"],
         flags["save"],
         once_more=kept_as(created.recommendation_id),
     )
+
+
+def scripts_python(path: Path, environment: Mapping[str, str]) -> str | None:
+    """Return the interpreter of the active virtual environment, for a script whose packages it has.
+
+    None where the daemon's own will do: for a model file, outside of an environment, in that of
+    this program, and where torch is not in it.
+
+    Args:
+        path: The entry file.
+        environment: Environment variables.
+    """
+    active = environment.get("VIRTUAL_ENV")
+    if not active or Path(active).resolve() == Path(sys.prefix).resolve():
+        return None
+    has_torch = any(Path(active).glob("lib*/python3*/site-packages/torch/__init__.py"))
+    if not has_torch or entry_kind_of(parse(path)) is not EntryKind.SCRIPT:
+        return None
+    return str(Path(active) / "bin" / "python")
 
 
 def kept_as(recommendation_id: str) -> str:

@@ -10,6 +10,7 @@ from bsadvise.model.commands import (
     CompareOrders,
     Evaluate,
     InspectTask,
+    ObserveScript,
     RangeTest,
     RecallAnswers,
     RunStep,
@@ -37,6 +38,7 @@ from bsadvise.model.measurements import (
     TrainRun,
     Verification,
 )
+from bsadvise.model.observation import Observation
 from bsadvise.model.recommendation import Waiting
 from bsadvise.model.task import TaskProfile
 from bsadvise.model.units import format_bytes, format_number, format_rate, format_seconds
@@ -75,10 +77,8 @@ def describe_task(command: Command | RecallAnswers | Unknown) -> str:
 def describe_command(command: Command | RecallAnswers | Unknown) -> str:
     """Return what is measured: "trial 3 (suggested), rung 2, batch 96, lr 4e-3"."""
     match command:
-        case RecallAnswers():
-            return "looking up earlier answers about this task"
-        case InspectTask():
-            return "loading the model file"
+        case RecallAnswers() | InspectTask() | ObserveScript():
+            return _looking(command)
         case TraceMemory():
             return f"tracing memory at {_batch(command)}"
         case RunStep():
@@ -86,7 +86,9 @@ def describe_command(command: Command | RecallAnswers | Unknown) -> str:
         case TimeSteps():
             return f"timing steps at batch {command.micro_batch_size}"
         case TimeLoader():
-            return f"timing the data loader at batch {command.batch_size}"
+            count = command.num_workers
+            with_processes = "" if count is None else f" with {count} worker(s)"
+            return f"timing the data loader at batch {command.batch_size}{with_processes}"
         case Verify():
             return f"running the recommended setting, {_trained(command)}"
         case Train() | Evaluate() | RangeTest() | CompareOrders():
@@ -95,10 +97,20 @@ def describe_command(command: Command | RecallAnswers | Unknown) -> str:
             return "measuring what this client is too old to name"
 
 
+def _looking(command: RecallAnswers | InspectTask | ObserveScript) -> str:
+    match command:
+        case RecallAnswers():
+            return "looking up earlier answers about this task"
+        case InspectTask():
+            return "loading the model file"
+        case ObserveScript():
+            return f"running the script for {command.step_count} steps"
+
+
 def describe_outcome(outcome: Outcome) -> str:
     """Return what came of it."""
     match outcome:
-        case TaskProfile() | Prior():
+        case TaskProfile() | Observation() | Prior():
             return _known(outcome)
         case MemoryTrace():
             how = "measured" if outcome.was_run else "predicted"
@@ -108,7 +120,7 @@ def describe_outcome(outcome: Outcome) -> str:
         case StepTimes():
             return f"{format_seconds(median(outcome.step_times_s))} a step"
         case LoaderTimes():
-            return f"{format_seconds(median(outcome.batch_times_s))} a batch"
+            return _loader_times(outcome)
         case TrainRun() | Evaluation() | RangeRun() | OrderComparison():
             return _learnt(outcome)
         case Verification():
@@ -120,8 +132,22 @@ def describe_outcome(outcome: Outcome) -> str:
             return "done"
 
 
-def _known(outcome: TaskProfile | Prior) -> str:
-    return _prior(outcome) if isinstance(outcome, Prior) else _profile(outcome)
+def _loader_times(times: LoaderTimes) -> str:
+    words = f"{format_seconds(median(times.batch_times_s))} a batch"
+    computing_s = times.processor_time_per_batch_s
+    if computing_s is None:
+        return words
+    return f"{words}, {format_seconds(computing_s)} of processor time"
+
+
+def _known(outcome: TaskProfile | Observation | Prior) -> str:
+    match outcome:
+        case TaskProfile():
+            return _profile(outcome)
+        case Observation():
+            return "no setting seen" if outcome.reference is None else f"found: {outcome.reference}"
+        case Prior():
+            return _prior(outcome)
 
 
 def _prior(prior: Prior) -> str:
@@ -164,8 +190,10 @@ def _training(command: Train) -> str:
 
 def _profile(profile: TaskProfile) -> str:
     size = "" if profile.dataset_size is None else f", {profile.dataset_size:,} samples"
+    trained = profile.trainable_parameter_count
+    share = f" ({trained:,} trainable)" if 0 < trained < profile.parameter_count else ""
     return (
-        f"{profile.model_name}, {profile.parameter_count:,} parameters, "
+        f"{profile.model_name}, {profile.parameter_count:,} parameters{share}, "
         f"{profile.optimizer.optimizer_name}{size}"
     )
 

@@ -6,6 +6,7 @@ from bsadvise.cli.render.views.advice import advice_view
 from bsadvise.cli.render.views.devices import devices_view
 from bsadvise.cli.render.views.estimate import estimate_view, estimates_view
 from bsadvise.cli.render.views.jobs import job_view, jobs_view
+from bsadvise.cli.render.views.observation import observation_document, observation_view
 from bsadvise.cli.render.views.tokens import tokens_view
 
 __all__ = [
@@ -15,5 +16,7 @@ __all__ = [
     "estimates_view",
     "job_view",
     "jobs_view",
+    "observation_document",
+    "observation_view",
     "tokens_view",
 ]

@@ -93,6 +93,7 @@ def _schedule(advice: Advice) -> str | None:
 
 def _evidence(advice: Advice) -> list[tuple[str, str | Text]]:
     rows: list[tuple[str, str | Text | None]] = [
+        ("found", None if advice.reference is None else str(advice.reference)),
         ("verification", _VERIFIED if advice.verified else _NOT_VERIFIED),
         ("confidence", str(advice.confidence)),
         ("holds for", _horizon(advice)),
@@ -192,7 +193,8 @@ def _throughput(advice: Advice) -> str | None:
         words += f", {format_seconds(advice.time_per_epoch_s)} an epoch"
     if advice.steps_per_epoch is not None:
         words += f" of {advice.steps_per_epoch:,} steps"
-    return words
+    # A step is timed without the loader, which an epoch may spend most of its time on.
+    return words if advice.time_per_epoch_s is None else f"{words}, loading included"
 
 
 def _speedup(advice: Advice) -> str | None:

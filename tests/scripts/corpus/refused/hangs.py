@@ -1,0 +1,4 @@
+# Waits for something that does not come.
+import threading
+
+threading.Event().wait()
