@@ -14,12 +14,12 @@ from bsadvise.cli.interrupts import Interrupts
 from bsadvise.cli.options import (
     address_option,
     advice_options,
+    advice_output_option,
     advice_request,
     arguments_argument,
     model_argument,
     open_client,
     option,
-    output_option,
     quiet_option,
     save_option,
     task_options,
@@ -28,6 +28,7 @@ from bsadvise.cli.render.output import print_answer
 from bsadvise.cli.render.progress import show_progress
 from bsadvise.cli.render.views import advice_view, observation_document, observation_view
 from bsadvise.client import Client
+from bsadvise.exports.formats.registry import EXPORTS
 from bsadvise.model.advice import Advice
 from bsadvise.model.recommendation import Recommendation
 from bsadvise.model.request import EntryKind
@@ -40,7 +41,7 @@ from bsadvise.source.imports import parse
 @arguments_argument
 @task_options
 @advice_options
-@output_option
+@advice_output_option
 @save_option
 @quiet_option
 @option("--request-id", help="Asking twice with the same id asks once; for scripts.")
@@ -57,6 +58,10 @@ def recommend(model: Path, arguments: tuple[str, ...], **flags: Any) -> None:  #
     daemon answers, 6 cancelled or timed out with nothing to say, 1 anything else.
     """
     options = advice_request(flags)
+    if options["observe_only"] and flags["output"] in EXPORTS:
+        raise click.UsageError(
+            f"--output {flags['output']} prints an advised setting, and --observe-only advises none"
+        )
     if options["python"] is None and flags["address"] is None:
         options["python"] = scripts_python(model, os.environ)
     with open_client(flags["address"]) as client, Interrupts() as interrupts:
@@ -75,6 +80,7 @@ def recommend(model: Path, arguments: tuple[str, ...], **flags: Any) -> None:  #
         observation_view(advice) if is_observed else advice_view(advice, model.name),
         flags["output"],
         flags["save"],
+        advice=advice,
         once_more=kept_as(created.recommendation_id),
     )
 
