@@ -73,7 +73,7 @@ def print_answer(
 
     Args:
         document: Every field, for programs.
-        view: The same for people.
+        view: The same for people; a text is printed as it is.
         output: "text", "json", "yaml", or one of ``EXPORTS``.
         save: Where to write the document too; the suffix says in which form.
         advice: The setting in the answer, for ``EXPORTS``; None where there is none.
@@ -83,7 +83,9 @@ def print_answer(
         BsadviseError: It is printed, and could not be written; or it has no setting to print.
     """
     try:
-        if output == "text":
+        if output == "text" and isinstance(view, str):
+            click.echo(view, nl=False)
+        elif output == "text":
             print_view(view)
         elif output in EXPORTS:
             _print_export(EXPORTS[output], advice)
