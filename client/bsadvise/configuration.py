@@ -35,7 +35,7 @@ ADVICE_KEYS = frozenset(
     }
 )  # fmt: skip
 """Flags that a file of the working directory may give defaults of: what is asked for, not of whom,
-with which interpreter, or where the answer is written."""
+with which interpreter, where the answer is written, or that files are changed."""
 
 
 class ConfigUnusable(Exception):

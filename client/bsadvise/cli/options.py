@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from bsadvise.client import Client
+from bsadvise.exports.formats.registry import EXPORTS
 from bsadvise.model.horizon import (
     LearningRateSchedule,
     parse_length,
@@ -167,6 +168,11 @@ address_option = together(
 output_option = option(
     "--output", "-o", type=click.Choice(FORMATS), default="text", show_default=True,
     help="How to print the answer.",
+)  # fmt: skip
+advice_output_option = option(
+    "--output", "-o", type=click.Choice((*FORMATS, *EXPORTS)), default="text", show_default=True,
+    help="How to print the answer: all of it as text, json or yaml, or its settings as one of the "
+    "others reads them.",
 )  # fmt: skip
 save_option = option(
     "--save",

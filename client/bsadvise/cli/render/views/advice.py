@@ -6,6 +6,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from bsadvise.cli.render.phrases import describe_advice
+from bsadvise.cli.render.views.changes import change_rows
 from bsadvise.cli.render.views.energy import cost_words, energy_words
 from bsadvise.cli.render.views.layout import bullets, pairs, sections, table_of
 from bsadvise.cli.render.views.memory_savings import memory_savings_view
@@ -14,6 +15,7 @@ from bsadvise.cli.render.views.related_hyperparameters import (
     related_hyperparameter_rows,
     rule_of_thumb_rows,
 )
+from bsadvise.exports.changes.values import Changes
 from bsadvise.model.advice import Advice, Evidence, Interval
 from bsadvise.model.task import BatchSemantics
 from bsadvise.model.units import (
@@ -34,19 +36,22 @@ _LOSSES = {
 }
 
 
-def advice_view(advice: Advice, model_name: str) -> RenderableType:
+def advice_view(advice: Advice, model_name: str, changes: Changes | None = None) -> RenderableType:
     """Return the answer for a person.
 
     Args:
         advice: The answer.
         model_name: What the user calls the model.
+        changes: What to change to train with it; None where the files are not at hand.
     """
     headline = Text.assemble(
         (describe_advice(advice), "bold"), f"  for {model_name} on {advice.device}"
     )
+    to_change = [] if changes is None else change_rows(changes)
     return sections(
         ("", headline),
         ("Settings", pairs(_settings(advice))),
+        ("Apply", pairs(to_change) if to_change else None),
         (
             "By published rules, not run",
             pairs(related_hyperparameter_rows(advice)) if advice.companions else None,
