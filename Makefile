@@ -14,7 +14,7 @@ UNPRIVILEGED := $(shell [ "$$(id -u)" -eq 0 ] && command -v setpriv > /dev/null 
 	|| echo : what depends on rights has run without them)
 
 .DEFAULT_GOAL := help
-.PHONY: help recommend test nightly check fmt image proto bench-memory bench-regret clean
+.PHONY: help recommend test nightly check fmt image proto bench-memory bench-regret bench-horizon clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -67,6 +67,9 @@ bench-regret: $(VENV)/.benchmarks ## Compare the advice and other methods with t
 	$(BIN)/python -m benchmarks.regret record
 	$(BIN)/python -m benchmarks.regret compare $(ARGS)
 	$(BIN)/python -m benchmarks.regret report
+
+bench-horizon: $(VENV)/.benchmarks ## Compare settings carried from short trainings with the best of long ones
+	$(BIN)/python -m benchmarks.horizon $(ARGS)
 
 clean: ## Remove the virtual environment and every cache
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

@@ -50,6 +50,7 @@ from advisor.service.admission import AdmissionLimits
 from advisor.service.bundle_reading import unpack_bundle
 from advisor.service.exporter import Exporter
 from advisor.service.metrics import Metrics
+from advisor.service.own_socket import lock_path
 from advisor.service.server import Bound, ListenConfig, make_server
 from advisor.service.tls import TlsFiles, TlsRefused
 from advisor.service.tracing import open_tracing
@@ -285,7 +286,9 @@ def isolation_of(settings: Settings) -> Isolation:
             "Landlock leaves other programs' local sockets open; allow user namespaces where "
             "strangers' model files run"
         )
-    own = (settings.socket, socket_secret_path(settings.socket))
+    # Whoever may open the lock may hold it, and no daemon then starts or ends.
+    socket = settings.socket
+    own = (socket, socket_secret_path(socket), lock_path(socket))
     closed = (*own, *([settings.tls_key] if settings.tls_key else []))
     home, network = Path.home(), settings.allow_network
     if settings.private:

@@ -16,7 +16,7 @@ _MOST_TASKS = 16
 _WITHOUT_BEARING = (
     "device", "memory_limit_bytes", "margin_bytes", "world_size", "effective_batch_size",
     "objective", "target_loss", "budget_s", "max_trials", "use_cache", "priority",
-    "device_hour_price", "prior",
+    "device_hour_price", "prior", "train_for", "schedule",
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
 
 from bsadvise.configuration import (
     CONFIG_NAME,
@@ -63,6 +64,7 @@ def load_settings(
         if flags.get(field.name) is not None:
             flag = "--" + field.name.replace("_", "-")
             values[field.name] = _Value(flags[field.name], flag)
+    _refuse_shown_password(flags.get("database"))
     known: dict[str, Any] = {name: _parse(name, value) for name, value in values.items()}
     try:
         known.setdefault("state_dir", _default_state_dir(environment))
@@ -72,6 +74,20 @@ def load_settings(
     settings = Settings(**known)
     _check_together(settings)
     return settings
+
+
+def _refuse_shown_password(url: object) -> None:
+    """Raise ConfigError for a database's password among the arguments of this process."""
+    try:
+        parts = urlsplit(str(url or ""))
+    except ValueError:
+        return  # Whatever reads it next says what is wrong.
+    if parts.password or "password" in parse_qs(parts.query):
+        raise ConfigError(
+            "--database: every user of this machine can read a process's arguments, and under "
+            f"some sandboxes model files can; set {ENVIRONMENT_PREFIX}DATABASE where the URL holds "
+            f"a password, write it in {CONFIG_NAME}, or keep the password in ~/.pgpass"
+        )
 
 
 def _check_together(settings: Settings) -> None:

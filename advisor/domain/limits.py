@@ -123,6 +123,9 @@ SEED = Number(low=0, high=(1 << 32) - 1)
 """A seed that Python, NumPy and PyTorch all take."""
 BUDGET_SECONDS = Number(low=0, high=366 * 86_400.0, is_above=True)
 """Seconds of measurement that may be asked for: a year."""
+TRAINING_LENGTH = Number(low=0, high=1e15, is_above=True)
+"""Epochs, steps, samples or seconds of a training; more than any has had."""
+_SHARE = Number(low=0, high=1)
 _ANY_INT64 = Number(low=-(1 << 63), high=(1 << 63) - 1)
 
 MOST_FIGURES = 10_000
@@ -152,6 +155,13 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "build_kwargs": Items(256, _TEXT, key=_ID),
         "python": Text(4_096),
         "device_hour_price": Number(low=0, high=1e9),
+    },
+    "TrainingLength": {"amount": TRAINING_LENGTH},
+    "LearningRateSchedule": {
+        "final_share": _SHARE,
+        "decay_share": _SHARE,
+        "warmup_share": _SHARE,
+        "warmup_steps": COUNT,
     },
     "CreateRecommendationRequest": {"request_id": Text(1_024)},
     "GetRecommendationRequest": {"recommendation_id": Text(1_024)},

@@ -52,7 +52,9 @@ _MISSING = (
     # Its flags lie behind a pointer, which no filter follows; the C library then calls clone.
     "clone3",
     # Memory that belongs to no process, outlives all of them, and that torch makes no use of.
-    "shmget", "msgget", "mq_open", "memfd_secret",
+    "shmget", "semget", "msgget", "mq_open", "memfd_secret",
+    # One process may take all that the machine has.
+    "io_setup",
 )  # fmt: skip
 """Told to be absent, so that libraries do without."""
 

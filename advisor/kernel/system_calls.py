@@ -29,12 +29,12 @@ _SINCE_5_1 = {
 """Since Linux 5.1 a new call has one number for all kinds of processors."""
 
 _X86_64 = {
-    "shmget": 29, "socket": 41, "clone": 56, "msgget": 68, "chmod": 90, "fchmod": 91,
+    "shmget": 29, "socket": 41, "clone": 56, "semget": 64, "msgget": 68, "chmod": 90, "fchmod": 91,
     "chown": 92, "fchown": 93, "lchown": 94, "ptrace": 101, "syslog": 103, "utime": 132,
     "setpriority": 141, "sched_setparam": 142, "sched_setscheduler": 144, "pivot_root": 155,
     "prctl": 157, "chroot": 161, "mount": 165, "umount2": 166, "setxattr": 188,
     "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197, "lremovexattr": 198,
-    "fremovexattr": 199, "sched_setaffinity": 203, "utimes": 235, "mq_open": 240,
+    "fremovexattr": 199, "sched_setaffinity": 203, "io_setup": 206, "utimes": 235, "mq_open": 240,
     "add_key": 248, "request_key": 249, "keyctl": 250, "ioprio_set": 251, "inotify_init": 253,
     "migrate_pages": 256, "fchownat": 260, "futimesat": 261, "fchmodat": 268, "unshare": 272,
     "move_pages": 279, "utimensat": 280, "inotify_init1": 294, "perf_event_open": 298,
@@ -45,13 +45,14 @@ _X86_64 = {
 }  # fmt: skip
 
 _AARCH64 = {
-    "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "removexattr": 14, "lremovexattr": 15,
-    "fremovexattr": 16, "inotify_init1": 26, "ioprio_set": 30, "umount2": 39, "mount": 40,
-    "pivot_root": 41, "chroot": 51, "fchmod": 52, "fchmodat": 53, "fchownat": 54, "fchown": 55,
-    "utimensat": 88, "unshare": 97, "syslog": 116, "ptrace": 117, "sched_setparam": 118,
-    "sched_setscheduler": 119, "sched_setaffinity": 122, "setpriority": 140, "prctl": 167,
-    "fallocate": 47, "mq_open": 180, "msgget": 186, "shmget": 194, "socket": 198, "add_key": 217,
-    "request_key": 218, "keyctl": 219, "clone": 220, "migrate_pages": 238, "move_pages": 239,
+    "io_setup": 0, "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "removexattr": 14,
+    "lremovexattr": 15, "fremovexattr": 16, "inotify_init1": 26, "ioprio_set": 30,
+    "umount2": 39, "mount": 40, "pivot_root": 41, "chroot": 51, "fchmod": 52, "fchmodat": 53,
+    "fchownat": 54, "fchown": 55, "utimensat": 88, "unshare": 97, "syslog": 116, "ptrace": 117,
+    "sched_setparam": 118, "sched_setscheduler": 119, "sched_setaffinity": 122,
+    "setpriority": 140, "prctl": 167, "fallocate": 47, "mq_open": 180, "msgget": 186,
+    "semget": 190, "shmget": 194, "socket": 198, "add_key": 217, "request_key": 218,
+    "keyctl": 219, "clone": 220, "migrate_pages": 238, "move_pages": 239,
     "perf_event_open": 241, "prlimit64": 261, "fanotify_init": 262, "fanotify_mark": 263,
     "name_to_handle_at": 264, "open_by_handle_at": 265, "setns": 268, "process_vm_readv": 270,
     "process_vm_writev": 271, "kcmp": 272, "sched_setattr": 274, "memfd_create": 279,

@@ -24,6 +24,8 @@ from advisor.planning.evidence.observation import next_observation
 from advisor.planning.evidence.refusals import refuse_no_fit, refuse_no_split
 from advisor.planning.evidence.semantics import is_indivisible
 from advisor.planning.evidence.step import Commands, Plan
+from advisor.planning.horizon.carrying import Carrier
+from advisor.planning.horizon.complete_trainings import CompleteTrainings
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory.memory_plan import (
     memory_bounds_the_batch,
@@ -93,7 +95,7 @@ class RecommendationPlanner:
                 or _refuse_misfit(view)
                 or next_order_comparison(view)
                 or next_range_test(view)
-                or view.model(TrialSearch).next_command(self._proposer)
+                or self._next_training(view)
             )
         if step is not None:
             return step
@@ -105,6 +107,21 @@ class RecommendationPlanner:
             next_loader_trial(view, choice.split)
             or next_verification(view, choice)
             or advise(chooser, choice)
+        )
+
+    def _next_training(self, view: LogView) -> Command | Refusal | None:
+        """Return the next trial: a complete short training where a length was stated."""
+        search, complete = view.model(TrialSearch), view.model(CompleteTrainings)
+        if not complete.is_asked:
+            return search.next_command(self._proposer)
+        if search.schedule.wall_clock.spent_s < search.schedule.trials_s and not complete.begun:
+            trial = search.next_command(self._proposer)
+            if trial is not None:
+                return trial
+        return (
+            search.next_of_reference()
+            or complete.next_training()
+            or view.model(Carrier).next_beginning()
         )
 
     def best_so_far(self, view: LogView) -> Advice | None:

@@ -16,8 +16,9 @@ _CONTROLLERS = ("memory", "pids")
 _OF_THE_DAEMON = "daemon"
 _OF_A_WORKER = "worker-"
 
-_MOST_THREADS = 8192
-"""Of a worker's processes together; the watchdog counts processes."""
+MOST_THREADS = 8192
+"""Of a worker's processes together, so that one leaves numbers to the other processes of the
+machine, which has 32,768 of them or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class WorkerGroup:
         Args:
             memory_bytes: Of the machine's memory; None for no limit.
         """
-        _write(self.path / "pids.max", str(_MOST_THREADS))
+        _write(self.path / "pids.max", str(MOST_THREADS))
         if memory_bytes is not None:
             _write(self.path / "memory.max", str(memory_bytes))
             with contextlib.suppress(OSError):  # Not on a machine without swap accounting.

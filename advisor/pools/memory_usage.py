@@ -19,7 +19,8 @@ class MemoryUsage:
 
     Pages that forked processes share count once; but to find that out is slow, so that it is
     done only when the limit would be passed otherwise, or was the last time some seconds ago.
-    Pages of mapped files do not count, since the kernel drops them when it needs room.
+    Pages of mapped files do not count, since the kernel drops them when it needs room; the tables
+    of all that is mapped do.
     """
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -58,7 +59,7 @@ class MemoryUsage:
 
 def _resident_bytes(pid: int) -> int:
     fields = _fields(f"/proc/{pid}/status")
-    return fields.get(b"RssAnon", 0) + fields.get(b"RssShmem", 0) + fields.get(b"VmSwap", 0)
+    return sum(fields.get(name, 0) for name in (b"RssAnon", b"RssShmem", b"VmSwap", b"VmPTE"))
 
 
 def _shares(pid: int) -> tuple[int, int]:
@@ -66,7 +67,9 @@ def _shares(pid: int) -> tuple[int, int]:
     fields = _fields(f"/proc/{pid}/smaps_rollup")
     if not fields:  # It has ended, or is not ours to look into.
         return _resident_bytes(pid), 0
-    return fields[b"Pss_Anon"] + fields.get(b"SwapPss", 0), fields[b"Pss_Shmem"]
+    tables_bytes = _fields(f"/proc/{pid}/status").get(b"VmPTE", 0)  # Each process has its own.
+    private_bytes = fields[b"Pss_Anon"] + fields.get(b"SwapPss", 0) + tables_bytes
+    return private_bytes, fields[b"Pss_Shmem"]
 
 
 def _fields(path: str) -> dict[bytes, int]:

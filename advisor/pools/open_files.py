@@ -1,7 +1,8 @@
 """What the processes of a worker hold open: files without a name, and files in memory.
 
 A file that is removed while it is open takes its room on until it is closed, and one that was made
-by memfd_create(2) or lies in /dev/shm takes memory that belongs to no process.
+by memfd_create(2) or lies in /dev/shm takes memory that belongs to no process. What pipes and
+sockets hold cannot be read from outside, so that they are bounded in number.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ from pathlib import Path
 from advisor.pools.shared_memory import SHARED_MEMORY
 
 _BLOCK_BYTES = 512
+
+MOST_DESCRIPTORS = 32_768
+"""Of processes together. Each takes some ten microseconds to look at, and while they are looked
+at, nothing else is."""
+
+MOST_PIPES = 8192
+"""Pipes and sockets of processes together. One holds up to some 200 KiB of the kernel's memory; a
+data loader's process takes about six."""
 
 FileId = tuple[int, int]
 """Device and inode."""
@@ -36,26 +45,84 @@ class OpenFile:
     is_removed: bool
 
 
+class CannotCount(Exception):
+    """What processes hold open cannot be counted. Says in a sentence what they did.
+
+    Attributes:
+        fix: What to do about it.
+    """
+
+    def __init__(self, message: str, fix: str) -> None:
+        super().__init__(message)
+        self.fix = fix
+
+
 def find_open_files(pids: Iterable[int]) -> dict[FileId, OpenFile]:
-    """Return the regular files that processes hold open; none of those that are gone."""
+    """Return the regular files that processes hold open; none of those that are gone.
+
+    Raises:
+        CannotCount: They are too many, or a process does not let its own be read.
+    """
     found: dict[FileId, OpenFile] = {}
+    pipes: set[FileId] = set()
+    descriptor_count = 0
     for pid in pids:
-        folder = f"/proc/{pid}/fd"
         try:
-            numbers = os.listdir(folder)  # noqa: PTH208 - thousands of times
-        except OSError:
+            descriptor_count += _look(pid, MOST_DESCRIPTORS - descriptor_count, found, pipes)
+        except PermissionError:
+            _check_gone(pid)
+        except OSError:  # It has ended.
             continue
+        if len(pipes) > MOST_PIPES:
+            raise _too_many(MOST_PIPES, "pipes and sockets")
+    return found
+
+
+def _look(pid: int, most: int, found: dict[FileId, OpenFile], pipes: set[FileId]) -> int:
+    """Add what a process holds open, and return how many descriptors it has. Raises OSError."""
+    folder = os.open(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        numbers = os.listdir(folder)  # noqa: PTH208 - of a descriptor
+        if len(numbers) > most:
+            raise _too_many(MOST_DESCRIPTORS, "descriptors")
         for number in numbers:
-            with contextlib.suppress(OSError):
-                status = os.stat(f"{folder}/{number}")  # noqa: PTH116 - as above
+            with contextlib.suppress(FileNotFoundError):  # Closed meanwhile.
+                status = os.stat(number, dir_fd=folder)
                 key = (status.st_dev, status.st_ino)
                 if stat.S_ISREG(status.st_mode) and key not in found:
                     found[key] = OpenFile(
                         size_bytes=status.st_blocks * _BLOCK_BYTES,
-                        path=os.readlink(f"{folder}/{number}"),  # noqa: PTH115 - as above
+                        path=os.readlink(number, dir_fd=folder),
                         is_removed=status.st_nlink == 0,
                     )
-    return found
+                elif stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode):
+                    pipes.add(key)
+    finally:
+        os.close(folder)
+    return len(numbers)
+
+
+def _check_gone(pid: int) -> None:
+    """Raise CannotCount where a process lives whose descriptors are closed to its own user.
+
+    One that runs a file which may be run and not read is such. Of one that ends they are closed
+    too, once it has no memory any more.
+    """
+    try:
+        is_alive = b"\nVmRSS:" in Path(f"/proc/{pid}/status").read_bytes()
+    except OSError:
+        return
+    if is_alive:
+        raise CannotCount(
+            "The code runs a program whose open files cannot be read.",
+            "Make the program's file readable, and leave the process's dumpable flag set.",
+        )
+
+
+def _too_many(limit: int, what: str) -> CannotCount:
+    return CannotCount(
+        f"The code holds more than {limit:,} {what} open.", "Close those not in use."
+    )
 
 
 def removed_bytes(

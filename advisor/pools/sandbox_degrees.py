@@ -73,7 +73,7 @@ _ROWS: Mapping[str, tuple[str, str, str, str]] = {
         "as off",
         "its own, limited by the kernel and removed with the worker",
     ),
-    "memfd, System V shared memory, message queues": (
+    "memfd, System V shared memory and semaphores, message queues, asynchronous I/O": (
         "memfd is counted",
         "memfd with GPUs alone, where it is counted; the others refused",
         "as landlock",

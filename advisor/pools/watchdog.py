@@ -17,10 +17,12 @@ from bsadvise.model.measurements import Failed, Fault, FaultCode, OutOfMemory
 from bsadvise.model.units import format_bytes
 
 from advisor.pools import disk_usage
+from advisor.pools.cgroup import MOST_THREADS
 from advisor.pools.disk_usage import Excess, find_excess
 from advisor.pools.fork_server import ForkedProcess
 from advisor.pools.memory_usage import MemoryUsage
 from advisor.pools.open_files import (
+    CannotCount,
     FileId,
     MemoryFiles,
     OpenFile,
@@ -28,7 +30,13 @@ from advisor.pools.open_files import (
     removed_bytes,
 )
 from advisor.pools.output import Output
-from advisor.pools.processes import children_of, descendants_of, kill_all, parent_of
+from advisor.pools.processes import (
+    children_of,
+    count_threads,
+    descendants_of,
+    kill_all,
+    parent_of,
+)
 from advisor.pools.resource_limits import Limits
 from advisor.pools.shared_memory import SHARED_MEMORY, remove_shared_memory
 
@@ -141,7 +149,17 @@ class Watchdog:
                 f"The code started more than {limits.process_count} processes.",
                 "Start fewer, or lower NUM_WORKERS; a daemon's worker_processes sets the most.",
             )
-        files = find_open_files(pids)
+        # The first of a namespace only waits, and lets nobody look into it.
+        pids = [pid for pid in pids if pid != self._process.first_pid]
+        if count_threads(pids) > MOST_THREADS:
+            return _failed(
+                f"The code started more than {MOST_THREADS:,} threads.",
+                "Start fewer, or lower NUM_WORKERS.",
+            )
+        try:
+            files = find_open_files(pids)
+        except CannotCount as error:
+            return _failed(str(error), error.fix)
         if limits.memory_bytes is not None:
             files_bytes = self._memory_files.count(files) + self._own_memory_bytes()
             taken_bytes = self._memory.measure(pids, files_bytes, limits.memory_bytes)

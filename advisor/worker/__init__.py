@@ -9,7 +9,8 @@ commands.*                   what each command measures; they know the protocol 
 loop.protocol                Task.build(recipe) -> Training: step, evaluate, state, restore;
     |                        loop.training is the loop that tasks share; observers see phases
     |
-entries.*                    ways in to the user's code, each a Task: the model file
+entries.*                    ways in to the user's code, each a Task: the model file; a script, by
+    |                        whose loop it trains; own_loop drives that of the script itself
     |
 scripts.*                    running.run_script runs a training script as its user does; what it
     |                        does by way of training is handed to a handler.ScriptHandler

@@ -31,11 +31,11 @@ ADVICE_KEYS = frozenset(
     {
         "batch", "budget", "device", "device-hour-price", "effective-batch-size", "gpus", "include",
         "margin", "memory-limit", "no-cache", "no-trials", "objective", "observe-only", "prior",
-        "priority", "seed", "set", "target-loss", "trials",
+        "priority", "schedule", "seed", "set", "target-loss", "train-for", "trials", "warmup",
     }
 )  # fmt: skip
 """Flags that a file of the working directory may give defaults of: what is asked for, not of whom,
-with which interpreter, or where the answer is written."""
+with which interpreter, where the answer is written, or that files are changed."""
 
 
 class ConfigUnusable(Exception):

@@ -7,6 +7,12 @@ from typing import Any
 
 import pytest
 from bsadvise.model.device import Device
+from bsadvise.model.horizon import (
+    LearningRateSchedule,
+    LengthUnit,
+    ScheduleShape,
+    TrainingLength,
+)
 from bsadvise.model.request import AdviceRequest, Objective, Priority, PriorScope
 
 from advisor.application.cache import Fingerprints, is_reusable
@@ -33,6 +39,8 @@ CHANGES: dict[str, Any] = {
     "python": "/opt/venv/bin/python",
     "prior": PriorScope.PRINCIPAL,
     "device_hour_price": 2.5,
+    "train_for": TrainingLength(amount=9, unit=LengthUnit.EPOCHS),
+    "schedule": LearningRateSchedule(shape=ScheduleShape.COSINE),
     "observe_only": True,
 }
 NO_BEARING: dict[str, Any] = {"device": "auto", "use_cache": False, "priority": Priority.HIGH}

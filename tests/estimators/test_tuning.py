@@ -14,6 +14,7 @@ from bsadvise.model.measurements import LogEstimate, Prior
 from advisor.estimators import quantiles
 from advisor.estimators.data_order import DataOrderTuning, OrderEffect, estimate_order_effect
 from advisor.estimators.gradient_clipping import GradientClippingTuning, norm_statistics
+from advisor.estimators.horizon_tuning import HorizonTuning
 from advisor.estimators.hyperparameter_rules import (
     HyperparameterRulesTuning,
     scale_momentum,
@@ -35,6 +36,7 @@ from advisor.estimators.training_curve import TrainingCurveTuning, training_curv
 TUNINGS = [
     DataOrderTuning,
     GradientClippingTuning,
+    HorizonTuning,
     HyperparameterRulesTuning,
     LearningCurveTuning,
     MemoryCurveTuning,

@@ -66,7 +66,9 @@ tries = {
     "rings": lambda: call("io_uring_setup", 8, 0),
     "all events": lambda: call("fanotify_init", 0, 0),
     "System V memory": lambda: call("shmget", 0, 4096, 0o1600),
+    "System V semaphores": lambda: call("semget", 0, 1, 0o1600),
     "messages": lambda: call("msgget", 0, 0o1600),
+    "asynchronous i/o": lambda: call("io_setup", 1, ctypes.create_string_buffer(8)),
     "hide": lambda: libc.prctl(4, 0) and (_ for _ in ()).throw(OSError(ctypes.get_errno(), "")),
     "memory file": lambda: os.memfd_create("x"),
     "watch": lambda: call("inotify_init1", 0),
@@ -111,7 +113,8 @@ def test_nothing_reaches_other_processes_namespaces_or_keys(tmp_path: Path) -> N
     assert found["internet"] == found["datagrams"] == errno.EACCES
     assert found["room beyond the end"] == errno.EOPNOTSUPP
     absent = {name for name, number in found.items() if number == errno.ENOSYS}
-    assert absent == {"clone3", "rings", "System V memory", "messages", "memory file", "watch"}
+    assert absent == {"clone3", "rings", "System V memory", "System V semaphores", "messages",
+                      "asynchronous i/o", "memory file", "watch"}  # fmt: skip
 
 
 def test_modes_and_times_are_answered_and_not_changed(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from bsadvise.model.measurements import (
     StepRun,
     TrainRun,
 )
+from bsadvise.model.request import EntryKind
 from bsadvise.model.task import TaskProfile
 
 from advisor.pools.local import LocalPool
@@ -102,3 +103,47 @@ async def test_a_worker_has_what_it_needs_and_no_more(pool: LocalPool, tmp_path:
     assert isinstance(outcome, Failed)
     # The fork server has a single thread: others would not survive the fork.
     assert "(['torch._dynamo'], 1)" in outcome.fault.message
+
+
+async def test_a_script_trains_in_the_main_thread(pool: LocalPool, tmp_path: Path) -> None:
+    source = """
+    import signal, threading
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    signal.signal(signal.SIGUSR1, lambda *_: None)  # In the main thread, or it raises.
+    print("runs in", threading.current_thread().name)
+    x = torch.randn(64, 4)
+    loader = DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=8, shuffle=True)
+    model = torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for epoch in range(3):
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = (model(x) - y).pow(2).mean()
+            loss.backward()
+            optimizer.step()
+    """
+    job = replace(write_job(tmp_path, source), entry_kind=EntryKind.SCRIPT)
+    command = Train(
+        time_limit_s=LIMIT_S,
+        micro_batch_size=4,
+        accumulation_steps=2,
+        learning_rate=0.05,
+        step_count=30,
+        evaluation_batch_size=8,
+        save_checkpoint="reference",
+    )
+    async with pool.open(job) as session:
+        profile = (await session.run(InspectTask(time_limit_s=LIMIT_S))).outcome
+        assert isinstance(profile, TaskProfile), profile
+        assert (profile.reference_batch_size, profile.reference_learning_rate) == (8, 0.1)
+        trained = (await session.run(command)).outcome
+        again = (await session.run(command)).outcome
+        assert isinstance(trained, TrainRun), trained
+        assert trained == again
+    async with pool.open(job) as session:  # Another process, the same checkpoints.
+        evaluate = Evaluate(time_limit_s=LIMIT_S, evaluation_batch_size=8, checkpoint="reference")
+        evaluation = (await session.run(evaluate)).outcome
+        assert isinstance(evaluation, Evaluation), evaluation
+        assert evaluation.held_out_loss == trained.held_out_loss

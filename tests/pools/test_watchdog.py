@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import textwrap
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import ModuleType
 
 import psutil
 import pytest
 from bsadvise.model.commands import Evaluate
 from bsadvise.model.measurements import Evaluation, Failed, FaultCode, OutOfMemory, TimedOut
 
-from advisor.pools import disk_usage, output, watchdog
+from advisor.pools import disk_usage, open_files, output, watchdog
 from advisor.pools.local import LocalPool
 from advisor.pools.resource_limits import Isolation, Limits
 from advisor.ports.worker_pool import WorkerSession
@@ -23,6 +25,9 @@ from tests.support.worker_jobs import WriteJob, write_job
 EVALUATE = Evaluate(time_limit_s=60, evaluation_batch_size=1)
 HEALTHY = Evaluation(held_out_loss=1.0)
 LIMITS = Limits(memory_bytes=400 << 20, process_count=24, scratch_bytes=32 << 20)
+
+SPREAD_BYTES = 240 << 30
+"""The tables of so many bytes take 480 MiB."""
 
 MISBEHAVE = """
 def answer(command, enter):
@@ -94,6 +99,84 @@ async def test_memory_of_no_process_is_counted_and_removed(
         outcome = (await session.run(EVALUATE)).outcome
     assert isinstance(outcome, OutOfMemory)
     assert not shared.exists()
+    assert left_behind() == []
+
+
+async def test_tables_of_pages_are_counted(pool: LocalPool, write: WriteJob) -> None:
+    """Pages that are only read are the zero page, yet each two megabytes of them have a table."""
+    spread = f"[mapped[place] for place in range(0, {SPREAD_BYTES}, 2 << 20)]"
+    source = f"""{MISBEHAVE}    import mmap
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000  # MAP_NORESERVE
+    mapped = mmap.mmap(-1, {SPREAD_BYTES}, flags, mmap.PROT_READ)
+    mapped.madvise(mmap.MADV_NOHUGEPAGE)
+    {spread}
+    signal.pause()
+"""
+    async with pool.open(write(source)) as session:
+        outcome = (await session.run(EVALUATE)).outcome
+    assert isinstance(outcome, OutOfMemory)
+
+
+@pytest.mark.parametrize(
+    ("module", "limit", "misdeed", "message"),
+    [
+        (
+            open_files,
+            "MOST_DESCRIPTORS",
+            "kept = [os.dup(0) for _ in range(50)]",
+            "The code holds more than 40 descriptors open.",
+        ),
+        (
+            open_files,
+            "MOST_PIPES",
+            "kept = [os.pipe() for _ in range(50)]",
+            "The code holds more than 40 pipes and sockets open.",
+        ),
+        (
+            watchdog,
+            "MOST_THREADS",
+            "[threading.Thread(target=signal.pause, daemon=True).start() for _ in range(45)]",
+            "The code started more than 40 threads.",
+        ),
+    ],
+)
+async def test_what_the_kernel_keeps_for_processes_is_bounded(
+    pool: LocalPool,
+    write: WriteJob,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    limit: str,
+    misdeed: str,
+    message: str,
+) -> None:
+    monkeypatch.setattr(module, limit, 40)
+    async with pool.open(write(f"{MISBEHAVE}    import threading\n    {misdeed}\n")) as session:
+        outcome = (await session.run(EVALUATE)).outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.fault.message == message
+    assert left_behind() == []
+
+
+@pytest.mark.rights
+async def test_what_an_unreadable_program_holds_open_does_not_escape(
+    pool: LocalPool, write: WriteJob
+) -> None:
+    """The kernel hides the files of whoever runs one from the same user; root finds what it has."""
+    source = f"""{MISBEHAVE}    program = os.open("sleep", os.O_WRONLY | os.O_CREAT, 0o111)
+    os.write(program, open({shutil.which("sleep")!r}, "rb").read())
+    os.close(program)
+    with open("checkpoints/held", "wb") as held:
+        os.unlink(held.name)
+        subprocess.Popen(["./sleep", "1000"], stdout=held)
+        held.write(bytes(48 << 20))
+"""
+    async with pool.open(write(source)) as session:
+        outcome = (await session.run(EVALUATE)).outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.fault.message in {
+        "The code runs a program whose open files cannot be read.",
+        "The code wrote over 32 MiB to disk.",
+    }
     assert left_behind() == []
 
 

@@ -118,6 +118,17 @@ def test_a_wrong_flag_is_named() -> None:
         load_settings({"log_format": "xml"}, {})
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:secret@db/x", "postgresql://db/x?password=secret"]
+)
+def test_a_password_among_the_arguments_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ConfigError, match="set BSADVISE_DATABASE") as refused:
+        load_settings({"database": url}, {})
+    assert "secret" not in str(refused.value)
+    assert load_settings({}, {"BSADVISE_DATABASE": url}).database == url
+    assert load_settings({"database": "postgresql://me@db/x"}, {}).database is not None
+
+
 def test_what_confines_model_files_is_set(tmp_path: Path) -> None:
     path = _write(tmp_path, '[daemon]\ndata_paths = ["/data", "~/more"]\nworker_processes = 9\n')
     environment = {"BSADVISE_SANDBOX": "landlock", "BSADVISE_PYTHONS": "/a/python:/b/python"}

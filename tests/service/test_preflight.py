@@ -16,6 +16,7 @@ from advisor.config.settings import Settings
 from advisor.domain.errors import StoreUnavailable
 from advisor.preflight import describe_start, network_warning
 from advisor.service.address import AddressRefused
+from advisor.service.own_socket import lock_path
 from advisor.store.opening import open_store
 from advisor.wiring import SystemClock, database_of, isolation_of
 
@@ -95,11 +96,11 @@ def test_the_metrics_port_is_looked_at(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("private", [True, False])
-def test_workers_read_neither_socket_nor_secret(tmp_path: Path, *, private: bool) -> None:
+def test_workers_open_neither_socket_nor_secret_nor_lock(tmp_path: Path, *, private: bool) -> None:
     path = tmp_path / "run" / "daemon.sock"
     settings = Settings(state_dir=tmp_path / "state", socket=path, private=private, sandbox="off")
     hidden = isolation_of(settings).reach.hidden_paths
-    assert {path, socket_secret_path(path)} <= set(hidden)
+    assert {path, socket_secret_path(path), lock_path(path)} <= set(hidden)
 
 
 def test_a_database_file_on_a_network_is_warned_of(

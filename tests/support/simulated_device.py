@@ -28,6 +28,7 @@ from bsadvise.model.commands import (
     Train,
     Verify,
 )
+from bsadvise.model.horizon import StepSchedule
 from bsadvise.model.measurements import (
     Evaluation,
     GradientNorms,
@@ -136,13 +137,20 @@ class SimulatedDevice:
         return sum(h * e for h, e in zip(_CURVATURES, errors, strict=True)) / 2
 
     def train(
-        self, errors: tuple[float, ...], *, batch_size: int, learning_rate: float, steps: int
+        self,
+        errors: tuple[float, ...],
+        *,
+        batch_size: int,
+        learning_rate: float,
+        steps: int,
+        schedule: StepSchedule | None = None,
+        begun: int = 0,
     ) -> tuple[float, ...]:
-        """Return the mean squared errors after some steps."""
-        for _ in range(steps):
+        """Return the mean squared errors after some steps, of which ``begun`` came before."""
+        for step in range(begun, begun + steps):
+            rate = learning_rate * (1.0 if schedule is None else schedule.multiplier(step))
             errors = tuple(
-                (1 - learning_rate * h) ** 2 * e
-                + learning_rate**2 * self.gradient_noise * h / batch_size
+                (1 - rate * h) ** 2 * e + rate**2 * self.gradient_noise * h / batch_size
                 for h, e in zip(_CURVATURES, errors, strict=True)
             )
             if errors[0] > 1e12:
@@ -272,6 +280,8 @@ class SimulatedDevice:
                 batch_size=command.effective_batch_size,
                 learning_rate=command.learning_rate,
                 steps=mark - taken,
+                schedule=command.schedule,
+                begun=taken,
             )
             taken = mark
             if mark in command.evaluation_steps:

@@ -53,6 +53,12 @@ def script(bench: Bench) -> Bench:
     return bench
 
 
+@pytest.fixture
+def _no_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no loop be one that can be entered."""
+    monkeypatch.setattr("advisor.worker.entries.script.LOOPS", {})
+
+
 def test_a_script_is_observed_in_a_process_of_its_own(script: Bench) -> None:
     before = Path.cwd()
     observation = outcome_of(_worker(script, "5"), OBSERVE, Observation)
@@ -71,6 +77,7 @@ def test_a_script_is_observed_in_a_process_of_its_own(script: Bench) -> None:
     assert [path.name for path in (script.directory / "bundle").iterdir()] == ["train.py"]
 
 
+@pytest.mark.usefixtures("_no_loops")
 def test_what_cannot_be_entered_yet_is_refused_with_what_was_found(script: Bench) -> None:
     worker = _worker(script, "5")
     outcome_of(worker, OBSERVE, Observation)
@@ -80,12 +87,14 @@ def test_what_cannot_be_entered_yet_is_refused_with_what_was_found(script: Bench
     assert "--observe-only" in str(fault)
 
 
+@pytest.mark.usefixtures("_no_loops")
 def test_another_worker_finds_what_was_seen(script: Bench) -> None:
     outcome_of(_worker(script, "5"), OBSERVE, Observation)
     script.write("raise SystemExit('is not run again')", "train.py")
     assert "Found: batch 5" in fault_of(_worker(script, "5"), INSPECT).message
 
 
+@pytest.mark.usefixtures("_no_loops")
 @pytest.mark.parametrize("kept", [None, b"\xff\x00 no message"])
 def test_a_worker_that_finds_nothing_observes_for_itself(script: Bench, kept: bytes | None) -> None:
     if kept is not None:

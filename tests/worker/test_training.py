@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from bsadvise.model.commands import Evaluate, Train
+from bsadvise.model.horizon import ScheduleShape, StepSchedule
 from bsadvise.model.measurements import Evaluation, FaultCode, TrainRun
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,6 +47,25 @@ def test_accumulation_changes_nothing_but_memory(bench: Bench) -> None:
     parts = train(bench, micro_batch_size=8, accumulation_steps=4)
     assert whole.train_losses == pytest.approx(parts.train_losses, rel=1e-4)
     assert whole.held_out_loss == pytest.approx(parts.held_out_loss, rel=1e-4)
+
+
+def test_a_schedule_multiplies_the_rate_of_each_step(bench: Bench) -> None:
+    schedule = StepSchedule(
+        shape=ScheduleShape.LINEAR, total_steps=4, warmup_steps=2, decay_steps=2
+    )
+    multipliers = [schedule.multiplier(step) for step in range(4)]
+    assert multipliers == [0.5, 1.0, 1.0, 0.5]
+    worker, before = bench.worker("tiny_mlp"), None
+    by_hand = train(bench, step_count=1)
+    for step, multiplier in enumerate(multipliers):
+        one = replace(
+            TRAIN, step_count=1, learning_rate=0.02 * multiplier, start_checkpoint=before,
+            save_checkpoint=f"step-{step}",
+        )  # fmt: skip
+        by_hand, before = outcome_of(worker, one, TrainRun), f"step-{step}"
+    whole = train(bench, step_count=4, schedule=schedule)
+    assert whole.held_out_loss == pytest.approx(by_hand.held_out_loss, rel=1e-6)
+    assert whole.held_out_loss != train(bench, step_count=4).held_out_loss
 
 
 def test_evaluations_on_the_way_show_the_losses_of_shorter_trainings(bench: Bench) -> None:

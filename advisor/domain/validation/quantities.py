@@ -46,3 +46,9 @@ def above(name: str, value: float | None, bound: float) -> None:
         return
     if not math.isfinite(value) or value <= bound:
         raise ValueError(f"{name} must be greater than {bound}, not {value}")
+
+
+def share(name: str, value: float) -> None:
+    """Raise ValueError unless ``value`` is from 0 to 1."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be from 0 to 1, not {value}")

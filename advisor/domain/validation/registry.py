@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from advisor.domain.validation import advice, commands, device, measurements, request, task
+from advisor.domain.validation import advice, commands, device, horizon, measurements, request, task
 
 _CHECKS = {
     **advice.CHECKS,
     **commands.CHECKS,
     **device.CHECKS,
+    **horizon.CHECKS,
     **measurements.CHECKS,
     **request.CHECKS,
     **task.CHECKS,

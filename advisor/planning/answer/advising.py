@@ -24,6 +24,8 @@ from advisor.planning.answer.related_hyperparameters import (
     warmup_steps,
 )
 from advisor.planning.answer.search_cost import search
+from advisor.planning.answer.speedup import Speedup
+from advisor.planning.answer.stated_length import final_loss, training_horizon
 from advisor.planning.answer.verification import verification_of
 from advisor.planning.data.epoch import drop_last, steps_per_epoch
 from advisor.planning.data.loading import loader_bottleneck
@@ -58,9 +60,9 @@ class _Adviser:
         is_verified = verification is not None and verification.is_finite
         has_failed = verification is not None and not verification.is_finite
         noise = self.chooser.batches.noise_scale
-        trial = choice.trial
+        horizon = training_horizon(view, choice)
         is_compared = not changes_weights(view)
-        speedup = self.chooser.speedup(trial) if trial is not None and is_compared else None
+        speedup = self._speedup() if is_compared else None
         step_time_s, rate_interval = self._pace()
         epoch_s = self._time_per_epoch_s()
         bottleneck, order = loader_bottleneck(view, split), order_effect(view)
@@ -76,7 +78,9 @@ class _Adviser:
             lr_rule=rule_in_words(view),
             # A rate that does not train is none that trials have confirmed.
             lr_evidence=Evidence.RULE if has_failed else choice.evidence,
-            warmup_steps=warmup_steps(view, choice, steps_per_epoch(view, split)),
+            warmup_steps=warmup_steps(view, choice, steps_per_epoch(view, split))
+            if horizon is None
+            else horizon.warmup_steps,
             weight_decay=profile.optimizer.weight_decay,
             betas=profile.optimizer.betas,
             momentum=profile.optimizer.momentum,
@@ -125,7 +129,15 @@ class _Adviser:
             batch_semantics=profile.batch_semantics,
             dataset_size=profile.dataset_size,
             reference=view.reference,
+            horizon=horizon,
+            expected_final_loss=final_loss(view, choice),
         )
+
+    def _speedup(self) -> Speedup | None:
+        trial, carried = self.choice.trial, self.choice.carried
+        if carried is not None:
+            return None if carried.speedup is None else Speedup(*carried.speedup)
+        return None if trial is None else self.chooser.speedup(trial)
 
     def _accumulates(self, alternatives: Sequence[Alternative]) -> bool:
         """Return whether the advice or an alternative accumulates micro-batches."""
@@ -177,7 +189,9 @@ class _Adviser:
         return steps * self.chooser.search.cost.step_time_s(self.choice.split)
 
     def _confidence(self, *, is_verified: bool) -> Confidence:
-        trial = self.choice.trial
+        trial, carried = self.choice.trial, self.choice.carried
+        if is_verified and carried is not None:
+            return carried.at_law.confidence
         if not is_verified or trial is None:
             return Confidence.LOW
         rivals = [t for t in self.chooser.sound if t.number != trial.number]

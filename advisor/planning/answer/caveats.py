@@ -22,6 +22,7 @@ from advisor.domain.limits import MOST_CAVEATS
 from advisor.planning.answer.batch_caveats import about_batch
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.answer.divergence import about_divergence, about_verified_loss
+from advisor.planning.answer.stated_length import about_stated_length
 from advisor.planning.answer.verification import verification_of
 from advisor.planning.data.epoch import about_drop_last
 from advisor.planning.data.loader_findings import about_loader
@@ -41,6 +42,7 @@ def caveats(view: LogView, choice: Choice, chooser: Chooser) -> tuple[Caveat, ..
     found: dict[Caveat, None] = {}
     for source in (
         _about_verification(view, choice),
+        about_stated_length(view, choice),
         _about_training(view, choice, chooser),
         _about_memory(view),
         about_order(view, choice.split.effective_batch_size),
@@ -142,7 +144,7 @@ def _about_trials(view: LogView, choice: Choice, trials: tuple[Trial, ...]) -> I
     for trial in trials:
         if trial.fault is not None:
             yield Caveat(code=CaveatCode.TRIAL_FAILED, text=f"A trial failed: {trial.fault}")
-    is_as_asked = view.request.max_trials in (0, 1)
+    is_as_asked = view.request.max_trials in (0, 1) or choice.carried is not None
     if len(trials) == 1 and trials[0].is_sound and not is_as_asked:
         yield Caveat(
             code=CaveatCode.ONLY_REFERENCE_TRAINED,

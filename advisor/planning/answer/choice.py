@@ -14,6 +14,7 @@ from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_learning_rate
 from advisor.planning.evidence.semantics import is_indivisible, mean_loss_rate
 from advisor.planning.evidence.split import Split, friendly_size
+from advisor.planning.horizon.carrying import CarriedSetting, Carrier
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.throughput.energy import energy_j
 from advisor.planning.trials.batch_sizes import BatchSizes
@@ -33,12 +34,14 @@ class Choice:
         learning_rate: η.
         evidence: Whether this very setting was trained.
         trial: The trial that it was; None for one that follows a rule.
+        carried: How it was carried to the stated training; None where none was stated.
     """
 
     split: Split
     learning_rate: float
     evidence: Evidence
     trial: Trial | None = None
+    carried: CarriedSetting | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,9 @@ class Chooser:
     @cached_property
     def choice(self) -> Choice | None:
         """The setting for the request's objective; None where nothing fits."""
+        carried = self.view.model(Carrier).setting
+        if carried is not None:
+            return Choice(carried.split, carried.learning_rate, Evidence.MEASURED, carried=carried)
         fastest = self._fastest() or self._by_rule()
         if fastest is None:
             return None

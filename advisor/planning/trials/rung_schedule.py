@@ -19,6 +19,7 @@ from advisor.planning.evidence.reference import reference_batch_size
 from advisor.planning.evidence.semantics import is_loss_sum
 from advisor.planning.evidence.split import Split
 from advisor.planning.throughput.step_cost import StepCost
+from advisor.planning.trials.stated_training import StatedTraining
 from advisor.planning.trials.wall_clock import WallClock
 from advisor.planning.tuning.trials import RungScheduleTuning
 
@@ -72,6 +73,11 @@ class RungSchedule:
             before_s += entry.wall_s
         left_s = self.view.request.budget_s - before_s - self.reserve_s
         share_s = self._tuning.trials_share * self.view.request.budget_s
+        own_s = self.view.model(StatedTraining).reference_s
+        if own_s is not None:
+            # What trials at a constant rate say is checked by complete trainings.
+            stated_s = self._tuning.stated_share * own_s
+            share_s = min(self._tuning.constant_rate_share * share_s, stated_s)
         while share_s > max(left_s, self._tuning.min_rung_s):
             share_s /= 2
         return math.ldexp(share_s, -self.wall_clock.reference_halvings)

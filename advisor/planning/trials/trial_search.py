@@ -77,6 +77,15 @@ class TrialSearch:
         """Return what to train next; None when another trial would not be worth its time."""
         if not self._can_train():
             return None
+        return self.next_of_reference() or self._next_training(proposer)
+
+    def next_of_reference(self) -> Train | Evaluate | Refusal | None:
+        """Return what is still needed of the reference run; None when it has been made.
+
+        None as well where nothing can be trained.
+        """
+        if not self._can_train():
+            return None
         evaluations = list(self.view.entries(Evaluate))
         if not evaluations:
             return Evaluate(
@@ -89,7 +98,11 @@ class TrialSearch:
             return refuse(command, entry.outcome)
         if not self.trials.all:
             return self._reference_run()
-        return self._next_training(proposer)
+        reference = self.trials.all[REFERENCE_TRIAL]
+        if reference.fault is not None and not reference.runs:
+            first, failed = next(iter(self.view.entries(Train)))
+            return refuse(first, failed.outcome)
+        return None
 
     def is_short(self, trial: Trial) -> bool:
         """Return whether a trial was not trained as far as it might have been."""
@@ -100,11 +113,7 @@ class TrialSearch:
         """Whether leaders would be trained on, were there time for it."""
         return next(self._deepened(), None) is not None
 
-    def _next_training(self, proposer: Proposer) -> Train | Refusal | None:
-        reference = self.trials.all[REFERENCE_TRIAL]
-        if reference.fault is not None and not reference.runs:
-            command, entry = next(iter(self.view.entries(Train)))
-            return refuse(command, entry.outcome)
+    def _next_training(self, proposer: Proposer) -> Train | None:
         if self.view.request.max_trials == 0:
             return None
         return (

@@ -138,6 +138,8 @@ class Trials:
         replicates_s: dict[int, list[float]] = {}
         for command, entry in self.view.entries(Train):
             number = command.trial_number
+            if command.schedule is not None:
+                continue  # A complete training, which compares with its like alone.
             if command.replicate:
                 replicates_s.setdefault(number, []).append(self._replicate_s(command, entry))
             else:

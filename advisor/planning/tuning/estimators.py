@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from advisor.estimators.horizon_tuning import HorizonTuning
 from advisor.estimators.learning_curve import LearningCurveTuning
 from advisor.estimators.memory_curve import MemoryCurveTuning
 from advisor.estimators.noise_scale import NoiseScaleTuning
@@ -18,6 +19,7 @@ class EstimatorsTuning:
     """Tuned numbers of ``advisor.estimators``, each documented with its estimator.
 
     Attributes:
+        horizon: Priors and tolerances of the horizon law.
         learning_curve: Means and slopes of learning curves.
         memory_curve: The search for the largest micro-batch.
         noise_scale: How wide an interval of the noise scale may be.
@@ -27,6 +29,7 @@ class EstimatorsTuning:
         training_curve: Over how many steps training losses are averaged.
     """
 
+    horizon: HorizonTuning = field(default_factory=HorizonTuning)
     learning_curve: LearningCurveTuning = field(default_factory=LearningCurveTuning)
     memory_curve: MemoryCurveTuning = field(default_factory=MemoryCurveTuning)
     noise_scale: NoiseScaleTuning = field(default_factory=NoiseScaleTuning)

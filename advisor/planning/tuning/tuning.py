@@ -15,6 +15,7 @@ from advisor.planning.tuning.answer import AnswerTuning
 from advisor.planning.tuning.data import DataTuning
 from advisor.planning.tuning.estimators import EstimatorsTuning
 from advisor.planning.tuning.evidence import EvidenceTuning
+from advisor.planning.tuning.horizon import CompleteTrainingTuning
 from advisor.planning.tuning.memory import MemoryTuning
 from advisor.planning.tuning.throughput import ThroughputTuning
 from advisor.planning.tuning.trials import TrialsTuning
@@ -31,6 +32,7 @@ class Tuning:
         throughput: Of the throughput stage.
         data: Of the data stage.
         trials: Of the search over trials.
+        horizon: Of the complete short trainings for a training of a stated length.
         answer: Of the choice and what is said with it.
     """
 
@@ -40,6 +42,7 @@ class Tuning:
     throughput: ThroughputTuning = field(default_factory=ThroughputTuning)
     data: DataTuning = field(default_factory=DataTuning)
     trials: TrialsTuning = field(default_factory=TrialsTuning)
+    horizon: CompleteTrainingTuning = field(default_factory=CompleteTrainingTuning)
     answer: AnswerTuning = field(default_factory=AnswerTuning)
 
     def digest(self) -> str:

@@ -90,6 +90,7 @@ def inspect_task(session: Session, command: InspectTask) -> TaskProfile:
         num_workers=settings.num_workers,
         reference_batch_size=settings.reference_batch_size,
         reference_learning_rate=settings.reference_learning_rate,
+        training_length=settings.training_length,
         device_free_bytes=session.device.free_bytes(),
         caveats=(*caveats, *(tried or ()), *probed.caveats),
         repeated_block_count=len(repeated_blocks(model)),

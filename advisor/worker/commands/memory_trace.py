@@ -36,6 +36,8 @@ def trace_memory(session: Session, command: TraceMemory) -> MemoryTrace:
     Where fake tensors cannot follow the model, real steps are run and counted; but none of a
     training that the user did not ask for.
     """
+    if not session.task.settings.is_traceable:
+        return _run(session, command, (_why_run(_NotFollowed("the loop is the script's own")),))
     caveats: list[Caveat] = []
     for device in _devices(session):
         try:

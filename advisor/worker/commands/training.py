@@ -17,7 +17,7 @@ from advisor.worker.loop.checkpoints import Checkpoints
 from advisor.worker.loop.noise import NoiseMeter
 from advisor.worker.loop.observers import StepObserver
 from advisor.worker.loop.protocol import Training
-from advisor.worker.loop.recipe import Recipe
+from advisor.worker.loop.recipe import Constant, Recipe
 from advisor.worker.loop.session import Session
 
 _TRACKED_STEPS = 2
@@ -61,6 +61,7 @@ def _recipe(session: Session, command: Train) -> Recipe:
         micro_batch_size=command.micro_batch_size,
         accumulation_steps=command.accumulation_steps,
         learning_rate=command.learning_rate,
+        schedule=command.schedule or Constant(),
         seed=session.task.seed,
         replicate=command.replicate,
         first_sample=command.first_sample,

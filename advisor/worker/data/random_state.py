@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import getstate, seed, setstate
 from typing import Any
@@ -66,3 +66,24 @@ def random_state_kept() -> Iterator[None]:
         yield
     finally:
         restore_random_state(state)
+
+
+def captured_random_state() -> Callable[[], None]:
+    """Return what gives every generator the state that it has now.
+
+    Quicker than ``random_state``, for use in every step; it cannot be saved.
+    """
+    torch_state, python_state = torch.get_rng_state(), getstate()
+    cuda_state = torch.cuda.get_rng_state() if _uses_cuda() else None
+    numpy_random = sys.modules["numpy"].random if "numpy" in sys.modules else None
+    numpy_state = None if numpy_random is None else numpy_random.get_state(legacy=False)
+
+    def restore() -> None:
+        torch.set_rng_state(torch_state)
+        setstate(python_state)
+        if cuda_state is not None:
+            torch.cuda.set_rng_state(cuda_state)
+        if numpy_random is not None:
+            numpy_random.set_state(numpy_state)
+
+    return restore

@@ -11,13 +11,6 @@ from advisor.worker.loop.recipe import Recipe, World
 from advisor.worker.loop.step import Parts
 from advisor.worker.loop.training import Measure, StandardTraining
 
-_REPLICATE_SEEDS = 104_729
-"""Distance of the seeds of two replicates: far from those that users name."""
-_REPLICATE_EPOCHS = 10_000
-"""More than any trial trains for."""
-_TRAINING_SEED = 7919
-"""Distance of what training draws, dropout above all, from what the weights were drawn with."""
-
 
 def refuse_several(world: World, what: str) -> None:
     """Refuse to be one of several processes.
@@ -31,7 +24,7 @@ def refuse_several(world: World, what: str) -> None:
 
 def seed_weights(recipe: Recipe) -> None:
     """Seed what the weights are drawn with."""
-    seed_everything(recipe.seed + _REPLICATE_SEEDS * recipe.replicate)
+    seed_everything(recipe.weights_seed)
 
 
 def assemble(
@@ -59,22 +52,12 @@ def assemble(
         data,
         device,
         precision=precision,
-        first_sample=_first_sample(recipe, data),
+        first_sample=recipe.first_position(None if data.is_stream else data.dataset_size),
         measure=measure,
     )
     # After the data, whose opening seeds too: a process's first training is like any other.
-    seed_everything(recipe.seed + _TRAINING_SEED)
+    seed_everything(recipe.training_seed)
     return training
-
-
-def _first_sample(recipe: Recipe, data: DataSource) -> int:
-    """Return where in the data order to begin: a replicate sees epochs that no other does.
-
-    A stream has one order, and replicates of it differ in their weights alone.
-    """
-    epoch = _REPLICATE_EPOCHS * recipe.replicate
-    epoch_size = 0 if data.is_stream else data.dataset_size or 0
-    return recipe.first_sample + epoch * epoch_size
 
 
 def loss_problem(loss: object) -> tuple[str, str] | None:

@@ -8,6 +8,7 @@ from bsadvise.model.observation import Reference, TrainingLoop
 
 from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.entries.captured import CapturedTask
+from advisor.worker.entries.own_loop.task import OwnLoopTask
 from advisor.worker.loop.protocol import Task
 from advisor.worker.scripts.surroundings import Script
 from advisor.worker.user.hooks import Hooks
@@ -20,8 +21,13 @@ def _captured(job: pipe_pb2.Job, hooks: Hooks, script: Script, _: Reference) -> 
     return CapturedTask(script, hooks, job.seed)
 
 
+def _own_loop(job: pipe_pb2.Job, hooks: Hooks, script: Script, reference: Reference) -> Task:
+    return OwnLoopTask(script, reference, hooks.announce, job.seed)
+
+
 LOOPS: Mapping[TrainingLoop, MakeTask] = {
     TrainingLoop.LIGHTNING: _captured,
     TrainingLoop.TRANSFORMERS: _captured,
+    TrainingLoop.SCRIPT: _own_loop,
 }
 """A class that implements ``Task`` for scripts is added here and nowhere else in the worker."""

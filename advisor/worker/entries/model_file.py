@@ -58,6 +58,7 @@ class ModelFileTask:
             num_workers=self._file.num_workers,
             reference_batch_size=self._file.reference_batch_size,
             reference_learning_rate=self._file.reference_learning_rate,
+            training_length=self._file.training_length,
         )
 
     @cached_property

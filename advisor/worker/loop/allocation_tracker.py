@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from bsadvise.model.measurements import MemoryParts
@@ -129,6 +129,11 @@ class AllocationTracker(StepObserver):
         while self._handles:
             self._handles.pop().remove()
 
+    def around_operations(self) -> AbstractContextManager[object]:
+        """Return what shows it the operations of another thread."""
+        mode: Any = _DispatchMode(self)
+        return cast(AbstractContextManager[object], mode)
+
     def entering(self, phase: Phase) -> None:
         """Take the state that the optimizer made for what it is; count by the new phase."""
         if self._phase is Phase.OPTIMIZER:
@@ -221,10 +226,13 @@ class AllocationTracker(StepObserver):
 
     def _refusal(self) -> torch.OutOfMemoryError:
         limit_bytes = self._limit_bytes or 0
-        return torch.OutOfMemoryError(
+        message = (
             f"CUDA out of memory. Tried to allocate {format_bytes(self.live_bytes)} in all, of "
             f"{format_bytes(limit_bytes)} (bsadvise memory limit)"
         )
+        # One of its own to be told of: with the traceback of that raised, all would stay alive.
+        self.failure = torch.OutOfMemoryError(message)
+        return torch.OutOfMemoryError(message)
 
 
 class _DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]

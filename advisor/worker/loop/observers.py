@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from enum import Enum, auto
 from typing import Any
 
@@ -26,13 +27,27 @@ class Phase(Enum):
 
 
 class StepObserver:
-    """Observes steps while they are taken. Every method may be left as it is."""
+    """Observes steps while they are taken. Every method may be left as it is.
+
+    Attributes:
+        failure: What it has raised into an operation, which user code may have caught.
+    """
+
+    failure: BaseException | None = None
 
     def entering(self, phase: Phase) -> None:
         """A phase begins."""
 
     def received(self, batch: Any) -> None:  # noqa: ANN401 - the user's batch
         """A micro-batch is on the device. Called once in each ``FORWARD`` phase."""
+
+    def around_operations(self) -> AbstractContextManager[object]:
+        """Return what is entered around a batch's operations, in the thread that they run in.
+
+        For a training that runs them in another thread than its caller's, where what the caller
+        has entered does not hold.
+        """
+        return nullcontext()
 
 
 def announce(observers: Sequence[StepObserver], phase: Phase) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import torch
 from bsadvise.model.caveats import Caveat
+from bsadvise.model.horizon import TrainingLength
 from torch import Tensor, nn
 
 from advisor.worker.data.source import DataSource
@@ -175,6 +176,8 @@ class TaskSettings:
         caveats: What it does that trials do not.
         learning_rate_name: What the learning rate is in the code.
         held_out_name: Where the code would give held-out data.
+        is_traceable: Whether fake tensors may take the place of its own.
+        training_length: How long it trains; None when it does not say.
     """
 
     precision: str = "fp32"
@@ -184,6 +187,8 @@ class TaskSettings:
     caveats: tuple[Caveat, ...] = ()
     learning_rate_name: str = "the `lr` of build_optimizer"
     held_out_name: str = "build_eval_dataset()"
+    is_traceable: bool = True
+    training_length: TrainingLength | None = None
 
 
 class Task(Protocol):

@@ -8,6 +8,12 @@ from typing import Any, Protocol
 
 ANY_LEARNING_RATE = 1e-3
 """To build an optimizer for memory and speed, which do not depend on the rate."""
+_REPLICATE_SEEDS = 104_729
+"""Distance of the seeds of two replicates: far from those that users name."""
+_REPLICATE_EPOCHS = 10_000
+"""More than any trial trains for."""
+_TRAINING_SEED = 7919
+"""Distance of what training draws, dropout above all, from what the weights were drawn with."""
 
 
 class Schedule(Protocol):
@@ -93,6 +99,23 @@ class Recipe:
     def effective_batch_size(self) -> int:
         """Samples a step."""
         return self.micro_batch_size * self.accumulation_steps
+
+    @property
+    def weights_seed(self) -> int:
+        """Seed of what the weights are drawn with."""
+        return self.seed + _REPLICATE_SEEDS * self.replicate
+
+    @property
+    def training_seed(self) -> int:
+        """Seed of what training draws."""
+        return self.seed + _TRAINING_SEED
+
+    def first_position(self, dataset_size: int | None) -> int:
+        """Return where in the data order to begin: a replicate sees epochs that no other does.
+
+        A stream has one order, and replicates of it differ in their weights alone.
+        """
+        return self.first_sample + _REPLICATE_EPOCHS * self.replicate * (dataset_size or 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

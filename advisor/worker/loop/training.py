@@ -116,20 +116,11 @@ class StandardTraining:
     def _held_out(self, batch_size: int) -> float:
         """Return the user's measure, else the mean loss a sample."""
         if self._measure is None:
-            return self._mean_loss(batch_size)
+            return held_out_loss(
+                self._data, batch_size, self.evaluate_batch, is_sum=self.recipe.is_loss_sum
+            )
         with torch.no_grad():
             return self._measure(self.model, batch_size)
-
-    def _mean_loss(self, batch_size: int) -> float:
-        total = torch.zeros((), dtype=torch.float64, device="cpu")
-        sample_count = 0
-        with closing(self._data.held_out_batches(batch_size)) as batches:
-            for batch in batches:
-                count = count_samples(batch) or 1
-                weight = 1 if self.recipe.is_loss_sum else count
-                total += weight * self.evaluate_batch(batch).double().cpu().reshape(())
-                sample_count += count
-        return float(total) / max(sample_count, 1)
 
     def evaluate_batch(self, batch: Any, *, observers: Sequence[StepObserver] = ()) -> Tensor:  # noqa: ANN401 - the user's batch
         """Return the loss on one batch from the host, without gradients."""
@@ -176,3 +167,24 @@ class StandardTraining:
         if self._batches is not None:
             self._batches.close()
             self._batches = None
+
+
+def held_out_loss(
+    data: DataSource, batch_size: int, evaluate: Callable[[Any], Tensor], *, is_sum: bool
+) -> float:
+    """Return the mean held-out loss of a sample.
+
+    Args:
+        data: What is held out.
+        batch_size: Samples a batch.
+        evaluate: Returns the loss of a batch.
+        is_sum: Whether that is the sum over its samples.
+    """
+    total = torch.zeros((), dtype=torch.float64, device="cpu")
+    sample_count = 0
+    with closing(data.held_out_batches(batch_size)) as batches:
+        for batch in batches:
+            count = count_samples(batch) or 1
+            total += (1 if is_sum else count) * evaluate(batch).double().cpu().reshape(())
+            sample_count += count
+    return float(total) / max(sample_count, 1)

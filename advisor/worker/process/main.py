@@ -21,6 +21,7 @@ from typing import NoReturn, Protocol
 from bsadvise.model.commands import Command
 from bsadvise.model.device import Device, DeviceKind
 from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome
+from bsadvise.v1 import recommendation_pb2
 
 from advisor.messages import from_message
 from advisor.pipe.framing import PIPE_LOST_EXIT_CODE, PipeClosed, frame, receive
@@ -30,6 +31,7 @@ from advisor.worker.process.limits import confine_worker, limit_resources
 from advisor.worker.process.sandbox import enter_sandbox
 from advisor.worker.process.scratch import use_scratch
 from advisor.worker.process.stacks import write_stacks
+from advisor.worker.scripts.main_thread import MAIN_THREAD
 
 _PIPE_FD = 3
 _STACKS_FD = 4
@@ -76,10 +78,7 @@ def run_worker(
     except BaseException:  # noqa: BLE001 - the process ends here, whatever it was
         print_exc()
     finally:
-        # Neither the fork server's stack nor user code's exit handlers may run.
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
-        _exit(exit_code)
+        _exit_now(exit_code)
 
 
 def serve(sock: socket.socket, make_executor: ExecutorFactory, scratch_dir: Path) -> None:
@@ -93,10 +92,38 @@ def serve(sock: socket.socket, make_executor: ExecutorFactory, scratch_dir: Path
             executor: Executor = _Refusing(error)
         else:
             executor = make_executor(job, pipe.enter_hook)
-        while True:
-            pipe.send(_carry_out(executor, pipe.receive().command))
+
+        def answer() -> None:
+            while True:
+                pipe.send(_carry_out(executor, pipe.receive().command))
+
+        if job.entry_kind == recommendation_pb2.ENTRY_KIND_SCRIPT:
+            # A script needs this thread, and stays in it from one command to the next.
+            MAIN_THREAD.lend(lambda: _exit_after(answer))
+        else:
+            answer()
     except PipeClosed:
         return
+
+
+def _exit_after(answer: Callable[[], None]) -> NoReturn:
+    """Answer commands in a thread beside the main one, and end the process with it."""
+    exit_code = 1
+    try:
+        answer()
+    except PipeClosed:
+        exit_code = 0
+    except BaseException:  # noqa: BLE001 - the process ends here, whatever it was
+        print_exc()
+    finally:
+        _exit_now(exit_code)
+
+
+def _exit_now(exit_code: int) -> NoReturn:
+    # Neither the fork server's stack nor user code's exit handlers may run.
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+    _exit(exit_code)
 
 
 class _Pipe:
@@ -119,7 +146,7 @@ class _Pipe:
             self._sock.sendall(frame(message))
         except OSError:
             # Raising would pass through user code, which may catch it.
-            os._exit(PIPE_LOST_EXIT_CODE)
+            _exit(PIPE_LOST_EXIT_CODE)
 
 
 class _Refusing:

@@ -19,6 +19,7 @@ from bsadvise.model.measurements import Fault, OutOfMemory
 from advisor.worker.scripts.handler import ScriptHandler, StopScript
 from advisor.worker.scripts.interception import intercepted
 from advisor.worker.scripts.lone_module import NotTrainable, train_lone_module
+from advisor.worker.scripts.main_thread import MAIN_THREAD
 from advisor.worker.user.diagnosis import explain
 from advisor.worker.user.oom import out_of_memory
 
@@ -59,15 +60,20 @@ class Ending:
 
 
 def run_script(copy: Path, entry_path: str, handler: ScriptHandler) -> Ending:
-    """Run a script in this thread until it ends, or the handler stops it. Never raises.
+    """Run a script until it ends, or the handler stops it. Never raises.
 
-    To be called in the main thread, within ``surroundings``: scripts set signal handlers.
+    To be called within ``surroundings``. In the main thread, where that is lent to others: scripts
+    set signal handlers.
 
     Args:
         copy: The copy of its files.
         entry_path: The script inside it.
         handler: Told of its training.
     """
+    return MAIN_THREAD.call(lambda: _run(copy, entry_path, handler))
+
+
+def _run(copy: Path, entry_path: str, handler: ScriptHandler) -> Ending:
     with _restored_process(), intercepted(handler) as interception:
         try:
             main = _run_as_main(copy / entry_path)

@@ -10,11 +10,14 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, cast
 
-from advisor.domain.limits import BATCH_SIZE, LEARNING_RATE, PROCESSES, Number
+from bsadvise.model.horizon import LengthUnit, TrainingLength
+
+from advisor.domain.limits import BATCH_SIZE, LEARNING_RATE, PROCESSES, TRAINING_LENGTH, Number
 from advisor.worker.user.hooks import Hooks
 from advisor.worker.user.reading import other_kind
 
@@ -23,6 +26,12 @@ T = TypeVar("T")
 PRECISIONS = ("fp32", "bf16", "fp16")
 
 _MOST_SHOWN_CHARACTERS = 100
+
+_LENGTHS = {
+    "TOTAL_EPOCHS": LengthUnit.EPOCHS,
+    "TOTAL_STEPS": LengthUnit.STEPS,
+    "TOTAL_SAMPLES": LengthUnit.SAMPLES,
+}
 
 _CALLABLES = (
     "build_model", "build_dataset", "make_batch", "loss_fn", "build_optimizer",
@@ -53,6 +62,7 @@ class ModelFile:
         reference_learning_rate: REFERENCE_LR.
         precision: PRECISION.
         num_workers: NUM_WORKERS.
+        training_length: TOTAL_EPOCHS, TOTAL_STEPS or TOTAL_SAMPLES.
     """
 
     build_model: Callable[..., Any]
@@ -68,6 +78,7 @@ class ModelFile:
     reference_learning_rate: float | None = None
     precision: str = "fp32"
     num_workers: int = 0
+    training_length: TrainingLength | None = None
 
 
 def load_model_file(hooks: Hooks) -> ModelFile:
@@ -166,7 +177,23 @@ def _constants(hooks: Hooks, names: Mapping[str, Any]) -> dict[str, Any]:
         "NUM_WORKERS", "num_workers", f"a whole number {PROCESSES}",
         read=lambda value: _read_number(value, numbers.Integral, int, PROCESSES),
     )  # fmt: skip
+    said = [name for name in _LENGTHS if names.get(name) is not None]
+    if len(said) > 1:
+        raise hooks.reject(
+            said[1], f"{' and '.join(said)} each say how long the training is.",
+            f"Keep one of them, such as `{said[0]} = …`.",
+        )  # fmt: skip
+    for name in said:
+        take(
+            name, "training_length", f"a number {TRAINING_LENGTH}",
+            read=partial(_read_length, unit=_LENGTHS[name]),
+        )  # fmt: skip
     return found
+
+
+def _read_length(value: object, unit: LengthUnit) -> TrainingLength | None:
+    amount = _read_number(value, numbers.Real, float, TRAINING_LENGTH)
+    return None if amount is None else TrainingLength(amount=amount, unit=unit)
 
 
 def _read_number(value: object, kind: type, make: Callable[[Any], T], limit: Number) -> T | None:

@@ -14,6 +14,13 @@ from typing import Any
 import click
 
 from bsadvise.client import Client
+from bsadvise.exports.formats.registry import EXPORTS
+from bsadvise.model.horizon import (
+    LearningRateSchedule,
+    parse_length,
+    parse_schedule,
+    parse_warmup,
+)
 from bsadvise.model.request import AdviceOptions, Objective, Priority, PriorScope
 from bsadvise.model.units import parse_bytes, parse_seconds
 from bsadvise.paths import normalise
@@ -26,17 +33,17 @@ FORMATS = ("text", "json", "yaml")
 _SUFFIXES = (".json", ".yaml", ".yml")
 
 
-class Quantity(click.ParamType):  # type: ignore[type-arg] # generic only in newer click
-    """A number with a unit."""
+class Parsed(click.ParamType):  # type: ignore[type-arg] # generic only in newer click
+    """What a function makes of a text."""
 
-    def __init__(self, name: str, parse: Callable[[str], float]) -> None:
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
         self._parse = parse
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the number in its internal unit."""
+    ) -> Any:  # noqa: ANN401 - the function's
+        """Return what the text stands for."""
         try:
             return self._parse(str(value))
         except ValueError as error:
@@ -89,8 +96,8 @@ def check_save(ctx: click.Context, param: click.Parameter, path: Path | None) ->
     return path
 
 
-BYTES = Quantity("size", parse_bytes)
-SECONDS = Quantity("time", parse_seconds)
+BYTES = Parsed("size", parse_bytes)
+SECONDS = Parsed("time", parse_seconds)
 
 
 def option(flag: str, *others: str, **attributes: Any) -> Decorator:  # noqa: ANN401 - click's own
@@ -162,6 +169,11 @@ output_option = option(
     "--output", "-o", type=click.Choice(FORMATS), default="text", show_default=True,
     help="How to print the answer.",
 )  # fmt: skip
+advice_output_option = option(
+    "--output", "-o", type=click.Choice((*FORMATS, *EXPORTS)), default="text", show_default=True,
+    help="How to print the answer: all of it as text, json or yaml, or its settings as one of the "
+    "others reads them.",
+)  # fmt: skip
 save_option = option(
     "--save",
     type=UserPath(dir_okay=False, writable=True),
@@ -215,6 +227,19 @@ advice_options = together(
         help="What an hour of one device costs, in any currency. --objective cost needs it.",
     ),
     option("--target-loss", type=float, help="Held-out loss to reach."),
+    option(
+        "--train-for", type=Parsed("length", parse_length),
+        help="How long it will be trained: 90epochs, 200000steps, 50Msamples or 6h. "
+        "[default: what the file says]",
+    ),
+    option(
+        "--schedule", type=Parsed("schedule", parse_schedule),
+        help="constant, linear, cosine, cosine:0.1 (last rate), wsd or wsd:0.2 (share of decay). "
+        "[default: constant]",
+    ),
+    option(
+        "--warmup", type=Parsed("warm-up", parse_warmup), help="2% or 500steps. [default: none]"
+    ),
     option("--budget", type=SECONDS, help="Time to measure for, such as 60s. [default: 60s]"),
     option("--trials", type=click.IntRange(0), help="The most trials. [default: as time allows]"),
     option("--no-trials", is_flag=True, help="Choose the learning rate by rule, without trials."),
@@ -269,4 +294,16 @@ def advice_request(flags: dict[str, Any]) -> AdviceOptions:
         device_hour_price=flags["device_hour_price"],
         prior=flags["prior"],
         observe_only=flags["observe_only"] or None,
+        train_for=flags["train_for"],
+        schedule=_schedule(flags["schedule"], flags["warmup"]),
     )
+
+
+def _schedule(
+    schedule: LearningRateSchedule | None, warmup: tuple[float, int | None] | None
+) -> LearningRateSchedule | None:
+    """Return the schedule with its warm-up, which a constant rate may have as well."""
+    if warmup is None:
+        return schedule
+    share, steps = warmup
+    return replace(schedule or LearningRateSchedule(), warmup_share=share, warmup_steps=steps)

@@ -1,1 +1,5 @@
-"""A job in the formats of other programs: what is written is pure, where it goes is the edge."""
+"""An answer for elsewhere: what is written is pure, where it goes is the edge.
+
+``formats`` has the advised setting as training libraries read it, ``changes`` what to change for it
+in the user's own files, ``study`` a job's trials for Optuna.
+"""

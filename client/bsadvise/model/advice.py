@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bsadvise.model.caveats import Caveat
 from bsadvise.model.commands import Lever
+from bsadvise.model.horizon import FinalLoss, TrainingHorizon
 from bsadvise.model.measurements import Fault, MemoryParts
 from bsadvise.model.observation import Reference
 from bsadvise.model.task import BatchSemantics
@@ -234,6 +235,9 @@ class Advice(Value):
         dataset_size: Training samples, beyond which no batch is of use, whatever fits; None for a
             stream or for synthetic batches.
         reference: The setting that a script trains with by itself; None for a model file.
+        horizon: The training that the advice is for; None where nobody said how long it is.
+        expected_final_loss: The held-out loss that it is expected to end with; None without a
+            horizon.
     """
 
     micro_batch_size: int
@@ -287,6 +291,8 @@ class Advice(Value):
     batch_semantics: BatchSemantics | None = None
     dataset_size: int | None = None
     reference: Reference | None = None
+    horizon: TrainingHorizon | None = None
+    expected_final_loss: FinalLoss | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bsadvise.model.horizon import StepSchedule
 from bsadvise.model.values import OpenEnum, Tagged, Unknown
 
 
@@ -188,6 +189,8 @@ class Train(Tagged):
             sample.
         in_fresh_process: Whether to begin in a process in which nothing has run before, since the
             user's code keeps state that no checkpoint holds.
+        schedule: What η is multiplied by, step by step, in a complete training; None for a
+            constant rate.
     """
 
     time_limit_s: float
@@ -209,6 +212,7 @@ class Train(Tagged):
     replicate: int = 0
     is_loss_sum: bool = False
     in_fresh_process: bool = False
+    schedule: StepSchedule | None = None
 
     @property
     def effective_batch_size(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+from bsadvise.model.horizon import LearningRateSchedule, TrainingLength
 from bsadvise.model.values import OpenEnum, Value
 
 MAX_BUNDLE_BYTES = 64 << 20
@@ -105,6 +106,9 @@ class AdviceRequest(Value):
         prior: Whose earlier answers about the same task the search may begin from.
         observe_only: Whether to run a script at its own setting alone, and to answer with what it
             trains with. A model file cannot be observed.
+        train_for: How long the model will be trained; None for what the file says, or for no
+            length in particular.
+        schedule: On which schedule; None for a constant rate.
     """
 
     source: Source
@@ -125,6 +129,8 @@ class AdviceRequest(Value):
     device_hour_price: float | None = None
     prior: PriorScope = PriorScope.OFF
     observe_only: bool = False
+    train_for: TrainingLength | None = None
+    schedule: LearningRateSchedule | None = None
 
 
 class AdviceOptions(TypedDict, total=False):
@@ -150,3 +156,5 @@ class AdviceOptions(TypedDict, total=False):
     device_hour_price: float | None
     prior: PriorScope | str | None
     observe_only: bool | None
+    train_for: TrainingLength | str | None
+    schedule: LearningRateSchedule | str | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bsadvise.model.caveats import Caveat
+from bsadvise.model.horizon import TrainingLength
 from bsadvise.model.values import OpenEnum, Tagged, Value
 
 
@@ -101,6 +102,7 @@ class TaskProfile(Tagged):
             that names its dataset_size is.
         peak_sample: Index of the sample with which a step takes the most memory, where that is not
             longest_sample; None otherwise.
+        training_length: How long the file says that the model is trained; None where it does not.
     """
 
     model_name: str
@@ -127,3 +129,4 @@ class TaskProfile(Tagged):
     has_unsaved_state: bool = False
     is_stream: bool = False
     peak_sample: int | None = None
+    training_length: TrainingLength | None = None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from bsadvise.model.horizon import parse_length, parse_schedule
 from bsadvise.model.request import AdviceOptions, Objective, Priority, PriorScope, Source
-from bsadvise.v1 import recommendation_pb2
+from bsadvise.v1 import horizon_pb2, recommendation_pb2
+from bsadvise.wire.messages import to_message
 
 
 def make_request(source: Source, options: AdviceOptions) -> recommendation_pb2.AdviceRequest:
@@ -13,7 +15,7 @@ def make_request(source: Source, options: AdviceOptions) -> recommendation_pb2.A
 
     Raises:
         TypeError: There is no such option.
-        ValueError: There is no such objective, or no such priority, or no such scope of a prior.
+        ValueError: There is no such objective, priority, scope of a prior, length or schedule.
     """
     unknown = options.keys() - AdviceOptions.__annotations__.keys()
     if unknown:
@@ -25,6 +27,13 @@ def make_request(source: Source, options: AdviceOptions) -> recommendation_pb2.A
         fields["priority"] = f"PRIORITY_{Priority(fields['priority']).name}"
     if fields.get("prior") is not None:
         fields["prior"] = f"PRIOR_SCOPE_{PriorScope(fields['prior']).name}"
+    train_for, schedule = fields.pop("train_for", None), fields.pop("schedule", None)
+    if train_for is not None:
+        length = parse_length(train_for) if isinstance(train_for, str) else train_for
+        fields["train_for"] = to_message(length, horizon_pb2.TrainingLength())
+    if schedule is not None:
+        shape = parse_schedule(schedule) if isinstance(schedule, str) else schedule
+        fields["schedule"] = to_message(shape, horizon_pb2.LearningRateSchedule())
     return recommendation_pb2.AdviceRequest(
         source=recommendation_pb2.Source(
             digest=source.digest,

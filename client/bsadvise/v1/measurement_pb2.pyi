@@ -3,6 +3,7 @@
 isort:skip_file
 What a worker is asked to measure, and what comes back: the log of a recommendation."""
 
+from bsadvise.v1 import horizon_pb2 as _horizon_pb2
 from bsadvise.v1 import observation_pb2 as _observation_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -447,6 +448,7 @@ class Train(_message.Message):
     REPLICATE_FIELD_NUMBER: _builtins.int
     IS_LOSS_SUM_FIELD_NUMBER: _builtins.int
     IN_FRESH_PROCESS_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
     time_limit_s: _builtins.float
     """Seconds after which the worker is stopped."""
     micro_batch_size: _builtins.int
@@ -501,6 +503,10 @@ class Train(_message.Message):
         step_count. At the end it is always measured.
         """
 
+    @_builtins.property
+    def schedule(self) -> _horizon_pb2.StepSchedule:
+        """What the rate is multiplied by, step by step, in a complete training; unset for a constant rate."""
+
     def __init__(
         self,
         *,
@@ -523,10 +529,11 @@ class Train(_message.Message):
         replicate: _builtins.int = ...,
         is_loss_sum: _builtins.bool = ...,
         in_fresh_process: _builtins.bool = ...,
+        schedule: _horizon_pb2.StepSchedule | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_stop_after_s", b"_stop_after_s", "_target_loss", b"_target_loss", "_trial", b"_trial", "origin", b"origin", "save_checkpoint", b"save_checkpoint", "start_checkpoint", b"start_checkpoint", "stop_after_s", b"stop_after_s", "target_loss", b"target_loss", "trial", b"trial"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_stop_after_s", b"_stop_after_s", "_target_loss", b"_target_loss", "_trial", b"_trial", "origin", b"origin", "save_checkpoint", b"save_checkpoint", "schedule", b"schedule", "start_checkpoint", b"start_checkpoint", "stop_after_s", b"stop_after_s", "target_loss", b"target_loss", "trial", b"trial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_stop_after_s", b"_stop_after_s", "_target_loss", b"_target_loss", "_trial", b"_trial", "accumulation_steps", b"accumulation_steps", "evaluation_batch_size", b"evaluation_batch_size", "evaluation_steps", b"evaluation_steps", "first_sample", b"first_sample", "in_fresh_process", b"in_fresh_process", "is_loss_sum", b"is_loss_sum", "learning_rate", b"learning_rate", "measure_noise", b"measure_noise", "micro_batch_size", b"micro_batch_size", "origin", b"origin", "replicate", b"replicate", "rung", b"rung", "save_checkpoint", b"save_checkpoint", "start_checkpoint", b"start_checkpoint", "step_count", b"step_count", "stop_after_s", b"stop_after_s", "target_loss", b"target_loss", "time_limit_s", b"time_limit_s", "trial", b"trial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_stop_after_s", b"_stop_after_s", "_target_loss", b"_target_loss", "_trial", b"_trial", "accumulation_steps", b"accumulation_steps", "evaluation_batch_size", b"evaluation_batch_size", "evaluation_steps", b"evaluation_steps", "first_sample", b"first_sample", "in_fresh_process", b"in_fresh_process", "is_loss_sum", b"is_loss_sum", "learning_rate", b"learning_rate", "measure_noise", b"measure_noise", "micro_batch_size", b"micro_batch_size", "origin", b"origin", "replicate", b"replicate", "rung", b"rung", "save_checkpoint", b"save_checkpoint", "schedule", b"schedule", "start_checkpoint", b"start_checkpoint", "step_count", b"step_count", "stop_after_s", b"stop_after_s", "target_loss", b"target_loss", "time_limit_s", b"time_limit_s", "trial", b"trial"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__origin: _TypeAlias = _typing.Literal["origin"]  # noqa: Y015
     _WhichOneofArgType__origin: _TypeAlias = _typing.Literal["_origin", b"_origin"]  # noqa: Y015
@@ -979,6 +986,7 @@ class TaskProfile(_message.Message):
     HAS_UNSAVED_STATE_FIELD_NUMBER: _builtins.int
     IS_STREAM_FIELD_NUMBER: _builtins.int
     PEAK_SAMPLE_FIELD_NUMBER: _builtins.int
+    TRAINING_LENGTH_FIELD_NUMBER: _builtins.int
     model_name: _builtins.str
     """Class name of the model."""
     parameter_count: _builtins.int
@@ -1050,6 +1058,10 @@ class TaskProfile(_message.Message):
     def coded_caveats(self) -> _containers.RepeatedCompositeFieldContainer[Global___Caveat]:
         """What the user should know about the file."""
 
+    @_builtins.property
+    def training_length(self) -> _horizon_pb2.TrainingLength:
+        """How long the file says that the model is trained; unset where it does not say."""
+
     def __init__(
         self,
         *,
@@ -1078,10 +1090,11 @@ class TaskProfile(_message.Message):
         has_unsaved_state: _builtins.bool = ...,
         is_stream: _builtins.bool = ...,
         peak_sample: _builtins.int | None = ...,
+        training_length: _horizon_pb2.TrainingLength | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics", "_cpu_count", b"_cpu_count", "_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_peak_sample", b"_peak_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "batch_semantics", b"batch_semantics", "cpu_count", b"cpu_count", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "longest_sample", b"longest_sample", "optimizer", b"optimizer", "peak_sample", b"peak_sample", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics", "_cpu_count", b"_cpu_count", "_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_peak_sample", b"_peak_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "batch_semantics", b"batch_semantics", "cpu_count", b"cpu_count", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "longest_sample", b"longest_sample", "optimizer", b"optimizer", "peak_sample", b"peak_sample", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate", "training_length", b"training_length"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics", "_cpu_count", b"_cpu_count", "_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_peak_sample", b"_peak_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "batch_norm_layer_count", b"batch_norm_layer_count", "batch_semantics", b"batch_semantics", "buffer_bytes", b"buffer_bytes", "caveats", b"caveats", "coded_caveats", b"coded_caveats", "cpu_count", b"cpu_count", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "evaluation_size", b"evaluation_size", "has_unsaved_state", b"has_unsaved_state", "is_stream", b"is_stream", "is_synthetic", b"is_synthetic", "longest_sample", b"longest_sample", "model_name", b"model_name", "num_workers", b"num_workers", "optimizer", b"optimizer", "parameter_bytes", b"parameter_bytes", "parameter_count", b"parameter_count", "peak_sample", b"peak_sample", "precision", b"precision", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate", "repeated_block_count", b"repeated_block_count", "sample_shapes", b"sample_shapes", "trainable_parameter_count", b"trainable_parameter_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics", "_cpu_count", b"_cpu_count", "_dataset_size", b"_dataset_size", "_device_free_bytes", b"_device_free_bytes", "_longest_sample", b"_longest_sample", "_peak_sample", b"_peak_sample", "_reference_batch_size", b"_reference_batch_size", "_reference_learning_rate", b"_reference_learning_rate", "batch_norm_layer_count", b"batch_norm_layer_count", "batch_semantics", b"batch_semantics", "buffer_bytes", b"buffer_bytes", "caveats", b"caveats", "coded_caveats", b"coded_caveats", "cpu_count", b"cpu_count", "dataset_size", b"dataset_size", "device_free_bytes", b"device_free_bytes", "evaluation_size", b"evaluation_size", "has_unsaved_state", b"has_unsaved_state", "is_stream", b"is_stream", "is_synthetic", b"is_synthetic", "longest_sample", b"longest_sample", "model_name", b"model_name", "num_workers", b"num_workers", "optimizer", b"optimizer", "parameter_bytes", b"parameter_bytes", "parameter_count", b"parameter_count", "peak_sample", b"peak_sample", "precision", b"precision", "reference_batch_size", b"reference_batch_size", "reference_learning_rate", b"reference_learning_rate", "repeated_block_count", b"repeated_block_count", "sample_shapes", b"sample_shapes", "trainable_parameter_count", b"trainable_parameter_count", "training_length", b"training_length"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_semantics: _TypeAlias = _typing.Literal["batch_semantics"]  # noqa: Y015
     _WhichOneofArgType__batch_semantics: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics"]  # noqa: Y015

@@ -5,6 +5,7 @@ A recommendation: the request, its state and what happens to it."""
 
 from bsadvise.v1 import advice_pb2 as _advice_pb2
 from bsadvise.v1 import device_pb2 as _device_pb2
+from bsadvise.v1 import horizon_pb2 as _horizon_pb2
 from bsadvise.v1 import measurement_pb2 as _measurement_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -262,6 +263,8 @@ class AdviceRequest(_message.Message):
     DEVICE_HOUR_PRICE_FIELD_NUMBER: _builtins.int
     PRIOR_FIELD_NUMBER: _builtins.int
     OBSERVE_ONLY_FIELD_NUMBER: _builtins.int
+    TRAIN_FOR_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """"auto", "cpu", "cuda:N", a device's UUID, or a name from the catalogue of cards."""
     memory_limit_bytes: _builtins.int
@@ -306,6 +309,16 @@ class AdviceRequest(_message.Message):
     def build_kwargs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Keyword arguments of the user's ``build_model``, as text."""
 
+    @_builtins.property
+    def train_for(self) -> _horizon_pb2.TrainingLength:
+        """How long the model will be trained; unset for what the file says, or for no length in
+        particular.
+        """
+
+    @_builtins.property
+    def schedule(self) -> _horizon_pb2.LearningRateSchedule:
+        """On which schedule; unset for a constant rate."""
+
     def __init__(
         self,
         *,
@@ -327,10 +340,12 @@ class AdviceRequest(_message.Message):
         device_hour_price: _builtins.float | None = ...,
         prior: Global___PriorScope.ValueType | None = ...,
         observe_only: _builtins.bool | None = ...,
+        train_for: _horizon_pb2.TrainingLength | None = ...,
+        schedule: _horizon_pb2.LearningRateSchedule | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_observe_only", b"_observe_only", "_prior", b"_prior", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "observe_only", b"observe_only", "prior", b"prior", "priority", b"priority", "python", b"python", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_observe_only", b"_observe_only", "_prior", b"_prior", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "observe_only", b"observe_only", "prior", b"prior", "priority", b"priority", "python", b"python", "schedule", b"schedule", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "train_for", b"train_for", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_observe_only", b"_observe_only", "_prior", b"_prior", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "build_kwargs", b"build_kwargs", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "observe_only", b"observe_only", "prior", b"prior", "priority", b"priority", "python", b"python", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_observe_only", b"_observe_only", "_prior", b"_prior", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "build_kwargs", b"build_kwargs", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "observe_only", b"observe_only", "prior", b"prior", "priority", b"priority", "python", b"python", "schedule", b"schedule", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "train_for", b"train_for", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_s: _TypeAlias = _typing.Literal["budget_s"]  # noqa: Y015
     _WhichOneofArgType__budget_s: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s"]  # noqa: Y015

@@ -9,6 +9,7 @@ import click
 from bsadvise.cli.commands.recommend import follow_to_answer, kept_as
 from bsadvise.cli.options import (
     address_option,
+    advice_output_option,
     open_client,
     option,
     output_option,
@@ -43,7 +44,7 @@ def list_jobs(limit: int, output: str, address: str | None) -> None:
 @jobs.command()
 @job_argument
 @click.option("--log", is_flag=True, help="Also every measurement that the answer rests on.")
-@output_option
+@advice_output_option
 @save_option
 @address_option
 def show(job_id: str, *, log: bool, output: str, save: Path | None, address: str | None) -> None:
@@ -54,12 +55,19 @@ def show(job_id: str, *, log: bool, output: str, save: Path | None, address: str
     document = found.to_dict()
     if measured is not None:
         document["measurements"] = [one.to_dict() for one in measured]
-    print_answer(document, job_view(found, measured), output, save, once_more=kept_as(job_id))
+    print_answer(
+        document,
+        job_view(found, measured),
+        output,
+        save,
+        advice=found.advice,
+        once_more=kept_as(job_id),
+    )
 
 
 @jobs.command()
 @job_argument
-@output_option
+@advice_output_option
 @save_option
 @quiet_option
 @address_option
@@ -73,6 +81,7 @@ def watch(job_id: str, *, output: str, save: Path | None, quiet: bool, address: 
         advice_view(advice, found.request.source.entry_path),
         output,
         save,
+        advice=advice,
         once_more=kept_as(job_id),
     )
 

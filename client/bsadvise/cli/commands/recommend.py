@@ -10,24 +10,26 @@ from typing import Any
 
 import click
 
+from bsadvise.cli.commands.applying import Applied, print_with_changes
 from bsadvise.cli.interrupts import Interrupts
 from bsadvise.cli.options import (
     address_option,
     advice_options,
+    advice_output_option,
     advice_request,
     arguments_argument,
     model_argument,
     open_client,
     option,
-    output_option,
     quiet_option,
     save_option,
     task_options,
 )
 from bsadvise.cli.render.output import print_answer
 from bsadvise.cli.render.progress import show_progress
-from bsadvise.cli.render.views import advice_view, observation_document, observation_view
+from bsadvise.cli.render.views import observation_document, observation_view
 from bsadvise.client import Client
+from bsadvise.exports.formats.registry import EXPORTS
 from bsadvise.model.advice import Advice
 from bsadvise.model.recommendation import Recommendation
 from bsadvise.model.request import EntryKind
@@ -40,8 +42,10 @@ from bsadvise.source.imports import parse
 @arguments_argument
 @task_options
 @advice_options
-@output_option
+@advice_output_option
 @save_option
+@click.option("--diff", is_flag=True, help="Print what to change in the files, and nothing else.")
+@click.option("--write", is_flag=True, help="Change the files, after showing what is changed.")
 @quiet_option
 @option("--request-id", help="Asking twice with the same id asks once; for scripts.")
 @address_option
@@ -57,6 +61,14 @@ def recommend(model: Path, arguments: tuple[str, ...], **flags: Any) -> None:  #
     daemon answers, 6 cancelled or timed out with nothing to say, 1 anything else.
     """
     options = advice_request(flags)
+    if options["observe_only"] and flags["output"] in EXPORTS:
+        raise click.UsageError(
+            f"--output {flags['output']} prints an advised setting, and --observe-only advises none"
+        )
+    if options["observe_only"] and (flags["diff"] or flags["write"]):
+        raise click.UsageError("--observe-only advises nothing that --diff or --write could apply")
+    if flags["diff"] and flags["output"] != "text":
+        raise click.UsageError("--diff and --output are two answers for one standard output")
     if options["python"] is None and flags["address"] is None:
         options["python"] = scripts_python(model, os.environ)
     with open_client(flags["address"]) as client, Interrupts() as interrupts:
@@ -69,14 +81,21 @@ def recommend(model: Path, arguments: tuple[str, ...], **flags: Any) -> None:  #
         )
         interrupts.stop_with(lambda: client.cancel(created.recommendation_id))
         advice = follow_to_answer(client, created, quiet=flags["quiet"])
-    is_observed = options["observe_only"] and advice.reference is not None
-    print_answer(
-        observation_document(advice) if is_observed else advice.to_dict(),
-        observation_view(advice) if is_observed else advice_view(advice, model.name),
-        flags["output"],
-        flags["save"],
-        once_more=kept_as(created.recommendation_id),
+    once_more = kept_as(created.recommendation_id)
+    if options["observe_only"] and advice.reference is not None:
+        document, view = observation_document(advice), observation_view(advice)
+        print_answer(document, view, flags["output"], flags["save"], once_more=once_more)
+        return
+    asked = Applied(
+        model=model,
+        include=flags["include"],
+        output=flags["output"],
+        save=flags["save"],
+        diff=flags["diff"],
+        write=flags["write"],
+        once_more=once_more,
     )
+    print_with_changes(advice, created, asked)
 
 
 def scripts_python(path: Path, environment: Mapping[str, str]) -> str | None:

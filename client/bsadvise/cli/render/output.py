@@ -17,6 +17,9 @@ import yaml
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from bsadvise.exports.formats.registry import EXPORTS, Export
+from bsadvise.model.advice import Advice
+from bsadvise.model.caveats import CaveatCode
 from bsadvise.model.errors import BsadviseError
 from bsadvise.printable import printable
 
@@ -63,28 +66,46 @@ def print_answer(
     output: str,
     save: Path | None = None,
     *,
+    advice: Advice | None = None,
     once_more: str = "ask again",
 ) -> None:
     """Print an answer, then write it to a file if asked: what cannot be written was yet shown.
 
     Args:
         document: Every field, for programs.
-        view: The same for people.
-        output: "text", "json" or "yaml".
+        view: The same for people; a text is printed as it is.
+        output: "text", "json", "yaml", or one of ``EXPORTS``.
         save: Where to write the document too; the suffix says in which form.
+        advice: The setting in the answer, for ``EXPORTS``; None where there is none.
         once_more: How the document is had again if it cannot be written.
 
     Raises:
-        BsadviseError: It is printed, and could not be written.
+        BsadviseError: It is printed, and could not be written; or it has no setting to print.
     """
     try:
-        if output == "text":
+        if output == "text" and isinstance(view, str):
+            click.echo(view, nl=False)
+        elif output == "text":
             print_view(view)
+        elif output in EXPORTS:
+            _print_export(EXPORTS[output], advice)
         else:
             click.echo(_encode(document, output), nl=False)
     finally:  # A stdout that is full or closed is no reason not to keep it either.
         if save is not None:
             _save(document, save, once_more)
+
+
+def _print_export(export: Export, advice: Advice | None) -> None:
+    if advice is None or any(one.code == CaveatCode.OBSERVED_ONLY for one in advice.caveats):
+        raise BsadviseError(
+            f"no setting is advised that could be printed as {export.name}; --output text says "
+            "what there is"
+        )
+    click.echo(export.render(advice), nl=False)
+    if not export.has_comments:
+        for remark in export.remarks(advice):
+            say_aside(remark)
 
 
 def print_view(view: RenderableType) -> None:

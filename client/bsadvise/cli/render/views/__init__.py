@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bsadvise.cli.render.views.advice import advice_view
+from bsadvise.cli.render.views.changes import change_rows
 from bsadvise.cli.render.views.devices import devices_view
 from bsadvise.cli.render.views.estimate import estimate_view, estimates_view
 from bsadvise.cli.render.views.jobs import job_view, jobs_view
@@ -11,6 +12,7 @@ from bsadvise.cli.render.views.tokens import tokens_view
 
 __all__ = [
     "advice_view",
+    "change_rows",
     "devices_view",
     "estimate_view",
     "estimates_view",

@@ -6,6 +6,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from bsadvise.cli.render.phrases import describe_advice
+from bsadvise.cli.render.views.changes import change_rows
 from bsadvise.cli.render.views.energy import cost_words, energy_words
 from bsadvise.cli.render.views.layout import bullets, pairs, sections, table_of
 from bsadvise.cli.render.views.memory_savings import memory_savings_view
@@ -14,6 +15,7 @@ from bsadvise.cli.render.views.related_hyperparameters import (
     related_hyperparameter_rows,
     rule_of_thumb_rows,
 )
+from bsadvise.exports.changes.values import Changes
 from bsadvise.model.advice import Advice, Evidence, Interval
 from bsadvise.model.task import BatchSemantics
 from bsadvise.model.units import (
@@ -34,19 +36,22 @@ _LOSSES = {
 }
 
 
-def advice_view(advice: Advice, model_name: str) -> RenderableType:
+def advice_view(advice: Advice, model_name: str, changes: Changes | None = None) -> RenderableType:
     """Return the answer for a person.
 
     Args:
         advice: The answer.
         model_name: What the user calls the model.
+        changes: What to change to train with it; None where the files are not at hand.
     """
     headline = Text.assemble(
         (describe_advice(advice), "bold"), f"  for {model_name} on {advice.device}"
     )
+    to_change = [] if changes is None else change_rows(changes)
     return sections(
         ("", headline),
         ("Settings", pairs(_settings(advice))),
+        ("Apply", pairs(to_change) if to_change else None),
         (
             "By published rules, not run",
             pairs(related_hyperparameter_rows(advice)) if advice.companions else None,
@@ -71,6 +76,8 @@ def _settings(advice: Advice) -> list[tuple[str, str]]:
         ("effective_batch_size", advice.effective_batch_size),
         ("learning_rate", f"{advice.learning_rate:.6g}"),
         ("warmup_steps", advice.warmup_steps),
+        ("total_steps", advice.horizon.total_steps if advice.horizon else None),
+        ("decay_steps", (advice.horizon and advice.horizon.decay_steps) or None),
         ("weight_decay", advice.weight_decay),
         ("betas", ", ".join(f"{beta:g}" for beta in advice.betas) or None),
         ("momentum", advice.momentum),
@@ -94,6 +101,8 @@ def _evidence(advice: Advice) -> list[tuple[str, str | Text]]:
         ("found", None if advice.reference is None else str(advice.reference)),
         ("verification", _VERIFIED if advice.verified else _NOT_VERIFIED),
         ("confidence", str(advice.confidence)),
+        ("holds for", _horizon(advice)),
+        ("final loss", _final_loss(advice)),
         ("learning rate", _learning_rate(advice)),
         ("loss of a batch", _loss_of_a_batch(advice)),
         ("memory", _memory(advice)),
@@ -107,6 +116,33 @@ def _evidence(advice: Advice) -> list[tuple[str, str | Text]]:
         ("data order", _data_order(advice)),
     ]
     return [(name, value) for name, value in rows if value is not None]
+
+
+def _horizon(advice: Advice) -> str | None:
+    horizon = advice.horizon
+    if horizon is None:
+        if advice.lr_evidence is not Evidence.MEASURED:
+            return None
+        return "a constant rate, for about as long as trials ran; --train-for asks for longer"
+    words = f"{horizon.total_steps:,} steps ({horizon.total_samples:,} samples"
+    if horizon.epochs is not None:
+        words += f", {format_number(horizon.epochs)} epochs"
+    if horizon.time_s is not None:
+        words += f", about {format_seconds(horizon.time_s)}"
+    words += f"), {horizon.schedule}"
+    if horizon.warmup_steps or horizon.decay_steps:
+        words += f": {horizon.warmup_steps:,} steps of warm-up, {horizon.decay_steps:,} of decay"
+    return words
+
+
+def _final_loss(advice: Advice) -> str | None:
+    loss = advice.expected_final_loss
+    if loss is None:
+        return None
+    return (
+        f"{format_number(loss.value)} expected (80 %: {format_number(loss.low)} to "
+        f"{format_number(loss.high)})"
+    )
 
 
 def _largest(advice: Advice) -> str:

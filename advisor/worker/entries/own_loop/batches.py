@@ -1,0 +1,80 @@
+"""What a script iterates in place of its loader's iterators, and the batches that it has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from advisor.worker.entries.own_loop.request import Purpose, Request
+from advisor.worker.scripts.handler import AnyLoader
+
+
+@dataclass(slots=True)
+class Served:
+    """A batch that the script has, and has not come to the backward pass of.
+
+    Attributes:
+        batch: The batch.
+        request: What it was served for; None for nothing.
+        is_announced: Whether observers know that it is processed.
+    """
+
+    batch: Any
+    request: Request | None = None
+    is_announced: bool = False
+
+    @property
+    def purpose(self) -> Purpose:
+        """What it was served for."""
+        return self.request.purpose if self.request else Purpose.PLACEHOLDER
+
+
+class Batches(Iterator[Any]):
+    """An iterator of a loader's, which asks for each batch."""
+
+    def __init__(
+        self,
+        loader: AnyLoader,
+        make_iterator: Callable[[], Iterator[Any]],
+        next_batch: Callable[[Batches], Any],
+    ) -> None:
+        """Serve in place of a loader's own.
+
+        Args:
+            loader: The loader.
+            make_iterator: Makes its own iterator, which may never be needed.
+            next_batch: Called with this for each batch.
+        """
+        self.loader = loader
+        self._make_iterator = make_iterator
+        self._next_batch = next_batch
+        self._iterator: Iterator[Any] | None = None
+        self._own_count = 0
+
+    def __next__(self) -> Any:
+        return self._next_batch(self)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def own_batch(self, at_most: float = math.inf) -> Any:
+        """Return the next batch of the loader's own.
+
+        Raises:
+            StopIteration: There are no more, or ``at_most`` were served.
+        """
+        if self._own_count >= at_most:
+            raise StopIteration
+        if self._iterator is None:
+            self._iterator = self._make_iterator()
+        self._own_count += 1
+        return next(self._iterator)
+
+    def close(self) -> None:
+        """End the loader's own processes."""
+        end_processes = getattr(self._iterator, "_shutdown_workers", None)
+        if end_processes is not None:
+            end_processes()
+        self._iterator = None
