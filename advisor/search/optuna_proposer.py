@@ -7,18 +7,10 @@ once and lets it go. That costs milliseconds and leaves the log the only state.
 from __future__ import annotations
 
 import logging
-import math
-
-from bsadvise.model.commands import TrialOrigin
 
 from advisor.ports.proposer import Point, Proposer, Study, Suggestion
 from advisor.search.rebuild import rebuild
 from advisor.search.sampler import EFFECTIVE_BATCH_SIZE, LR_MULTIPLIER, origin_of
-
-# Sizes from here on are rounded to whole tiles of the hardware; below, rounding would move
-# them too far.
-_TILED_FROM = 64
-_TILE = 8
 
 
 class OptunaProposer(Proposer):
@@ -33,22 +25,10 @@ class OptunaProposer(Proposer):
         rebuilt, space = rebuild(study)
         number = rebuilt.ask(space).number
         trial = rebuilt.get_trials(deepcopy=False)[number]
-        origin = origin_of(trial)
-        batch_size = trial.params[EFFECTIVE_BATCH_SIZE]
-        if origin is TrialOrigin.SAMPLER:
-            batch_size = _round_batch(batch_size, study)
         return Suggestion(
-            point=Point(effective_batch_size=batch_size, lr_multiplier=trial.params[LR_MULTIPLIER]),
-            origin=origin,
+            point=Point(
+                effective_batch_size=trial.params[EFFECTIVE_BATCH_SIZE],
+                lr_multiplier=trial.params[LR_MULTIPLIER],
+            ),
+            origin=origin_of(trial),
         )
-
-
-def _round_batch(batch_size: int, study: Study) -> int:
-    """Return ``batch_size``, or from 64 on the nearest multiple of 8 within the bounds."""
-    if batch_size < _TILED_FROM:
-        return batch_size
-    lowest = math.ceil(study.smallest_batch_size / _TILE) * _TILE
-    highest = study.largest_batch_size // _TILE * _TILE
-    if lowest > highest:
-        return batch_size
-    return min(max(round(batch_size / _TILE) * _TILE, lowest), highest)

@@ -195,7 +195,6 @@ def test_what_is_no_number_of_a_module_is_not(source: str) -> None:
         lambda: MemoryPlanTuning(max_run_share=0.0),
         lambda: MemorySavingsTuning(second_size_factor=1),
         lambda: NeighboursTuning(batch_factor=1.0),
-        lambda: NeighboursTuning(coarse_step=0),
         lambda: RangeTestStageTuning(min_steps=121),
         lambda: RangeTestStageTuning(time_share=0.0),
         lambda: RangeTestStageTuning(min_rate_factor=1e4),

@@ -100,15 +100,6 @@ def test_a_pruned_trial_is_evidence_against_its_neighbourhood() -> None:
 
 
 @no_deadline
-@given(study=studies())
-def test_large_batches_are_whole_tiles_where_the_bounds_allow(study: Study) -> None:
-    batch_size = _point(study).effective_batch_size
-    tiles = range(-(-study.smallest_batch_size // 8) * 8, study.largest_batch_size + 1, 8)
-    if batch_size >= 64 and tiles:
-        assert batch_size in tiles
-
-
-@no_deadline
 @given(seed=st.integers(0, 1000))
 def test_another_seed_gives_another_search(seed: int) -> None:
     one, other = make_study(seed=seed), make_study(seed=seed + 1)

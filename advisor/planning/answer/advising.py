@@ -201,6 +201,14 @@ class _Adviser:
         return Confidence.MEDIUM
 
     def _alternatives(self) -> list[Alternative]:
+        """Return other settings that trade one thing for another.
+
+        Where the reference has settled, one that was sooner on fewer samples is no better for it:
+        the chooser says why.
+        """
+        return [one for one in self._others() if not _is_better_in_all(one)]
+
+    def _others(self) -> list[Alternative]:
         found = []
         most = self.view.tuning.answer.advice.max_alternative_share
         if self.view.step_times is not None:
@@ -252,3 +260,7 @@ class _Adviser:
     def _step_time_per_sample_s(self, choice: Choice) -> float:
         cost = self.chooser.search.cost
         return cost.compute_time_s(choice.split) / choice.split.effective_batch_size
+
+
+def _is_better_in_all(one: Alternative) -> bool:
+    return (one.relative_time or 1.0) < 1 and (one.relative_samples or 1.0) < 1

@@ -66,6 +66,20 @@ def _largest_divisor(number: int, most: int) -> int | None:
     return next(size for size in range(min(most, root), 0, -1) if number % size == 0)
 
 
+def nearest_common_size(size: float) -> int:
+    """Return the batch size nearest to ``size`` that people use and kernels' tiles divide well.
+
+    Four a doubling: 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, ... Below 16 all are.
+    Multiples of 8 from 16 on, of 64 from 256 on: NVIDIA, Matrix Multiplication Background User's
+    Guide.
+
+    Args:
+        size: Samples, above 0.
+    """
+    step = 1 if size < 16 else max(8, 2 ** (math.floor(math.log2(size)) - 2))
+    return max(1, round(size / step) * step)
+
+
 def friendly_size(largest: int, max_rounding_share: float) -> int:
     """Return the multiple of 8 just below ``largest``, for which kernels' tiles are made.
 

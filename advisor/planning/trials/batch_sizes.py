@@ -14,6 +14,7 @@ from advisor.estimators.efficiency import fastest_batch_size
 from advisor.estimators.noise_scale import NoiseScale, NoiseScaleTuning, estimate_noise_scale
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size
+from advisor.planning.evidence.split import nearest_common_size
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.rung_schedule import RungSchedule
 from advisor.planning.tuning.trials import BatchSizesTuning
@@ -75,7 +76,7 @@ class BatchSizes:
         """Return the batches worth trying, and between each two the one in their middle."""
         sizes = sorted(set(self.worth_trying()))
         middles = (
-            self.divisible(round(math.sqrt(low * high)))
+            self.common(math.sqrt(low * high))
             for low, high in itertools.pairwise(sizes)
             if high > self._tuning.min_middle_ratio * low
         )
@@ -100,6 +101,19 @@ class BatchSizes:
             return self.reference
         noise = 0.0 if self.noise_scale is None else self.noise_scale.value
         return fastest_batch_size(self.worth_trying(), noise, self.step_time_s)
+
+    def common(self, batch_size: float) -> int:
+        """Return the batch nearest to ``batch_size`` that may be tried.
+
+        One of those worth trying as it is; of others one that gives each of the W replicas a size
+        that people use, between the smallest and the largest worth trying.
+        """
+        sizes = self.worth_trying()
+        if batch_size in sizes:
+            return int(batch_size)
+        world_size = self.view.request.world_size
+        nearest = nearest_common_size(batch_size / world_size) * world_size
+        return max(min(sizes), min(nearest, max(sizes)))
 
     def divisible(self, batch_size: int) -> int:
         """Return the batch nearest to ``batch_size`` that W divides."""

@@ -19,24 +19,12 @@ class Bounds:
         largest_batch_size: Greatest effective batch.
         smallest_multiplier: Least multiplier of the rule's learning rate.
         largest_multiplier: Greatest.
-        multiple: Every batch is a multiple of this.
-        tuning: How batch sizes are rounded.
     """
 
     smallest_batch_size: int
     largest_batch_size: int
     smallest_multiplier: float
     largest_multiplier: float
-    multiple: int
-    tuning: NeighboursTuning
-
-    def round_batch_size(self, batch_size: float) -> int:
-        """Return the nearest batch size that is allowed."""
-        step = self.multiple
-        if batch_size >= self.tuning.coarse_count * step:
-            step *= self.tuning.coarse_step
-        rounded = max(step, round(batch_size / step) * step)
-        return self.within(rounded)
 
     def within(self, batch_size: int) -> int:
         """Return the batch size, or the bound that it lies beyond."""
@@ -58,7 +46,7 @@ def next_neighbour(ranking: Ranking, bounds: Bounds) -> Point | None:
     }
     for batch_factor, multiplier_factor in _factors(tuning):
         point = Point(
-            effective_batch_size=bounds.round_batch_size(best.effective_batch_size * batch_factor),
+            effective_batch_size=bounds.within(round(best.effective_batch_size * batch_factor)),
             lr_multiplier=best.lr_multiplier * multiplier_factor,
         )
         if not any(begun.is_near(point, **half_steps) for begun in ranking.trials.begun):

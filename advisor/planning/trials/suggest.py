@@ -102,7 +102,7 @@ class Suggester:
     @cached_property
     def bounds(self) -> Bounds:
         """Where settings may lie."""
-        view, sizes = self.batches.view, self.batches.worth_trying()
+        sizes = self.batches.worth_trying()
         multiplier_range = self._tuning.multiplier_range
         suggested = 1.0 if self._suggested is None else self._suggested.lr_multiplier
         return Bounds(
@@ -110,8 +110,6 @@ class Suggester:
             largest_batch_size=max(sizes),
             smallest_multiplier=min(suggested, 1.0) / multiplier_range,
             largest_multiplier=max(suggested, 1.0) * multiplier_range,
-            multiple=view.request.world_size,
-            tuning=view.tuning.trials.neighbours,
         )
 
     def study(self, bounds: Bounds) -> Study:

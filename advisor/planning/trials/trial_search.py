@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bsadvise.model.advice import Refusal
@@ -158,8 +158,9 @@ class TrialSearch:
     def _begun(self, suggestion: Suggestion) -> Train | None:
         """Return the first rung of another trial; None when it cannot be begun."""
         number, most = self._next_number, self.view.request.max_trials
-        point = suggestion.point
-        split = self.cost.split(self.batches.divisible(point.effective_batch_size))
+        size = self.batches.common(suggestion.point.effective_batch_size)
+        point = replace(suggestion.point, effective_batch_size=size)
+        split = self.cost.split(size)
         is_full = most is not None and number >= most
         if is_full or split is None or self._is_known(point):
             return None

@@ -110,16 +110,10 @@ class NeighboursTuning:
         batch_factor: Between batch sizes of neighbours, above 1. Chosen by hand on the ten
             development workloads (``python -m benchmarks.replay``).
         multiplier_factor: Between their multipliers, above 1. Likewise.
-        coarse_count: Batch sizes of at least so many multiples of the world size are rounded to
-            ``coarse_step`` multiples; at least 1. Rule of thumb, not tuned.
-        coarse_step: See ``coarse_count``; at least 1. Tensor cores are used best where a dimension
-            is a multiple of 8 (NVIDIA, Matrix Multiplication Background User's Guide).
     """
 
     batch_factor: float = 2.0
     multiplier_factor: float = 1.7
-    coarse_count: int = 64
-    coarse_step: int = 8
 
     def __post_init__(self) -> None:
         """Refuse steps that lead nowhere.
@@ -129,5 +123,3 @@ class NeighboursTuning:
         """
         if not min(self.batch_factor, self.multiplier_factor) > 1:
             raise ValueError("batch_factor and multiplier_factor must be above 1")
-        if min(self.coarse_count, self.coarse_step) < 1:
-            raise ValueError("coarse_count and coarse_step must be at least 1")
