@@ -21,7 +21,6 @@ from tests.support.proposer_contract import (
     make_study,
     make_trial,
     no_deadline,
-    studies,
 )
 
 
