@@ -72,6 +72,8 @@ def test_what_is_named_for_the_value_comes_first(tmp_path: Path) -> None:
         ("a.json", '{"width": 3, "lr": 1.0e-3}'),
         ("a.toml", "[training]\nlr = 1.0e-3\n"),
         ("a.ini", "[training]\nlr=1.0e-3\n"),
+        # A byte of this letter ends a line in Latin-1.
+        ("b.yaml", "# \N{LATIN CAPITAL LETTER A WITH RING ABOVE}\nlr: 1.0e-3\n"),
     ],
 )
 def test_keys_of_configuration_are_found_and_replaced(file: str, text: str, tmp_path: Path) -> None:

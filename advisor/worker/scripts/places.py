@@ -124,7 +124,8 @@ def _in_configuration(
 ) -> Iterator[Candidate]:
     """Yield keys of JSON, YAML, TOML and INI: all of them write a key and a number alike."""
     # Latin-1 keeps a character for each byte, so that columns are bytes.
-    for line, text in enumerate(source.decode("latin-1").splitlines(), start=1):
+    for line, row in enumerate(source.split(b"\n"), start=1):
+        text = row.decode("latin-1")
         for match in _PAIR.finditer(text):
             if _says(match[2], value):
                 yield Candidate(
