@@ -12,6 +12,7 @@ from bsadvise.cli.render.progress import Board, Standing
 from bsadvise.cli.render.views import advice_view
 from bsadvise.model.advice import Advice
 from bsadvise.model.commands import stage_of
+from bsadvise.model.horizon import LearningRateSchedule, TrainingHorizon
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Event, Waiting
 from bsadvise.model.task import BatchSemantics
@@ -406,3 +407,29 @@ def test_what_fits_beyond_the_data_set_is_said_to() -> None:
     }
     said = [size for size, text in words.items() if "; the data set has" in text]
     assert said == [advice.max_micro_batch_size - 1]
+
+
+@pytest.mark.parametrize(
+    ("carried_factor", "words"),
+    [
+        (4.0, "holds for 898 steps (28,736 samples), constant"),
+        (
+            None,
+            "holds for a constant rate, for about as long as trials ran; not measured for 898",
+        ),
+    ],
+)
+def test_an_answer_holds_for_the_stated_length_only_if_it_was_carried_there(
+    carried_factor: float | None, words: str
+) -> None:
+    horizon = TrainingHorizon(
+        total_steps=898,
+        total_samples=28_736,
+        schedule=LearningRateSchedule(),
+        warmup_steps=0,
+        decay_steps=0,
+        carried_factor=carried_factor,
+        source="request",
+    )
+    advice = replace(from_message(wire_advice(), Advice), horizon=horizon)
+    assert words in " ".join(printed(advice_view(advice, "model.py")).split())

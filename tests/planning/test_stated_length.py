@@ -219,3 +219,26 @@ def test_rates_follow_the_schedule(
 ) -> None:
     steps: StepSchedule = schedule.over(4)
     assert [steps.multiplier(step) for step in range(4)] == pytest.approx(multipliers)
+
+
+@pytest.mark.parametrize("budget_s", [5.0, 10.0, 20.0])
+@pytest.mark.parametrize("epochs", [5, 90])
+@pytest.mark.parametrize("wall_factor", [1.2, 4.0])
+def test_a_budget_that_pays_for_no_start_still_has_an_answer(
+    recommend: Recommend, budget_s: float, epochs: int, wall_factor: float
+) -> None:
+    simulated = _simulated(dataset_size=6_000, wall_factor=wall_factor)
+    advice, _ = _advised(recommend, simulated, train_for=_epochs(epochs), budget_s=budget_s)
+    assert advice.verified
+
+
+@pytest.mark.parametrize("step_s", [0.01, 0.1])
+@pytest.mark.parametrize("rate", [0.001, 0.05])
+def test_trials_for_a_training_of_few_steps_do_not_drive_the_rate_to_zero(
+    recommend: Recommend, step_s: float, rate: float
+) -> None:
+    simulated = _simulated(dataset_size=6_000, fixed_time_s=step_s, learning_rate=rate)
+    advice, _ = _advised(recommend, simulated, train_for=_epochs(0.5), budget_s=20.0)
+    assert advice.learning_rate >= rate / 2
+    assert CaveatCode.LENGTH_NOT_TRAINED in {one.code for one in advice.caveats}
+    assert advice.confidence is Confidence.LOW

@@ -36,6 +36,7 @@ from advisor.planning.evidence.semantics import changes_weights, rule_in_words
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.memory.memory_savings import saving_gains
 from advisor.planning.throughput.energy import energy_j, step_power_w, training_cost
+from advisor.planning.trials.stated_training import StatedTraining
 
 
 def advise(chooser: Chooser, choice: Choice) -> Advice:
@@ -192,7 +193,9 @@ class _Adviser:
         trial, carried = self.choice.trial, self.choice.carried
         if is_verified and carried is not None:
             return carried.at_law.confidence
-        if not is_verified or trial is None:
+        # Without complete trainings nothing was seen of a training of the stated length.
+        is_stated = self.view.model(StatedTraining).length is not None
+        if not is_verified or trial is None or is_stated:
             return Confidence.LOW
         rivals = [t for t in self.chooser.sound if t.number != trial.number]
         is_long = not self.chooser.search.is_short(trial)

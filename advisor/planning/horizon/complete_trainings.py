@@ -175,6 +175,8 @@ class CompleteTrainings:
                 yield start
         best = self.best
         if best is None:
+            if not self.begun:
+                return  # Neither start can be paid for.
             lowest = min(command.learning_rate for command in self.begun)
             yield self._reference, lowest / self._tuning.fallback_divisor
             return

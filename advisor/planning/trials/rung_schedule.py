@@ -73,10 +73,14 @@ class RungSchedule:
             before_s += entry.wall_s
         left_s = self.view.request.budget_s - before_s - self.reserve_s
         share_s = self._tuning.trials_share * self.view.request.budget_s
-        own_s = self.view.model(StatedTraining).reference_s
+        training, size = self.view.model(StatedTraining), reference_batch_size(self.view)
+        own_s = training.reference_s
         if own_s is not None:
             # What trials at a constant rate say is checked by complete trainings.
-            stated_s = self._tuning.stated_share * own_s
+            # In a few steps the noise penalty alone would rank them, and prefer ever lower rates.
+            reference_s = own_s / training.samples(size) * size
+            least_s = self._tuning.min_stated_steps * reference_s
+            stated_s = max(self._tuning.stated_share * own_s, least_s)
             share_s = min(self._tuning.constant_rate_share * share_s, stated_s)
         while share_s > max(left_s, self._tuning.min_rung_s):
             share_s /= 2

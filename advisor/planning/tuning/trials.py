@@ -60,6 +60,8 @@ class RungScheduleTuning:
         trials_share: Share of the budget for all trials, above 0 and at most 1.
         stated_share: Of the modelled time of a training whose length was stated, above 0: the most
             that trials at a constant rate take, before complete ones are made. Not tuned.
+        min_stated_steps: Steps of the reference, at least 1, for which they may last however short
+            the training. Rule of thumb, not tuned.
         constant_rate_share: Share of the time for trials, above 0 and at most 1, that trials at a
             constant rate take where a length was stated. Rule of thumb, not tuned.
         exploration_share: Share of the time for trials, from 0 to 1, after which no setting is
@@ -90,6 +92,7 @@ class RungScheduleTuning:
 
     trials_share: float = 0.75
     stated_share: float = 0.02
+    min_stated_steps: int = 100
     constant_rate_share: float = 0.3
     exploration_share: float = 0.6
     horizons_per_budget: float = 2.5

@@ -54,7 +54,8 @@ def recommend(model: Path, arguments: tuple[str, ...], **flags: Any) -> None:  #
     Ctrl-C stops well and prints the best answer so far; a second one leaves at once.
 
     Exit codes: 0 answered, 2 wrong usage, 3 the model file is at fault, 4 no batch fits, 5 no
-    daemon answers, 6 cancelled or timed out with nothing to say, 1 anything else.
+    daemon answers, 6 cancelled or timed out with nothing to say, 7 not permitted, 8 over a quota,
+    1 anything else.
     """
     options = advice_request(flags)
     if options["python"] is None and flags["address"] is None:

@@ -113,12 +113,15 @@ def _evidence(advice: Advice) -> list[tuple[str, str | Text]]:
     return [(name, value) for name, value in rows if value is not None]
 
 
+_TRIALS_ALONE = "a constant rate, for about as long as trials ran"
+
+
 def _horizon(advice: Advice) -> str | None:
     horizon = advice.horizon
     if horizon is None:
         if advice.lr_evidence is not Evidence.MEASURED:
             return None
-        return "a constant rate, for about as long as trials ran; --train-for asks for longer"
+        return f"{_TRIALS_ALONE}; --train-for asks for longer"
     words = f"{horizon.total_steps:,} steps ({horizon.total_samples:,} samples"
     if horizon.epochs is not None:
         words += f", {format_number(horizon.epochs)} epochs"
@@ -127,7 +130,10 @@ def _horizon(advice: Advice) -> str | None:
     words += f"), {horizon.schedule}"
     if horizon.warmup_steps or horizon.decay_steps:
         words += f": {horizon.warmup_steps:,} steps of warm-up, {horizon.decay_steps:,} of decay"
-    return words
+    if horizon.carried_factor is not None:
+        return words
+    is_measured = advice.lr_evidence is Evidence.MEASURED
+    return f"{_TRIALS_ALONE}; not measured for {words}" if is_measured else f"not measured: {words}"
 
 
 def _final_loss(advice: Advice) -> str | None:
