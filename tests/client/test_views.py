@@ -415,7 +415,7 @@ def test_what_fits_beyond_the_data_set_is_said_to() -> None:
         (4.0, "holds for 898 steps (28,736 samples), constant"),
         (
             None,
-            "holds for a constant rate, for about as long as trials ran; not measured for 898 steps",
+            "holds for a constant rate, for about as long as trials ran; not measured for 898",
         ),
     ],
 )

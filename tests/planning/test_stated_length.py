@@ -159,6 +159,12 @@ def test_the_file_says_how_long_where_the_request_does_not(recommend: Recommend)
     assert asked.horizon.epochs == pytest.approx(3, rel=0.01)
 
 
+def test_a_schedule_without_a_length_is_said_to_change_nothing(recommend: Recommend) -> None:
+    advice, log = _advised(recommend, _simulated(), schedule=LINEAR)
+    assert CaveatCode.SCHEDULE_WITHOUT_LENGTH in {one.code for one in advice.caveats}
+    assert not _complete(log)
+
+
 def test_epochs_of_a_stream_are_not_counted(recommend: Recommend) -> None:
     simulated = _simulated(dataset_size=None)
     advice, log = _advised(recommend, simulated, train_for=_epochs(3))

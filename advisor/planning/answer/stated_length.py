@@ -44,6 +44,12 @@ def about_stated_length(view: LogView, choice: Choice) -> Iterator[Caveat]:
     """Yield how far the setting was carried, or why none was carried."""
     stated = view.model(StatedTraining)
     if stated.length is None:
+        if view.request.schedule is not None:
+            yield Caveat(
+                code=CaveatCode.SCHEDULE_WITHOUT_LENGTH,
+                text="The schedule and its warm-up change nothing, since nobody said how long the "
+                "training is: give --train-for, or TOTAL_EPOCHS in the file.",
+            )
         return
     if not stated.is_countable:
         yield Caveat(
