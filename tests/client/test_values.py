@@ -71,7 +71,12 @@ def test_an_event_holds_the_member_that_was_sent() -> None:
     assert event.happening.measurement.outcome == StepRun(peak_bytes=12 * GIB)
     document = event.to_dict()
     assert document["happening"]["measured"]["measurement"]["command"] == {
-        "run_step": {"time_limit_s": 60.0, "micro_batch_size": 32, "accumulation_steps": 2}
+        "run_step": {
+            "time_limit_s": 60.0,
+            "micro_batch_size": 32,
+            "accumulation_steps": 2,
+            "sample": None,
+        }
     }
 
 

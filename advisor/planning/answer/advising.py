@@ -206,7 +206,7 @@ class _Adviser:
     def _alternatives(self) -> list[Alternative]:
         """Return other settings that trade one thing for another.
 
-        Where the reference has settled, one that was sooner on fewer samples is no better for it:
+        One that was sooner on fewer samples so far, and yet was not chosen, is no better for it:
         the chooser says why.
         """
         return [one for one in self._others() if not _is_better_in_all(one)]

@@ -175,10 +175,11 @@ class Chooser:
         return time_s / step_time_s * trial.split.effective_batch_size
 
     def _undominated(self, choice: Choice) -> Choice:
-        """Return the choice, or a trial that reached the target sooner and on far fewer samples.
+        """Return the choice, or one about as fast that was sooner and took far fewer samples.
 
-        The middle of those about as fast is not where it is for safety alone when another beats
-        it by both measures.
+        The middle of those about as fast is not taken for its place alone when another of them
+        beats it by both measures. One that the ranking sees behind, for what its noise will cost
+        later, is no better for being ahead so far.
         """
         time_s = samples = None
         if choice.trial is not None:
@@ -187,9 +188,11 @@ class Chooser:
         if not time_s or not samples:
             return choice
         most = self.view.tuning.answer.advice.max_alternative_share * samples
+        ranking = self.search.ranking
+        ties = ranking.ties_of(ranking.best_proven(self.sound), self.sound)
         better = [
             trial
-            for trial in self.sound
+            for trial in ties
             if (self.time_to_target_s(trial) or time_s) < time_s
             and (self.samples_to_target(trial) or most + 1) <= most
         ]

@@ -73,13 +73,13 @@ def captured_random_state() -> Callable[[], None]:
 
     Quicker than ``random_state``, for use in every step; it cannot be saved.
     """
-    torch_state, python_state = torch.get_rng_state(), getstate()
+    torch_state, python_state = get_rng_state(), getstate()
     cuda_state = torch.cuda.get_rng_state() if _uses_cuda() else None
     numpy_random = sys.modules["numpy"].random if "numpy" in sys.modules else None
     numpy_state = None if numpy_random is None else numpy_random.get_state(legacy=False)
 
     def restore() -> None:
-        torch.set_rng_state(torch_state)
+        set_rng_state(torch_state)
         setstate(python_state)
         if cuda_state is not None:
             torch.cuda.set_rng_state(cuda_state)
