@@ -147,7 +147,7 @@ async def test_half_requests_take_no_threads_and_keep_nobody_from_an_answer(
         halves.append(await asyncio.open_connection("127.0.0.1", exporter.port))
         halves[-1][1].write(b"GET /metrics HTTP/1.1\r\n")
     await until(lambda: len(exporter._open) == exporter_module._MAX_CONNECTIONS)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # One of an earlier test may have ended.
     assert "bsadvise_build_info" in await scrape(exporter.port)
     assert await halves[0][0].read() == b""  # the oldest was closed
     for _, writer in halves:

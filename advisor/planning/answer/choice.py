@@ -175,26 +175,24 @@ class Chooser:
         return time_s / step_time_s * trial.split.effective_batch_size
 
     def _undominated(self, choice: Choice) -> Choice:
-        """Return the choice, or one about as fast that was sooner and took far fewer samples.
+        """Return the choice, or a trial that was sooner and took far fewer samples.
 
-        The middle of those about as fast is not taken for its place alone when another of them
-        beats it by both measures. One that the ranking sees behind, for what its noise will cost
-        later, is no better for being ahead so far.
+        The middle of those about as fast is not taken for its place alone when another beats it by
+        both measures. One that the ranking sees behind, for what its noise will cost later, is no
+        better for being ahead so far.
         """
-        time_s = samples = None
-        if choice.trial is not None:
-            time_s = self.time_to_target_s(choice.trial)
-            samples = self.samples_to_target(choice.trial)
-        if not time_s or not samples:
+        chosen, time_s, samples = choice.trial, None, None
+        if chosen is not None:
+            time_s, samples = self.time_to_target_s(chosen), self.samples_to_target(chosen)
+        if chosen is None or not time_s or not samples:
             return choice
         most = self.view.tuning.answer.advice.max_alternative_share * samples
-        ranking = self.search.ranking
-        ties = ranking.ties_of(ranking.best_proven(self.sound), self.sound)
         better = [
             trial
-            for trial in ties
+            for trial in self.sound
             if (self.time_to_target_s(trial) or time_s) < time_s
             and (self.samples_to_target(trial) or most + 1) <= most
+            and self.search.ranking.lead(trial, chosen, within=0.0) >= 0
         ]
         best = min(better, key=lambda trial: self.time_to_target_s(trial) or time_s, default=None)
         return choice if best is None else _trained(best)
