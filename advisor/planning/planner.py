@@ -114,7 +114,10 @@ class RecommendationPlanner:
         search, complete = view.model(TrialSearch), view.model(CompleteTrainings)
         if not complete.is_asked:
             return search.next_command(self._proposer)
-        if search.schedule.wall_clock.spent_s < search.schedule.trials_s and not complete.begun:
+        if (
+            search.schedule.wall_clock.spent_s < search.schedule.trials_s
+            and not complete.made.begun
+        ):
             trial = search.next_command(self._proposer)
             if trial is not None:
                 return trial

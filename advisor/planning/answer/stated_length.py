@@ -12,7 +12,7 @@ from bsadvise.model.units import format_number
 from advisor.planning.answer.choice import Choice
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.horizon.carrying import CarriedSetting, Carrier
-from advisor.planning.horizon.complete_trainings import CompleteTrainings
+from advisor.planning.horizon.scheduled_trainings import ScheduledTrainings
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.stated_training import StatedTraining
 
@@ -72,10 +72,7 @@ def _carried_words(view: LogView, carried: CarriedSetting) -> str:
     factor = carried.at_law.carried_factor
     longer_factor = view.tuning.horizon.longer_factor
     longer = longer_factor * carried.at_law.samples
-    best = view.model(CompleteTrainings).best
-    if best is None:
-        return ""
-    law = view.model(Carrier).law(best)
+    law = view.model(Carrier).law
     size = carried.split.effective_batch_size
     batch = float((law.log_best_batch(longer) - law.log_best_batch(carried.at_law.samples)).mean())
     rate = float(
@@ -98,7 +95,7 @@ def _carried_words(view: LogView, carried: CarriedSetting) -> str:
 
 def final_loss(view: LogView, choice: Choice) -> FinalLoss | None:
     """Return the final loss of the very training that was made; None where it was carried."""
-    best = view.model(CompleteTrainings).best
+    best = view.model(ScheduledTrainings).best
     if choice.carried is None or best is None or not choice.carried.is_measured:
         return None
     return FinalLoss(value=best.loss, low=best.loss, high=best.loss)

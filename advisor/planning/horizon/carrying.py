@@ -30,13 +30,14 @@ from bsadvise.model.task import OptimizerFamily
 
 from advisor.estimators.horizon_advice import HorizonCandidate, HorizonSetting, advise_for_horizon
 from advisor.estimators.horizon_fit import HorizonGuess, fit_horizon_law
-from advisor.estimators.horizon_law import HorizonLaw, HorizonPoint
+from advisor.estimators.horizon_law import HorizonLaw, HorizonPoint, carried_factor
 from advisor.estimators.quantiles import Z_80
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_learning_rate
 from advisor.planning.evidence.semantics import mean_loss_rate
 from advisor.planning.evidence.split import Split
-from advisor.planning.horizon.complete_trainings import CompleteTraining, CompleteTrainings
+from advisor.planning.horizon.complete_trainings import CompleteTrainings
+from advisor.planning.horizon.scheduled_trainings import ScheduledTraining, ScheduledTrainings
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.stated_training import StatedTraining
@@ -77,52 +78,74 @@ class Carrier:
 
     view: LogView
 
+    @property
+    def _made(self) -> ScheduledTrainings:
+        return self.view.model(ScheduledTrainings)
+
     @cached_property
-    def _trainings(self) -> CompleteTrainings:
-        return self.view.model(CompleteTrainings)
+    def _best(self) -> ScheduledTraining:
+        """What is carried. Raises LookupError where nothing was trained to its end."""
+        if self._made.best is None:
+            raise LookupError("no complete training has a loss")
+        return self._made.best
 
     @cached_property
     def setting(self) -> CarriedSetting | None:
         """The setting; None where nothing was trained that a length can be read off."""
         if self.view.step_times is None or not self.view.model(StatedTraining).is_countable:
             return None
-        best = self._trainings.best
-        if best is None or self.view.request.objective not in _BY_LAW:
+        if self._made.best is None or self.view.request.objective not in _BY_LAW:
             return None
-        settings = {size: self._at(size, best) for size in self._sizes(best)}
+        settings = {size: self._at(size) for size in self._sizes()}
         size = min(settings, key=lambda one: settings[one].expected_cost + self._log_price(one))
         split = self.view.model(StepCost).split(size)
-        return None if split is None else self._carried(split, settings[size], best)
+        return None if split is None else self._carried(split, settings[size])
 
     def next_beginning(self) -> Train | None:
         """Return the first steps of the training that would be advised; None once they were run."""
         setting = self.setting
         if setting is None or setting.is_measured:
             return None
-        return self._trainings.next_beginning(setting.split, setting.learning_rate, setting.steps)
+        return self.view.model(CompleteTrainings).next_beginning(
+            setting.split, setting.learning_rate, setting.steps
+        )
 
-    def _sizes(self, best: CompleteTraining) -> tuple[int, ...]:
+    def _sizes(self) -> tuple[int, ...]:
         """Return the batches to choose from: that of the best alone where nothing is carried."""
-        if self._factor(best) <= 1:
-            return (best.batch_size,)
-        return tuple({best.batch_size, *self.view.model(BatchSizes).finely()})
+        if self._is_measured:
+            return (self._best.batch_size,)
+        return tuple({self._best.batch_size, *self.view.model(BatchSizes).finely()})
 
-    def _factor(self, best: CompleteTraining) -> float:
-        stated = self.view.model(StatedTraining)
-        return max(1.0, stated.samples(best.batch_size) / best.samples)
+    @property
+    def _is_measured(self) -> bool:
+        """Whether the stated training is no longer than the best complete one."""
+        samples = self.view.model(StatedTraining).samples(self._best.batch_size)
+        return carried_factor((self._point,), samples) <= 1
 
-    def law(self, best: CompleteTraining) -> HorizonLaw:
-        """Return the law through the best complete training; rates of the mean over the batch."""
-        view, tuning = self.view, self.view.tuning.horizon
+    @cached_property
+    def _point(self) -> HorizonPoint:
+        """The best complete training, as the law knows it."""
+        best = self._best
+        return HorizonPoint(
+            batch_size=best.batch_size,
+            learning_rate=mean_loss_rate(self.view, best.learning_rate, best.batch_size),
+            samples=best.samples,
+            loss=best.loss,
+            schedule=self.view.model(StatedTraining).shape,
+        )
+
+    @cached_property
+    def law(self) -> HorizonLaw:
+        """The law through the best complete training; rates of the mean over the batch."""
+        view, tuning, best = self.view, self.view.tuning.horizon, self._point
         priors = view.tuning.estimators.horizon
         is_adaptive = view.profile.optimizer.family is not OptimizerFamily.SGD
         family = priors.adaptive if is_adaptive else priors.sgd
         curvature = math.exp(priors.log_large_batch_curvature.mean)
-        above = -self._price_slope(best.batch_size) / (2 * curvature)
+        above = -self._price_slope(self._best.batch_size) / (2 * curvature)
         above = min(max(above, 0.0), tuning.most_knee_shift)
         # The law's rate is that of the batch of lowest loss, and follows the batch up to the knee.
         followed = family.slope.mean * max(min(above, family.log_knee.mean), 0.0)
-        rate = mean_loss_rate(view, best.learning_rate, best.batch_size)
         guess = HorizonGuess(
             samples=best.samples,
             batch_size=LogEstimate(
@@ -130,9 +153,10 @@ class Carrier:
                 log_deviation=tuning.batch_log_deviation,
             ),
             learning_rate=LogEstimate(
-                median=rate * math.exp(-followed), log_deviation=tuning.rate_log_deviation
+                median=best.learning_rate * math.exp(-followed),
+                log_deviation=tuning.rate_log_deviation,
             ),
-            schedule=view.model(StatedTraining).shape,
+            schedule=best.schedule,
             is_adaptive=is_adaptive,
         )
         return fit_horizon_law((), guess, tuning=priors)
@@ -153,53 +177,41 @@ class Carrier:
             return 0.0
         return math.log(self.view.model(StatedTraining).sample_time_s(size))
 
-    def _at(self, size: int, best: CompleteTraining) -> HorizonSetting:
-        stated = self.view.model(StatedTraining)
-        point = HorizonPoint(
-            batch_size=best.batch_size,
-            learning_rate=mean_loss_rate(self.view, best.learning_rate, best.batch_size),
-            samples=best.samples,
-            loss=best.loss,
-            schedule=stated.shape,
-        )
-        candidate = HorizonCandidate(batch_size=size, samples=stated.samples(size))
+    def _at(self, size: int) -> HorizonSetting:
+        samples = self.view.model(StatedTraining).samples(size)
+        candidate = HorizonCandidate(batch_size=size, samples=samples)
         tuning = self.view.tuning.estimators.horizon
-        return advise_for_horizon(self.law(best), (point,), [candidate], tuning=tuning)
+        return advise_for_horizon(self.law, (self._point,), [candidate], tuning=tuning)
 
-    def _carried(
-        self, split: Split, setting: HorizonSetting, best: CompleteTraining
-    ) -> CarriedSetting:
+    def _carried(self, split: Split, setting: HorizonSetting) -> CarriedSetting:
         size, samples = split.effective_batch_size, setting.samples
-        is_measured = self._factor(best) <= 1
+        is_measured = self._is_measured
         rate = setting.learning_rate / mean_loss_rate(self.view, 1.0, size)
-        rate = best.learning_rate if is_measured else float(f"{self._safe(size, rate):.2g}")
+        rate = self._best.learning_rate if is_measured else float(f"{self._safe(size, rate):.2g}")
         return CarriedSetting(
             split=split,
             learning_rate=rate,
             steps=self.view.model(StatedTraining).steps(size, samples),
             at_law=setting,
-            speedup=self._speedup(size, rate, samples, best),
+            speedup=self._speedup(size, rate, samples),
             is_measured=is_measured,
         )
 
     def _safe(self, size: int, rate: float) -> float:
         """Return a rate that is well below those that diverged at the batch or a larger one."""
-        trainings, margin = self._trainings, self.view.tuning.horizon.divergence_margin
+        made, margin = self._made, self.view.tuning.horizon.divergence_margin
         initial = self.view.model(Trials).initial_loss or math.inf
-        broken = [one for one in trainings.all if not math.isfinite(one.loss)]
-        broken += [one for one in trainings.beginnings if not one.loss < initial]
+        broken = [one for one in made.complete if not math.isfinite(one.loss)]
+        broken += [one for one in made.beginnings if not one.loss < initial]
         rates = [one.learning_rate for one in broken if one.batch_size >= size]
         return min(rate, min(rates, default=math.inf) / margin)
 
-    def _speedup(
-        self, size: int, rate: float, samples: float, best: CompleteTraining
-    ) -> tuple[float, Interval] | None:
+    def _speedup(self, size: int, rate: float, samples: float) -> tuple[float, Interval] | None:
         """Return the reference's price of a loss over this one's; None where the law ends."""
         reference = self.view.model(BatchSizes).reference
         own = mean_loss_rate(self.view, rate, size)
         theirs = mean_loss_rate(self.view, reference_learning_rate(self.view), reference)
-        law = self.law(best)
-        costs = law.cost(reference, theirs, samples) - law.cost(size, own, samples)
+        costs = self.law.cost(reference, theirs, samples) - self.law.cost(size, own, samples)
         mean, half = float(np.mean(costs)), Z_80 * float(np.std(costs))
         if mean > self.view.tuning.estimators.horizon.broken_cost:
             return None

@@ -22,7 +22,6 @@ from functools import cached_property
 
 from bsadvise.model.commands import Train, TrialOrigin
 from bsadvise.model.horizon import StepSchedule
-from bsadvise.model.measurements import TrainRun
 
 from advisor.estimators.horizon_schedule import CONSTANT, peak_rate_factor
 from advisor.planning.evidence.budget import hook_limit_s
@@ -30,6 +29,11 @@ from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_learning_rate
 from advisor.planning.evidence.semantics import is_loss_sum, scaled_rate
 from advisor.planning.evidence.split import Split
+from advisor.planning.horizon.scheduled_trainings import (
+    ScheduledTraining,
+    ScheduledTrainings,
+    is_complete,
+)
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.range_test import suggested_rate
@@ -40,32 +44,20 @@ from advisor.planning.trials.wall_clock import WallClock
 from advisor.planning.tuning.horizon import CompleteTrainingTuning
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompleteTraining:
-    """A complete training and its end.
-
-    Attributes:
-        batch_size: B.
-        learning_rate: Peak η.
-        samples: Seen, repeats counted.
-        loss: Held-out loss at its end; infinite if it diverged.
-    """
-
-    batch_size: int
-    learning_rate: float
-    samples: float
-    loss: float
-
-
 @dataclass(frozen=True)
 class CompleteTrainings:
-    """The complete trainings of a log and which is to be made next.
+    """The complete trainings that a log still lacks.
 
     Attributes:
         view: The log so far, with timed steps.
     """
 
     view: LogView
+
+    @cached_property
+    def made(self) -> ScheduledTrainings:
+        """Those so far."""
+        return self.view.model(ScheduledTrainings)
 
     @cached_property
     def stated(self) -> StatedTraining:
@@ -79,47 +71,12 @@ class CompleteTrainings:
     @property
     def is_asked(self) -> bool:
         """Whether a length was stated, and trainings can be made that speak of it."""
-        view = self.view
-        can_train = view.step_times is not None and view.profile.evaluation_size > 0
+        can_train = self.view.step_times is not None and self.view.model(TrialSearch).can_train
         return can_train and self.stated.reference_s is not None and self.length_s > 0
-
-    @cached_property
-    def all(self) -> tuple[CompleteTraining, ...]:
-        """Those that went to their end, or diverged; in the order in which they were made."""
-        return tuple(one for one, is_complete in self._made if is_complete)
-
-    @cached_property
-    def beginnings(self) -> tuple[CompleteTraining, ...]:
-        """The first steps of the stated training itself, as often as they were run."""
-        return tuple(one for one, is_complete in self._made if not is_complete)
-
-    @cached_property
-    def _made(self) -> tuple[tuple[CompleteTraining, bool], ...]:
-        """What was trained on a schedule, and whether the command was for all of it."""
-        return tuple(
-            (_trained(command, run), _is_complete(command))
-            for command, run in self.view.figures(Train, TrainRun)
-            # One that was cut for want of time ended sooner than was asked.
-            if command.schedule is not None
-            and (run.diverged or run.step_count == command.step_count)
-        )
-
-    @cached_property
-    def best(self) -> CompleteTraining | None:
-        """The one of lowest loss; None where none is finite."""
-        finite = [one for one in self.all if math.isfinite(one.loss)]
-        return min(finite, key=lambda one: one.loss, default=None)
-
-    @cached_property
-    def begun(self) -> tuple[Train, ...]:
-        """All that were begun, whatever came of them."""
-        known = (command for command, _ in self.view.entries(Train))
-        running = (command for command in self.view.running if isinstance(command, Train))
-        return tuple(c for c in (*known, *running) if _is_complete(c))
 
     def next_training(self) -> Train | None:
         """Return the next complete training; None when there is no time for another."""
-        if self.view.request.max_trials == 0 or len(self.begun) >= self._most:
+        if self.view.request.max_trials == 0 or len(self.made.begun) >= self._most:
             return None
         for size, rate in self._settings():
             found = self._training(size, rate)
@@ -173,11 +130,11 @@ class CompleteTrainings:
         for start in (self._start, (self._reference, reference_learning_rate(self.view))):
             if not self._is_tried(*start, factor=1.01):
                 yield start
-        best = self.best
+        best = self.made.best
         if best is None:
-            if not self.begun:
+            if not self.made.begun:
                 return  # Neither start can be paid for.
-            lowest = min(command.learning_rate for command in self.begun)
+            lowest = min(command.learning_rate for command in self.made.begun)
             yield self._reference, lowest / self._tuning.fallback_divisor
             return
         for factor in self._tuning.factors:
@@ -196,7 +153,7 @@ class CompleteTrainings:
             size, rate = best.split.effective_batch_size, best.learning_rate
         return size, rate * peak_rate_factor(self.stated.shape, CONSTANT)
 
-    def _neighbours(self, best: CompleteTraining, factor: float) -> Iterator[tuple[int, float]]:
+    def _neighbours(self, best: ScheduledTraining, factor: float) -> Iterator[tuple[int, float]]:
         size, rate = best.batch_size, best.learning_rate
         yield size, rate * factor
         yield size, rate / factor
@@ -224,14 +181,14 @@ class CompleteTrainings:
         return any(
             max(c.effective_batch_size / size, size / c.effective_batch_size) < factor
             and max(c.learning_rate / rate, rate / c.learning_rate) < factor
-            for c in self.begun
+            for c in self.made.begun
         )
 
     def _is_affordable(self, command: Train) -> bool:
         spent_s = sum(e.wall_s for c, e in self.view.entries(Train) if c.schedule is not None)
         expected_s = self.view.model(WallClock).expected_s(command)
         # As much again is kept for the beginning of the stated training.
-        kept_s = expected_s if _is_complete(command) else 0.0
+        kept_s = expected_s if is_complete(command) else 0.0
         return expected_s + kept_s <= min(self.allowance_s - spent_s, self._left_s)
 
     @property
@@ -252,8 +209,8 @@ class CompleteTrainings:
         size = split.effective_batch_size
         step_time_s = self.view.model(StepCost).step_time_s(split)
         count = min(round(self.length_s / step_time_s), steps.total_steps - 1)
-        is_run = any((b.batch_size, b.learning_rate) == (size, rate) for b in self.beginnings)
-        if count < 1 or is_run or len(self.beginnings) >= self._tuning.max_beginnings:
+        is_run = any((b.batch_size, b.learning_rate) == (size, rate) for b in self.made.beginnings)
+        if count < 1 or is_run or len(self.made.beginnings) >= self._tuning.max_beginnings:
             return None
         command = self._train(split, rate, steps, count)
         return command if self._is_affordable(command) else None
@@ -276,7 +233,7 @@ class CompleteTrainings:
             step_count=count,
             evaluation_batch_size=schedule.evaluation_batch_size,
             trial=self._next_number,
-            origin=TrialOrigin.NEIGHBOUR if self.begun else TrialOrigin.SUGGESTED,
+            origin=TrialOrigin.NEIGHBOUR if self.made.begun else TrialOrigin.SUGGESTED,
             stop_after_s=max(self._left_s, self.view.tuning.trials.rung_schedule.min_rung_s),
             schedule=steps,
             is_loss_sum=is_loss_sum(self.view),
@@ -288,18 +245,3 @@ class CompleteTrainings:
     def _next_number(self) -> int:
         """The number of a new trial: above all that were ever given."""
         return 1 + max((c.trial_number for c, _ in self.view.entries(Train)), default=0)
-
-
-def _is_complete(command: Train) -> bool:
-    """Return whether a training is to go to the end of its schedule."""
-    return command.schedule is not None and command.step_count == command.schedule.total_steps
-
-
-def _trained(command: Train, run: TrainRun) -> CompleteTraining:
-    loss = run.held_out_loss
-    return CompleteTraining(
-        batch_size=command.effective_batch_size,
-        learning_rate=command.learning_rate,
-        samples=float(command.step_count * command.effective_batch_size),
-        loss=math.inf if run.diverged or loss is None else loss,
-    )

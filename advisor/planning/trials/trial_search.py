@@ -75,17 +75,12 @@ class TrialSearch:
 
     def next_command(self, proposer: Proposer) -> Train | Evaluate | Refusal | None:
         """Return what to train next; None when another trial would not be worth its time."""
-        if not self._can_train():
+        if not self.can_train:
             return None
         return self.next_of_reference() or self._next_training(proposer)
 
     def next_of_reference(self) -> Train | Evaluate | Refusal | None:
-        """Return what is still needed of the reference run; None when it has been made.
-
-        None as well where nothing can be trained.
-        """
-        if not self._can_train():
-            return None
+        """Return what is still needed of the reference run; None when it has been made."""
         evaluations = list(self.view.entries(Evaluate))
         if not evaluations:
             return Evaluate(
@@ -300,7 +295,9 @@ class TrialSearch:
             for known in self.trials.begun
         )
 
-    def _can_train(self) -> bool:
+    @property
+    def can_train(self) -> bool:
+        """Whether the reference recipe can be trained, and judged by its loss."""
         profile = self.view.profile
         return (
             self.view.device.present
