@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import pytest
+from bsadvise.model.observation import TrainingLoop
 from bsadvise.model.request import EntryKind
 from bsadvise.v1 import recommendation_pb2
 
 from advisor.pipe.v1 import pipe_pb2
+from advisor.worker.entries.loops import LOOPS
 from advisor.worker.entries.registry import ENTRIES, make_task
 
 
 def test_each_kind_has_an_entry() -> None:
     assert set(ENTRIES) == set(EntryKind)
+
+
+def test_each_loop_of_a_script_has_its_task() -> None:
+    assert set(LOOPS) == set(TrainingLoop)
 
 
 def test_each_kind_makes_its_task() -> None:

@@ -38,6 +38,11 @@ class DataSource(ABC):
     is_stream: bool = False
 
     @property
+    def epoch_size(self) -> int | None:
+        """Samples of an epoch whose order is drawn; None of a stream, which has one order."""
+        return None if self.is_stream else self.dataset_size
+
+    @property
     def longest_sample(self) -> int | None:
         """Index of the largest sample examined; None when all are alike or have no index."""
         return None

@@ -52,7 +52,7 @@ def assemble(
         data,
         device,
         precision=precision,
-        first_sample=recipe.first_position(None if data.is_stream else data.dataset_size),
+        first_sample=recipe.first_position(data.epoch_size),
         measure=measure,
     )
     # After the data, whose opening seeds too: a process's first training is like any other.

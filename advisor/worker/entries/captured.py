@@ -10,13 +10,12 @@ from typing import Any
 
 import torch
 
-from advisor.worker.data.source import DataSource
 from advisor.worker.entries.construction import Constructions
+from advisor.worker.entries.delegation import DelegatingTask
 from advisor.worker.entries.fit_call import FitCall
 from advisor.worker.entries.lightning import LightningTask
 from advisor.worker.entries.transformers import TransformersTask
-from advisor.worker.loop.protocol import FOR_REAL, BuildContext, Task, TaskSettings, Training
-from advisor.worker.loop.recipe import Recipe, World
+from advisor.worker.loop.protocol import Task
 from advisor.worker.scripts.handler import PassiveHandler, StopScript, TrainerKind
 from advisor.worker.scripts.running import Ending, run_script
 from advisor.worker.scripts.surroundings import Script, surroundings
@@ -76,7 +75,7 @@ class _Capture(PassiveHandler):
         raise StopScript
 
 
-class CapturedTask:
+class CapturedTask(DelegatingTask):
     """A script that calls a trainer. It is run up to there when it is first needed, and once."""
 
     def __init__(self, script: Script, hooks: Hooks, seed: int) -> None:
@@ -87,12 +86,12 @@ class CapturedTask:
             hooks: Announces what is run.
             seed: The job's.
         """
-        self.seed = seed
+        super().__init__(seed)
         self._script = script
         self._hooks = hooks
 
     @cached_property
-    def _task(self) -> Task:
+    def task(self) -> Task:
         """The task of the call.
 
         Raises:
@@ -120,23 +119,3 @@ class CapturedTask:
             "The script ended before its trainer was called.",
             "Give the script's own arguments after `--`, as you give them when you train.",
         )
-
-    @property
-    def settings(self) -> TaskSettings:
-        """What the script says about its own training."""
-        return self._task.settings
-
-    @property
-    def data(self) -> DataSource:
-        """The data of its training loader."""
-        return self._task.data
-
-    def build(
-        self, recipe: Recipe, device: torch.device, world: World, context: BuildContext = FOR_REAL
-    ) -> Training:
-        """Return a training of what the script has made.
-
-        Raises:
-            UserCodeFailed: The script ended before its trainer was called, or its code raised.
-        """
-        return self._task.build(recipe, device, world, context)

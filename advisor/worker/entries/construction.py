@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from advisor.worker.data.random_state import random_state, random_state_kept, restore_random_state
+from advisor.worker.loop.recipe import Recipe
 from advisor.worker.scripts.patching import on_import, replaced
 
 _BASES = (
@@ -69,6 +70,33 @@ class Construction:
         return ours.keys() == theirs.keys() and all(
             torch.equal(ours[key].cpu(), theirs[key].cpu()) for key in ours
         )
+
+
+class Replicates:
+    """Gives copies of a model other weights for replicates, where those can be drawn."""
+
+    def __init__(
+        self, construction: Construction | None, original: Callable[[], nn.Module]
+    ) -> None:
+        """Take note of a model.
+
+        Args:
+            construction: How it was made; None where that is not known.
+            original: Returns it, as trainings begin with it. First called for a replicate.
+        """
+        self._construction = construction
+        self._original = original
+
+    def redraw(self, copy: nn.Module, recipe: Recipe) -> None:
+        """Give a copy the weights of a recipe's replicate; those of the original if it is none."""
+        if recipe.replicate > 0 and self._known is not None:
+            self._known.redraw(copy)
+
+    @functools.cached_property
+    def _known(self) -> Construction | None:
+        """How the model was made, if that explains its weights."""
+        made = self._construction
+        return made if made is not None and made.explains(self._original()) else None
 
 
 class Constructions:

@@ -16,7 +16,7 @@ from advisor.worker.data.random_state import random_state_kept, seed_everything
 from advisor.worker.data.source import DataSource
 from advisor.worker.data.user_loader import open_loaders
 from advisor.worker.entries.assembly import assemble, refuse_several, seed_weights
-from advisor.worker.entries.construction import Construction
+from advisor.worker.entries.construction import Construction, Replicates
 from advisor.worker.entries.fit_call import (
     FitCall,
     optimizers_and_schedulers,
@@ -54,7 +54,7 @@ class LightningTask:
             seed: The job's.
             construction: How the module was made; None where that is not known.
         """
-        self._construction = construction
+        self._replicates = Replicates(construction, lambda: self._module)
         self.seed = seed
         self._call = call
         self._hooks = hooks
@@ -145,16 +145,10 @@ class LightningTask:
                 function=getattr(type(module), "__init__", None),
             ) from error
 
-    @cached_property
-    def _can_make_again(self) -> bool:
-        made = self._construction
-        return made is not None and made.explains(self._module)
-
     def _fresh(self, recipe: Recipe) -> nn.Module:
         """Return a module with the weights of the user's; of a replicate, others if they can be."""
         module = self._copy()
-        if recipe.replicate > 0 and self._construction is not None and self._can_make_again:
-            self._construction.redraw(module)
+        self._replicates.redraw(module, recipe)
         return module
 
     def _new_trainer(self) -> InertTrainer:

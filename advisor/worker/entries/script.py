@@ -7,16 +7,14 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-import torch
 from bsadvise.model.commands import ObserveScript
 from bsadvise.model.measurements import Failed, Outcome
 from bsadvise.model.observation import Observation, Reference, TrainingLoop
 
 from advisor.pipe.v1 import pipe_pb2
-from advisor.worker.data.source import DataSource
+from advisor.worker.entries.delegation import DelegatingTask
 from advisor.worker.entries.loops import LOOPS
-from advisor.worker.loop.protocol import FOR_REAL, BuildContext, Task, TaskSettings, Training
-from advisor.worker.loop.recipe import Recipe, World
+from advisor.worker.loop.protocol import Task
 from advisor.worker.scripts.observation import observe, read_outcome, write_outcome
 from advisor.worker.scripts.surroundings import Script
 from advisor.worker.user.hooks import Hooks, UserCodeFailed
@@ -31,11 +29,11 @@ _ANEW = ObserveScript(time_limit_s=120.0, step_count=20)
 """The observation of a worker that finds none."""
 
 
-class ScriptTask:
+class ScriptTask(DelegatingTask):
     """A script: whose loop it was seen to train by decides which task it is."""
 
     def __init__(self, job: pipe_pb2.Job, hooks: Hooks) -> None:
-        self.seed = job.seed
+        super().__init__(job.seed)
         self.script = Script(
             source_dir=hooks.source_dir,
             entry_path=hooks.entry_path,
@@ -61,7 +59,8 @@ class ScriptTask:
         return outcome
 
     @cached_property
-    def _task(self) -> Task:
+    def task(self) -> Task:
+        """The task of the loop that it was seen to train by."""
         reference = self._reference()
         make = LOOPS.get(reference.loop)
         if make is None:
@@ -85,26 +84,6 @@ class ScriptTask:
         if not isinstance(outcome, Observation) or outcome.reference is None:
             raise self._hooks.reject(None, "What it trains with could not be seen.", "")
         return outcome.reference
-
-    @property
-    def settings(self) -> TaskSettings:
-        """What the script says about its own training."""
-        return self._task.settings
-
-    @property
-    def data(self) -> DataSource:
-        """The data of its training loader."""
-        return self._task.data
-
-    def build(
-        self, recipe: Recipe, device: torch.device, world: World, context: BuildContext = FOR_REAL
-    ) -> Training:
-        """Return a training with fresh weights.
-
-        Raises:
-            UserCodeFailed: The script raised, or its loop is none that can be entered.
-        """
-        return self._task.build(recipe, device, world, context)
 
 
 _NAMES: Mapping[TrainingLoop, str] = {

@@ -19,7 +19,7 @@ from advisor.worker.data.random_state import random_state_kept, seed_everything
 from advisor.worker.data.source import DataSource
 from advisor.worker.data.user_loader import LoaderNames, checked_loader, open_loaders
 from advisor.worker.entries.assembly import assemble, refuse_several, seed_weights
-from advisor.worker.entries.construction import Construction
+from advisor.worker.entries.construction import Construction, Replicates
 from advisor.worker.entries.schedules import DEPENDS_ON_LOSS, OwnSchedule, run_through
 from advisor.worker.entries.transformers_checks import (
     NOT_DIVIDED,
@@ -59,7 +59,7 @@ class TransformersTask:
             seed: The job's.
             construction: How its model was made; None where that is not known.
         """
-        self._construction = construction
+        self._replicates = Replicates(construction, lambda: self._trainer.model)
         self.seed = seed
         self._hooks = hooks
         self._given = trainer
@@ -153,11 +153,6 @@ class TransformersTask:
                 return True  # It may run on another device alone.
         return losses is None or losses[0] != losses[1]
 
-    @cached_property
-    def _can_make_again(self) -> bool:
-        made = self._construction
-        return made is not None and made.explains(self._trainer.model)
-
     def _fresh(self, recipe: Recipe) -> nn.Module:
         """Return a model with the weights of the user's; of a replicate, others if they can be."""
         trainer = self._trainer
@@ -165,8 +160,7 @@ class TransformersTask:
             model = trainer.call_model_init()
         else:
             model = copy.deepcopy(trainer.model)
-            if recipe.replicate > 0 and self._construction is not None and self._can_make_again:
-                self._construction.redraw(model)
+            self._replicates.redraw(model, recipe)
         return _with_checkpointing(model, trainer.args)
 
     def _planned_steps(self) -> float:

@@ -110,12 +110,14 @@ class Recipe:
         """Seed of what training draws."""
         return self.seed + _TRAINING_SEED
 
-    def first_position(self, dataset_size: int | None) -> int:
+    def first_position(self, epoch_size: int | None) -> int:
         """Return where in the data order to begin: a replicate sees epochs that no other does.
 
-        A stream has one order, and replicates of it differ in their weights alone.
+        Args:
+            epoch_size: Samples of an epoch; None for a stream, which has one order: replicates of
+                it differ in their weights alone.
         """
-        return self.first_sample + _REPLICATE_EPOCHS * self.replicate * (dataset_size or 0)
+        return self.first_sample + _REPLICATE_EPOCHS * self.replicate * (epoch_size or 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from bsadvise.model.observation import Reference
 
 from advisor.worker.data.random_state import seed_everything
 from advisor.worker.data.source import DataSource
+from advisor.worker.entries.assembly import refuse_several
 from advisor.worker.entries.own_loop.endings import ended_early, not_driven
 from advisor.worker.entries.own_loop.execution import Execution, ScriptEnded
 from advisor.worker.entries.own_loop.learning import LoopNotDriven, LoopTraits
@@ -108,8 +109,7 @@ class OwnLoopTask:
             UserCodeFailed: The script raised, or has no loop that can be driven.
             ValueError: Several processes are to take part.
         """
-        if world.size != 1:
-            raise ValueError("a script's own loop is run by one process")
+        refuse_several(world, "a script's own loop")
         if not self._can_begin_again(recipe.weights_seed):
             self._start(recipe.weights_seed)
         self._is_at_beginning = False

@@ -66,7 +66,7 @@ class OwnLoopTraining:
         self._show_rate()
         self._settings = group_settings(self.optimizer)
         self._step_count = 0
-        self._next_sample = recipe.first_position(None if data.is_stream else data.dataset_size)
+        self._next_sample = recipe.first_position(data.epoch_size)
         self._batches: Generator[Any, None, None] | None = None
 
     @property
