@@ -14,7 +14,7 @@ UNPRIVILEGED := $(shell [ "$$(id -u)" -eq 0 ] && command -v setpriv > /dev/null 
 	|| echo : what depends on rights has run without them)
 
 .DEFAULT_GOAL := help
-.PHONY: help recommend test nightly check fmt image proto bench-memory bench-regret bench-horizon clean
+.PHONY: help recommend test nightly check fmt image image-lock proto bench-memory bench-regret bench-horizon clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -57,6 +57,10 @@ image: ## Build the image on a base of one digest, with an SBOM: make image BASE
 		|| { echo "BASE_IMAGE must name an image by its digest, NAME:TAG@sha256:..., not '$(BASE_IMAGE)'" >&2; exit 1; }
 	docker buildx build -f deploy/Dockerfile --build-arg BASE_IMAGE="$(BASE_IMAGE)" \
 		--sbom=true --provenance=true --output type=oci,dest=bsadvise-image.tar $(ARGS) .
+
+image-lock: ## Write what the image installs, with the hashes of its files
+	$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet uv
+	UV=$(VENV)/lock/bin/uv ./deploy/lock.sh
 
 proto: $(VENV)/.dev ## Generate the protobuf code
 	PATH="$(CURDIR)/$(BIN):$$PATH" ./protos/generate.sh
