@@ -165,14 +165,33 @@ address_option = together(
     _credential("--cert-file", "Own certificate, PEM, if the daemon asks for one."),
     _credential("--key-file", "Its key, PEM."),
 )
-output_option = option(
-    "--output", "-o", type=click.Choice(FORMATS), default="text", show_default=True,
-    help="How to print the answer.",
+
+
+def _without_colours(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    if value:
+        ctx.color = False
+
+
+no_color_option = option(
+    "--no-color", is_flag=True, expose_value=False, callback=_without_colours,
+    help="No colours on a terminal; NO_COLOR does the same.",
 )  # fmt: skip
-advice_output_option = option(
-    "--output", "-o", type=click.Choice((*FORMATS, *EXPORTS)), default="text", show_default=True,
-    help="How to print the answer: all of it as text, json or yaml, or its settings as one of the "
-    "others reads them.",
+output_option = together(
+    option(
+        "--output", "-o", type=click.Choice(FORMATS), default="text", show_default=True,
+        help="How to print the answer.",
+    ),
+    no_color_option,
+)  # fmt: skip
+advice_output_option = together(
+    option(
+        "--output", "-o", type=click.Choice((*FORMATS, *EXPORTS)), default="text",
+        show_default=True,
+        help="How to print the answer: as text, with every field as json or yaml, or its settings "
+        "as one of the others reads them.",
+    ),
+    option("--explain", is_flag=True, help="Print the whole answer, not what fits on a screen."),
+    no_color_option,
 )  # fmt: skip
 save_option = option(
     "--save",

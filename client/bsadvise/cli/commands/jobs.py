@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bsadvise.cli.commands.recommend import follow_to_answer, kept_as
+from bsadvise.cli.commands.recommend import explained_by, follow_to_answer, kept_as
 from bsadvise.cli.options import (
     address_option,
     advice_output_option,
@@ -47,7 +47,9 @@ def list_jobs(limit: int, output: str, address: str | None) -> None:
 @advice_output_option
 @save_option
 @address_option
-def show(job_id: str, *, log: bool, output: str, save: Path | None, address: str | None) -> None:
+def show(
+    job_id: str, *, log: bool, output: str, explain: bool, save: Path | None, address: str | None
+) -> None:
     """Show a recommendation."""
     with open_client(address) as client:
         found = client.get(job_id)
@@ -57,7 +59,7 @@ def show(job_id: str, *, log: bool, output: str, save: Path | None, address: str
         document["measurements"] = [one.to_dict() for one in measured]
     print_answer(
         document,
-        job_view(found, measured),
+        job_view(found, measured, explained_by=None if explain else explained_by(job_id)),
         output,
         save,
         advice=found.advice,
@@ -71,14 +73,26 @@ def show(job_id: str, *, log: bool, output: str, save: Path | None, address: str
 @save_option
 @quiet_option
 @address_option
-def watch(job_id: str, *, output: str, save: Path | None, quiet: bool, address: str | None) -> None:
+def watch(
+    job_id: str,
+    *,
+    output: str,
+    explain: bool,
+    save: Path | None,
+    quiet: bool,
+    address: str | None,
+) -> None:
     """Follow a recommendation from its first event to its answer; Ctrl-C leaves it running."""
     with open_client(address) as client:
         found = client.get(job_id)
         advice = follow_to_answer(client, found, quiet=quiet)
     print_answer(
         advice.to_dict(),
-        advice_view(advice, found.request.source.entry_path),
+        advice_view(
+            advice,
+            found.request.source.entry_path,
+            explained_by=None if explain else explained_by(job_id),
+        ),
         output,
         save,
         advice=advice,

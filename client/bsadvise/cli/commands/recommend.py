@@ -95,6 +95,7 @@ def recommend(model: Path, arguments: tuple[str, ...], **flags: Any) -> None:  #
         diff=flags["diff"],
         write=flags["write"],
         once_more=once_more,
+        explained_by=None if flags["explain"] else explained_by(created.recommendation_id),
     )
     print_with_changes(advice, created, asked)
 
@@ -121,6 +122,11 @@ def scripts_python(path: Path, environment: Mapping[str, str]) -> str | None:
 def kept_as(recommendation_id: str) -> str:
     """Return the command that saves what the daemon keeps of a recommendation."""
     return f"bsadvise jobs show {recommendation_id} --save FILE"
+
+
+def explained_by(recommendation_id: str) -> str:
+    """Return the command that prints all that the daemon keeps of an answer."""
+    return f"bsadvise jobs show {recommendation_id} --explain"
 
 
 def follow_to_answer(client: Client, recommendation: Recommendation, *, quiet: bool) -> Advice:

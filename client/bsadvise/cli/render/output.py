@@ -23,7 +23,8 @@ from bsadvise.model.caveats import CaveatCode
 from bsadvise.model.errors import BsadviseError
 from bsadvise.printable import printable
 
-WIDTH = 100
+WIDTH = 80
+"""Columns of what nobody watches, as of a usual terminal."""
 
 
 class PrintableConsole(Console):
@@ -40,9 +41,11 @@ class PrintableConsole(Console):
 def make_console(file: IO[str]) -> Console:
     """Return a console; where nobody watches it has a fixed width and no colours."""
     is_watched = file.isatty()
+    ctx = click.get_current_context(silent=True)
     return PrintableConsole(
         file=file,
         width=None if is_watched else WIDTH,
+        no_color=True if ctx is not None and ctx.color is False else None,
         highlight=False,
         markup=False,
         emoji=False,

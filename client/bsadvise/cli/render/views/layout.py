@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import zip_longest
 
 from rich.console import Group, JustifyMethod, RenderableType
 from rich.padding import Padding
@@ -19,6 +20,18 @@ def pairs(rows: Iterable[tuple[str, str | Text]]) -> RenderableType:
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(Text(name), Text(value) if isinstance(value, str) else value)
+    return Padding.indent(table, _INDENT)
+
+
+def pairs_abreast(rows: Sequence[tuple[str, str]]) -> RenderableType:
+    """Return names with what they stand for, the second half of them to the right of the first."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for _ in ("left", "right"):
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+    half = (len(rows) + 1) // 2
+    for left, right in zip_longest(rows[:half], rows[half:], fillvalue=("", "")):
+        table.add_row(*(Text(cell) for cell in (*left, *right)))
     return Padding.indent(table, _INDENT)
 
 
