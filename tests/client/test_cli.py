@@ -305,7 +305,7 @@ def test_a_wrong_field_that_only_the_daemon_knows_ends_with_2(
 def test_a_defect_of_ours_is_told_without_its_traceback(
     run: Run, model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bsadvise.cli.commands.applying.advice_view", lambda *_: 1 / 0)
+    monkeypatch.setattr("bsadvise.cli.commands.applying.advice_view", lambda *_, **__: 1 / 0)
 
     result = run("recommend", model_file, "--quiet")
 

@@ -18,7 +18,7 @@ from bsadvise.cli.commands.recommend import recommend
 from bsadvise.cli.commands.serve import serve
 from bsadvise.cli.commands.token import token
 from bsadvise.cli.config import load_defaults
-from bsadvise.cli.options import UserPath
+from bsadvise.cli.options import UserPath, no_color_option
 from bsadvise.cli.render.output import say_aside
 from bsadvise.model.errors import BsadviseError, ModelFileError, NothingToSay
 from bsadvise.version import __version__
@@ -72,6 +72,7 @@ class Commands(click.Group):
     envvar="BSADVISE_CONFIG",
     help="File of settings.  [default: ~/.config/bsadvise/bsadvise.toml, where there is one]",
 )
+@no_color_option
 @click.pass_context
 def cli(ctx: click.Context, config: Path | None) -> None:
     """Find the batch size, accumulation and learning rate that train a PyTorch model fastest."""

@@ -16,6 +16,7 @@ import click
 import yaml
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 from bsadvise.exports.formats.registry import EXPORTS, Export
 from bsadvise.model.advice import Advice
@@ -34,6 +35,14 @@ class PrintableConsole(Console):
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
         """Yield the segments of what is shown, their text as a terminal may show it."""
+        # What is written out takes more columns: before lines are broken, not after.
+        if isinstance(renderable, Text) and printable(renderable.plain) != renderable.plain:
+            renderable = Text(
+                printable(renderable.plain),
+                renderable.style,
+                no_wrap=renderable.no_wrap,
+                overflow=renderable.overflow,
+            )
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else printable(text), style, control)
 
@@ -59,8 +68,11 @@ def say(text: str) -> None:
 
 
 def say_aside(text: str) -> None:
-    """Print a line on stderr."""
-    click.echo(printable(text), err=True)
+    """Print a line on stderr; above the panel while one is drawn."""
+    # Not by click, which writes past what the panel has put in the place of stderr.
+    if sys.stderr is not None:  # None where it was closed.
+        sys.stderr.write(f"{printable(text)}\n")
+        sys.stderr.flush()
 
 
 def print_answer(

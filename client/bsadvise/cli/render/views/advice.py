@@ -96,10 +96,10 @@ def _screen(
         heading,
         (
             Part("Settings", setting_rows(advice), pairs_abreast, "settings", least_lines=8),
-            Part("Apply", to_change, pairs, "changes", least_lines=5),
-            Part("Why", why, pairs, "lines of evidence", least_lines=4),
+            Part("Apply", to_change, pairs, "changes, as --diff prints", least_lines=9),
+            Part("Why", why, pairs, "lines of evidence", least_lines=2),
             Part("Compared with your recipe", recipe, pairs, "figures", least_lines=2),
-            Part("Caveats", _caveats(advice), bullets, "caveats", least_lines=5),
+            Part("Caveats", _caveats(advice), bullets, "caveats", least_lines=3),
         ),
         explained_by,
         elsewhere,

@@ -10,6 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from bsadvise.printable import printable
+
 _INDENT = 2
 
 
@@ -19,7 +21,7 @@ def pairs(rows: Iterable[tuple[str, str | Text]]) -> RenderableType:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(Text(name), Text(value) if isinstance(value, str) else value)
+        table.add_row(_cell(name), _cell(value) if isinstance(value, str) else value)
     return Padding.indent(table, _INDENT)
 
 
@@ -31,7 +33,7 @@ def pairs_abreast(rows: Sequence[tuple[str, str]]) -> RenderableType:
         table.add_column(overflow="fold")
     half = (len(rows) + 1) // 2
     for left, right in zip_longest(rows[:half], rows[half:], fillvalue=("", "")):
-        table.add_row(*(Text(cell) for cell in (*left, *right)))
+        table.add_row(*map(_cell, (*left, *right)))
     return Padding.indent(table, _INDENT)
 
 
@@ -44,7 +46,7 @@ def table_of(
         justify: JustifyMethod = "right" if name in figures else "left"
         table.add_column(Text(name), justify=justify, overflow="fold", no_wrap=not position)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*map(_cell, row))
     return Padding.indent(table, _INDENT)
 
 
@@ -52,7 +54,7 @@ def bullets(sentences: Iterable[str]) -> RenderableType:
     """Return sentences, one below the other."""
     table = Table.grid(padding=(0, 1, 0, 0))
     for sentence in sentences:
-        table.add_row(Text("-"), Text(sentence))
+        table.add_row(Text("-"), _cell(sentence))
     return Padding.indent(table, _INDENT)
 
 
@@ -68,3 +70,8 @@ def sections(*parts: tuple[str, RenderableType | None]) -> RenderableType:
             lines.append(Text(title, style="bold"))
         lines.append(content)
     return Group(*lines)
+
+
+def _cell(text: str) -> Text:
+    # Written out before columns are measured: it takes more of them.
+    return Text(printable(text))
