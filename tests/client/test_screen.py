@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bsadvise.cli.main import cli
 from bsadvise.cli.render.output import PrintableConsole
 from bsadvise.cli.render.panel import Board, sparkline
 from bsadvise.cli.render.views import advice_view, jobs_view
 from bsadvise.cli.render.views.layout import bullets
+from bsadvise.cli.render.views.plots import plots_view
 from bsadvise.cli.render.views.screen import SCREEN_LINES, Part, Screen
 from bsadvise.exports.changes.values import Change, Changes
 from bsadvise.model.advice import Advice
@@ -21,6 +23,7 @@ from bsadvise.model.caveats import Caveat, CaveatCode, worst_first
 from bsadvise.model.recommendation import CommandStarted, Event, Measured, Recommendation
 from bsadvise.v1 import recommendation_pb2
 from bsadvise.wire.messages import from_message
+from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import RenderableType
@@ -161,6 +164,44 @@ def test_a_sparkline_rises_where_its_numbers_do(values: list[float]) -> None:
     heights = [levels.index(char) for char in line]
     assert heights == sorted(heights)
     assert min(heights) >= 1
+
+
+@pytest.mark.parametrize("name", ["char_gpt", "benchmark_char_gpt", "nan_loss", "gpt2_on_a100"])
+def test_a_recorded_log_is_drawn_in_80_columns(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = read_recording(path_of(name))
+    assert isinstance(recording.answer, Advice)
+    with io.TextIOWrapper(io.BytesIO(), "utf-8") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        lines = lines_of(plots_view(recording.log, recording.answer))
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    assert "Memory by micro-batch: o predicted, x measured, line: limit" in text
+    was_run = name != "gpt2_on_a100"  # No such card was there, nor any data.
+    assert ("Throughput by micro-batch, samples/s" in text) == was_run
+    assert ("Training loss by samples" in text) == (name not in ("gpt2_on_a100", "nan_loss"))
+    if name == "benchmark_char_gpt":
+        # Six trials, the best first.
+        assert "a  trial 2, batch 16, lr 0.0101: held-out loss 2.005" in text
+        assert "f  trial" in text
+
+
+def test_what_cannot_be_drawn_is_said(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured_one, empty = daemon.seed(a_script(), (*a_script()[:2], a_script()[-1]))
+
+    def show(*arguments: str) -> Result:
+        environment = {"BSADVISE_ADDRESS": daemon.address}
+        return CliRunner().invoke(cli, ["jobs", "show", *arguments], env=environment)
+
+    drawn = show(measured_one, "--plot")
+    assert "Memory by micro-batch" in drawn.stdout
+    assert "batch 64 (32 x 2), lr 0.003" in drawn.stdout
+    assert "Nothing was measured for it" in show(empty, "--plot").stdout
+    wrong = show(measured_one, "--plot", "-o", "json")
+    assert (wrong.exit_code, "ask for --log" in wrong.stderr) == (2, True)
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "plotille", None)
+        missing = show(measured_one, "--plot")
+    assert (missing.exit_code, "pip install 'bsadvise[plot]'" in missing.stderr) == (1, True)
 
 
 def test_what_a_model_file_says_moves_nothing_on_the_terminal() -> None:

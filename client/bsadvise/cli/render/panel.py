@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -71,8 +71,7 @@ class Board:
             rows.append(("memory", _memory(standing.memory, budget_bytes)))
         if standing.trials:
             room = max(1, min(_MOST_CURVES, console.height - _LINES_BESIDE_CURVES))
-            shown = _leading(standing.trials.values(), room)
-            rows.append(("trials", _curves(shown, ascii_only=options.ascii_only)))
+            rows.append(("trials", _curves(standing.leading(room), ascii_only=options.ascii_only)))
         rows += [
             ("best so far", Text(standing.best_words(), "bold")),
             ("measured", Text(standing.count_words())),
@@ -127,20 +126,10 @@ def _memory(use: MemoryUse, budget_bytes: int | None) -> RenderableType:
     return bar
 
 
-def _leading(curves: Iterable[TrialCurve], count: int) -> list[TrialCurve]:
-    """Return the trials of lowest held-out loss, then those that have none yet."""
-
-    def rank(curve: TrialCurve) -> tuple[bool, float, int]:
-        loss = curve.held_out_loss
-        return curve.has_failed, float("inf") if loss is None else loss, curve.number
-
-    return sorted(curves, key=rank)[:count]
-
-
 def _curves(curves: Sequence[TrialCurve], *, ascii_only: bool) -> RenderableType:
     """Return a line for each trial: number, losses on one scale for all of them, setting, loss."""
     levels = _ASCII_LEVELS if ascii_only else _LEVELS
-    losses = [curve.train_losses for curve in curves if curve.train_losses]
+    losses = [[*curve.train_losses.values()] for curve in curves if curve.train_losses]
     low = min(map(min, losses), default=0.0)
     # What diverges would flatten all the others.
     high = max((curve[0] for curve in losses), default=1.0)
@@ -148,11 +137,11 @@ def _curves(curves: Sequence[TrialCurve], *, ascii_only: bool) -> RenderableType
     table.add_column(justify="right")
     table.add_column(width=_CURVE_COLUMNS)
     for curve in curves:
-        loss = curve.held_out_loss
+        loss, bars = curve.held_out_loss, [*curve.train_losses.values()]
         end = "failed" if curve.has_failed else "" if loss is None else f"{loss:.4g}"
         table.add_row(
             str(curve.number),
-            Text(sparkline(curve.train_losses, low, high, levels, _CURVE_COLUMNS), "cyan"),
+            Text(sparkline(bars, low, high, levels, _CURVE_COLUMNS), "cyan"),
             Text(curve.setting),
             Text(end, "red" if curve.has_failed else "bold"),
         )

@@ -56,14 +56,16 @@ class TrialCurve:
     Attributes:
         number: The trial's number; 0 is the reference recipe.
         setting: What it trains with, in words.
-        train_losses: Its training losses over all rungs; finite ones alone.
+        train_losses: Its training losses over all rungs, by samples seen; finite ones alone.
+        sample_count: Samples seen.
         held_out_loss: The last one that was measured, else None.
         has_failed: Whether it diverged, or ended otherwise than with a loss.
     """
 
     number: int
     setting: str
-    train_losses: list[float] = field(default_factory=list)
+    train_losses: dict[float, float] = field(default_factory=dict)
+    sample_count: int = 0
     held_out_loss: float | None = None
     has_failed: bool = False
 
@@ -97,7 +99,16 @@ class Standing:
                 self.best = measured.best or self.best
                 self.remaining_s = measured.remaining_s
                 self.memory = memory_use(measured.measurement) or self.memory
-                self._take_training(measured.measurement)
+                self.take_training(measured.measurement)
+
+    def leading(self, count: int) -> list[TrialCurve]:
+        """Return the trials of lowest held-out loss, then those without, then those that failed."""
+
+        def rank(curve: TrialCurve) -> tuple[bool, float, int]:
+            loss = curve.held_out_loss
+            return curve.has_failed, math.inf if loss is None else loss, curve.number
+
+        return sorted(self.trials.values(), key=rank)[:count]
 
     def best_words(self) -> str:
         """Return the answer that would be given now, in words."""
@@ -111,7 +122,8 @@ class Standing:
             words += f", trials: {search.trial_count} ({search.pruned_count} stopped early)"
         return words
 
-    def _take_training(self, measured: Measurement) -> None:
+    def take_training(self, measured: Measurement) -> None:
+        """Take what a measurement says of a trial in; nothing where it is of none."""
         command, run = measured.command, measured.outcome
         if not isinstance(command, Train) or command.replicate:
             return
@@ -121,7 +133,13 @@ class Standing:
         )
         curve.has_failed = not isinstance(run, TrainRun) or run.diverged
         if isinstance(run, TrainRun):
-            curve.train_losses += filter(math.isfinite, run.train_losses)
+            each = run.sample_count / max(1, len(run.train_losses))
+            curve.train_losses |= {
+                curve.sample_count + each * position: loss
+                for position, loss in enumerate(run.train_losses, start=1)
+                if math.isfinite(loss)
+            }
+            curve.sample_count += run.sample_count
             curve.held_out_loss = run.held_out_loss
 
 

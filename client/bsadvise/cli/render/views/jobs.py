@@ -50,12 +50,14 @@ def job_view(
     log: Sequence[Measurement] | None = None,
     *,
     explained_by: str | None = None,
+    plots: RenderableType | None = None,
 ) -> RenderableType:
     """Return a recommendation for a person.
 
     Args:
         recommendation: The recommendation.
         log: Its measurements, to be shown too.
+        plots: Drawings of them, to be shown too.
         explained_by: As of ``advice_view``.
     """
     answer: RenderableType | None = None
@@ -70,6 +72,7 @@ def job_view(
     return sections(
         (f"Recommendation {recommendation.recommendation_id}", pairs(_facts(recommendation))),
         ("Log", _log(log) if log is not None else None),
+        ("", plots),
         ("Answer", answer),
     )
 
