@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from bsadvise.cli.commands.completion import COMPLETION_VARIABLE, completion
 from bsadvise.cli.commands.devices import devices
 from bsadvise.cli.commands.doctor import doctor
 from bsadvise.cli.commands.estimate import estimate
@@ -82,7 +83,7 @@ def cli(ctx: click.Context, config: Path | None) -> None:
         say_aside(f"bsadvise: {defaults.warning}")
 
 
-for _command in (recommend, estimate, devices, doctor, serve, jobs, token):
+for _command in (recommend, estimate, devices, doctor, serve, jobs, token, completion):
     cli.add_command(_command)
 
 
@@ -96,6 +97,11 @@ def main() -> None:
     warnings.simplefilter("ignore", SyntaxWarning)
     try:
         cli(prog_name="bsadvise")
+    except SystemExit as end:
+        if COMPLETION_VARIABLE not in os.environ:
+            raise
+        sys.stdout.flush()
+        os._exit(end.code if isinstance(end.code, int) else 1)  # A daemon may still be asked.
     except LeftAtOnce:
         say_aside("bsadvise: interrupted")
         sys.stdout.flush()

@@ -15,7 +15,8 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from bsadvise.cli.options import address_option, config_flags, open_client
+from bsadvise.cli.connecting import config_flags, open_client
+from bsadvise.cli.options import address_option
 from bsadvise.cli.render.output import print_view
 from bsadvise.model.device import Device, DeviceKind
 from bsadvise.model.errors import BsadviseError

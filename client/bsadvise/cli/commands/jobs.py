@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from bsadvise.cli.commands.recommend import explained_by, follow_to_answer, kept_as
+from bsadvise.cli.completing import complete_job
+from bsadvise.cli.connecting import open_client
 from bsadvise.cli.options import (
     address_option,
     advice_output_option,
-    open_client,
     option,
     output_option,
     quiet_option,
@@ -23,7 +24,7 @@ from bsadvise.exports.optuna_study import write_optuna_study
 from bsadvise.exports.study import make_study, measured_at_s
 from bsadvise.version import __version__
 
-job_argument = click.argument("job_id", metavar="ID")
+job_argument = click.argument("job_id", metavar="ID", shell_complete=complete_job)
 
 
 @click.group()

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from bsadvise.cli.commands.applying import Applied, print_with_changes
+from bsadvise.cli.connecting import open_client
 from bsadvise.cli.interrupts import Interrupts
 from bsadvise.cli.options import (
     address_option,
@@ -19,7 +20,6 @@ from bsadvise.cli.options import (
     advice_request,
     arguments_argument,
     model_argument,
-    open_client,
     option,
     quiet_option,
     save_option,
