@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
+from bsadvise.cli.commands import doctor
 from bsadvise.cli.main import cli
 from bsadvise.model.advice import Advice
+from bsadvise.model.errors import BsadviseError, DaemonFailed, NotAuthenticated, ServerMissing
 from bsadvise.transport import launcher, operations
 from bsadvise.v1 import (
     advice_pb2,
@@ -460,6 +462,29 @@ def test_doctor_ends_with_1_when_no_daemon_answers(
 
     assert result.exit_code == 1
     assert "wrong" in result.stdout
+    assert "fix: start one there with bsadvise serve" in result.stdout
+
+
+def test_doctor_has_a_fix_for_each_place_that_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = tmp_path / "run" / "bsadvise" / "bsadvise.sock"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    (tmp_path / "cache").touch()
+    assert doctor._check_socket().fix.endswith(f"rm {stale}")
+    assert "XDG_CACHE_HOME" in doctor._check_cache().fix
+    for name in ("HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    for check in (doctor._check_socket(), doctor._check_cache()):
+        assert check.verdict is doctor.Verdict.WRONG
+        assert "set HOME" in check.fix
+    for error in (BsadviseError(""), NotAuthenticated(""), ServerMissing(""), DaemonFailed("")):
+        assert doctor._daemon_fix(error)
+    with pytest.raises(ValueError, match="no fix"):
+        doctor.Check("a place", doctor.Verdict.WRONG, "is wrong")
 
 
 def test_doctor_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
