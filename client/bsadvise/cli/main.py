@@ -14,6 +14,7 @@ from bsadvise.cli.commands.completion import COMPLETION_VARIABLE, completion
 from bsadvise.cli.commands.devices import devices
 from bsadvise.cli.commands.doctor import doctor
 from bsadvise.cli.commands.estimate import estimate
+from bsadvise.cli.commands.init import init
 from bsadvise.cli.commands.jobs import jobs
 from bsadvise.cli.commands.recommend import recommend
 from bsadvise.cli.commands.serve import serve
@@ -83,7 +84,7 @@ def cli(ctx: click.Context, config: Path | None) -> None:
         say_aside(f"bsadvise: {defaults.warning}")
 
 
-for _command in (recommend, estimate, devices, doctor, serve, jobs, token, completion):
+for _command in (recommend, estimate, devices, doctor, serve, jobs, token, init, completion):
     cli.add_command(_command)
 
 
