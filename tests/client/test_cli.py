@@ -9,12 +9,13 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import yaml
 from bsadvise.cli.commands import doctor
 from bsadvise.cli.main import cli
+from bsadvise.cli.render import output
 from bsadvise.model.advice import Advice
 from bsadvise.model.errors import BsadviseError, DaemonFailed, NotAuthenticated, ServerMissing
 from bsadvise.transport import launcher, operations
@@ -27,6 +28,7 @@ from bsadvise.v1 import (
 )
 from click.testing import CliRunner, Result
 from google.rpc import code_pb2, status_pb2
+from rich.console import Console
 
 from tests.support.fake_server import FakeDaemon, Script, a_script
 from tests.support.wire_samples import (
@@ -247,6 +249,52 @@ def test_a_fault_of_the_model_file_shows_the_users_frames(
         '\n  File "model.py", line 4, in build_model\n'
         "\nIt had printed:\nloading ...\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nonsense"], "No such command 'nonsense'; see: bsadvise --help"),
+        (
+            ["recomend"],
+            "No such command 'recomend'. Did you mean 'recommend'? see: bsadvise --help",
+        ),
+        (["--nonsense"], "No such option '--nonsense'; see: bsadvise --help"),
+        (["jobs", "show"], "Missing argument 'ID'; see: bsadvise jobs show --help"),
+        (["init", "absent.py"], "see: bsadvise init --help"),
+    ],
+)
+def test_wrong_usage_is_told_in_the_voice_of_all_errors(arguments: list[str], told: str) -> None:
+    result = CliRunner().invoke(cli, arguments, prog_name="bsadvise")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("bsadvise: ")
+    assert result.stderr.endswith(f"{told}\n")
+    assert result.stderr.count("\n") == 1
+
+
+def test_colours_are_left_out_where_that_is_asked_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colours: list[bool] = []
+    made = output.make_console
+
+    def noting(file: IO[str]) -> Console:
+        console = made(file)
+        colours.append(not console.no_color)
+        return console
+
+    monkeypatch.setattr(output, "make_console", noting)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    cases: list[tuple[list[str], dict[str, str]]] = [
+        (["devices"], {}),
+        (["devices", "--no-color"], {}),
+        (["--no-color", "devices"], {}),
+        (["devices"], {"NO_COLOR": "1"}),
+        (["devices"], {"BSADVISE_NO_COLOR": "1"}),
+    ]
+    for arguments, variables in cases:
+        assert run(*arguments, **variables).exit_code == 0
+    assert colours == [True, False, False, False, False]
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_what_a_script_does_not_say_is_left_to_fill_in() -> None:
     exec(text, names)  # noqa: S102 - what was written just now
     with pytest.raises(NotImplementedError, match="say what build, width is"):
         names["build_model"]()  # type: ignore[operator]
-    with pytest.raises(NotImplementedError, match="a torch Dataset: t.py does not say how"):
+    with pytest.raises(NotImplementedError, match=r"a torch Dataset: t\.py does not say how"):
         names["build_dataset"]()  # type: ignore[operator]
 
 

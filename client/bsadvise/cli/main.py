@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import IO, Any
 
 import click
 
@@ -30,13 +31,42 @@ class LeftAtOnce(BaseException):
     """The user wants no more of it; click would make a KeyboardInterrupt its own."""
 
 
+class WrongUsage(click.ClickException):
+    """Wrong usage, told as all errors are: what, where, and what to do."""
+
+    exit_code = click.UsageError.exit_code
+
+    @staticmethod
+    def of(error: click.UsageError) -> click.ClickException:
+        """Return it for click's own; a command without arguments shows its help as ever."""
+        if isinstance(error, click.exceptions.NoArgsIsHelpError):
+            return error
+        command = "bsadvise" if error.ctx is None else error.ctx.command_path
+        what = error.format_message().rstrip(".")
+        stop = "" if what.endswith("?") else ";"
+        return WrongUsage(f"{what}{stop} see: {command} --help")
+
+    def show(self, file: IO[Any] | None = None) -> None:  # noqa: ARG002 - click's signature
+        """Print it on stderr."""
+        say_aside(f"bsadvise: {self.message}")
+
+
 class Commands(click.Group):
     """A group that tells an error in one paragraph and ends with the error's exit code."""
+
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:  # noqa: ANN401
+        """Read the command line up to the command."""
+        try:
+            return super().make_context(*arguments, **extra)
+        except click.UsageError as error:
+            raise WrongUsage.of(error) from error
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            raise WrongUsage.of(error) from error
         except BsadviseError as error:
             if os.environ.get("BSADVISE_DEBUG") == "1":
                 raise
