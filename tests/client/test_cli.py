@@ -255,10 +255,6 @@ def test_a_fault_of_the_model_file_shows_the_users_frames(
     ("arguments", "told"),
     [
         (["nonsense"], "No such command 'nonsense'; see: bsadvise --help"),
-        (
-            ["recomend"],
-            "No such command 'recomend'. Did you mean 'recommend'? see: bsadvise --help",
-        ),
         (["--nonsense"], "No such option '--nonsense'; see: bsadvise --help"),
         (["jobs", "show"], "Missing argument 'ID'; see: bsadvise jobs show --help"),
         (["init", "absent.py"], "see: bsadvise init --help"),

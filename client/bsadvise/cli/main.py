@@ -39,7 +39,7 @@ class WrongUsage(click.ClickException):
     @staticmethod
     def of(error: click.UsageError) -> click.ClickException:
         """Return it for click's own; a command without arguments shows its help as ever."""
-        if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # Since 8.2.
             return error
         command = "bsadvise" if error.ctx is None else error.ctx.command_path
         what = error.format_message().rstrip(".")
