@@ -128,7 +128,7 @@ def _alternatives(advice: Advice) -> RenderableType:
         )
         for one in advice.alternatives
     ]
-    return table_of(head, rows, figures=head)
+    return table_of(head, rows, figures=head, gap_columns=1)
 
 
 def _times(ratio: float | None) -> str:

@@ -38,10 +38,13 @@ def pairs_abreast(rows: Sequence[tuple[str, str]]) -> RenderableType:
 
 
 def table_of(
-    head: Sequence[str], rows: Iterable[Sequence[str]], figures: Collection[str] = ()
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    figures: Collection[str] = (),
+    gap_columns: int = 2,
 ) -> RenderableType:
     """Return rows under a head; the columns named in ``figures`` stand to the right."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, padding=(0, gap_columns, 0, 0), header_style="dim")
     for position, name in enumerate(head):
         justify: JustifyMethod = "right" if name in figures else "left"
         table.add_column(Text(name), justify=justify, overflow="fold", no_wrap=not position)
