@@ -20,6 +20,7 @@ from bsadvise.cli.render.views.screen import SCREEN_LINES, Part, Screen
 from bsadvise.exports.changes.values import Change, Changes
 from bsadvise.model.advice import Advice
 from bsadvise.model.caveats import Caveat, CaveatCode, worst_first
+from bsadvise.model.commands import RecallAnswers
 from bsadvise.model.recommendation import CommandStarted, Event, Measured, Recommendation
 from bsadvise.v1 import recommendation_pb2
 from bsadvise.wire.messages import from_message
@@ -136,6 +137,7 @@ def board_of(name: str) -> Board:
     board, best = Board(), None
     for count, one in enumerate(recording.log, start=1):
         best = recording.best_so_far.get(count) or best
+        assert not isinstance(one.command, RecallAnswers)  # No worker is asked for these.
         for happening in (
             CommandStarted(command=one.command),
             Measured(measurement=one, best=best, remaining_s=9.0),
