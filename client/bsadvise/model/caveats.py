@@ -125,7 +125,6 @@ _LEAST = frozenset(
         CaveatCode.LARGEST_BATCH_NOT_RUN,
         CaveatCode.MEMORY_SEARCH_LIMIT,
         CaveatCode.MEMORY_SEARCH_CUT_SHORT,
-        CaveatCode.LAST_BATCH_SMALL,
         CaveatCode.POWER_NOT_READ,
         CaveatCode.ENERGY_NOT_COMPARED,
         CaveatCode.ACCUMULATION_SAVES_TIME,
