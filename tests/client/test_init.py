@@ -97,14 +97,15 @@ class Net(Module):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--lr", default=0.5)
     parser.add_argument("--depth", default=2)
     args = parser.parse_args()
     count = 10
     samples = Samples(count)
+    held_out = DataLoader(Samples(2), 2)
     loader = DataLoader(samples, batch_size=args.batch_size, shuffle=True)
     model = Net(WIDTH, depth=args.depth).to("cuda")
-    optimizer = SGD(model.parameters(), lr=args.lr, momentum=0.9)
+    rate = 0.5
+    optimizer = SGD(model.parameters(), lr=rate, momentum=0.9)
     criterion = MSELoss()
     for inputs, targets in loader:
         loss = criterion(model(inputs), targets)

@@ -37,7 +37,8 @@ class ScriptParts:
 
     Attributes:
         model: What makes the model.
-        dataset: What makes the training data, as the first DataLoader is given it.
+        dataset: What makes the training data, as a DataLoader is given it: the first that
+            shuffles, else the first.
         batch_size: As that DataLoader is given it.
         optimizer: The call that makes the optimizer.
         learning_rate: As that is given it.
@@ -59,14 +60,14 @@ class ScriptParts:
 def script_parts(tree: ast.Module) -> ScriptParts:
     """Return the parts of a training script."""
     reader = _Reader(tree)
-    loader = next(reader.calls("DataLoader"), None)
+    loader = reader.training_loader()
     optimizer = next(reader.optimizers(), None)
     return ScriptParts(
         model=reader.model(),
         dataset=reader.part(_argument(loader, 0, "dataset")),
-        batch_size=reader.part(_argument(loader, 1, "batch_size")),
+        batch_size=reader.number(_argument(loader, 1, "batch_size")),
         optimizer=reader.part(optimizer),
-        learning_rate=reader.part(_argument(optimizer, 1, "lr")),
+        learning_rate=reader.number(_argument(optimizer, 1, "lr")),
         loss=reader.loss(),
         defined=frozenset(reader.defined),
         does_something=any(map(_does_something, tree.body)),
@@ -103,6 +104,16 @@ class _Reader:
         """Yield calls of a name, in the script's order."""
         found = (n for n in self._nodes if isinstance(n, ast.Call) and _name_of(n) == name)
         yield from sorted(found, key=lambda call: (call.lineno, call.col_offset))
+
+    def training_loader(self) -> ast.Call | None:
+        """Return the call that makes the loader of the training data."""
+        loaders = list(self.calls("DataLoader"))
+
+        def is_shuffled(loader: ast.Call) -> bool:
+            shuffle = _argument(loader, 2, "shuffle")
+            return isinstance(shuffle, ast.Constant) and shuffle.value is True
+
+        return next(filter(is_shuffled, loaders), loaders[0] if loaders else None)
 
     def optimizers(self) -> Iterator[ast.Call]:
         """Yield calls that are given parameters and a rate."""
@@ -159,6 +170,16 @@ class _Reader:
             open_names += _names(settled.value)
         before.sort(key=lambda one: one.lineno)
         return Part(line=line, value=value, before=tuple(before), unknown=frozenset(unknown))
+
+    def number(self, value: ast.expr | None) -> Part | None:
+        """Return an expression, or the constant that its name stands for."""
+        part = self.part(value)
+        match part:
+            case Part(line=line, value=ast.Name(id=name)):
+                values = [one.value for one in self._assigned.get(name, ())]
+                if len(values) == 1 and isinstance(values[0], ast.Constant):
+                    return Part(line=line, value=values[0])
+        return part
 
     def _settled(self, value: ast.expr) -> ast.expr:
         """Return an expression without moves, with the defaults of parsed arguments."""
