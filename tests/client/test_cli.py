@@ -9,12 +9,15 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import yaml
+from bsadvise.cli.commands import doctor
 from bsadvise.cli.main import cli
+from bsadvise.cli.render import output
 from bsadvise.model.advice import Advice
+from bsadvise.model.errors import BsadviseError, DaemonFailed, NotAuthenticated, ServerMissing
 from bsadvise.transport import launcher, operations
 from bsadvise.v1 import (
     advice_pb2,
@@ -25,6 +28,7 @@ from bsadvise.v1 import (
 )
 from click.testing import CliRunner, Result
 from google.rpc import code_pb2, status_pb2
+from rich.console import Console
 
 from tests.support.fake_server import FakeDaemon, Script, a_script
 from tests.support.wire_samples import (
@@ -248,6 +252,48 @@ def test_a_fault_of_the_model_file_shows_the_users_frames(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nonsense"], "No such command 'nonsense'; see: bsadvise --help"),
+        (["--nonsense"], "No such option '--nonsense'; see: bsadvise --help"),
+        (["jobs", "show"], "Missing argument 'ID'; see: bsadvise jobs show --help"),
+        (["init", "absent.py"], "see: bsadvise init --help"),
+    ],
+)
+def test_wrong_usage_is_told_in_the_voice_of_all_errors(arguments: list[str], told: str) -> None:
+    result = CliRunner().invoke(cli, arguments, prog_name="bsadvise")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("bsadvise: ")
+    assert result.stderr.endswith(f"{told}\n")
+    assert result.stderr.count("\n") == 1
+
+
+def test_colours_are_left_out_where_that_is_asked_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colours: list[bool] = []
+    made = output.make_console
+
+    def noting(file: IO[str]) -> Console:
+        console = made(file)
+        colours.append(not console.no_color)
+        return console
+
+    monkeypatch.setattr(output, "make_console", noting)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    cases: list[tuple[list[str], dict[str, str]]] = [
+        (["devices"], {}),
+        (["devices", "--no-color"], {}),
+        (["--no-color", "devices"], {}),
+        (["devices"], {"NO_COLOR": "1"}),
+        (["devices"], {"BSADVISE_NO_COLOR": "1"}),
+    ]
+    for arguments, variables in cases:
+        assert run(*arguments, **variables).exit_code == 0
+    assert colours == [True, False, False, False, False]
+
+
+@pytest.mark.parametrize(
     ("code", "exit_code"),
     [
         (advice_pb2.REFUSAL_CODE_NO_FIT, 4),
@@ -305,7 +351,7 @@ def test_a_wrong_field_that_only_the_daemon_knows_ends_with_2(
 def test_a_defect_of_ours_is_told_without_its_traceback(
     run: Run, model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bsadvise.cli.commands.applying.advice_view", lambda *_: 1 / 0)
+    monkeypatch.setattr("bsadvise.cli.commands.applying.advice_view", lambda *_, **__: 1 / 0)
 
     result = run("recommend", model_file, "--quiet")
 
@@ -460,6 +506,29 @@ def test_doctor_ends_with_1_when_no_daemon_answers(
 
     assert result.exit_code == 1
     assert "wrong" in result.stdout
+    assert "fix: start one there with bsadvise serve" in result.stdout
+
+
+def test_doctor_has_a_fix_for_each_place_that_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = tmp_path / "run" / "bsadvise" / "bsadvise.sock"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    (tmp_path / "cache").touch()
+    assert doctor._check_socket().fix.endswith(f"rm {stale}")
+    assert "XDG_CACHE_HOME" in doctor._check_cache().fix
+    for name in ("HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    for check in (doctor._check_socket(), doctor._check_cache()):
+        assert check.verdict is doctor.Verdict.WRONG
+        assert "set HOME" in check.fix
+    for error in (BsadviseError(""), NotAuthenticated(""), ServerMissing(""), DaemonFailed("")):
+        assert doctor._daemon_fix(error)
+    with pytest.raises(ValueError, match="no fix"):
+        doctor.Check("a place", doctor.Verdict.WRONG, "is wrong")
 
 
 def test_doctor_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

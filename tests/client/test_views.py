@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 from bsadvise.cli.render.output import WIDTH, make_console
+from bsadvise.cli.render.panel import Board
 from bsadvise.cli.render.phrases import describe_command, describe_outcome, describe_waiting
-from bsadvise.cli.render.progress import Board, Standing
+from bsadvise.cli.render.standing import Standing
 from bsadvise.cli.render.views import advice_view
 from bsadvise.model.advice import Advice
 from bsadvise.model.commands import stage_of
@@ -375,8 +376,8 @@ def test_the_live_board_counts_down() -> None:
 
     assert "memory: running real steps at batch 64 (32 x 2)" in first
     assert "best so far  batch 64 (32 x 2), lr 0.003" in first
-    assert "at most 21 s left" in first
-    assert "at most 16 s left" in second
+    assert "time left    at most 21 s" in first
+    assert "at most 16 s" in second
     assert "finishing" in printed(board)
 
 

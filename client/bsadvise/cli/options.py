@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from bsadvise.client import Client
+from bsadvise.cli.completing import complete_device
+from bsadvise.cli.connecting import keep_credential
 from bsadvise.exports.formats.registry import EXPORTS
 from bsadvise.model.horizon import (
     LearningRateSchedule,
@@ -24,7 +25,6 @@ from bsadvise.model.horizon import (
 from bsadvise.model.request import AdviceOptions, Objective, Priority, PriorScope
 from bsadvise.model.units import parse_bytes, parse_seconds
 from bsadvise.paths import normalise
-from bsadvise.transport.credentials import Credentials, read_token
 
 Function = Callable[..., Any]
 Decorator = Callable[[Function], Function]
@@ -119,38 +119,10 @@ def together(*decorators: Decorator) -> Decorator:
 
 model_argument = click.argument("model", type=UserPath(exists=True, dir_okay=False))
 
-_CREDENTIALS = "bsadvise.transport.credentials"
-
-
-def _keep(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
-    if path is not None:
-        ctx.meta.setdefault(_CREDENTIALS, {})[param.name] = path
-
 
 def _credential(flag: str, text: str) -> Decorator:
     path = UserPath(exists=True, dir_okay=False)
-    return option(flag, type=path, expose_value=False, callback=_keep, help=text)
-
-
-def open_client(address: str | None) -> Client:
-    """Return a client with the credentials that the flags of ``address_option`` name."""
-    files: dict[str, Any] = dict(click.get_current_context().meta.get(_CREDENTIALS, {}))
-    token_file = files.pop("token_file", None)
-    credentials = replace(Credentials.from_environment(), **files)
-    if token_file is not None:
-        credentials = replace(credentials, token=read_token(token_file))
-    return Client(address, credentials=credentials, config_path=_config_path())
-
-
-def config_flags() -> tuple[str, ...]:
-    """Return what has a daemon that is started here read the file that ``--config`` names."""
-    path = _config_path()
-    return () if path is None else ("--config", str(path))
-
-
-def _config_path() -> Path | None:
-    path: Path | None = click.get_current_context().find_root().params.get("config")
-    return path
+    return option(flag, type=path, expose_value=False, callback=keep_credential, help=text)
 
 
 address_option = together(
@@ -165,14 +137,33 @@ address_option = together(
     _credential("--cert-file", "Own certificate, PEM, if the daemon asks for one."),
     _credential("--key-file", "Its key, PEM."),
 )
-output_option = option(
-    "--output", "-o", type=click.Choice(FORMATS), default="text", show_default=True,
-    help="How to print the answer.",
+
+
+def _without_colours(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    if value:
+        ctx.color = False
+
+
+no_color_option = option(
+    "--no-color", is_flag=True, expose_value=False, callback=_without_colours,
+    help="No colours on a terminal; NO_COLOR does the same.",
 )  # fmt: skip
-advice_output_option = option(
-    "--output", "-o", type=click.Choice((*FORMATS, *EXPORTS)), default="text", show_default=True,
-    help="How to print the answer: all of it as text, json or yaml, or its settings as one of the "
-    "others reads them.",
+output_option = together(
+    option(
+        "--output", "-o", type=click.Choice(FORMATS), default="text", show_default=True,
+        help="How to print the answer.",
+    ),
+    no_color_option,
+)  # fmt: skip
+advice_output_option = together(
+    option(
+        "--output", "-o", type=click.Choice((*FORMATS, *EXPORTS)), default="text",
+        show_default=True,
+        help="How to print the answer: as text, with every field as json or yaml, or its settings "
+        "as one of the others reads them.",
+    ),
+    option("--explain", is_flag=True, help="Print the whole answer, not what fits on a screen."),
+    no_color_option,
 )  # fmt: skip
 save_option = option(
     "--save",
@@ -186,7 +177,7 @@ _DEVICE_HELP = "auto, cpu, cuda:N, a UUID, or a card's name such as a100-80gb. [
 
 gpus_option = option("--gpus", type=click.IntRange(1), help="Data-parallel replicas. [default: 1]")
 devices_option = option(
-    "--device", "devices", metavar="NAME", multiple=True,
+    "--device", "devices", metavar="NAME", multiple=True, shell_complete=complete_device,
     help=f"{_DEVICE_HELP} Give it several times to compare devices.",
 )  # fmt: skip
 arguments_argument = click.argument(
@@ -213,7 +204,10 @@ place_options = together(
     ),
 )  # fmt: skip
 
-task_options = together(option("--device", metavar="NAME", help=_DEVICE_HELP), place_options)
+task_options = together(
+    option("--device", metavar="NAME", shell_complete=complete_device, help=_DEVICE_HELP),
+    place_options,
+)
 
 advice_options = together(
     gpus_option,

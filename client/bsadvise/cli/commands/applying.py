@@ -32,6 +32,7 @@ class Applied:
         diff: Whether to print what to change in the files, in place of the answer.
         write: Whether to change them.
         once_more: How the answer is had again if it cannot be written.
+        explained_by: The command that prints all of it; None to print all of it now.
     """
 
     model: Path
@@ -41,6 +42,7 @@ class Applied:
     diff: bool
     write: bool
     once_more: str
+    explained_by: str | None
 
 
 def print_with_changes(advice: Advice, recommendation: Recommendation, asked: Applied) -> None:
@@ -64,9 +66,10 @@ def print_with_changes(advice: Advice, recommendation: Recommendation, asked: Ap
     changes = find_changes(advice, sources)
     changed = edited(files, changes.edits)
     difference = unified_diff(files, changed)
+    view = advice_view(advice, asked.model.name, changes, explained_by=asked.explained_by)
     print_answer(
         {**advice.to_dict(), "apply": [one.to_dict() for one in changes.values]},
-        difference if asked.diff else advice_view(advice, asked.model.name, changes),
+        difference if asked.diff else view,
         asked.output,
         asked.save,
         advice=advice,

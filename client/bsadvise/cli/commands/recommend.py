@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from bsadvise.cli.commands.applying import Applied, print_with_changes
+from bsadvise.cli.connecting import open_client
 from bsadvise.cli.interrupts import Interrupts
 from bsadvise.cli.options import (
     address_option,
@@ -19,7 +20,6 @@ from bsadvise.cli.options import (
     advice_request,
     arguments_argument,
     model_argument,
-    open_client,
     option,
     quiet_option,
     save_option,
@@ -95,6 +95,7 @@ def recommend(model: Path, arguments: tuple[str, ...], **flags: Any) -> None:  #
         diff=flags["diff"],
         write=flags["write"],
         once_more=once_more,
+        explained_by=None if flags["explain"] else explained_by(created.recommendation_id),
     )
     print_with_changes(advice, created, asked)
 
@@ -121,6 +122,11 @@ def scripts_python(path: Path, environment: Mapping[str, str]) -> str | None:
 def kept_as(recommendation_id: str) -> str:
     """Return the command that saves what the daemon keeps of a recommendation."""
     return f"bsadvise jobs show {recommendation_id} --save FILE"
+
+
+def explained_by(recommendation_id: str) -> str:
+    """Return the command that prints all that the daemon keeps of an answer."""
+    return f"bsadvise jobs show {recommendation_id} --explain"
 
 
 def follow_to_answer(client: Client, recommendation: Recommendation, *, quiet: bool) -> Advice:

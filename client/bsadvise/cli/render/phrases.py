@@ -90,7 +90,7 @@ def describe_command(command: Command | RecallAnswers | Unknown) -> str:
             with_processes = "" if count is None else f" with {count} worker(s)"
             return f"timing the data loader at batch {command.batch_size}{with_processes}"
         case Verify():
-            return f"running the recommended setting, {_trained(command)}"
+            return f"running the recommended setting, {describe_setting(command)}"
         case Train() | Evaluate() | RangeTest() | CompareOrders():
             return _learning(command)
         case Unknown():
@@ -160,7 +160,7 @@ def _prior(prior: Prior) -> str:
 def _learning(command: Train | Evaluate | RangeTest | CompareOrders) -> str:
     match command:
         case Train():
-            return f"{_training(command)}, {_trained(command)}"
+            return f"{_training(command)}, {describe_setting(command)}"
         case Evaluate():
             return "measuring the held-out loss"
         case RangeTest():
@@ -231,7 +231,8 @@ def _batch(command: TraceMemory | RunStep) -> str:
     return _factors((command.micro_batch_size, command.accumulation_steps))
 
 
-def _trained(command: Train | Verify) -> str:
+def describe_setting(command: Train | Verify) -> str:
+    """Return what is trained with: "batch 64 (32 x 2), lr 3e-3"."""
     return _setting((command.micro_batch_size, command.accumulation_steps), command.learning_rate)
 
 
