@@ -79,7 +79,7 @@ def _describe() -> dict[str, Any]:
             "kernel": platform.release(),
             "landlock_abi": landlock_abi(),
             "cuda": torch.version.cuda,
-            "cudnn": torch.backends.cudnn.version(),
+            "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
             "allocator_settings": os.environ.get(
                 "PYTORCH_ALLOC_CONF", os.environ.get("PYTORCH_CUDA_ALLOC_CONF", "")
             ),
