@@ -15,7 +15,7 @@ from bsadvise.model.recommendation import Recommendation
 
 from benchmarks.gpu.report import Report
 
-_MODELS = Path(__file__).parent / "models"
+MODELS = Path(__file__).parent / "models"
 _LARGE, _SMALL = "IS_SMALL = False", "IS_SMALL = True"
 _BUDGET_SHARE = 0.6
 """Of the step's time; the rest is for compiling, verifying and the daemon's start."""
@@ -44,9 +44,9 @@ def measure(name: str, report: Report, *, is_small: bool, limit_s: float) -> Non
         else {"device": "auto", "budget_s": _BUDGET_SHARE * limit_s}
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, Client() as client:
-        models = Path(shutil.copytree(_MODELS, Path(folder) / "models"))
+        models = Path(shutil.copytree(MODELS, Path(folder) / "models"))
         if is_small:
-            _shrink(models / "scale.py")
+            shrink(models / "scale.py")
         job = client.create_recommendation(models / f"{name}.py", use_cache=False, **options)
         # A cancelled search gives the best answer so far.
         cancelling = threading.Timer(limit_s, client.cancel, (job.recommendation_id,))
@@ -101,7 +101,12 @@ def _why(job: Recommendation) -> str:
     return "none was found in time" if job.refusal is None else job.refusal.message
 
 
-def _shrink(path: Path) -> None:
+def shrink(path: Path) -> None:
+    """Have the models built in their small size.
+
+    Args:
+        path: A copy of ``scale.py``.
+    """
     source = path.read_text(encoding="utf-8")
     if source.count(_LARGE) != 1:
         raise ValueError(f"{path.name} does not say {_LARGE!r} once")
