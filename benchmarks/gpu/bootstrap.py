@@ -39,7 +39,7 @@ def make_environment(folder: Path, wheels: Path) -> Path:
     """
     python = folder / "bin" / "python"
     if not python.exists():
-        venv.EnvBuilder(with_pip=False).create(folder)
+        venv.EnvBuilder(symlinks=True).create(folder)
     site = folder.joinpath(
         "lib", f"python{sys.version_info.major}.{sys.version_info.minor}", "site-packages"
     )

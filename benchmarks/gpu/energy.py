@@ -21,8 +21,6 @@ from benchmarks.gpu.report import Report
 
 _PERIOD_S = 0.02
 _POWER_PERIOD_S = 0.25
-_SIDE = 8192
-_SMALL_SIDE = 512
 
 
 def measure(name: str, report: Report, *, is_small: bool, limit_s: float) -> None:  # noqa: ARG001
@@ -34,16 +32,16 @@ def measure(name: str, report: Report, *, is_small: bool, limit_s: float) -> Non
     inventory = LocalInventory()
     device = inventory.find("cpu" if is_small else "auto")
     duration_s = 1.0 if is_small else 5.0
-    work = _work(_SMALL_SIDE if is_small else _SIDE, "cpu" if is_small else "cuda:0")
     with LocalEnergyMeter(Accelerators()).open(device) as read_energy:
         if read_energy is None:
             raise SystemExit("the device tells no energy")
         found = {}
-        for what, act in (("rest", lambda: time.sleep(_PERIOD_S)), ("work", work)):
+        # PyTorch is not up while the device rests.
+        for what, prepare in (("rest", _rest), ("work", lambda: _work(is_small=is_small))):
             watts: list[float] = []
             reads = _watch(
                 read_energy, lambda: inventory.find(device.device_id).power_w, watts,
-                act, duration_s,
+                prepare(), duration_s,
             )  # fmt: skip
             found[what] = summarise(reads, watts)
             report.note(what, found[what])
@@ -107,17 +105,23 @@ def _watch(
     return reads
 
 
-def _work(side: int, device: str) -> Callable[[], None]:
+def _rest() -> Callable[[], None]:
+    return lambda: time.sleep(_PERIOD_S)
+
+
+def _work(*, is_small: bool) -> Callable[[], None]:
     """Return what multiplies matrices and waits for the product."""
     import torch  # noqa: PLC0415 - not before the device was looked at
 
-    precision = torch.float32 if device == "cpu" else torch.bfloat16
+    side, device, precision = (
+        (512, "cpu", torch.float32) if is_small else (8192, "cuda:0", torch.bfloat16)
+    )
     matrix = torch.randn(side, side, device=device, dtype=precision)
     product = torch.empty_like(matrix)
 
     def multiply() -> None:
         torch.mm(matrix, matrix, out=product)
-        if device != "cpu":
+        if not is_small:
             torch.cuda.synchronize()
 
     return multiply

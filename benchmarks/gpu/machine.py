@@ -47,6 +47,8 @@ def _describe() -> dict[str, Any]:
     # To describe a machine that has no such variable.
     os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     device = LocalInventory().find("auto")
+    if device.kind is DeviceKind.CUDA:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device.device_id
     has_cuda = device.kind is DeviceKind.CUDA and torch.cuda.is_available()
     card = None
     if has_cuda:

@@ -122,13 +122,16 @@ def _train_on_card(path: Path, batch_size: int, limit_bytes: int) -> dict[str, A
     import torch  # noqa: PLC0415 - in the process that trains alone
 
     from advisor.devices.inventory import LocalInventory  # noqa: PLC0415
+    from advisor.worker.loop.torch_device import memory_fraction  # noqa: PLC0415
+    from advisor.worker.user.batch_tree import move  # noqa: PLC0415
+    from advisor.worker.user.oom import out_of_memory  # noqa: PLC0415
     from benchmarks.memory_bench.task import LEARNING_RATE, load_task  # noqa: PLC0415
 
     inventory = LocalInventory()
     before = inventory.find("auto")
     card = torch.device("cuda:0")
     total_bytes = torch.cuda.get_device_properties(card).total_memory
-    torch.cuda.set_per_process_memory_fraction(min(1.0, limit_bytes / total_bytes), card)
+    torch.cuda.set_per_process_memory_fraction(memory_fraction(limit_bytes, total_bytes), card)
     torch.manual_seed(0)
     task = load_task(path)
     fits = True
@@ -136,13 +139,15 @@ def _train_on_card(path: Path, batch_size: int, limit_bytes: int) -> dict[str, A
         model = task.build_model().to(card).train()
         optimizer = task.build_optimizer(model.parameters(), LEARNING_RATE)
         for _ in range(_STEPS):
-            batch = _moved(task.make_batch(batch_size), card)
+            batch = move(task.make_batch(batch_size), card)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(task.loss_fn(model, batch))
             optimizer.step()
             del batch  # It would be there beside the next.
         torch.cuda.synchronize(card)
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        if out_of_memory(error) is None:
+            raise
         fits = False
     reserved_bytes = torch.cuda.max_memory_reserved(card)
     stats = torch.cuda.memory_stats(card)
@@ -163,9 +168,3 @@ def _train_on_card(path: Path, batch_size: int, limit_bytes: int) -> dict[str, A
 def _used_bytes(device: Device) -> int:
     """Return what processes use of a card by NVML's count."""
     return device.total_bytes - (device.free_bytes or 0) - (device.reserved_bytes or 0)
-
-
-def _moved(batch: Any, card: Any) -> Any:  # noqa: ANN401 - a model file's batch
-    from advisor.worker.user.batch_tree import move  # noqa: PLC0415 - imports torch
-
-    return move(batch, card)

@@ -27,7 +27,8 @@ from advisor.pools.sandbox_degrees import BWRAP, LANDLOCK, NAMESPACES, OFF
 from advisor.ports.worker_pool import WorkerJob
 from benchmarks.gpu.report import Report
 
-_DEGREES = (OFF, LANDLOCK, BWRAP, NAMESPACES)
+_DEGREES = (NAMESPACES, LANDLOCK, BWRAP, OFF)
+"""The strongest first; the last, for comparison, where there is a GPU."""
 _COMMAND_LIMIT_S = 60.0
 _BATCH_SIZE = 64
 
@@ -80,7 +81,7 @@ def measure(name: str, report: Report, *, is_small: bool, limit_s: float) -> Non
     # Triton has its kernels called through C that it compiles.
     compiles = not is_small and (shutil.which("gcc") or shutil.which("cc")) is not None
     faults = []
-    for degree in _DEGREES[is_small:]:
+    for degree in _DEGREES[:-1] if is_small else _DEGREES:
         try:
             choose_sandbox(degree)
         except SandboxMissing as missing:
