@@ -50,13 +50,18 @@ def main() -> int:
     output = arguments.output or _default_output(found["card"])
     output.parent.mkdir(parents=True, exist_ok=True)
     subject = {"format": FORMAT, "card": found["card"], "source_digest": _source_digest()}
-    steps = {} if arguments.again else kept_steps(read_json(output), subject)
+    steps = earlier_steps(read_json(output), subject)
+    again = arguments.only if arguments.again else ()
+    done = [n for n, step in steps.items() if step["status"] == Status.DONE and n not in again]
     document = {**subject, "machine": found["machine"], "steps": steps}
     wanted = [step for step in STEPS if step.name in arguments.only]
-    for planned in plan(parts, done=list(steps), steps=wanted):
+    for planned in plan(parts, done=done, steps=wanted):
         left_s = arguments.total_limit_s - _KEEP_S - (time.monotonic() - began_s)
         print(f"== {planned.step.name}", flush=True)
-        steps[planned.step.name] = asdict(_run(planned, left_s, is_small=Part.CUDA not in parts))
+        outcome = _run(planned, left_s, is_small=Part.CUDA not in parts)
+        # What an earlier run had of a step is more than that this one did not reach it.
+        if outcome.status is not Status.NOT_REACHED or planned.step.name not in steps:
+            steps[planned.step.name] = asdict(outcome)
         write_json(output, document)
     write_json(output, document)
     print(f"\n{describe(steps)}\n{output}: {time.monotonic() - began_s:.0f} s")
@@ -64,17 +69,16 @@ def main() -> int:
     return int(is_unfinished)
 
 
-def kept_steps(earlier: dict[str, Any], subject: dict[str, Any]) -> dict[str, Any]:
-    """Return the steps of an earlier run that need not be run again.
+def earlier_steps(earlier: dict[str, Any], subject: dict[str, Any]) -> dict[str, Any]:
+    """Return the steps of an earlier run, by name, as it wrote them.
 
     Args:
         earlier: What was written then; empty for nothing.
-        subject: What this run is of; another card or other sources keep nothing.
+        subject: What this run is of; of another card, or other sources, nothing is kept.
     """
-    if any(earlier.get(name) != value for name, value in subject.items()):
-        return {}
-    steps: dict[str, Any] = earlier.get("steps", {})
-    return {name: step for name, step in steps.items() if step["status"] == Status.DONE}
+    is_same = all(earlier.get(name) == value for name, value in subject.items())
+    steps: dict[str, Any] = earlier.get("steps", {}) if is_same else {}
+    return steps
 
 
 def describe(steps: dict[str, Any]) -> str:

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import shutil
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.utils.data import DataLoader
 
-from advisor.worker.user.default_loss import default_loss
-from benchmarks.gpu.__main__ import describe, kept_steps, main
+from benchmarks.gpu.__main__ import describe, earlier_steps, main
 from benchmarks.gpu.energy import summarise as summarise_energy
 from benchmarks.gpu.gpu_tests import ends_of, marked_files
 from benchmarks.gpu.memory import compare, summarise
 from benchmarks.gpu.plan import STEPS, TOTAL_LIMIT_S, Part, Status, Step, limit_of, plan
-from benchmarks.gpu.recommendation import MODELS, shrink
 from benchmarks.gpu.report import Report, read_json
 from benchmarks.gpu.requirements import package_name, requirements
-from benchmarks.gpu.running import run_step
+from benchmarks.gpu.running import Outcome, run_step
 from benchmarks.gpu.wheels import report
 
 MIB = 1 << 20
@@ -123,17 +117,17 @@ def _step(status: Status, **changes: Any) -> dict[str, Any]:
     return {"status": status, "seconds": 1.5, "skips": [], "error": None} | changes
 
 
-def test_a_later_run_keeps_what_is_done_on_the_same_card() -> None:
+def test_a_later_run_goes_on_from_one_on_the_same_card() -> None:
     subject = {"format": 1, "card": {"name": "NVIDIA H100"}, "source_digest": "ab"}
     steps = {
         "tests": _step(Status.DONE), "memory": _step(Status.FAILED),
         "energy": _step(Status.SKIPPED), "gpt2_text": _step(Status.NOT_REACHED),
     }  # fmt: skip
     earlier = json.loads(json.dumps({**subject, "steps": steps}))
-    assert list(kept_steps(earlier, subject)) == ["tests"]
+    assert earlier_steps(earlier, subject) == steps
     for change in ({"card": None}, {"source_digest": "cd"}, {"format": 2}):
-        assert kept_steps(earlier, subject | change) == {}
-    assert kept_steps({}, subject) == {}
+        assert earlier_steps(earlier, subject | change) == {}
+    assert earlier_steps({}, subject) == {}
 
 
 def test_the_end_says_what_was_skipped_and_what_failed() -> None:
@@ -228,63 +222,55 @@ def test_the_sizes_of_wheels_are_told(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """Import a model file beside its modules, in the size that is asked for."""
-    folder = Path(shutil.copytree(MODELS, tmp_path / "models"))
-    monkeypatch.syspath_prepend(str(folder))
-    # As where there is no compiler: what compiles takes seconds to import.
-    monkeypatch.setattr(shutil, "which", lambda _: None)
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, dict[str, Any]]]:
+    """Run the command on a machine that has nothing, with what each step comes to."""
+    output = tmp_path / "results" / "cpu.json"
 
-    def load_model(name: str, *, is_small: bool) -> Any:
-        if is_small:
-            shrink(folder / "scale.py")
-        return importlib.import_module(name)
+    def run_main(outcome: Outcome, *arguments: str) -> tuple[int, dict[str, Any]]:
+        machine: dict[str, Any] = {
+            "parts": [],
+            "card": None,
+            "device_id": None,
+            "machine": {"cores": 2},
+        }
+        monkeypatch.setattr("benchmarks.gpu.__main__.read_machine", lambda: machine)
+        monkeypatch.setattr("benchmarks.gpu.__main__.run_step", lambda *_: outcome)
+        monkeypatch.setattr(sys, "argv", ["gpu", "--output", str(output), *arguments])
+        return main(), read_json(output)
 
-    yield load_model
-    for path in folder.glob("*.py"):
-        sys.modules.pop(path.stem, None)
-
-
-@pytest.mark.parametrize(
-    ("name", "count"), [("gpt2_synthetic", 124_439_808), ("resnet50_synthetic", 25_557_032)]
-)
-def test_the_models_have_their_published_sizes(
-    load: Callable[..., Any], name: str, count: int
-) -> None:
-    with torch.device("meta"):
-        model = load(name, is_small=False).build_model()
-    assert sum(parameter.numel() for parameter in model.parameters()) == count
+    return run_main
 
 
-@pytest.mark.parametrize("name", ["gpt2_synthetic", "gpt2_text", "resnet50_synthetic"])
-def test_the_small_models_train(load: Callable[..., Any], name: str) -> None:
-    module = load(name, is_small=True)
-    if hasattr(module, "make_batch"):
-        batch = module.make_batch(2)
-    else:
-        batch = next(iter(DataLoader(module.build_dataset(), 2)))
-        assert len(module.build_eval_dataset()) > 0
-    model = module.build_model()
-    optimizer = module.build_optimizer(model.parameters(), 1e-3)
-    before = [parameter.detach().clone() for parameter in model.parameters()]
-    loss_fn = getattr(module, "loss_fn", default_loss)
-    torch.autograd.backward(loss_fn(model, batch))
-    optimizer.step()
-    assert not any(map(torch.equal, before, model.parameters()))
+def _statuses(document: dict[str, Any]) -> dict[str, str]:
+    return {name: step["status"] for name, step in document["steps"].items()}
 
 
 def test_a_run_with_nothing_to_run_writes_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Callable[..., tuple[int, dict[str, Any]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    machine = {"parts": [], "card": None, "device_id": None, "machine": {"cores": 2}}
-    monkeypatch.setattr("benchmarks.gpu.__main__.read_machine", lambda: dict(machine))
-    output = tmp_path / "results" / "cpu.json"
-    names = "energy,resnet50_photographs"
-    monkeypatch.setattr(sys, "argv", ["gpu", "--only", names, "--output", str(output)])
-    assert main() == 0
-    document = read_json(output)
-    assert (document["card"], document["machine"]) == (None, {"cores": 2})
-    assert {name: step["status"] for name, step in document["steps"].items()} == {
-        "energy": "skipped", "resnet50_photographs": "skipped",
-    }  # fmt: skip
+    code, document = run(Outcome(status=Status.DONE), "--only", "energy,resnet50_photographs")
+    assert (code, document["card"], document["machine"]) == (0, None, {"cores": 2})
+    assert _statuses(document) == {"energy": "skipped", "resnet50_photographs": "skipped"}
     assert "no energy counter can be read" in capsys.readouterr().out
+
+
+def test_figures_outlive_the_runs_after_them(
+    run: Callable[..., tuple[int, dict[str, Any]]],
+) -> None:
+    failed = Outcome(status=Status.FAILED, error="out of memory", figures={"mlp": 1})
+    code, document = run(failed, "--only", "memory,tests")
+    assert (code, _statuses(document)) == (1, {"tests": "failed", "memory": "failed"})
+    done = Outcome(status=Status.DONE, figures={"mlp": 2})
+    code, document = run(done, "--only", "tests")
+    assert (code, _statuses(document)) == (0, {"tests": "done", "memory": "failed"})
+    code, document = run(done, "--total-limit-s", "6")
+    assert code == 1
+    assert document["steps"]["memory"]["figures"] == {"mlp": 1}
+    assert _statuses(document) | {"memory": ""} == {
+        **dict.fromkeys((step.name for step in STEPS), "not reached"),
+        "tests": "done", "memory": "", "energy": "skipped", "resnet50_photographs": "skipped",
+    }  # fmt: skip
+    _, document = run(failed, "--only", "tests", "--again")
+    assert document["steps"]["tests"]["figures"] == {"mlp": 1}
