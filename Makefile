@@ -14,7 +14,7 @@ UNPRIVILEGED := $(shell [ "$$(id -u)" -eq 0 ] && command -v setpriv > /dev/null 
 	|| echo : what depends on rights has run without them)
 
 .DEFAULT_GOAL := help
-.PHONY: help recommend test nightly check fmt image image-lock proto bench-memory bench-regret bench-horizon clean
+.PHONY: help recommend test nightly check fmt image image-lock proto bench-memory bench-regret bench-horizon gpu gpu-wheels clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -76,8 +76,18 @@ bench-regret: $(VENV)/.benchmarks ## Compare the advice and other methods with t
 bench-horizon: $(VENV)/.benchmarks ## Compare settings carried from short trainings with the best of long ones
 	$(BIN)/python -m benchmarks.horizon $(ARGS)
 
+gpu: ## Run on a GPU what needs one, in under ten minutes and without a network; without a GPU, small forms of it
+	@if $(PYTHON) -c 'import torch' 2> /dev/null; then \
+		$(PYTHON) -m benchmarks.gpu.bootstrap $(ARGS); \
+	else \
+		$(MAKE) --no-print-directory $(VENV)/.dev && $(BIN)/python -m benchmarks.gpu $(ARGS); \
+	fi
+
+gpu-wheels: | $(VENV)/bin/python ## Collect the wheels that `make gpu` installs on a machine without a network
+	$(BIN)/python -m benchmarks.gpu.wheels $(ARGS)
+
 clean: ## Remove the virtual environment and every cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	rm -rf $(VENV) .gpu .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
