@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
 import torch
 from torch import Tensor
@@ -148,6 +148,6 @@ class Loading:
 @contextmanager
 def _warned_of_no_number() -> Iterator[None]:
     """Leave out PyTorch's warning of more processes than processors: what is asked for is timed."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "This DataLoader will create")
+    with catch_warnings():
+        filterwarnings("ignore", "This DataLoader will create")
         yield
