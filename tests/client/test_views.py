@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from bsadvise.cli.render.output import WIDTH, make_console
-from bsadvise.cli.render.phrases import describe_command, describe_outcome, describe_waiting
+from bsadvise.phrases import describe_command, describe_outcome, describe_waiting
 from bsadvise.cli.render.progress import Board, Standing
 from bsadvise.cli.render.views import advice_view
 from bsadvise.model.advice import Advice

@@ -14,13 +14,6 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from bsadvise.cli.render.output import make_console
-from bsadvise.cli.render.phrases import (
-    describe_advice,
-    describe_outcome,
-    describe_task,
-    describe_waiting,
-    is_next,
-)
 from bsadvise.model.advice import Advice
 from bsadvise.model.recommendation import (
     CommandStarted,
@@ -31,6 +24,13 @@ from bsadvise.model.recommendation import (
     Waiting,
 )
 from bsadvise.model.units import format_seconds
+from bsadvise.phrases import (
+    describe_advice,
+    describe_outcome,
+    describe_task,
+    describe_waiting,
+    is_next,
+)
 
 Show = Callable[[Event | Waiting], None]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.console import RenderableType
 from rich.text import Text
 
-from bsadvise.cli.render.phrases import describe_advice
 from bsadvise.cli.render.views.changes import change_rows
 from bsadvise.cli.render.views.energy import cost_words, energy_words
 from bsadvise.cli.render.views.layout import bullets, pairs, sections, table_of
@@ -24,6 +23,7 @@ from bsadvise.model.units import (
     format_rate,
     format_seconds,
 )
+from bsadvise.phrases import describe_advice
 
 _VERIFIED = Text("verified in a fresh process", style="green")
 _NOT_VERIFIED = Text("NO: this setting was not run", style="bold yellow")
