@@ -25,6 +25,8 @@ _FONT_SIZE = 12
 _CONFIG: dict[str, Any] = {
     "aria": False,
     "background": None,
+    # A browser's letters may be wider than those that were measured.
+    "padding": {"left": 5, "top": 5, "right": 24, "bottom": 5},
     "font": "sans-serif",
     "view": {"stroke": None},
     "axis": {

@@ -154,9 +154,8 @@ def _changes(changes: Changes, findings: Findings) -> Table:
 def _from_recipe(findings: Findings) -> Iterator[tuple[str, ...]]:
     """Yield what differs from the recipe that was trained, where its places are not known."""
     advice = findings.recommendation.advice
-    recipe = next(
-        (entry.command for entry in findings.log if isinstance(entry.command, Train)), None
-    )
+    trained = (one.command for one in findings.log if isinstance(one.command, Train))
+    recipe = next(trained, None)
     if advice is None or recipe is None or recipe.trial not in (None, REFERENCE_TRIAL):
         return
     for name, before, after in (

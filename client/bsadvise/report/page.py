@@ -12,10 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bsadvise.exports.changes.values import Changes
 from bsadvise.model.errors import ExportFailed
+from bsadvise.model.explanation import Findings
 from bsadvise.printable import printable
 from bsadvise.report.comparing import Comparison
 from bsadvise.report.drawing import SVG, Draw, draw, renderer
+from bsadvise.report.making import make_report
 from bsadvise.report.values import Figure, Report
 
 _FOLDER = Path(__file__).parent / "templates"
@@ -25,6 +28,15 @@ _MOST_DATA_BYTES = 64 << 10
 
 _FEW_ITEMS = 16
 """Of a list of numbers that is thinned."""
+
+
+def report_of(findings: Findings, changes: Changes | None = None) -> str:
+    """Return the page of a job; arguments as for ``make_report``.
+
+    Raises:
+        ExportFailed: The extra is not installed, or a figure could not be drawn.
+    """
+    return render_page(make_report(findings, changes))
 
 
 def render_page(report: Report, draw_figure: Draw = draw) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bsadvise.cli.commands.report import Reporting
 from bsadvise.cli.render.output import print_answer, say_aside
 from bsadvise.cli.render.views import advice_view, change_rows
 from bsadvise.exports.changes.diff import edited, unified_diff
@@ -32,6 +33,7 @@ class Applied:
         diff: Whether to print what to change in the files, in place of the answer.
         write: Whether to change them.
         once_more: How the answer is had again if it cannot be written.
+        reporting: What writes the report of it, if one is wanted.
     """
 
     model: Path
@@ -41,6 +43,7 @@ class Applied:
     diff: bool
     write: bool
     once_more: str
+    reporting: Reporting
 
 
 def print_with_changes(advice: Advice, recommendation: Recommendation, asked: Applied) -> None:
@@ -72,6 +75,7 @@ def print_with_changes(advice: Advice, recommendation: Recommendation, asked: Ap
         advice=advice,
         once_more=asked.once_more,
     )
+    asked.reporting.write(changes if unread is None else None)
     if unread is not None and (asked.diff or asked.write):
         raise unread
     if unread is not None:

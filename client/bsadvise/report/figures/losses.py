@@ -57,7 +57,7 @@ def losses_figure(findings: Findings, trials: Sequence[ShownTrial]) -> Figure | 
     layers = [
         layer(
             rows,
-            {"type": "line", "clip": True},
+            {"type": "line", "clip": True, "opacity": 0.8},
             x=x,
             y=y,
             detail={"field": "trial", "type": "nominal"},

@@ -60,7 +60,7 @@ def batch_axis(field: str, title: str, sizes: Sequence[float]) -> Spec:
 
 def log_axis(field: str, title: str, values: Sequence[float]) -> Spec:
     """Return a logarithmic axis of what is above 0."""
-    low, high = min(values), max(values)
+    low, high = min(values) / _ROOM, max(values) * _ROOM
     span = math.log10(high / low)
     decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
     parts = (1,) if span > 2 else (1, 2, 5) if span > 0.7 else (1, 1.5, *range(2, 10))
@@ -71,9 +71,9 @@ def log_axis(field: str, title: str, values: Sequence[float]) -> Spec:
         "field": field,
         "type": "quantitative",
         "title": title,
-        "scale": {"type": "log", "domain": [low / _ROOM, high * _ROOM], "nice": False},
+        "scale": {"type": "log", "domain": [low, high], "nice": False},
         "axis": {
-            "values": [float(f"{tick:.6g}") for tick in ticks],
+            "values": [float(f"{tick:.6g}") for tick in ticks if low <= tick <= high],
             "format": "~g",
         },
     }

@@ -45,7 +45,6 @@ def target_time_figure(findings: Findings, trials: Sequence[ShownTrial]) -> Figu
     times = [time for _, time in shown] + [row["time"] for row in curve]
     x = batch_axis("size", "global batch, samples", sizes)
     y = log_axis("time", what, times)
-    y["scale"]["clamp"] = True
     layers = [
         layer(
             curve,
