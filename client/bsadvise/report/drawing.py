@@ -59,6 +59,7 @@ _SHAPES = frozenset({"d", "transform", "viewBox", "x", "y", "x1", "y1", "x2", "y
 _PAINTS = frozenset({"fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity",
                      "stroke-dasharray", "opacity", "text-anchor", "font-size", "font-weight",
                      "clip-path", "id"})  # fmt: skip
+_INHERITED = ("fill", "stroke", "stroke-width", "stroke-opacity", "text-anchor", "font-size")
 _DEFAULTS = {"opacity": "1", "font-size": f"{_FONT_SIZE}px", "font-weight": "normal"}
 _PAINT = re.compile(r"[\w#.,%() -]*|url\(#\w+\)")
 
@@ -132,9 +133,21 @@ def _cut(element: ET.Element) -> ET.Element | None:
     made.extend(child for one in element if (child := _cut(one)) is not None)
     if name in {"g", "defs", "clipPath"} and len(made) == 0:
         return None
+    if name == "g":
+        _say_once(made)
     if name == "g" and not attributes and len(made) == 1:
         return made[0]
     return made
+
+
+def _say_once(group: ET.Element) -> None:
+    """Give a group the paint that all in it have, which they inherit."""
+    for key in _INHERITED:
+        values = {child.get(key) for child in group}
+        if len(group) > 1 and len(values) == 1 and None not in values:
+            group.set(key, values.pop() or "")
+            for child in group:
+                del child.attrib[key]
 
 
 def _is_background(element: ET.Element) -> bool:

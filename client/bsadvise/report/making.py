@@ -10,9 +10,11 @@ from bsadvise.exports.changes.values import Changes, Sources
 from bsadvise.model.advice import Advice
 from bsadvise.model.caveats import CaveatCode
 from bsadvise.model.commands import REFERENCE_TRIAL, Train, stage_of
+from bsadvise.model.device import Device, DeviceKind
 from bsadvise.model.explanation import Findings
 from bsadvise.model.measurements import Fault, Measurement
-from bsadvise.model.request import EntryKind
+from bsadvise.model.recommendation import Recommendation, State
+from bsadvise.model.request import AdviceRequest, EntryKind, Source
 from bsadvise.model.units import format_rate, format_seconds
 from bsadvise.phrases import describe_advice, describe_command, describe_outcome
 from bsadvise.report.figures.horizon import horizon_figure
@@ -27,6 +29,9 @@ from bsadvise.report.reasons import reasons_for
 from bsadvise.report.trials import shown_trials
 from bsadvise.report.values import Figure, Report, Table
 from bsadvise.version import __version__
+
+_MOST_ROWS = 500
+"""Of the log: of a longer one the middle is in the document alone."""
 
 _MOST_TEXT = 300
 """Characters of a cell: an error's message may be longer, and is whole in the document."""
@@ -63,6 +68,27 @@ def make_report(findings: Findings, changes: Changes | None = None) -> Report:
         reasons=reasons,
         document=_document(findings),
         made_by=__version__,
+    )
+
+
+def findings_without_log(advice: Advice) -> Findings:
+    """Return what an advice says by itself, as of a job of which nothing else is known."""
+    device = Device(
+        device_id="", name=advice.device, kind=DeviceKind.unknown(0), present=False, total_bytes=0
+    )
+    return Findings(
+        recommendation=Recommendation(
+            recommendation_id="",
+            request_id="",
+            request=AdviceRequest(source=Source(digest="", entry_path="")),
+            device=device,
+            fingerprint=advice.fingerprint,
+            state=State.SUCCEEDED,
+            created_at_s=0.0,
+            updated_at_s=0.0,
+            advice=advice,
+        ),
+        log=(),
     )
 
 
@@ -181,14 +207,15 @@ def _distinct_reasons(findings: Findings) -> tuple[str, ...]:
 def _log(findings: Findings, reasons: tuple[str, ...]) -> Table:
     number_of = {reason: str(number) for number, reason in enumerate(reasons, start=1)}
     said = () if findings.explanation is None else findings.explanation.reasons
-    return _table(
-        ("#", "stage", "what was measured", "what came of it", "took", "why"),
-        tuple(
-            (*_entry(number, entry), number_of.get(said[number - 1], "") if said else "")
-            for number, entry in enumerate(findings.log, start=1)
-        ),
-        numeric=(0, 4, 5),
+    rows = tuple(
+        (*_entry(number, entry), number_of.get(said[number - 1], "") if said else "")
+        for number, entry in enumerate(findings.log, start=1)
     )
+    if len(rows) > _MOST_ROWS:
+        half, left_out = _MOST_ROWS // 2, len(rows) - _MOST_ROWS
+        rows = (*rows[:half], ("…", "", f"{left_out:,} more", "", "", ""), *rows[-half:])
+    head = ("#", "stage", "what was measured", "what came of it", "took", "why")
+    return _table(head, rows, numeric=(0, 4, 5))
 
 
 def _entry(number: int, entry: Measurement) -> tuple[str, ...]:

@@ -13,21 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from bsadvise.exports.changes.values import Changes
+from bsadvise.model.advice import Advice
 from bsadvise.model.errors import ExportFailed
 from bsadvise.model.explanation import Findings
 from bsadvise.printable import printable
 from bsadvise.report.comparing import Comparison
 from bsadvise.report.drawing import SVG, Draw, draw, renderer
-from bsadvise.report.making import make_report
+from bsadvise.report.making import findings_without_log, make_report
 from bsadvise.report.values import Figure, Report
 
 _FOLDER = Path(__file__).parent / "templates"
 
-_MOST_DATA_BYTES = 64 << 10
+_MOST_DATA_BYTES = 48 << 10
 """Of the compressed document, of which a page has four thirds."""
 
-_FEW_ITEMS = 16
-"""Of a list of numbers that is thinned."""
+_THINNING = (None, 16, 4, 0)
+"""How many of a list of numbers are kept, until the document is small enough; None for all."""
 
 
 def report_of(findings: Findings, changes: Changes | None = None) -> str:
@@ -37,6 +38,11 @@ def report_of(findings: Findings, changes: Changes | None = None) -> str:
         ExportFailed: The extra is not installed, or a figure could not be drawn.
     """
     return render_page(make_report(findings, changes))
+
+
+def page_of_advice(advice: Advice) -> str:
+    """Return the page of an advice whose measurements are not at hand, likewise."""
+    return render_page(make_report(findings_without_log(advice)))
 
 
 def render_page(report: Report, draw_figure: Draw = draw) -> str:
@@ -111,12 +117,16 @@ def _render(template: str, **values: object) -> str:
 def data_url(document: Mapping[str, Any]) -> str:
     """Return a document as a link that downloads it: JSON, compressed, since a log repeats much.
 
-    Numbers have six digits. Where that is still large, long lists of numbers are thinned, and the
-    document says so: the daemon has all of them.
+    Numbers have six digits. Where that is still large, long lists of numbers are thinned and the
+    document says so; the log is left out of one that is too large even so: the daemon has it.
     """
-    packed = _packed(_brief(document, most_items=None))
-    if len(packed) > _MOST_DATA_BYTES:
-        packed = _packed({"thinned_to": _FEW_ITEMS, **_brief(document, most_items=_FEW_ITEMS)})
+    packed = b""
+    for most_items in _THINNING:
+        packed = _packed({"numbers_kept_of_a_list": most_items, **_brief(document, most_items)})
+        if len(packed) <= _MOST_DATA_BYTES:
+            break
+    else:
+        packed = _packed({**_brief(document, most_items=0), "measurements": None})
     return f"data:application/gzip;base64,{base64.b64encode(packed).decode()}"
 
 
@@ -132,9 +142,9 @@ def _brief(value: Any, most_items: int | None) -> Any:  # noqa: ANN401 - any par
     if isinstance(value, Mapping):
         return {key: _brief(item, most_items) for key, item in value.items()}
     if isinstance(value, list):
-        is_long = most_items is not None and len(value) > most_items
-        if is_long and all(isinstance(item, int | float) for item in value):
-            step = (len(value) - 1) / (most_items - 1)
+        is_numbers = all(isinstance(item, int | float) for item in value)
+        if most_items is not None and is_numbers and len(value) > most_items:
+            step = (len(value) - 1) / max(1, most_items - 1)
             value = [value[round(step * place)] for place in range(most_items)]
         return [_brief(item, most_items) for item in value]
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from bsadvise.model.explanation import Findings, LossCurve
@@ -21,6 +22,9 @@ from bsadvise.report.figures.parts import (
 from bsadvise.report.trials import ShownTrial, Standing
 from bsadvise.report.values import Figure, Table
 
+_MOST_OTHERS = 60
+"""Trials that are drawn beside the advised setting and the recipe: the best of them."""
+
 _MOST_POINTS = 12
 """Of a curve that is neither the advised setting's nor the recipe's."""
 
@@ -38,7 +42,7 @@ def losses_figure(findings: Findings, trials: Sequence[ShownTrial]) -> Figure | 
     first = max(curve.losses[0] for _, curve in drawn)
     least = min(min(curve.losses) for _, curve in drawn)
     top = first + _SHOWN_RISE * max(first - least, 1e-12)
-    rows = [row for one, curve in drawn for row in _rows(one, curve)]
+    rows = [row for one, curve in _leading(drawn) for row in _rows(one, curve)]
     x = log_axis("time", "modelled seconds of training", [row["time"] for row in rows])
     y: Spec = {
         "field": "loss",
@@ -84,6 +88,20 @@ def _curve(trial: ShownTrial) -> LossCurve:
     return trial.explained.held_out
 
 
+def _leading(
+    drawn: Sequence[tuple[ShownTrial, LossCurve]],
+) -> list[tuple[ShownTrial, LossCurve]]:
+    """Return what is drawn: beyond a number of curves none could be told from the others."""
+
+    def place(pair: tuple[ShownTrial, LossCurve]) -> tuple[bool, float]:
+        one = pair[0]
+        is_other = one.standing is not Standing.ADVISED and not one.is_reference
+        rank = one.explained.rank if one.explained is not None else None
+        return is_other, math.inf if rank is None else rank
+
+    return sorted(drawn, key=place)[: _MOST_OTHERS + 2]
+
+
 def _rows(trial: ShownTrial, curve: LossCurve) -> list[Row]:
     who = _OTHER
     if trial.standing is Standing.ADVISED:
@@ -110,6 +128,8 @@ def _words(drawn: Sequence[tuple[ShownTrial, LossCurve]], target: float | None) 
             )
     if target is not None:
         text += f"The target is {format_number(target)}. "
+    if len(drawn) > _MOST_OTHERS + 2:
+        text += f"Of {len(drawn):,} curves the {_MOST_OTHERS + 2} leading ones are drawn. "
     return text + (
         "Time is steps times the measured time of a step, so that a busy machine does not change "
         "who leads; curves that rise far are cut off."
@@ -118,7 +138,7 @@ def _words(drawn: Sequence[tuple[ShownTrial, LossCurve]], target: float | None) 
 
 def _table(drawn: Sequence[tuple[ShownTrial, LossCurve]]) -> Table:
     return Table(
-        head=("trial", "batch", "learning rate", "steps", "modelled time", "first loss",
+        head=("trial", "batch", "learning rate", "steps", "modelled time",
               "lowest loss", "last loss", "how it stands"),
         rows=tuple(
             (
@@ -127,12 +147,11 @@ def _table(drawn: Sequence[tuple[ShownTrial, LossCurve]]) -> Table:
                 format_rate(one.learning_rate),
                 f"{one.step_count:,}",
                 format_seconds(curve.times_s[-1]),
-                f"{curve.losses[0]:.4g}",
                 f"{min(curve.losses):.4g}",
                 f"{curve.losses[-1]:.4g}",
                 str(one.standing),
             )
             for one, curve in drawn
         ),
-        numeric=frozenset(range(8)),
+        numeric=frozenset(range(7)),
     )  # fmt: skip

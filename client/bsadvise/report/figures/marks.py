@@ -33,8 +33,8 @@ _MARKS: dict[Standing, tuple[str, str, int]] = {
 """Colour, shape and size of each."""
 
 
-def trial_marks(rows: Iterable[Row], x: Spec, y: Spec) -> Spec:
-    """Return a layer of trials; each row says in "standing" how its trial stands."""
+def trial_marks(rows: Iterable[Row], x: Spec, y: Spec) -> list[Spec]:
+    """Return layers of trials; each row says in "standing" how its trial stands."""
     rows = list(rows)
     present = {row["standing"] for row in rows}
     shown = [standing for standing in _MARKS if standing in present]
@@ -44,13 +44,15 @@ def trial_marks(rows: Iterable[Row], x: Spec, y: Spec) -> Spec:
         values: list[Any] = [_MARKS[standing][place] for standing in shown]
         return keyed("standing", names, values)
 
-    return layer(
-        # The advised setting last, so that it lies on top.
-        sorted(rows, key=lambda row: -list(_MARKS).index(Standing(row["standing"]))),
-        {"type": "point", "filled": True, "opacity": 0.9},
-        x=x,
-        y=y,
-        color=encoding(0),
-        shape=encoding(1),
-        size={**encoding(2), "legend": None},
-    )
+    return [
+        layer(
+            [row for row in rows if row["standing"] == name],
+            {"type": "point", "filled": True, "opacity": 1},
+            x=x,
+            y=y,
+            color=encoding(0),
+            shape=encoding(1),
+            size={**encoding(2), "legend": None},
+        )
+        for name in reversed(names)  # The advised setting last, so that it lies on top.
+    ]

@@ -57,7 +57,7 @@ def settings_map_figure(findings: Findings, trials: Sequence[ShownTrial]) -> Fig
             y2={"field": "high"},
         ),
         layer(ridge, {"type": "line", "color": BLUE, "strokeDash": [5, 3]}, x=x, y=y),
-        trial_marks(rows, x, y),
+        *trial_marks(rows, x, y),
     ]
     return Figure(
         name="map",
@@ -96,7 +96,6 @@ def _table(trials: Sequence[ShownTrial], best_rates: Sequence[BestRate]) -> Tabl
             str(one.number),
             f"{one.effective_batch_size:,}",
             format_rate(one.learning_rate),
-            "-" if one.final_loss is None else f"{one.final_loss:.4g}",
             str(one.standing),
         )
         for one in trials
@@ -106,13 +105,12 @@ def _table(trials: Sequence[ShownTrial], best_rates: Sequence[BestRate]) -> Tabl
             "-",
             f"{one.effective_batch_size:,}",
             format_rate(one.learning_rate.value),
-            "-",
             _interval(one),
         )
         for one in best_rates
     )
     return Table(
-        head=("trial", "batch", "learning rate", "last loss", "how it stands"),
+        head=("trial", "batch", "learning rate", "how it stands"),
         rows=(*tried, *fitted),
-        numeric=frozenset(range(4)),
+        numeric=frozenset(range(3)),
     )

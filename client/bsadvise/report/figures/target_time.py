@@ -54,7 +54,7 @@ def target_time_figure(findings: Findings, trials: Sequence[ShownTrial]) -> Figu
             y2={"field": "high"},
         ),
         layer(curve, {"type": "line", "color": BLUE, "strokeDash": [5, 3]}, x=x, y=y),
-        trial_marks(
+        *trial_marks(
             [
                 {"size": one.effective_batch_size, "time": time, "standing": str(one.standing)}
                 for one, time in shown
