@@ -46,6 +46,7 @@ _CONFIG: dict[str, Any] = {
         "titleColor": _INK,
         "labelFontSize": _FONT_SIZE,
         "symbolStrokeWidth": 2,
+        "columnPadding": 30,
         "labelLimit": 260,
     },
     "text": {"color": _INK, "fontSize": _FONT_SIZE},

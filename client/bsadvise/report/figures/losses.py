@@ -60,15 +60,15 @@ def losses_figure(findings: Findings, trials: Sequence[ShownTrial]) -> Figure | 
     }
     layers = [
         layer(
-            rows,
-            {"type": "line", "clip": True, "opacity": 0.8},
+            [row for row in rows if row["who"] == name],
+            {"type": "line", "clip": True, "opacity": 0.8, "strokeWidth": styles[name][2]},
             x=x,
             y=y,
             detail={"field": "trial", "type": "nominal"},
             color=keyed("who", names, [styles[name][0] for name in names]),
             strokeDash=keyed("who", names, [styles[name][1] for name in names]),
-            strokeWidth=keyed("who", names, [styles[name][2] for name in names]),
         )
+        for name in names
     ]
     target = findings.recommendation.request.target_loss
     if target is not None and least <= target <= top:

@@ -46,13 +46,12 @@ def trial_marks(rows: Iterable[Row], x: Spec, y: Spec) -> list[Spec]:
 
     return [
         layer(
-            [row for row in rows if row["standing"] == name],
-            {"type": "point", "filled": True, "opacity": 1},
+            [row for row in rows if row["standing"] == standing],
+            {"type": "point", "filled": True, "opacity": 1, "size": _MARKS[standing][2]},
             x=x,
             y=y,
             color=encoding(0),
             shape=encoding(1),
-            size={**encoding(2), "legend": None},
         )
-        for name in reversed(names)  # The advised setting last, so that it lies on top.
+        for standing in reversed(shown)  # The advised setting last, so that it lies on top.
     ]

@@ -25,8 +25,9 @@ _ROOM = 1.25
 
 
 def layered(*layers: Spec, height: int = HEIGHT, width: int = WIDTH) -> Spec:
-    """Return a figure of layers over shared axes."""
-    return {"width": width, "height": height, "layer": list(layers)}
+    """Return a figure of layers over shared axes; those without rows are left out."""
+    shown = [one for one in layers if one["data"]["values"]]
+    return {"width": width, "height": height, "layer": shown}
 
 
 def layer(rows: Iterable[Row], mark: Spec, **encoding: Spec) -> Spec:

@@ -20,7 +20,7 @@ from bsadvise.report.trials import ShownTrial, Standing
 from bsadvise.report.values import Figure, Table
 
 _MOST_TIMES = 64.0
-"""Of the best time, above which nothing is drawn: the curve would be flat beside it."""
+"""Times the best, above which all is drawn as so much: what is below would be flat beside it."""
 
 
 def target_time_figure(findings: Findings, trials: Sequence[ShownTrial]) -> Figure | None:
@@ -34,7 +34,11 @@ def target_time_figure(findings: Findings, trials: Sequence[ShownTrial]) -> Figu
     curve = [] if scaling is None else _curve(scaling.best_rates, unit_s or 1.0)
     most = _MOST_TIMES * min(time for _, time in placed)
     shown = [(one, time) for one, time in placed if time <= most]
-    curve = [row for row in curve if row["low"] <= most]
+    curve = [
+        {**row, "time": min(row["time"], most), "high": min(row["high"], most)}
+        for row in curve
+        if row["low"] <= most
+    ]
     rules = (
         ()
         if findings.recommendation.advice is None
