@@ -136,12 +136,15 @@ def throughput_figure(findings: Findings) -> Figure | None:
         }
         for one in timed
     ]
-    x = batch_axis("size", "micro-batch size, samples", [one.micro_batch_size for one in timed])
+    advice = findings.recommendation.advice
+    sizes = [one.micro_batch_size for one in timed]
+    sizes += [] if advice is None else [advice.micro_batch_size]
+    x = batch_axis("size", "micro-batch size, samples", sizes)
     y = linear_axis("rate", "samples a second")
     layers = [
         layer(
             rows,
-            {"type": "area", "color": BLUE, "opacity": 0.2},
+            {"type": "area" if len(rows) > 1 else "rule", "color": BLUE, "opacity": 0.2},
             x=x,
             y={**y, "field": "low"},
             y2={"field": "high"},
@@ -154,7 +157,6 @@ def throughput_figure(findings: Findings) -> Figure | None:
         ),
         *rule_up(knee.micro_batch_size, f"knee {knee.micro_batch_size:,}"),
     ]
-    advice = findings.recommendation.advice
     if advice is not None and advice.micro_batch_size != knee.micro_batch_size:
         size = advice.micro_batch_size
         layers += rule_up(size, f"advised {size:,}", line=1)
