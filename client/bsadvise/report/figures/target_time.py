@@ -138,6 +138,13 @@ def _words(
             "The dashed line is the scaling model's median with the best rate of each batch, its "
             "band holds 80 %. "
         )
+    if unit_s and any(
+        one.explained is not None and one.explained.time_to_target_s is None for one, _ in shown
+    ):
+        text += (
+            "Trials that did not reach the target stand where they are predicted to, as if they "
+            "had needed no longer than that. "
+        )
     if not unit_s:
         text += "The best has not reached the target within its trial, so that times are relative. "
     return text + "".join(f"Rule of thumb: {rule}. " for rule in rules)
