@@ -50,15 +50,16 @@ _MOST_LOG = 50.0
 
 def explain(view: LogView) -> Explanation:
     """Return what the answer to a log rests on, as far as the log goes."""
-    times = view.step_times
-    search = None if times is None else view.model(TrialSearch)
+    times, memory = view.step_times, _memory(view)
+    # Trials are of batches that are known to fit.
+    search = None if times is None or memory is None else view.model(TrialSearch)
     return Explanation(
         tuning_digest=view.tuning.digest(),
         reasons=tuple(
             "" if isinstance(entry.command, Unknown) else reason_of(entry.command)
             for entry in view.log
         ),
-        memory=_memory(view),
+        memory=memory,
         step_times=()
         if times is None
         else tuple(
