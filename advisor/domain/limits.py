@@ -173,6 +173,7 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "after_sequence": _ANY_INT64,
     },
     "ListMeasurementsRequest": {"recommendation_id": Text(1_024)},
+    "ExplainRecommendationRequest": {"recommendation_id": Text(1_024)},
     "CheckSourceRequest": {"digest": Text(1_024)},
     "UploadSourceRequest": {"digest": Text(1_024), "chunk": Binary(_MIB)},
     "SourceBundle": {"files": Items(MAX_BUNDLE_FILES)},

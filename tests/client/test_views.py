@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 from bsadvise.cli.render.output import WIDTH, make_console
 from bsadvise.cli.render.panel import Board
-from bsadvise.cli.render.phrases import describe_command, describe_outcome, describe_waiting
 from bsadvise.cli.render.standing import Standing
 from bsadvise.cli.render.views import advice_view
 from bsadvise.model.advice import Advice
@@ -17,6 +16,7 @@ from bsadvise.model.horizon import LearningRateSchedule, TrainingHorizon
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Event, Waiting
 from bsadvise.model.task import BatchSemantics
+from bsadvise.phrases import describe_command, describe_outcome, describe_waiting
 from bsadvise.v1 import advice_pb2, measurement_pb2, recommendation_pb2
 from bsadvise.wire.messages import from_message
 from rich.console import RenderableType

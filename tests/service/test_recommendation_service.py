@@ -72,6 +72,23 @@ async def test_list_measurements_returns_the_log(client: Client) -> None:
     assert kinds == ["inspect_task", "run_step", "time_steps", "train", "verify"]
 
 
+async def test_what_an_answer_rests_on_is_explained_also_of_one_from_the_cache(
+    client: Client,
+) -> None:
+    first = await _create(client)
+    await _watch(client, first.recommendation_id)
+    second = await _create(client, request_id="two")
+    assert second.advice.search.cache_hit
+    for created in (first, second):
+        listing = pb.ListMeasurementsRequest(recommendation_id=created.recommendation_id)
+        measured = (await client.recommendations.ListMeasurements(listing)).measurements
+        asking = pb.ExplainRecommendationRequest(recommendation_id=created.recommendation_id)
+        found = (await client.recommendations.ExplainRecommendation(asking)).explanation
+        assert len(measured) == len(found.reasons) == len(SCRIPT)
+        assert all(found.reasons)
+        assert found.tuning_digest
+
+
 async def test_watch_resumes_after_every_sequence_number(client: Client) -> None:
     created = await _create(client)
     await _watch(client, created.recommendation_id)

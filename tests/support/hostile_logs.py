@@ -58,12 +58,13 @@ from bsadvise.model.observation import (
 )
 from bsadvise.model.request import AdviceRequest, EntryKind, Objective, Source
 from bsadvise.model.task import OptimizerFamily, OptimizerProfile, TaskProfile
-from bsadvise.v1 import recommendation_pb2
+from bsadvise.v1 import explanation_pb2, recommendation_pb2
 from bsadvise.wire.messages import to_message
 from bsadvise.wire.plain import to_plain
 
 from advisor.messages import from_message
 from advisor.pipe.unions import command_message, command_of, outcome_message, outcome_of
+from advisor.planning.answer.explanation import explain
 from advisor.planning.evidence.step import Commands, Plan
 from advisor.planning.memory_planner import MemoryPlanner
 from advisor.planning.planner import RecommendationPlanner
@@ -482,6 +483,8 @@ def _trouble(
             if not isinstance(plan, Commands):
                 break
             log += (measure(plan.commands[0]),)
+        explained = _timed(limit_s, explain, planner.read(request, (device,), log))
+        to_message(explained, explanation_pb2.Explanation())
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for
         return Trouble(number=number, error=error)
     return None

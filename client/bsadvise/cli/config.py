@@ -155,6 +155,8 @@ def _defaults_of(
     defaults: dict[str, Any] = {}
     for name, command in group.commands.items():
         table = settings.get(name, {})
+        if not isinstance(table, dict):  # A flag of the same name as a command.
+            table = {}
         if isinstance(command, click.Group):
             defaults[name] = _defaults_of(table, common, command)
         else:

@@ -18,6 +18,7 @@ from bsadvise.cli.commands.estimate import estimate
 from bsadvise.cli.commands.init import init
 from bsadvise.cli.commands.jobs import jobs
 from bsadvise.cli.commands.recommend import recommend
+from bsadvise.cli.commands.report import compare, report
 from bsadvise.cli.commands.serve import serve
 from bsadvise.cli.commands.token import token
 from bsadvise.cli.config import load_defaults
@@ -114,7 +115,9 @@ def cli(ctx: click.Context, config: Path | None) -> None:
         say_aside(f"bsadvise: {defaults.warning}")
 
 
-for _command in (recommend, estimate, devices, doctor, serve, jobs, token, init, completion):
+for _command in (
+    recommend, estimate, report, compare, devices, doctor, serve, jobs, token, init, completion,
+):  # fmt: skip
     cli.add_command(_command)
 
 

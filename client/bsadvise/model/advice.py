@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass, field
 
 from bsadvise.model.caveats import Caveat
@@ -293,6 +294,19 @@ class Advice(Value):
     reference: Reference | None = None
     horizon: TrainingHorizon | None = None
     expected_final_loss: FinalLoss | None = None
+
+    def report(self) -> str:
+        """Return this advice as one HTML file without script.
+
+        It shows what the advice itself says; ``Client.report`` adds the measurements, and the
+        figures that are drawn from them.
+
+        Raises:
+            ExportFailed: The extra that writes pages is not installed.
+        """
+        # By name: this module is below what writes pages, and needs the standard library alone.
+        page: str = importlib.import_module("bsadvise.report.page").page_of_advice(self)
+        return page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bsadvise.cli.commands.report import Reporting
 from bsadvise.cli.render.output import print_answer, say_aside
 from bsadvise.cli.render.views import advice_view, change_rows
 from bsadvise.exports.changes.diff import edited, unified_diff
@@ -33,6 +34,7 @@ class Applied:
         write: Whether to change them.
         once_more: How the answer is had again if it cannot be written.
         explained_by: The command that prints all of it; None to print all of it now.
+        reporting: What writes the report of it, if one is wanted.
     """
 
     model: Path
@@ -43,6 +45,7 @@ class Applied:
     write: bool
     once_more: str
     explained_by: str | None
+    reporting: Reporting
 
 
 def print_with_changes(advice: Advice, recommendation: Recommendation, asked: Applied) -> None:
@@ -75,6 +78,7 @@ def print_with_changes(advice: Advice, recommendation: Recommendation, asked: Ap
         advice=advice,
         once_more=asked.once_more,
     )
+    asked.reporting.write(changes if unread is None else None)
     if unread is not None and (asked.diff or asked.write):
         raise unread
     if unread is not None:

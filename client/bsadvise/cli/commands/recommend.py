@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from bsadvise.cli.commands.applying import Applied, print_with_changes
+from bsadvise.cli.commands.report import PAGE, Reporting
 from bsadvise.cli.connecting import open_client
 from bsadvise.cli.interrupts import Interrupts
 from bsadvise.cli.options import (
@@ -46,6 +47,7 @@ from bsadvise.source.imports import parse
 @save_option
 @click.option("--diff", is_flag=True, help="Print what to change in the files, and nothing else.")
 @click.option("--write", is_flag=True, help="Change the files, after showing what is changed.")
+@option("--report", type=PAGE, help="Also write all that was found as an HTML file.")
 @quiet_option
 @option("--request-id", help="Asking twice with the same id asks once; for scripts.")
 @address_option
@@ -70,6 +72,7 @@ def recommend(model: Path, arguments: tuple[str, ...], **flags: Any) -> None:  #
         raise click.UsageError("--observe-only advises nothing that --diff or --write could apply")
     if flags["diff"] and flags["output"] != "text":
         raise click.UsageError("--diff and --output are two answers for one standard output")
+    reporting = Reporting(flags["report"])
     if options["python"] is None and flags["address"] is None:
         options["python"] = scripts_python(model, os.environ)
     with open_client(flags["address"]) as client, Interrupts() as interrupts:
@@ -81,11 +84,13 @@ def recommend(model: Path, arguments: tuple[str, ...], **flags: Any) -> None:  #
             **options,
         )
         interrupts.stop_with(lambda: client.cancel(created.recommendation_id))
-        advice = follow_to_answer(client, created, quiet=flags["quiet"])
+        with reporting.of(client, created.recommendation_id):
+            advice = follow_to_answer(client, created, quiet=flags["quiet"])
     once_more = kept_as(created.recommendation_id)
     if options["observe_only"] and advice.reference is not None:
         document, view = observation_document(advice), observation_view(advice)
         print_answer(document, view, flags["output"], flags["save"], once_more=once_more)
+        reporting.write()
         return
     asked = Applied(
         model=model,
@@ -96,6 +101,7 @@ def recommend(model: Path, arguments: tuple[str, ...], **flags: Any) -> None:  #
         write=flags["write"],
         once_more=once_more,
         explained_by=None if flags["explain"] else explained_by(created.recommendation_id),
+        reporting=reporting,
     )
     print_with_changes(advice, created, asked)
 

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from bsadvise.cli.render.output import make_console
-from bsadvise.cli.render.phrases import (
+from bsadvise.cli.render.standing import Standing
+from bsadvise.model.recommendation import Event, Measured, StateChanged, Waiting
+from bsadvise.phrases import (
     describe_outcome,
     describe_task,
     describe_waiting,
     is_next,
 )
-from bsadvise.cli.render.standing import Standing
-from bsadvise.model.recommendation import Event, Measured, StateChanged, Waiting
 
 Show = Callable[[Event | Waiting], None]
 

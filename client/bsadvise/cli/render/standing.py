@@ -6,12 +6,6 @@ import math
 import time
 from dataclasses import dataclass, field
 
-from bsadvise.cli.render.phrases import (
-    describe_advice,
-    describe_setting,
-    describe_task,
-    describe_waiting,
-)
 from bsadvise.model.advice import Advice
 from bsadvise.model.commands import RunStep, Stage, TraceMemory, Train, Verify, stage_of
 from bsadvise.model.measurements import (
@@ -29,6 +23,12 @@ from bsadvise.model.recommendation import (
     State,
     StateChanged,
     Waiting,
+)
+from bsadvise.phrases import (
+    describe_advice,
+    describe_setting,
+    describe_task,
+    describe_waiting,
 )
 
 _STATE_WORDS = {State.QUEUED: "waiting for the device", State.RUNNING: "starting"}

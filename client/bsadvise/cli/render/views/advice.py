@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
-from bsadvise.cli.render.phrases import describe_advice
 from bsadvise.cli.render.views.changes import change_rows
 from bsadvise.cli.render.views.evidence import evidence_rows
 from bsadvise.cli.render.views.layout import bullets, pairs, pairs_abreast, sections, table_of
@@ -22,6 +21,7 @@ from bsadvise.exports.changes.values import Changes
 from bsadvise.model.advice import Advice
 from bsadvise.model.caveats import worst_first
 from bsadvise.model.units import format_bytes, format_number, format_rate, format_seconds
+from bsadvise.phrases import describe_advice
 
 _UNKNOWN = "-"
 _WHY = (

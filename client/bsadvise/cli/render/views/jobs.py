@@ -9,17 +9,17 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from bsadvise.cli.render.phrases import (
-    describe_advice,
-    describe_command,
-    describe_outcome,
-)
 from bsadvise.cli.render.views.advice import advice_view
 from bsadvise.cli.render.views.layout import pairs, sections
 from bsadvise.model.commands import stage_of
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Recommendation
 from bsadvise.model.units import format_seconds
+from bsadvise.phrases import (
+    describe_advice,
+    describe_command,
+    describe_outcome,
+)
 
 
 def jobs_view(recommendations: Sequence[Recommendation]) -> RenderableType:
