@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bsadvise.model.observation import OBSERVED_VARIABLE
+
 from advisor.worker.user.model_file import forget_modules
 
 _SET: Mapping[str, str] = {
@@ -22,6 +24,7 @@ _SET: Mapping[str, str] = {
     "MLFLOW_TRACKING_URI": "file:mlruns",
     "NEPTUNE_MODE": "debug",
     "WANDB_MODE": "disabled",
+    OBSERVED_VARIABLE: "1",
     # There is nobody to look at it.
     "MPLBACKEND": "Agg",
     "NO_COLOR": "1",

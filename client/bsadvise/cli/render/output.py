@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from io import StringIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -113,10 +114,16 @@ def print_view(view: RenderableType) -> None:
     console = make_console(sys.stdout)
     if console.is_terminal:
         console.print(view)
-        return
+    else:
+        click.echo(view_text(view))
+
+
+def view_text(view: RenderableType) -> str:
+    """Return a view as nobody's terminal shows it: of a fixed width, without colours."""
+    console = make_console(StringIO())
     with console.capture() as capture:
         console.print(view)
-    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
 def _save(document: Mapping[str, Any], path: Path, once_more: str) -> None:

@@ -28,6 +28,7 @@ from bsadvise.model.units import (
 _VERIFIED = Text("verified in a fresh process", style="green")
 _NOT_VERIFIED = Text("NO: this setting was not run", style="bold yellow")
 _UNKNOWN = "-"
+ALTERNATIVES_HEAD = ("", "micro", "accum", "batch", "lr", "peak", "samples/s", "time", "samples")
 _LOSSES = {
     BatchSemantics.SUM: "the sum over its samples",
     BatchSemantics.WEIGHTED_MEAN: "a weighted mean over its samples",
@@ -36,27 +37,28 @@ _LOSSES = {
 }
 
 
-def advice_view(advice: Advice, model_name: str, changes: Changes | None = None) -> RenderableType:
+def advice_view(
+    advice: Advice, model_name: str | None = None, changes: Changes | None = None
+) -> RenderableType:
     """Return the answer for a person.
 
     Args:
         advice: The answer.
-        model_name: What the user calls the model.
+        model_name: What the user calls the model; None where that is not known.
         changes: What to change to train with it; None where the files are not at hand.
     """
-    headline = Text.assemble(
-        (describe_advice(advice), "bold"), f"  for {model_name} on {advice.device}"
-    )
+    place = "  " if model_name is None else f"  for {model_name} "
+    headline = Text.assemble((describe_advice(advice), "bold"), f"{place}on {advice.device}")
     to_change = [] if changes is None else change_rows(changes)
     return sections(
         ("", headline),
-        ("Settings", pairs(_settings(advice))),
+        ("Settings", pairs(setting_rows(advice))),
         ("Apply", pairs(to_change) if to_change else None),
         (
             "By published rules, not run",
             pairs(related_hyperparameter_rows(advice)) if advice.companions else None,
         ),
-        ("Evidence", pairs(_evidence(advice))),
+        ("Evidence", pairs(evidence_rows(advice))),
         ("Ways to save memory", memory_savings_view(advice.levers) if advice.levers else None),
         ("Caveats", bullets(one.text for one in advice.caveats) if advice.caveats else None),
         ("Alternatives", _alternatives(advice) if advice.alternatives else None),
@@ -64,11 +66,12 @@ def advice_view(advice: Advice, model_name: str, changes: Changes | None = None)
             "Rules of thumb for the batch, not the advice",
             pairs(rule_of_thumb_rows(advice)) if advice.rules_of_thumb else None,
         ),
-        ("Search", pairs(_search(advice))),
+        ("Search", pairs(search_rows(advice))),
     )
 
 
-def _settings(advice: Advice) -> list[tuple[str, str]]:
+def setting_rows(advice: Advice) -> list[tuple[str, str]]:
+    """Return each setting with its value."""
     rows: list[tuple[str, object]] = [
         ("micro_batch_size", advice.micro_batch_size),
         ("accumulation_steps", advice.accumulation_steps),
@@ -96,7 +99,8 @@ def _schedule(advice: Advice) -> str | None:
     return ", ".join(stages) or None
 
 
-def _evidence(advice: Advice) -> list[tuple[str, str | Text]]:
+def evidence_rows(advice: Advice) -> list[tuple[str, str | Text]]:
+    """Return what the settings rest on, by what it is about."""
     rows: list[tuple[str, str | Text | None]] = [
         ("found", None if advice.reference is None else str(advice.reference)),
         ("verification", _VERIFIED if advice.verified else _NOT_VERIFIED),
@@ -241,8 +245,12 @@ def _interval(interval: Interval | None) -> str:
 
 
 def _alternatives(advice: Advice) -> RenderableType:
-    head = ("", "micro", "accum", "batch", "lr", "peak", "samples/s", "time", "samples")
-    rows = [
+    return table_of(ALTERNATIVES_HEAD, alternative_rows(advice), figures=ALTERNATIVES_HEAD)
+
+
+def alternative_rows(advice: Advice) -> list[tuple[str, ...]]:
+    """Return the other settings, under ``ALTERNATIVES_HEAD``."""
+    return [
         (
             one.title,
             str(one.micro_batch_size),
@@ -258,14 +266,14 @@ def _alternatives(advice: Advice) -> RenderableType:
         )
         for one in advice.alternatives
     ]
-    return table_of(head, rows, figures=head)
 
 
 def _times(ratio: float | None) -> str:
     return _UNKNOWN if ratio is None else f"{format_number(ratio)} x"
 
 
-def _search(advice: Advice) -> list[tuple[str, str]]:
+def search_rows(advice: Advice) -> list[tuple[str, str]]:
+    """Return what finding the answer took."""
     search = advice.search
     memory = (
         f"{search.trace_count} traces, {search.probe_count} real runs of "
