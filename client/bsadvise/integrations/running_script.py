@@ -51,9 +51,8 @@ def running_script() -> RunningScript:
     count = os.environ.get(_LAUNCHED, "")
     if count.isdecimal() and int(count) > 1:
         raise SourceUnusable(
-            f"this is one of {count} processes of a training, and measuring needs its device alone: "
-            "ask before they are started, with: bsadvise recommend train.py --gpus "
-            f"{count} -- ARGUMENTS"
+            f"this is one of {count} processes, and measuring needs its device alone: ask before "
+            f"they are started, with: bsadvise recommend train.py --gpus {count} -- ARGUMENTS"
         )
     file = getattr(sys.modules["__main__"], "__file__", None)
     if file is None or not Path(file).is_file():
