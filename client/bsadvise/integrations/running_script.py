@@ -66,6 +66,7 @@ def running_script() -> RunningScript:
 def recommend_running_script(
     options: Mapping[str, Any],
     *,
+    arguments: Sequence[str] | None = None,
     client: Client | None = None,
     include: Sequence[str | os.PathLike[str]] = (),
     quiet: bool = False,
@@ -74,6 +75,7 @@ def recommend_running_script(
 
     Args:
         options: What is asked for; see ``AdviceRequest``.
+        arguments: Its command line; None for this process's own.
         client: Whom to ask; None for a client of its own, as ``Client()`` finds its daemon.
         include: Files and folders to send with it, in addition to the modules that it imports.
         quiet: Whether to show no progress on stderr.
@@ -93,7 +95,7 @@ def recommend_running_script(
             return asked.recommend(
                 script.path,
                 include=include,
-                arguments=script.arguments,
+                arguments=script.arguments if arguments is None else arguments,
                 on_event=show,
                 **options,
             )
