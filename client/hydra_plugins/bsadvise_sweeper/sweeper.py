@@ -162,7 +162,11 @@ def _combinations(overrides: Sequence[Any]) -> list[list[str]]:
 def _configuration_flags(arguments: Sequence[str]) -> list[str]:
     """Return the flags of a Hydra command line that say where its configuration is."""
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
-    for short, long in (("-cn", "--config-name"), ("-cp", "--config-path"), ("-cd", "--config-dir")):
+    for short, long in (
+        ("-cn", "--config-name"),
+        ("-cp", "--config-path"),
+        ("-cd", "--config-dir"),
+    ):
         parser.add_argument(short, long)
     found = vars(parser.parse_known_args(arguments)[0])
     return [f"--{name.replace('_', '-')}={value}" for name, value in found.items() if value]
