@@ -34,8 +34,10 @@ _DEFAULTS: dict[str, Any] = {
     "include": [],
     "options": {},
 }
-"""What ``hydra.sweeper`` holds; see ``BsadviseSweeper``. No dataclass: Hydra runs this module before
-Python knows it, and a dataclass looks its module up."""
+"""What ``hydra.sweeper`` holds; see ``BsadviseSweeper``.
+
+No dataclass: Hydra runs this module before Python knows it, and a dataclass looks its module up.
+"""
 
 ConfigStore.instance().store(
     group="hydra/sweeper", name="bsadvise", node=_DEFAULTS, provider="bsadvise"
