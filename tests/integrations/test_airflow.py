@@ -71,9 +71,7 @@ def test_a_deferred_task_goes_on_with_the_answer(daemon: FakeDaemon) -> None:
 @pytest.mark.usefixtures("script")
 def test_a_deferred_task_fails_with_the_reason(daemon: FakeDaemon) -> None:
     refusal = advice_pb2.Refusal(code=advice_pb2.REFUSAL_CODE_NO_FIT, message="nothing fits")
-    daemon.script = a_script(
-        end=state_changed(recommendation_pb2.STATE_FAILED, refusal=refusal)
-    )
+    daemon.script = a_script(end=state_changed(recommendation_pb2.STATE_FAILED, refusal=refusal))
     operator = _operator(daemon, deferrable=True)
     payload = _payload(_deferred(operator).trigger)
     with pytest.raises(BsadviseError, match="nothing fits"):

@@ -40,7 +40,8 @@ def _run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a step with the inputs that a workflow gives, and the defaults of the others."""
     action = _action()
-    given = {name: str(one.get("default", "")) for name, one in action["inputs"].items()} | inputs
+    given = {name: str(one.get("default", "")) for name, one in action["inputs"].items()}
+    given.update(inputs)
     said = action["runs"]["steps"][step]
 
     def evaluated(match: re.Match[str]) -> str:

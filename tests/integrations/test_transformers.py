@@ -110,7 +110,7 @@ def test_an_optimizer_that_a_trainer_was_given_keeps_the_ratio_of_its_groups(
     ("change", "advised", "words"),
     [
         ({"auto_find_batch_size": True}, {}, "auto_find_batch_size=False"),
-        ({}, {"world_size": 2}, "for 2 device"),
+        ({}, {"world_size": 2}, "advice for 2 device"),
         (
             {},
             {"caveats": (Caveat(code=CaveatCode.OBSERVED_ONLY, text=""),)},
@@ -125,6 +125,17 @@ def test_what_cannot_be_applied_is_said_and_changes_nothing(
     with pytest.raises(ApplyingFailed, match=words):
         an_advice(**advised).apply(arguments)
     assert arguments.per_device_train_batch_size == 6
+
+
+def test_what_could_not_be_applied_is_not_asked_for(
+    daemon: FakeDaemon, client: Client, script: Path, tmp_path: Path
+) -> None:
+    trainer = _trainer(tmp_path, auto_find_batch_size=True)
+    with pytest.raises(ApplyingFailed, match="auto_find_batch_size=False"):
+        recommend(trainer, client=client)
+    with pytest.raises(ApplyingFailed, match="which uses 1"):
+        recommend(_trainer(tmp_path), client=client, world_size=4)
+    assert not daemon.jobs
 
 
 def test_anything_else_is_named_with_the_way_on() -> None:

@@ -19,11 +19,11 @@ from bsadvise.client import Client
 from bsadvise.integrations.libraries import library
 from bsadvise.model.errors import BsadviseError
 
-_sdk = library("airflow.sdk", "airflow")
-_triggers = library("airflow.triggers.base", "airflow")
+_BaseOperator: Any = library("airflow.sdk", "airflow").BaseOperator
+_BaseTrigger: Any = library("airflow.triggers.base", "airflow").BaseTrigger
 
 
-class BsadviseOperator(_sdk.BaseOperator):  # type: ignore[misc]
+class BsadviseOperator(_BaseOperator):  # type: ignore[misc]
     """Asks a daemon for advice, and returns every field of it."""
 
     template_fields: Sequence[str] = ("model_file", "arguments", "include", "address", "options")
@@ -76,7 +76,7 @@ class BsadviseOperator(_sdk.BaseOperator):  # type: ignore[misc]
                 self.model_file,
                 include=self.include,
                 arguments=self.arguments,
-                **self.options,  # type: ignore[arg-type] # checked by the daemon
+                **self.options,
             )
             self._stop = partial(client.cancel, created.recommendation_id)
             if self.deferrable and not created.state.is_final:
@@ -103,7 +103,7 @@ class BsadviseOperator(_sdk.BaseOperator):  # type: ignore[misc]
             self._stop()
 
 
-class RecommendationTrigger(_triggers.BaseTrigger):  # type: ignore[misc]
+class RecommendationTrigger(_BaseTrigger):  # type: ignore[misc]
     """Follows a recommendation until it has ended."""
 
     def __init__(self, recommendation_id: str, address: str | None) -> None:
@@ -126,4 +126,5 @@ class RecommendationTrigger(_triggers.BaseTrigger):  # type: ignore[misc]
                 await client.advice(self._recommendation_id)
             except BsadviseError as raised:
                 error = str(raised)
-        yield _triggers.TriggerEvent({"recommendation_id": self._recommendation_id, "error": error})
+        event = {"recommendation_id": self._recommendation_id, "error": error}
+        yield library("airflow.triggers.base", "airflow").TriggerEvent(event)

@@ -28,7 +28,9 @@ def apply(advice: Advice, target: object) -> Mapping[str, Any]:
             "bsadvise.integrations.lightning.BatchSizeAdvisor(), and "
             "bsadvise.exports.formats has the settings of other libraries"
         )
-    _check(advice, arguments)
+    if any(one.code == CaveatCode.OBSERVED_ONLY for one in advice.caveats):
+        raise ApplyingFailed("the script was only observed: no setting is advised to be applied")
+    check_arguments(arguments, advice.world_size)
     settings = arguments_of(advice)
     for name, value in settings.items():
         setattr(arguments, name, value)
@@ -48,22 +50,30 @@ def arguments_of(advice: Advice) -> dict[str, Any]:
     )
 
 
-def _check(advice: Advice, arguments: Any) -> None:  # noqa: ANN401 - TrainingArguments
-    """Raise ApplyingFailed where nothing is advised, or the trainer would make another batch."""
-    if any(one.code == CaveatCode.OBSERVED_ONLY for one in advice.caveats):
-        raise ApplyingFailed("the script was only observed: no setting is advised to be applied")
+def check_arguments(arguments: Any, world_size: int) -> None:  # noqa: ANN401 - TrainingArguments
+    """Raise ApplyingFailed where a trainer with these would not keep to an advised batch.
+
+    Args:
+        arguments: The trainer's arguments.
+        world_size: Replicas that the advice is for.
+    """
     if getattr(arguments, "auto_find_batch_size", False):
         raise ApplyingFailed(
             "auto_find_batch_size lets the trainer shrink the batch without its learning rate; "
             "give TrainingArguments(auto_find_batch_size=False)"
         )
-    replicas = max(1, int(arguments.n_gpu)) * int(arguments.world_size)
-    if replicas != advice.world_size:
+    replicas = replicas_of(arguments)
+    if replicas != world_size:
         raise ApplyingFailed(
-            f"the advice is for {advice.world_size} device(s) and the trainer uses {replicas}, "
-            f"which changes the batch of a step: ask with --gpus {replicas} (world_size="
-            f"{replicas}), or set CUDA_VISIBLE_DEVICES to as many"
+            f"advice for {world_size} device(s) is not for this trainer, which uses {replicas}: "
+            f"ask for world_size={replicas} (--gpus {replicas}), or set CUDA_VISIBLE_DEVICES to "
+            f"{world_size} of them"
         )
+
+
+def replicas_of(arguments: Any) -> int:  # noqa: ANN401 - TrainingArguments
+    """Return on how many devices a trainer trains: of each process, and of all of them."""
+    return max(1, int(arguments.n_gpu)) * int(arguments.world_size)
 
 
 def _apply_to_trainer(advice: Advice, trainer: Any) -> None:  # noqa: ANN401 - the user's

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Unpack
 
+from bsadvise.integrations.applying import check_arguments, replicas_of
 from bsadvise.integrations.running_script import is_observed, recommend_running_script
 from bsadvise.model.advice import Advice, Confidence, Evidence
 from bsadvise.model.request import AdviceOptions
@@ -70,10 +71,12 @@ def recommend(
             trainer trains on it, and else the daemon's choice.
 
     Raises:
+        ApplyingFailed: The trainer could not be given what is asked for.
         BsadviseError: There is no advice; the class says why.
     """
     if is_observed():
         return own_setting(trainer.args)
+    check_arguments(trainer.args, options.get("world_size") or 1)
     if trainer.args.device.type == "cpu":
         options.setdefault("device", "cpu")
     with _off_accelerator(trainer.model):
@@ -83,11 +86,9 @@ def recommend(
 
 def own_setting(arguments: Any) -> Advice:  # noqa: ANN401 - TrainingArguments
     """Return what a trainer's arguments say as advice: applied, it changes nothing."""
-    micro, accumulation = (
-        int(arguments.per_device_train_batch_size),
-        int(arguments.gradient_accumulation_steps),
-    )
-    world_size = max(1, int(arguments.n_gpu)) * int(arguments.world_size)
+    micro = int(arguments.per_device_train_batch_size)
+    accumulation = int(arguments.gradient_accumulation_steps)
+    world_size = replicas_of(arguments)
     return Advice(
         micro_batch_size=micro,
         max_micro_batch_size=micro,
@@ -109,11 +110,12 @@ def own_setting(arguments: Any) -> Advice:  # noqa: ANN401 - TrainingArguments
 def _off_accelerator(model: Any) -> Iterator[None]:  # noqa: ANN401 - a module
     """Keep a model in host memory for a while: what it takes of its device could not be measured.
 
-    Several devices hold parts of a model that ``device_map`` has divided; it stays where it is.
+    A model that ``device_map`` has divided, or that is quantized, cannot be moved.
     """
     device = getattr(model, "device", None)
     is_elsewhere = device is not None and device.type != "cpu"
-    if not is_elsewhere or getattr(model, "hf_device_map", None):
+    stays = any(getattr(model, name, None) for name in ("hf_device_map", "hf_quantizer"))
+    if not is_elsewhere or stays:
         yield
         return
     model.to("cpu")

@@ -44,7 +44,7 @@ ConfigStore.instance().store(
 )
 
 
-class BsadviseSweeper(Sweeper):  # type: ignore[misc]
+class BsadviseSweeper(Sweeper):
     """Asks for advice on each combination of overrides, and launches all with their answers."""
 
     def __init__(
@@ -76,8 +76,8 @@ class BsadviseSweeper(Sweeper):  # type: ignore[misc]
         """Take note of the application, and make its launcher."""
         from hydra.core.plugins import Plugins  # noqa: PLC0415 - it imports this module
 
-        self.hydra_context = hydra_context
-        self.config = config
+        self._config_loader = hydra_context.config_loader
+        self._config = config
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -90,16 +90,16 @@ class BsadviseSweeper(Sweeper):  # type: ignore[misc]
             BsadviseError: There is no advice; the class says why.
         """
         self._check_keys()
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        parser = OverridesParser.create(config_loader=self._config_loader)
         combinations = _combinations(parser.parse_overrides(arguments))
         answers = [self._ask(overrides) for overrides in combinations]
         jobs = [
             [*overrides, *self._overrides_of(advice)]
             for overrides, advice in zip(combinations, answers, strict=True)
         ]
-        directory = Path(self.config.hydra.sweep.dir)
+        directory = Path(self._config.hydra.sweep.dir)
         directory.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, directory / "multirun.yaml")
+        OmegaConf.save(self._config, directory / "multirun.yaml")
         kept = [
             {"overrides": job, "advice": advice.to_dict()}
             for job, advice in zip(jobs, answers, strict=True)
@@ -114,7 +114,7 @@ class BsadviseSweeper(Sweeper):  # type: ignore[misc]
         from bsadvise.model.errors import ApplyingFailed  # noqa: PLC0415
 
         keys = (self._batch_size_key, self._learning_rate_key, self._accumulation_key)
-        missing = [k for k in keys if k and OmegaConf.select(self.config, k) is None]
+        missing = [k for k in keys if k and OmegaConf.select(self._config, k) is None]
         if missing:
             raise ApplyingFailed(
                 f"the configuration has no value {' and none '.join(missing)} to set: name yours "
