@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,11 @@ from bsadvise.integrations import wandb as our_wandb
 from bsadvise.integrations.tracking import figures, parameters, study_of
 from bsadvise.wire.messages import from_message
 
+from advisor.worker.scripts.surroundings import surroundings
 from tests.client.test_export_study import TRIALS
 from tests.support.builders import an_advice
 from tests.support.fake_server import FakeDaemon, a_script
+from tests.support.scripts import write_script
 from tests.support.wire_samples import wire_advice
 
 pytestmark = pytest.mark.filterwarnings("default")  # What libraries warn of is theirs.
@@ -87,6 +91,16 @@ def test_mlflow_begins_a_run_where_there_is_none(mlflow: Any) -> None:
     (run,) = mlflow.search_runs(output_format="list")
     assert run.data.params["bsadvise.micro_batch_size"] == "32"
     assert run.info.status == "FINISHED"
+
+
+def test_a_script_that_logs_to_mlflow_can_be_measured(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow")
+    script = write_script(tmp_path, "import mlflow\nmlflow.log_param('a', 1)\nmlflow.end_run()\n")
+    with surroundings(script) as copy:
+        # As the worker starts it; MLflow reads its settings once in a process.
+        done = subprocess.run([sys.executable, copy / "train.py"], cwd=copy, check=False)
+        assert done.returncode == 0
+        assert (copy / "mlruns").is_dir()
 
 
 def test_wandb_has_the_answer_and_a_table_of_trials(

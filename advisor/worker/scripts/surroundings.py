@@ -21,6 +21,7 @@ _SET: Mapping[str, str] = {
     "COMET_MODE": "disabled",
     "DO_NOT_TRACK": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_ALLOW_FILE_STORE": "true",
     "MLFLOW_TRACKING_URI": "file:mlruns",
     "NEPTUNE_MODE": "debug",
     "WANDB_MODE": "disabled",
