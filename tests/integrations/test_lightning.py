@@ -82,6 +82,14 @@ class Literal(Recording):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
+class Manual(Recording):
+    """Takes its steps by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+
+
 class Nameless(modules.Regression):  # type: ignore[misc]
     """Has no attribute of a rate."""
 
@@ -92,6 +100,7 @@ class Nameless(modules.Regression):  # type: ignore[misc]
     [
         (Nameless, {}, "has learning_rate or lr", False),
         (Recording, {"ckpt_path": "a.ckpt"}, "What goes on from a checkpoint keeps its rate", True),
+        (Manual, {}, "2 micro-batches are to be accumulated", True),
         (Literal, {}, "the optimizer's learning rate is 0.1 although 0.003", True),
     ],
 )

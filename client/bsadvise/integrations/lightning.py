@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -90,9 +90,15 @@ class BatchSizeAdvisor(_callback()):  # type: ignore[misc]
             ApplyingFailed: The training cannot be given a setting.
             BsadviseError: There is no advice; the class says why.
         """
+        self.advice = None
         advisors = [one for one in trainer.callbacks if isinstance(one, BatchSizeAdvisor)]
         if stage != "fit" or is_observed() or trainer.fast_dev_run or advisors[0] is not self:
             return
+        if trainer.world_size > 1:
+            raise ApplyingFailed(
+                f"the trainer is for {trainer.world_size} devices, of which measuring needs one "
+                f"alone: ask before, with: bsadvise recommend train.py --gpus {trainer.world_size}"
+            )
         batches, rates = self._settable(trainer, pl_module) if self._apply else ([], [])
         options = self._options.copy()
         if trainer.strategy.root_device.type == "cpu":
@@ -103,21 +109,10 @@ class BatchSizeAdvisor(_callback()):  # type: ignore[misc]
         if not self._quiet:
             _show(self.advice)
         if self._apply:
-            for place in batches:
-                place.set(self.advice.micro_batch_size)
-            trainer.accumulate_grad_batches = self.advice.accumulation_steps
-            rate = learning_rate(self.advice)
-            if rate is not None:
-                for place in rates:
-                    place.set(rate)
+            _apply(self.advice, trainer, pl_module, batches, rates)
 
     def _settable(self, trainer: Any, module: Any) -> tuple[list[_Place], list[_Place]]:  # noqa: ANN401
         """Return where batch size and learning rate are set; raises ApplyingFailed without one."""
-        if trainer.world_size > 1:
-            raise ApplyingFailed(
-                f"the trainer is for {trainer.world_size} devices, of which measuring needs one "
-                f"alone: ask before, with: bsadvise recommend train.py --gpus {trainer.world_size}"
-            )
         batches = list(_places(trainer, module, [self._batch_size_name]))
         rates = list(_places(trainer, module, self._rate_names))
         missing = " or ".join(self._rate_names) if batches else self._batch_size_name
@@ -187,6 +182,28 @@ class _Place:
             self._owner[self._name] = value
         else:
             setattr(self._owner, self._name, value)
+
+
+def _apply(
+    advice: Advice,
+    trainer: Any,  # noqa: ANN401
+    module: Any,  # noqa: ANN401
+    batches: Iterable[_Place],
+    rates: Iterable[_Place],
+) -> None:
+    """Set what is advised. Raises ApplyingFailed where the module would not follow it."""
+    if advice.accumulation_steps > 1 and not module.automatic_optimization:
+        raise ApplyingFailed(
+            f"{advice.accumulation_steps} micro-batches are to be accumulated, which a module with "
+            "automatic_optimization = False has to do by itself"
+        )
+    trainer.accumulate_grad_batches = advice.accumulation_steps
+    for place in batches:
+        place.set(advice.micro_batch_size)
+    rate = learning_rate(advice)
+    if rate is not None:
+        for place in rates:
+            place.set(rate)
 
 
 def _places(trainer: Any, module: Any, names: Sequence[str]) -> Iterator[_Place]:  # noqa: ANN401
