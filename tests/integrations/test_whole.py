@@ -1,6 +1,7 @@
 """From inside a training to its end, with a real daemon, at night.
 
-Each script asks for the setting of a batch of 32, trains, and prints what its library's own objects then hold.
+Each script asks for the setting of a batch of 32, trains, and prints what its library's
+own objects then hold.
 """
 
 from __future__ import annotations

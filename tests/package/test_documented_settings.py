@@ -29,7 +29,7 @@ OF_A_CLIENT = {"private"}
 VARIABLES_BESIDE_FLAGS = {
     "BSADVISE_TOKEN", "BSADVISE_CA_FILE", "BSADVISE_DEBUG", "BSADVISE_IMAGE", "BSADVISE_OBSERVED",
 }  # fmt: skip
-"""Secrets are no flags; the last is deploy/compose.yaml's."""
+"""Secrets are no flags; the image is deploy/compose.yaml's, and workers set the last."""
 
 
 def blocks(path: Path) -> Iterator[str]:
