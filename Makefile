@@ -27,13 +27,14 @@ test: $(VENV)/.dev ## Run every test; first those that race the scheduler, last 
 	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 	$(UNPRIVILEGED) $(ARGS)
 
-nightly: $(VENV)/.dev ## Kill the daemon a hundred times, send it ten thousand malformed calls, plan a hundred thousand hostile logs, search a thousand times on simulated devices, run the whole model zoo twice, replay every prefix of the recorded logs, search with the peers, wait on silent networks, ask about every kind of model file
+nightly: $(VENV)/.dev ## Kill the daemon a hundred times, send it ten thousand malformed calls, plan a hundred thousand hostile logs, search a thousand times on simulated devices, run the whole model zoo twice, replay every prefix of the recorded logs, search with the peers, wait on silent networks, ask about every kind of model file, ask from inside trainings
 	BSADVISE_CHAOS_KILLS=100 BSADVISE_FUZZ_CALLS=10000 $(BIN)/pytest -n auto tests/chaos tests/fuzz
 	BSADVISE_PEERS=whole $(BIN)/pytest tests/benchmarks/test_searches.py
 	BSADVISE_SILENCE=whole $(BIN)/pytest tests/client/test_silent_network.py
 	BSADVISE_PLANNER_LOGS=100000 $(BIN)/pytest -n auto tests/planning/test_hostile_logs.py
 	BSADVISE_ZOO=whole $(BIN)/pytest tests/zoo
 	BSADVISE_FIELD=whole $(BIN)/pytest tests/field
+	BSADVISE_INTEGRATIONS=whole $(BIN)/pytest tests/integrations
 	BSADVISE_SEARCHES=1000 $(BIN)/pytest -n auto tests/planning/test_advised_setting.py
 	BSADVISE_REPLAY=whole $(BIN)/pytest -n auto tests/replay
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bsadvise.model.observation import OBSERVED_VARIABLE
+
 from advisor.worker.user.model_file import forget_modules
 
 _SET: Mapping[str, str] = {
@@ -19,9 +21,11 @@ _SET: Mapping[str, str] = {
     "COMET_MODE": "disabled",
     "DO_NOT_TRACK": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_ALLOW_FILE_STORE": "true",
     "MLFLOW_TRACKING_URI": "file:mlruns",
     "NEPTUNE_MODE": "debug",
     "WANDB_MODE": "disabled",
+    OBSERVED_VARIABLE: "1",
     # There is nobody to look at it.
     "MPLBACKEND": "Agg",
     "NO_COLOR": "1",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
 
 from bsadvise.model.caveats import Caveat
 from bsadvise.model.commands import Lever
@@ -295,6 +297,8 @@ class Advice(Value):
     horizon: TrainingHorizon | None = None
     expected_final_loss: FinalLoss | None = None
 
+    # What shows, applies and reports an answer is found by name: it knows the values, not they it.
+
     def report(self) -> str:
         """Return this advice as one HTML file without script.
 
@@ -304,9 +308,34 @@ class Advice(Value):
         Raises:
             ExportFailed: The extra that writes pages is not installed.
         """
-        # By name: this module is below what writes pages, and needs the standard library alone.
-        page: str = importlib.import_module("bsadvise.report.page").page_of_advice(self)
+        page: str = _named("report.page").page_of_advice(self)
         return page
+
+    def apply(self, target: object) -> Mapping[str, Any]:
+        """Set this setting in arguments of Transformers' trainer, or in that trainer.
+
+        Args:
+            target: ``TrainingArguments``, or what inherits them, from which a trainer will be made;
+                or a ``transformers.Trainer`` that has been made.
+
+        Returns:
+            What was set, by the target's own names.
+
+        Raises:
+            TypeError: The target is neither.
+            ApplyingFailed: It cannot train with this setting; the message says why.
+        """
+        applied: Mapping[str, Any] = _named("integrations.applying").apply(self, target)
+        return applied
+
+    def _repr_mimebundle_(self, **_: object) -> Mapping[str, str]:
+        """Return the answer as a notebook shows it."""
+        shown: Mapping[str, str] = _named("cli.render.notebook").mime_bundle(self)
+        return shown
+
+
+def _named(module: str) -> Any:  # noqa: ANN401 - a module
+    return import_module(f"bsadvise.{module}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

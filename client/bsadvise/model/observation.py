@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from bsadvise.model.values import OpenEnum, Tagged, Value
 
+OBSERVED_VARIABLE = "BSADVISE_OBSERVED"
+"""Set for scripts that are run to be measured: what asks for advice in them must not ask again."""
+
 
 class TrainingLoop(OpenEnum):
     """Whose loop trains."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from io import StringIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -128,10 +129,19 @@ def print_view(view: RenderableType) -> None:
     console = make_console(sys.stdout)
     if console.is_terminal:
         console.print(view)
-        return
+    else:
+        click.echo(_captured(view, console))
+
+
+def view_text(view: RenderableType) -> str:
+    """Return a view as nobody's terminal shows it: of a fixed width, without colours."""
+    return _captured(view, make_console(StringIO()))
+
+
+def _captured(view: RenderableType, console: Console) -> str:
     with console.capture() as capture:
         console.print(view)
-    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
 def _save(document: Mapping[str, Any], path: Path, once_more: str) -> None:

@@ -23,6 +23,7 @@ from bsadvise.model.caveats import worst_first
 from bsadvise.model.units import format_bytes, format_number, format_rate, format_seconds
 from bsadvise.phrases import describe_advice
 
+ALTERNATIVES_HEAD = ("", "micro", "accum", "batch", "lr", "peak", "samples/s", "time", "samples")
 _UNKNOWN = "-"
 _WHY = (
     "verification", "confidence", "from cache", "learning rate", "memory", "holds for",
@@ -35,7 +36,7 @@ _RECIPE = {"found": "your recipe", "speedup": "speedup"}
 
 def advice_view(
     advice: Advice,
-    model_name: str,
+    model_name: str | None = None,
     changes: Changes | None = None,
     *,
     explained_by: str | None = None,
@@ -44,14 +45,13 @@ def advice_view(
 
     Args:
         advice: The answer.
-        model_name: What the user calls the model.
+        model_name: What the user calls the model; None where that is not known.
         changes: What to change to train with it; None where the files are not at hand.
         explained_by: The command that shows all of it, for an answer that fits on a screen; None
             for all of it.
     """
-    heading = Text.assemble(
-        (describe_advice(advice), "bold"), f"  for {model_name} on {advice.device}"
-    )
+    place = "  " if model_name is None else f"  for {model_name} "
+    heading = Text.assemble((describe_advice(advice), "bold"), f"{place}on {advice.device}")
     to_change = [] if changes is None else change_rows(changes)
     if explained_by is not None:
         return _screen(advice, heading, to_change, explained_by)
@@ -71,14 +71,14 @@ def advice_view(
             "Rules of thumb for the batch, not the advice",
             pairs(rule_of_thumb_rows(advice)) if advice.rules_of_thumb else None,
         ),
-        ("Search", pairs(_search(advice))),
+        ("Search", pairs(search_rows(advice))),
     )
 
 
 def _screen(
     advice: Advice, heading: Text, to_change: Sequence[tuple[str, str]], explained_by: str
 ) -> Screen:
-    known = {**dict(_search(advice)), **evidence_rows(advice)}
+    known = {**dict(search_rows(advice)), **evidence_rows(advice)}
     why = [(name, known[name]) for name in _WHY if name in known]
     recipe = [(title, known[name]) for name, title in _RECIPE.items() if name in known]
     elsewhere = [
@@ -111,8 +111,13 @@ def _caveats(advice: Advice) -> list[str]:
 
 
 def _alternatives(advice: Advice) -> RenderableType:
-    head = ("", "micro", "accum", "batch", "lr", "peak", "samples/s", "time", "samples")
-    rows = [
+    head = ALTERNATIVES_HEAD
+    return table_of(head, alternative_rows(advice), figures=head, gap_columns=1)
+
+
+def alternative_rows(advice: Advice) -> list[tuple[str, ...]]:
+    """Return the other settings, under ``ALTERNATIVES_HEAD``."""
+    return [
         (
             one.title,
             str(one.micro_batch_size),
@@ -128,14 +133,14 @@ def _alternatives(advice: Advice) -> RenderableType:
         )
         for one in advice.alternatives
     ]
-    return table_of(head, rows, figures=head, gap_columns=1)
 
 
 def _times(ratio: float | None) -> str:
     return _UNKNOWN if ratio is None else f"{format_number(ratio)} x"
 
 
-def _search(advice: Advice) -> list[tuple[str, str]]:
+def search_rows(advice: Advice) -> list[tuple[str, str]]:
+    """Return what finding the answer took."""
     search = advice.search
     memory = (
         f"{search.trace_count} traces, {search.probe_count} real runs of "
