@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from bsadvise.model.commands import Command
 from bsadvise.model.measurements import Outcome
+from bsadvise.printable import printable
 from bsadvise.wire.messages import union_to_message
 from google.protobuf.json_format import ParseError
 
@@ -51,13 +52,14 @@ def outcome_message(command_id: int, outcome: Outcome) -> pipe_pb2.NumberedOutco
 
 
 def outcome_of(message: pipe_pb2.NumberedOutcome) -> Outcome:
-    """Return the outcome of a message.
+    """Return the outcome of a message, control characters in its texts written out.
 
     Raises:
         OutOfLimits: It holds more than it may, or a figure that cannot be.
         ValueError: There is none that makes sense.
     """
-    return cast(Outcome, from_message(message.outcome, _OUTCOME))
+    # Who shows a text of user code need not know whose it is.
+    return with_texts(cast(Outcome, from_message(message.outcome, _OUTCOME)), printable)
 
 
 def with_texts(value: T, function: Callable[[str], str]) -> T:

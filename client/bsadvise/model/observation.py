@@ -49,6 +49,8 @@ class Quantity(OpenEnum):
     """Samples of one batch of the training loader."""
     LEARNING_RATE = "learning_rate"
     """The optimizer's learning rate."""
+    BATCH_SIZE = "batch_size"
+    """Samples an optimizer step, which the script divides by the batches that it accumulates."""
 
 
 class PlaceKind(OpenEnum):
@@ -153,6 +155,7 @@ class Reference(Value):
         batch = f"batch {self.micro_batch_size:,}{self._said(Quantity.MICRO_BATCH_SIZE)}"
         if self.accumulation_steps > 1:
             batch += f" x {self.accumulation_steps} accumulated"
+            batch += self._said(Quantity.BATCH_SIZE)
         parts = [batch]
         if self.learning_rate is not None:
             parts.append(f"lr {self.learning_rate:g}{self._said(Quantity.LEARNING_RATE)}")

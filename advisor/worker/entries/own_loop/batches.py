@@ -37,6 +37,7 @@ class Batches(Iterator[Any]):
     def __init__(
         self,
         loader: AnyLoader,
+        number: int,
         make_iterator: Callable[[], Iterator[Any]],
         next_batch: Callable[[Batches], Any],
     ) -> None:
@@ -44,10 +45,12 @@ class Batches(Iterator[Any]):
 
         Args:
             loader: The loader.
+            number: How many other loaders were read before it for the first time.
             make_iterator: Makes its own iterator, which may never be needed.
             next_batch: Called with this for each batch.
         """
         self.loader = loader
+        self.number = number
         self._make_iterator = make_iterator
         self._next_batch = next_batch
         self._iterator: Iterator[Any] | None = None

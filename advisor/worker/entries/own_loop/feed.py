@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import torch
+from bsadvise.model.observation import Reference
 
 from advisor.worker.entries.own_loop.batches import Batches, Served
 from advisor.worker.entries.own_loop.learning import (
@@ -48,10 +50,18 @@ class Feed:
         failure: Why the loop cannot be driven.
     """
 
-    def __init__(self, known: LoopTraits | None, *, keeps_graph: bool) -> None:
-        """Begin; a loop that is known keeps the traits that it had."""
+    def __init__(
+        self, reference: Reference, known: LoopTraits | None, *, keeps_graph: bool
+    ) -> None:
+        """Begin.
+
+        Args:
+            reference: What the script was seen to train with by itself.
+            known: The traits of a loop that was driven before, which it keeps.
+            keeps_graph: Whether losses that are not trained on are differentiable.
+        """
         self.turns: Turns[Request | None, Request | Ending | BaseException | None] = Turns()
-        self.learning = Learning(known)
+        self.learning = Learning(reference, known)
         self.processing = Processing(keeps_graph=keeps_graph)
         self.loop: DrivenLoop | None = None
         self.request: Request | None = None
@@ -98,8 +108,13 @@ class Feed:
 
     def note_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Note that a step is called for."""
-        try:
+        with self._ending_if_not_driven():
             self.learning.note_step(optimizer)
+
+    @contextmanager
+    def _ending_if_not_driven(self) -> Iterator[None]:
+        try:
+            yield
         except LoopNotDriven as reason:
             self.fail(reason)
 
@@ -168,7 +183,8 @@ class Feed:
     def _serve(self) -> Served:
         """Return the next batch; wait for what is asked, where nothing is left to be done."""
         if self.loop is None and self.learning.is_over:
-            self.loop = self.learning.loop()
+            with self._ending_if_not_driven():
+                self.loop = self.learning.loop()
         while self.loop is not None:
             request = self.request
             if request is None or request.is_done:
@@ -217,7 +233,10 @@ class Feed:
             StopScript: Nothing is any more.
         """
         done, self.request = self.request, None
-        self._has_leftovers |= done is not None and done.has_gradients
+        if done is not None:
+            self._has_leftovers |= done.has_gradients
+            if done.takes_all:
+                done.announce(Phase.LOADING)
         self.turns.give(done)
         del done  # Or its losses would stay.
         request = self.turns.question()
@@ -227,6 +246,7 @@ class Feed:
         self.request = request
         self._idle_count = self._passed_over = 0
         if self.loop is not None:
+            request.takes_all = self.loop.has_several_optimizers
             self.loop.rates.release()
         if request.is_trained_on and not request.losses:
             request.announce(Phase.ZERO_GRAD)
@@ -240,28 +260,38 @@ class Feed:
         """Return a batch as the script would have it, of which nothing is kept."""
         if not self.processing.modules:
             self.processing.modules = live_modules()
-        if source is not self._source:
+        if source.number != self.learning.loader_number:
+            self._other_source = source
+            if self._outstanding:  # Read between a batch and its backward pass.
+                return self._own_batch(source)
+        elif source is not self._source:
             self._outstanding.clear()
-        self._source = source
+            self._source = source
         self.processing.leave()
-        self.is_fetching = True
-        try:
-            batch = source.own_batch()
-        finally:
-            self.is_fetching = False
-        self._outstanding.append(Served(batch))
+        batch = self._own_batch(source)
+        if source is self._source:
+            self._outstanding.append(Served(batch))
         self.processing.freeze()
         return batch
 
+    def _own_batch(self, source: Batches) -> Any:
+        self.is_fetching = True
+        try:
+            return source.own_batch()
+        finally:
+            self.is_fetching = False
+
     def _find_loader(self) -> None:
-        """Take the loader of the last batch for the one that trains: a backward pass follows."""
-        source = self._other_source or self._source
+        """Take the loader that was seen to train; else that of the last batch, if any."""
+        # Never by their truth: a stream has no length.
+        is_known = self.learning.loader is not None
+        source = self._source
+        if source is None or (is_known and self._other_source is not None):
+            source = self._other_source
         if source is None:
             self.fail(LoopNotDriven("what it trains on comes from no DataLoader"))
-        try:
+        with self._ending_if_not_driven():
             self.learning.note_loader(source.loader)
-        except LoopNotDriven as reason:
-            self.fail(reason)
         self._source = source
         source.close()
 

@@ -164,6 +164,9 @@ class OwnLoopTask:
         loader = run.loop.loader
         hooks = LoaderHooks(run.copy, self._script.entry_path, self._announce)
         data = open_loader(loader, hooks, self.seed)
+        if run.loop.has_several_optimizers:
+            # What they do to one loss at a rate says nothing of the others.
+            data.is_synthetic, data.evaluation_size = True, 0
         return _First(
             run=run,
             traits=run.loop.traits,
@@ -175,8 +178,18 @@ class OwnLoopTask:
     def _execute(self, weights_seed: int) -> Execution:
         known = self._first.traits if self._first else None
         shift = weights_seed - self._own_seed
+
+        def execution() -> Execution:
+            return Execution(
+                self._script,
+                self._reference,
+                known,
+                seed_shift=shift,
+                keeps_graph=self._needs_graph,
+            )
+
         try:
-            return Execution(self._script, known, seed_shift=shift, keeps_graph=self._needs_graph)
+            return execution()
         except ScriptEnded as ended:
             fault = ended.ending.fault
             if self._needs_graph or fault is None or _NO_GRAPH not in fault.message:
@@ -184,7 +197,7 @@ class OwnLoopTask:
         # A loss of derivatives, as of physical equations, needs them where nothing is trained too.
         self._needs_graph = True
         seed_everything(weights_seed)
-        return Execution(self._script, known, seed_shift=shift, keeps_graph=True)
+        return execution()
 
     def _training(self, recipe: Recipe, data: DataSource) -> OwnLoopTraining:
         """Return a training in the run that there is, put back to its beginning."""
