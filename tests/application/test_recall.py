@@ -71,7 +71,6 @@ async def test_that_there_was_nothing_is_recorded_too(bench: Bench) -> None:
     ("changes", "is_same"),
     [
         ({"build_kwargs": {"width": "9"}}, False),
-        ({"model_class": "Net"}, False),
         ({"seed": 5}, True),
         ({"budget_s": 7.0}, True),
         ({"world_size": 2}, True),

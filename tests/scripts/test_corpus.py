@@ -74,7 +74,7 @@ def test_what_is_true_is_found(name: str, tmp_path: Path) -> None:
     assert all(place.is_confirmed for place in (batch, rate) if place is not None)
     assert (found.optimizer_name, found.dataset_size) == (truth.optimizer, truth.size)
     assert {field: getattr(found, field) for field, _ in truth.others} == dict(truth.others)
-    assert outcome.step_count == STEP_COUNT
+    assert outcome.step_count == truth.steps
     assert _objection(outcome) is None
     assert _contents(script.source_dir) == before
 

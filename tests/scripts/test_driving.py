@@ -59,7 +59,8 @@ class _Tracked(PassiveHandler):
     ) -> Iterator[Any]:
         if not any(loader is seen for seen in self._loaders):
             self._loaders.append(loader)
-        trains = loader is self._loaders[min(self._reference.loader_number, len(self._loaders) - 1)]
+        number = next(i for i, seen in enumerate(self._loaders) if seen is loader)
+        trains = number == self._reference.loader_number
         for batch in make_iterator():
             if trains and self._step_count == _TRACKED_STEP * len(self._optimizers) > 0:
                 self._begin(batch)

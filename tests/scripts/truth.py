@@ -15,6 +15,7 @@ class Truth:
         optimizer: Class of its optimizer.
         size: Samples of its data set; None for a stream.
         arguments: Its command line.
+        steps: Most steps of one optimizer that are seen.
         others: Fields of the reference that are not their defaults.
     """
 
@@ -24,6 +25,7 @@ class Truth:
     size: int | None
     arguments: tuple[str, ...] = ()
     others: tuple[tuple[str, object], ...] = ()
+    steps: int = 20
 
 
 ANSWERED = {
@@ -130,6 +132,14 @@ ANSWERED = {
     "environment": Truth(
         batch=(26, "BATCH_SIZE, environment.py:8"), rate=(0.040625, None), optimizer="SGD",
         size=520,
+    ),
+    "paired": Truth(
+        batch=(36, "--unlabelled-batch"), rate=(0.15, "--lr"), optimizer="SGD", size=720,
+        others=(("loader_number", 1),),
+    ),
+    "folds": Truth(
+        batch=(15, "batch_size, folds.py:27"), rate=(0.012, "lr, folds.py:24"), optimizer="Adam",
+        size=60, others=(("optimizer_count", 1), ("loader_number", 1)), steps=8,
     ),
     "two_parts": Truth(
         batch=(28, "batch_size, two_parts.py:6"), rate=(0.02, "matrix_lr, two_parts.py:7"),

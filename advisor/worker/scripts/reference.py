@@ -109,7 +109,7 @@ def _reference(
         group_learning_rates=tuple(rates) if has_rate else (),
         first_learning_rate=main.first_rates[0] if has_rate else None,
         optimizer_name=type(main.optimizer).__name__,
-        optimizer_count=len(observer.optimizers),
+        optimizer_count=sum(seen.overlaps(main) for seen in observer.optimizers),
         schedule_name="" if schedule is None else type(schedule).__name__,
         schedule_length=None if schedule is None else _length_of(schedule),
         is_scheduled_by_step=schedule is not None and _is_by_step(schedule, main),

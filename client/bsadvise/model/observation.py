@@ -106,7 +106,7 @@ class Reference(Value):
         group_learning_rates: The same of each parameter group.
         first_learning_rate: The first group's rate at the first step; None where it has none.
         optimizer_name: The optimizer's class.
-        optimizer_count: Optimizers that took steps.
+        optimizer_count: Optimizers that took steps in turn.
         schedule_name: Class of the learning-rate schedule; empty without one.
         schedule_length: Steps that the schedule was made for; None where it does not say.
         is_scheduled_by_step: Whether it is advanced with each optimizer step, not with each epoch.

@@ -27,6 +27,7 @@ from advisor.worker.scripts.running import Ending
 
 _MOST_IDLE = 1024
 """Placeholders in a row without a step, after which none is expected any more."""
+_NO_LOADER = "comes from no DataLoader"
 _MOST_PASSED_OVER = 2
 """Times that a batch is served again that was not trained on: a script may look at one first."""
 
@@ -46,6 +47,8 @@ class Feed:
         loop: What is driven, once that is learned.
         request: What is asked now.
         is_fetching: Whether code of the script's runs for us, to make a batch.
+        is_read_elsewhere: Whether another thread of the script's reads a DataLoader.
+        has_other_loader: Whether each step has a batch of another loader too.
         is_stopping: Whether the script is to end.
         failure: Why the loop cannot be driven.
     """
@@ -66,6 +69,8 @@ class Feed:
         self.loop: DrivenLoop | None = None
         self.request: Request | None = None
         self.is_fetching = False
+        self.is_read_elsewhere = False
+        self.has_other_loader = False
         self.is_stopping = False
         self.failure: Exception | None = None
         self._source: Batches | None = None
@@ -74,6 +79,7 @@ class Feed:
         self._current: Served | None = None
         self._idle_count = 0
         self._passed_over = 0
+        self._served_count = 0
         self._has_leftovers = False
 
     def close(self) -> None:
@@ -135,7 +141,10 @@ class Feed:
             return self._first_batch(source)
         if source.loader is not self.learning.loader:
             self._other_source = source
-            return source.own_batch(at_most=1)
+            batch = source.batch_in_turn(self._served_count)
+            self.has_other_loader |= source.is_read_in_turn
+            return batch
+        self._served_count += 1
         self._other_source = self._current = None
         self.processing.leave()
         self.processing.restore_random_state()
@@ -289,7 +298,8 @@ class Feed:
         if source is None or (is_known and self._other_source is not None):
             source = self._other_source
         if source is None:
-            self.fail(LoopNotDriven("what it trains on comes from no DataLoader"))
+            fault = "is fetched by another thread" if self.is_read_elsewhere else _NO_LOADER
+            self.fail(LoopNotDriven(f"what it trains on {fault}"))
         with self._ending_if_not_driven():
             self.learning.note_loader(source.loader)
         self._source = source

@@ -72,6 +72,7 @@ class LoopHandler(PassiveHandler):
     ) -> Iterator[Any]:
         """Return what serves batches in place of the loader's own iterator."""
         if self._is_elsewhere:
+            self.feed.is_read_elsewhere |= not self.feed.is_fetching
             return make_iterator()
         if not any(loader is read for read in self._loaders):
             self._loaders.append(loader)

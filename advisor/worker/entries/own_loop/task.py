@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.measurements import Fault, FaultCode
 from bsadvise.model.observation import Reference
 
@@ -26,6 +27,11 @@ from advisor.worker.scripts.surroundings import Script
 from advisor.worker.user.hooks import UserCodeFailed
 
 _REPLAYED = Recipe(micro_batch_size=2)  # Batch normalisation cannot train on one.
+_OTHER_LOADER = Caveat(
+    code=CaveatCode.TRAINER_PARTS_LEFT_OUT,
+    text="Each step reads a batch of another DataLoader too, which stays of the size that it has: "
+    "the batch size and the samples are those of the loader that is read last.",
+)
 _NO_GRAPH = "does not require grad"
 """What torch says where a derivative is asked for of what was computed without gradients."""
 
@@ -40,6 +46,7 @@ class _First:
         num_workers: Processes of its training loader.
         data: Its data.
         replayed_batch: Of which the loss at the beginning is compared.
+        caveats: What trials leave as it is.
     """
 
     run: Execution
@@ -47,6 +54,7 @@ class _First:
     num_workers: int
     data: DataSource
     replayed_batch: Any
+    caveats: tuple[Caveat, ...] = ()
 
 
 class OwnLoopTask:
@@ -93,6 +101,7 @@ class OwnLoopTask:
             reference_learning_rate=self._reference.learning_rate,
             is_traceable=False,
             learning_rate_name="that of the first parameter group",
+            caveats=first.caveats,
         )
 
     @property
@@ -156,6 +165,8 @@ class OwnLoopTask:
         self._beginning = None
         self._beginning = on_host(self._training(_REPLAYED, first.data).state())
         self._loss_at_beginning = self._replayed_loss(first)
+        if run.handler.feed.has_other_loader and not first.caveats:
+            first = self._first = replace(first, caveats=(_OTHER_LOADER,))
         run.handler.loss_count = 0
         self._is_at_beginning = True
         return first
