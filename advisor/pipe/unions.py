@@ -9,7 +9,6 @@ from typing import Any, TypeVar, cast
 
 from bsadvise.model.commands import Command
 from bsadvise.model.measurements import Outcome
-from bsadvise.printable import printable
 from bsadvise.wire.messages import union_to_message
 from google.protobuf.json_format import ParseError
 
@@ -52,14 +51,13 @@ def outcome_message(command_id: int, outcome: Outcome) -> pipe_pb2.NumberedOutco
 
 
 def outcome_of(message: pipe_pb2.NumberedOutcome) -> Outcome:
-    """Return the outcome of a message, control characters in its texts written out.
+    """Return the outcome of a message.
 
     Raises:
         OutOfLimits: It holds more than it may, or a figure that cannot be.
         ValueError: There is none that makes sense.
     """
-    # Who shows a text of user code need not know whose it is.
-    return with_texts(cast(Outcome, from_message(message.outcome, _OUTCOME)), printable)
+    return cast(Outcome, from_message(message.outcome, _OUTCOME))
 
 
 def with_texts(value: T, function: Callable[[str], str]) -> T:

@@ -315,13 +315,21 @@ def test_several_optimizers_take_all_steps_that_the_loop_gives_them(make: MakeTa
     training = build(task, micro_batch_size=8, learning_rate=0.1)
     assert (task.data.is_synthetic, training.evaluate(8)) == (True, None)
     assert [group["lr"] for group in training.optimizer.param_groups] == [0.1, 0.2]
+    phases: list[Phase] = []
+
+    class Phases(StepObserver):
+        def entering(self, phase: Phase) -> None:
+            phases.append(phase)
+
     before = [training.model.state_dict()[name].clone() for name in ("0.weight", "2.weight")]
     with closing(task.data.training_batches(8)) as batches:
         for count in range(1, 7):
             batch = next(batches)
             model = copy.deepcopy(training.model)
             nn.functional.mse_loss(model(batch[0]), batch[1]).backward()
-            training.step(iter([batch]))
+            training.step(iter([batch]), observers=[Phases()])
+            assert phases.count(Phase.OPTIMIZER) == count
+            assert phases[-1] is Phase.LOADING
             after = [training.model.state_dict()[name].clone() for name in ("0.weight", "2.weight")]
             assert not torch.equal(before[0], after[0])
             if count == 1:

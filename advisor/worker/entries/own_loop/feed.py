@@ -244,7 +244,9 @@ class Feed:
         done, self.request = self.request, None
         if done is not None:
             self._has_leftovers |= done.has_gradients
-            if done.takes_all:
+            if done.takes_all and done.has_updated:
+                # Once a step, as observers count them; what it took was part of the passes.
+                done.announce(Phase.OPTIMIZER)
                 done.announce(Phase.LOADING)
         self.turns.give(done)
         del done  # Or its losses would stay.

@@ -159,9 +159,10 @@ class LoopHandler(PassiveHandler):
         request = self.feed.request
         if request is None or not request.may_update:
             return False
-        if self._updating is not request or request.takes_all:
+        if self._updating is not request:
             self._updating = request
-            request.announce(Phase.OPTIMIZER)
+            if not request.takes_all:
+                request.announce(Phase.OPTIMIZER)
         return True
 
     def end_update(self) -> None:
