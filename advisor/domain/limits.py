@@ -155,6 +155,8 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "build_kwargs": Items(256, _TEXT, key=_ID),
         "python": Text(4_096),
         "device_hour_price": Number(low=0, high=1e9),
+        "model_class": Text(200),
+        "data_paths": Items(64, Text(4_096), key=Text(1_024)),
     },
     "TrainingLength": {"amount": TRAINING_LENGTH},
     "LearningRateSchedule": {

@@ -80,7 +80,7 @@ def describe_command(command: Command | RecallAnswers | Unknown) -> str:
         case RecallAnswers() | InspectTask() | ObserveScript():
             return _looking(command)
         case TraceMemory():
-            return f"tracing memory at {_batch(command)}"
+            return f"a step's memory at {_batch(command)}"
         case RunStep():
             return f"running real steps at {_batch(command)}"
         case TimeSteps():
@@ -102,7 +102,7 @@ def _looking(command: RecallAnswers | InspectTask | ObserveScript) -> str:
         case RecallAnswers():
             return "looking up earlier answers about this task"
         case InspectTask():
-            return "loading the model file"
+            return "loading model and data"
         case ObserveScript():
             return f"running the script for {command.step_count} steps"
 

@@ -42,6 +42,8 @@ CHANGES: dict[str, Any] = {
     "train_for": TrainingLength(amount=9, unit=LengthUnit.EPOCHS),
     "schedule": LearningRateSchedule(shape=ScheduleShape.COSINE),
     "observe_only": True,
+    "model_class": "Net",
+    "data_paths": {"data": "/data"},
 }
 NO_BEARING: dict[str, Any] = {"device": "auto", "use_cache": False, "priority": Priority.HIGH}
 

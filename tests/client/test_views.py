@@ -161,7 +161,7 @@ def test_an_answer_from_the_cache_says_so() -> None:
                 ),
             ),
             "inspect",
-            "loading the model file",
+            "loading model and data",
             "Net, 1,200,000 parameters (20,000 trainable), AdamW, 50,000 samples",
         ),
         (
@@ -172,7 +172,7 @@ def test_an_answer_from_the_cache_says_so() -> None:
                 ),
             ),
             "memory",
-            "tracing memory at batch 8",
+            "a step's memory at batch 8",
             "1 MiB predicted",
         ),
         (

@@ -105,7 +105,7 @@ def test_the_worker_runs_an_application_as_hydra_does(application: Path) -> None
     (application / "conf").rename(source / "conf")
     (source / "train.py").write_text(APPLICATION.replace("    print(", f"{training}    print("))
     script = Script(source_dir=source, entry_path="train.py", arguments=("batch=5",))
-    outcome = _run_in_child(script, 3, 300)  # Hydra may be begun once in a process.
+    outcome, _ = _run_in_child(script, 3, 300)  # Hydra may be begun once in a process.
     assert isinstance(outcome, Observation), outcome
     assert outcome.reference is not None
     assert outcome.reference.loop is TrainingLoop.SCRIPT

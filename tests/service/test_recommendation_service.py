@@ -181,6 +181,9 @@ async def test_fields_that_do_not_go_together_are_named_at_once(client: Client) 
             memory_limit_bytes=1,
             margin_bytes=2,
             build_kwargs={"not a name": "1"},
+            observe_only=True,
+            model_class="no name",
+            data_paths={"data": "relative"},
         )
     assert Refused(caught.value).violations.keys() == {
         "request_id",
@@ -188,6 +191,9 @@ async def test_fields_that_do_not_go_together_are_named_at_once(client: Client) 
         "request.effective_batch_size",
         "request.margin_bytes",
         "request.build_kwargs",
+        "request.observe_only",
+        "request.model_class",
+        "request.data_paths",
     }
 
 

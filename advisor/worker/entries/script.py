@@ -40,6 +40,8 @@ class ScriptTask(DelegatingTask):
             arguments=tuple(job.arguments),
             has_network=not job.confinement.HasField("sandbox")
             or job.confinement.sandbox.allow_network,
+            model_class=job.model_class,
+            data_paths=dict(job.data_paths),
         )
         self._job = job
         self._hooks = hooks

@@ -51,7 +51,8 @@ def find_places(script: Script, reference: Reference, run: Run) -> tuple[Place, 
         reference: What it trains with; of places, the flags of its parsers with these values.
         run: How to run it again, changed.
     """
-    values = list(filter(None, (_value(script, reference, quantity) for quantity in Quantity)))
+    asked = (Quantity.MICRO_BATCH_SIZE, Quantity.LEARNING_RATE)
+    values = list(filter(None, (_value(script, reference, quantity) for quantity in asked)))
     confirmed: dict[Quantity, Candidate] = {}
     if len(values) > 1:
         # The likely places in one run; what that leaves open, each by itself: a rate may follow
@@ -62,13 +63,26 @@ def find_places(script: Script, reference: Reference, run: Run) -> tuple[Place, 
         seen = run(changed)
         confirmed = {v.quantity: v.candidates[0] for v in values if v.is_met(seen)}
     for value in values:
-        if value.quantity in confirmed:
-            continue
-        for candidate in value.candidates[:_MOST_TRIED]:
-            if value.is_met(run(candidate.changed(script, value.text))):
-                confirmed[value.quantity] = candidate
-                break
+        if value.quantity not in confirmed:
+            _try_each(value, script, run, confirmed)
+    if reference.accumulation_steps > 1 and Quantity.MICRO_BATCH_SIZE not in confirmed:
+        whole = _value(script, reference, Quantity.BATCH_SIZE)
+        if whole is not None:
+            _try_each(whole, script, run, confirmed)
+            values.append(whole)
+    if Quantity.BATCH_SIZE in confirmed:
+        values = [value for value in values if value.quantity is not Quantity.MICRO_BATCH_SIZE]
     return tuple(place for value in values for place in _listed(value, confirmed))
+
+
+def _try_each(
+    value: _Value, script: Script, run: Run, confirmed: dict[Quantity, Candidate]
+) -> None:
+    """Try places of a value one by one, and note the first that decides it."""
+    for candidate in value.candidates[:_MOST_TRIED]:
+        if value.is_met(run(candidate.changed(script, value.text))):
+            confirmed[value.quantity] = candidate
+            return
 
 
 def _value(script: Script, reference: Reference, quantity: Quantity) -> _Value | None:
@@ -79,9 +93,12 @@ def _value(script: Script, reference: Reference, quantity: Quantity) -> _Value |
     candidates = find_candidates(script.source_dir, script.arguments, flags, quantity, value)
     if not candidates:
         return None
-    is_batch = quantity is Quantity.MICRO_BATCH_SIZE
-    # Of few digits, as a person would write it.
-    other = value + 1 if is_batch else float(f"{_RATE_FACTOR * value:.4g}")
+    if quantity is Quantity.LEARNING_RATE:
+        # Of few digits, as a person would write it.
+        other = float(f"{_RATE_FACTOR * value:.4g}")
+    else:
+        # One sample more in each batch of the loader.
+        other = value + (reference.accumulation_steps if quantity is Quantity.BATCH_SIZE else 1)
     return _Value(
         quantity=quantity,
         candidates=candidates,
@@ -91,8 +108,12 @@ def _value(script: Script, reference: Reference, quantity: Quantity) -> _Value |
 
 
 def _said(reference: Reference, quantity: Quantity) -> float | None:
-    is_batch = quantity is Quantity.MICRO_BATCH_SIZE
-    return reference.micro_batch_size if is_batch else reference.learning_rate
+    match quantity:
+        case Quantity.LEARNING_RATE:
+            return reference.learning_rate
+        case Quantity.BATCH_SIZE:
+            return reference.batch_size
+    return reference.micro_batch_size
 
 
 def _in_use(reference: Reference, quantity: Quantity) -> float | None:
@@ -100,8 +121,9 @@ def _in_use(reference: Reference, quantity: Quantity) -> float | None:
 
     Of a rate that begins at 0, what it is to come to.
     """
-    is_rate = quantity is Quantity.LEARNING_RATE
-    return (is_rate and reference.first_learning_rate) or _said(reference, quantity)
+    if quantity is Quantity.LEARNING_RATE:
+        return reference.first_learning_rate or reference.learning_rate
+    return reference.micro_batch_size
 
 
 def _written(value: float) -> str:
@@ -114,4 +136,4 @@ def _listed(value: _Value, confirmed: dict[Quantity, Candidate]) -> list[Place]:
     found = confirmed.get(value.quantity)
     others = [c.place for c in value.candidates if c.is_named and c is not found]
     first = [] if found is None else [replace(found.place, is_confirmed=True)]
-    return [*first, *others][: MOST_PLACES // 2]
+    return [*first, *others][: MOST_PLACES // len(Quantity)]

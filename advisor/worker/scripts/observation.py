@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -24,6 +24,7 @@ from advisor.worker.scripts.child import ChildLost, call_in_child
 from advisor.worker.scripts.circumstances import Circumstances
 from advisor.worker.scripts.confirmation import find_places
 from advisor.worker.scripts.handler import StopScript
+from advisor.worker.scripts.libraries import Libraries, import_once
 from advisor.worker.scripts.observer import Observer, place_of_frame
 from advisor.worker.scripts.reference import observation_of
 from advisor.worker.scripts.running import Ending, EndingKind, run_script
@@ -35,7 +36,7 @@ _ASKING_S = 5.0
 _AGAIN_S = 1.0
 """Between two requests to end: a script may catch the first."""
 
-_HUB = re.compile(r"huggingface|HF_HUB_OFFLINE|offline mode", re.IGNORECASE)
+_HUB = re.compile(r"huggingface|HF_HUB_OFFLINE|offline mode|LocalEntryNotFoundError", re.IGNORECASE)
 
 
 def observe(script: Script, *, step_count: int, limit_s: float) -> Outcome:
@@ -47,35 +48,44 @@ def observe(script: Script, *, step_count: int, limit_s: float) -> Outcome:
         limit_s: Seconds that all its runs may take together.
     """
     deadline_s = monotonic() + limit_s
-    outcome = _run_in_child(script, step_count, limit_s)
+    outcome, libraries = _run_in_child(script, step_count, limit_s)
     if not isinstance(outcome, Observation) or outcome.reference is None:
         return outcome
     reference = outcome.reference
+    if monotonic() < deadline_s - limit_s / 2:  # Else they may not be there in time.
+        import_once(script, libraries)
 
     def run(changed: Script) -> Reference | None:
         left_s = deadline_s - monotonic()
-        seen = _run_in_child(changed, 1, left_s) if left_s > 0 else None
+        seen = _run_in_child(changed, 1, left_s)[0] if left_s > 0 else None
         return seen.reference if isinstance(seen, Observation) else None
 
     where = find_places(script, reference, run)
     return replace(outcome, reference=replace(reference, where=where))
 
 
-def observe_here(script: Script, step_count: int, limit_s: float | None = None) -> Outcome:
+def observe_here(
+    script: Script,
+    step_count: int,
+    limit_s: float | None = None,
+    libraries: Libraries | None = None,
+) -> Outcome:
     """Observe a script in this process, once; places are flags of its parsers alone.
 
     Args:
         script: The script.
         step_count: Optimizer steps to see.
         limit_s: Seconds after which it is stopped, by a signal to the main thread; None for none.
+        libraries: Notes what is imported; None where nobody needs to know.
     """
     circumstances = Circumstances()
     with surroundings(script) as copy:
         observer = Observer(copy, step_count)
         timer = _Timer(copy)
+        noted = nullcontext() if libraries is None else libraries.noted(copy)
         try:
-            with circumstances.noted(), timer.running(limit_s):
-                ending = run_script(copy, script.entry_path, observer)
+            with noted, circumstances.noted(), timer.running(limit_s):
+                ending = run_script(copy, script.entry_path, observer, script.model_class)
         finally:
             observer.close()
         if ending.memory is not None:
@@ -83,7 +93,7 @@ def observe_here(script: Script, step_count: int, limit_s: float | None = None) 
         # One that waits for other processes is no fault of its code.
         is_alone = not circumstances.has_processes or observer.step_count > 0
         if ending.fault is not None and is_alone:
-            return Failed(fault=_explained(ending.fault, circumstances.hosts))
+            return Failed(fault=_explained(ending.fault, circumstances))
         end = _end_of(ending, observer, timer)
         return observation_of(observer, circumstances, end, timer.place)
 
@@ -96,14 +106,17 @@ def _end_of(ending: Ending, observer: Observer, timer: _Timer) -> ObservationEnd
     return ObservationEnd.SCRIPT_ENDED
 
 
-def _explained(fault: Fault, hosts: list[str]) -> Fault:
-    """Return a fault that names the machine whose data the script could not have."""
+def _explained(fault: Fault, circumstances: Circumstances) -> Fault:
+    """Return a fault that says what its parser did, or whose data the script could not have."""
+    if circumstances.usage_error:
+        return replace(fault, message=circumstances.usage_error)
+    hosts = circumstances.hosts
     host = "huggingface.co" if _HUB.search(fault.message) else next(iter(hosts), None)
     if host is None:
         return fault
     fix = (
         f"It needs data from {host}, which it cannot reach from here: bring the data with "
-        "--include, or have the daemon started with --data-path or --allow-network."
+        "--data-path, or have the daemon started with --allow-network."
     )
     return replace(fault, fix=fix)
 
@@ -142,21 +155,25 @@ class _Timer:
         raise StopScript
 
 
-def _run_in_child(script: Script, step_count: int, limit_s: float) -> Outcome:
+def _run_in_child(script: Script, step_count: int, limit_s: float) -> tuple[Outcome, Sequence[str]]:
+    """Return what was seen, and the modules of slow libraries that were imported."""
+
     def run() -> bytes:
-        return write_outcome(
-            observe_here(script, step_count, max(limit_s - _ASKING_S, limit_s / 2))
-        )
+        libraries = Libraries()
+        own_limit_s = max(limit_s - _ASKING_S, limit_s / 2)
+        outcome = observe_here(script, step_count, own_limit_s, libraries)
+        return b" ".join(map(str.encode, libraries.names)) + b"\n" + write_outcome(outcome)
 
     try:
-        return read_outcome(call_in_child(run, limit_s))
+        names, _, content = call_in_child(run, limit_s).partition(b"\n")
+        return read_outcome(content), names.decode().split()
     except ChildLost as lost:
         if lost.exit_code is None:
-            return Observation(end=ObservationEnd.TIME_LIMIT)
+            return Observation(end=ObservationEnd.TIME_LIMIT), ()
         message = _how_it_died(lost.exit_code)
     except ValueError as error:
         message = f"The script's process wrote where its observation was expected: {error}."
-    return Failed(fault=Fault(code=FaultCode.PROCESS_DIED, message=message))
+    return Failed(fault=Fault(code=FaultCode.PROCESS_DIED, message=message)), ()
 
 
 def write_outcome(outcome: Outcome) -> bytes:

@@ -250,6 +250,14 @@ advice_options = together(
         "--observe-only", is_flag=True,
         help="Run a script for some steps, and say what it trains with by itself.",
     ),
+    option(
+        "--model-class", metavar="NAME",
+        help="LightningModule to train, where a file defines several and trains none.",
+    ),
+    option(
+        "--data-path", "data_paths", type=UserPath(exists=True), multiple=True,
+        help="Data that a script finds where it lies beside it, read in place and not sent.",
+    ),
     option("--no-cache", is_flag=True, help="Measure again, whatever was found before."),
 )  # fmt: skip
 
@@ -290,6 +298,7 @@ def advice_request(flags: dict[str, Any]) -> AdviceOptions:
         observe_only=flags["observe_only"] or None,
         train_for=flags["train_for"],
         schedule=_schedule(flags["schedule"], flags["warmup"]),
+        model_class=flags["model_class"],
     )
 
 

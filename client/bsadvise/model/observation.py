@@ -52,6 +52,8 @@ class Quantity(OpenEnum):
     """Samples of one batch of the training loader."""
     LEARNING_RATE = "learning_rate"
     """The optimizer's learning rate."""
+    BATCH_SIZE = "batch_size"
+    """Samples an optimizer step, which the script divides by the batches that it accumulates."""
 
 
 class PlaceKind(OpenEnum):
@@ -107,7 +109,7 @@ class Reference(Value):
         group_learning_rates: The same of each parameter group.
         first_learning_rate: The first group's rate at the first step; None where it has none.
         optimizer_name: The optimizer's class.
-        optimizer_count: Optimizers that took steps.
+        optimizer_count: Optimizers that took steps in turn.
         schedule_name: Class of the learning-rate schedule; empty without one.
         schedule_length: Steps that the schedule was made for; None where it does not say.
         is_scheduled_by_step: Whether it is advanced with each optimizer step, not with each epoch.
@@ -156,6 +158,7 @@ class Reference(Value):
         batch = f"batch {self.micro_batch_size:,}{self._said(Quantity.MICRO_BATCH_SIZE)}"
         if self.accumulation_steps > 1:
             batch += f" x {self.accumulation_steps} accumulated"
+            batch += self._said(Quantity.BATCH_SIZE)
         parts = [batch]
         if self.learning_rate is not None:
             parts.append(f"lr {self.learning_rate:g}{self._said(Quantity.LEARNING_RATE)}")

@@ -109,6 +109,11 @@ class AdviceRequest(Value):
         train_for: How long the model will be trained; None for what the file says, or for no
             length in particular.
         schedule: On which schedule; None for a constant rate.
+        model_class: Class of the LightningModule to train, where a script defines several and
+            trains none; None for the only one.
+        data_paths: What a script finds beside it without its being sent: absolute paths on the
+            daemon's machine by paths relative to the bundle's root, which may lie one folder above
+            it ("../data").
     """
 
     source: Source
@@ -131,6 +136,8 @@ class AdviceRequest(Value):
     observe_only: bool = False
     train_for: TrainingLength | None = None
     schedule: LearningRateSchedule | None = None
+    model_class: str | None = None
+    data_paths: Mapping[str, str] = field(default_factory=dict)
 
 
 class AdviceOptions(TypedDict, total=False):
@@ -158,3 +165,5 @@ class AdviceOptions(TypedDict, total=False):
     observe_only: bool | None
     train_for: TrainingLength | str | None
     schedule: LearningRateSchedule | str | None
+    model_class: str | None
+    data_paths: Mapping[str, str]

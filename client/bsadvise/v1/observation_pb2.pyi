@@ -119,6 +119,8 @@ class _QuantityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Quantity.Val
     """Samples of one batch of the training loader."""
     QUANTITY_LEARNING_RATE: _Quantity.ValueType  # 2
     """The optimizer's learning rate."""
+    QUANTITY_BATCH_SIZE: _Quantity.ValueType  # 3
+    """Samples an optimizer step, which the script divides by the batches that it accumulates."""
 
 class Quantity(_Quantity, metaclass=_QuantityEnumTypeWrapper):
     """What a place in the user's code gives a value to."""
@@ -129,6 +131,8 @@ QUANTITY_MICRO_BATCH_SIZE: Quantity.ValueType  # 1
 """Samples of one batch of the training loader."""
 QUANTITY_LEARNING_RATE: Quantity.ValueType  # 2
 """The optimizer's learning rate."""
+QUANTITY_BATCH_SIZE: Quantity.ValueType  # 3
+"""Samples an optimizer step, which the script divides by the batches that it accumulates."""
 Global___Quantity: _TypeAlias = Quantity  # noqa: Y015
 
 class _PlaceKind:

@@ -34,6 +34,8 @@ from bsadvise.exports.formats.registry import EXPORTS
 from bsadvise.model.advice import Advice
 from bsadvise.model.recommendation import Recommendation
 from bsadvise.model.request import EntryKind
+from bsadvise.paths import normalise, normalise_all
+from bsadvise.source.data_paths import name_data_paths
 from bsadvise.source.entry_kind import entry_kind_of
 from bsadvise.source.imports import parse
 
@@ -73,6 +75,9 @@ def recommend(model: Path, arguments: tuple[str, ...], **flags: Any) -> None:  #
     if flags["diff"] and flags["output"] != "text":
         raise click.UsageError("--diff and --output are two answers for one standard output")
     reporting = Reporting(flags["report"])
+    if flags["data_paths"]:
+        data_paths = normalise_all(flags["data_paths"])
+        options["data_paths"] = name_data_paths(normalise(model), data_paths)
     if options["python"] is None and flags["address"] is None:
         options["python"] = scripts_python(model, os.environ)
     with open_client(flags["address"]) as client, Interrupts() as interrupts:
