@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bsadvise.model.horizon import (
     LearningRateSchedule,
     LengthUnit,
-    ScheduleShape,
     StepSchedule,
     TrainingLength,
 )
 
-from advisor.estimators.horizon_schedule import Decay, Schedule
+from advisor.estimators.horizon_schedule import Schedule, schedule_of
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size
 from advisor.planning.throughput.step_cost import StepCost
@@ -101,10 +100,5 @@ class StatedTraining:
         """The schedule as shares of the steps, which complete trainings of all lengths have."""
         size = reference_batch_size(self.view)
         steps = self.steps(size, self.samples(size))
-        is_cosine = steps.shape is ScheduleShape.COSINE
-        return Schedule(
-            warmup_share=steps.warmup_steps / steps.total_steps,
-            decay_share=steps.decay_steps / steps.total_steps,
-            decay=Decay.COSINE if is_cosine else Decay.LINEAR,
-            final_share=steps.final_share,
-        )
+        warmup_share = steps.warmup_steps / steps.total_steps
+        return schedule_of(replace(self.schedule, warmup_share=warmup_share, warmup_steps=None))
