@@ -155,6 +155,7 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "build_kwargs": Items(256, _TEXT, key=_ID),
         "python": Text(4_096),
         "device_hour_price": Number(low=0, high=1e9),
+        "budget_share": Number(low=0, high=1, is_above=True),
     },
     "TrainingLength": {"amount": TRAINING_LENGTH},
     "LearningRateSchedule": {

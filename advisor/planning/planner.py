@@ -116,7 +116,7 @@ class RecommendationPlanner:
             return search.next_command(self._proposer)
         if (
             search.schedule.wall_clock.spent_s < search.schedule.trials_s
-            and not complete.made.begun
+            and not complete.rungs.made.begun
         ):
             trial = search.next_command(self._proposer)
             if trial is not None:
@@ -124,7 +124,7 @@ class RecommendationPlanner:
         return (
             search.next_of_reference()
             or complete.next_training()
-            or view.model(Carrier).next_beginning()
+            or view.model(Carrier).next_check()
         )
 
     def best_so_far(self, view: LogView) -> Advice | None:

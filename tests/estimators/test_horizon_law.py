@@ -237,8 +237,6 @@ def test_the_longest_horizon_is_what_is_carried() -> None:
         {"relative_misfit": -1.0},
         {"high_carried": 1.0},
         {"medium_carried": 2.0},
-        {"max_warmup_share": 1.0},
-        {"beta2_limits": (0.99, 0.9)},
     ],
 )
 def test_tuned_numbers_out_of_range_are_refused(values: dict[str, float]) -> None:

@@ -15,6 +15,8 @@ from advisor.estimators.scaling_law import Array
 from advisor.planning.evidence.inspection import next_inspection
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reasons import reason_of
+from advisor.planning.horizon.carrying import Carrier
+from advisor.planning.horizon.rungs import CompleteRungs
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.trials.acquisition import Acquisition
 from advisor.planning.trials.ranking import Ranking
@@ -122,6 +124,46 @@ class ScalingFit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedTraining:
+    """A complete training of a stated length's search.
+
+    Attributes:
+        effective_batch_size: Samples a step.
+        learning_rate: Peak rate.
+        samples: Seen, repeats counted.
+        time_s: Modelled seconds of its steps.
+        loss: Held-out loss at its end; infinite if it diverged.
+        is_compared: Whether it is of the length that settings compare by, and no shorter.
+    """
+
+    effective_batch_size: int
+    learning_rate: float
+    samples: float
+    time_s: float
+    loss: float
+    is_compared: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HorizonExplanation:
+    """How a setting was carried to the stated length.
+
+    Attributes:
+        trainings: The complete trainings, oldest first.
+        carried_factor: Samples of the stated training over those of the best, at least 1.
+        batch_factor: The advised batch over that of the best.
+        rate_factor: The advised peak rate over that of the best.
+        batch_reason: Why the batch was carried to a larger one, or was not.
+    """
+
+    trainings: tuple[ExplainedTraining, ...]
+    carried_factor: float
+    batch_factor: float
+    rate_factor: float
+    batch_reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """What an answer rests on.
 
@@ -133,6 +175,7 @@ class Explanation:
         trials: The reference first; empty before it was trained.
         scaling: None before there was a trial that trained well.
         prior: What earlier answers about the task had found; None where they were not asked for.
+        horizon: How a setting was carried to the stated length; None where none was.
     """
 
     tuning_digest: str
@@ -142,6 +185,7 @@ class Explanation:
     trials: tuple[ExplainedTrial, ...]
     scaling: ScalingFit | None
     prior: Prior | None
+    horizon: HorizonExplanation | None = None
 
 
 def explain(view: LogView) -> Explanation:
@@ -165,6 +209,30 @@ def explain(view: LogView) -> Explanation:
         trials=() if search is None else _trials(search.ranking),
         scaling=None if search is None else _scaling(search),
         prior=view.prior,
+        horizon=None if times is None else _horizon(view),
+    )
+
+
+def _horizon(view: LogView) -> HorizonExplanation | None:
+    carried, rungs = view.model(Carrier).setting, view.model(CompleteRungs)
+    if carried is None:
+        return None
+    return HorizonExplanation(
+        trainings=tuple(
+            ExplainedTraining(
+                effective_batch_size=one.batch_size,
+                learning_rate=one.learning_rate,
+                samples=one.samples,
+                time_s=one.time_s,
+                loss=one.loss,
+                is_compared=one in rungs.compared or one in rungs.whole,
+            )
+            for one in rungs.made.complete
+        ),
+        carried_factor=carried.carried_factor,
+        batch_factor=carried.batch_factor,
+        rate_factor=carried.rate_factor,
+        batch_reason=str(carried.batch_carry),
     )
 
 

@@ -244,6 +244,10 @@ class TrainingHorizon(Value):
         carried_factor: Its samples over those of the longest complete training that was measured,
             at least 1; None where none was.
         source: Who said how long the training is: "request" or "file".
+        batch_factor: The advised batch over that of the best complete training, above 0; None where
+            none was made.
+        rate_factor: The advised peak rate over that of the best complete training, above 0; None
+            where none was made.
     """
 
     total_steps: int
@@ -255,6 +259,8 @@ class TrainingHorizon(Value):
     decay_steps: int
     carried_factor: float | None = None
     source: str
+    batch_factor: float | None = None
+    rate_factor: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,6 +109,9 @@ class AdviceRequest(Value):
         train_for: How long the model will be trained; None for what the file says, or for no
             length in particular.
         schedule: On which schedule; None for a constant rate.
+        budget_share: Of the modelled time of the training that ``train_for`` states, above 0 to 1:
+            what measurements may take once steps were timed. ``budget_s`` is then the most that
+            this may come to. None for ``budget_s`` alone.
     """
 
     source: Source
@@ -131,6 +134,7 @@ class AdviceRequest(Value):
     observe_only: bool = False
     train_for: TrainingLength | None = None
     schedule: LearningRateSchedule | None = None
+    budget_share: float | None = None
 
 
 class AdviceOptions(TypedDict, total=False):
@@ -158,3 +162,4 @@ class AdviceOptions(TypedDict, total=False):
     observe_only: bool | None
     train_for: TrainingLength | str | None
     schedule: LearningRateSchedule | str | None
+    budget_share: float | None
