@@ -27,8 +27,6 @@ def _check_advice_request(value: AdviceRequest) -> None:
     at_least("effective_batch_size", value.effective_batch_size, 1)
     above("budget_s", value.budget_s, 0)
     above("budget_share", value.budget_share, 0)
-    if value.budget_share is not None and value.train_for is None:
-        raise ValueError("budget_share is a share of the training's own time: train_for must say it")
     at_least("max_trials", value.max_trials, 0)
     at_least("seed", value.seed, 0)
     at_least("device_hour_price", value.device_hour_price, 0)

@@ -73,7 +73,8 @@ def about_stated_length(view: LogView, choice: Choice) -> Iterator[Caveat]:
             f"says anything of it, {_why_none(view)}. It holds for a constant rate and trainings "
             "about as long as the trials were.",
         )
-    if view.device.present and _is_reference(view, choice):
+    is_tried = view.device.present and view.request.max_trials != 0
+    if is_tried and _is_reference(view, choice):
         yield Caveat(code=CaveatCode.REFERENCE_ADVISED, text=_reference_words(view, choice))
 
 

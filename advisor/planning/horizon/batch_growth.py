@@ -111,7 +111,9 @@ class BatchGrowth:
         if not self.is_compared:
             return self._affordable(smaller, rungs.length_s)
         for size in (self._best.batch_size, smaller):
-            times_s = [rungs.made.time_s(c) for c in rungs.made.begun if c.effective_batch_size == size]
+            times_s = [
+                rungs.made.time_s(c) for c in rungs.made.begun if c.effective_batch_size == size
+            ]
             if not any(map(self._is_short, times_s)):
                 return self._affordable(size, self._shorter_s)
         return None

@@ -146,7 +146,9 @@ class Carrier:
         """Return the stated training with what is carried, or as short ones found it."""
         best, complete = self._law.best, self.view.model(CompleteTrainings)
         carried = self._carried(best.batch_size, BatchCarry.CARRIED)
-        rates = [best.learning_rate] if carried is None else [carried.learning_rate, best.learning_rate]
+        rates = (
+            [best.learning_rate] if carried is None else [carried.learning_rate, best.learning_rate]
+        )
         finals = (complete.final(best.batch_size, rate) for rate in rates)
         return next((final for final in finals if final is not None), None)
 

@@ -58,7 +58,7 @@ class CompleteTrainings:
     def is_asked(self) -> bool:
         """Whether a length was stated, and trainings can be made that speak of it."""
         can_train = self.view.step_times is not None and self.view.model(TrialSearch).can_train
-        return can_train and self.rungs.length_s > 0
+        return can_train and self.rungs.own_s > 0 and self.rungs.length_s > 0
 
     def next_training(self) -> Train | None:
         """Return the next complete training; None when there is no time for another."""
@@ -120,7 +120,7 @@ class CompleteTrainings:
                     yield size, rate
 
     def _starts(self) -> Iterator[tuple[int, float]]:
-        """Yield the best trial, with a rate that suits the schedule or its own, and the reference."""
+        """Yield the best trial, with a rate for the schedule or its own, and the reference."""
         size, rate = self._best_trial
         peak = float(f"{rate * peak_rate_factor(self.rungs.stated.shape, CONSTANT):.3g}")
         yield size, peak

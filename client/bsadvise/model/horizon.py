@@ -149,6 +149,7 @@ _THOUSANDS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9}
 _LENGTH_WANTED = "a length such as 90epochs, 200000steps, 50Msamples or 6h"
 _SCHEDULE_WANTED = "a schedule such as constant, linear, cosine, cosine:0.1, wsd or wsd:0.2"
 _WARMUP_WANTED = "a warm-up such as 2% or 500steps"
+_BUDGET_WANTED = "a budget such as 60s, 5m or 5%"
 
 
 def parse_length(text: str) -> TrainingLength:
@@ -217,6 +218,20 @@ def parse_warmup(text: str) -> tuple[float, int | None]:
     if share == 1:
         raise ValueError(f"{text!r} leaves no step at the peak rate: give less than 100%")
     return share, None
+
+
+def parse_budget(text: str) -> tuple[float | None, float | None]:
+    """Return seconds, or the share of a training's own time, that "60s" or "5%" stands for.
+
+    Raises:
+        ValueError: The text is neither.
+    """
+    if not text.strip().endswith("%"):
+        return parse_seconds(text), None
+    share = _share(text.strip().removesuffix("%"), text, _BUDGET_WANTED, whole=100.0)
+    if share == 0:
+        raise ValueError(f"{text!r} leaves no time to measure: give more than 0%")
+    return None, share
 
 
 def _share(number: str, text: str, wanted: str, *, whole: float = 1.0) -> float:

@@ -80,6 +80,13 @@ class Source(Value):
     arguments: tuple[str, ...] = ()
 
 
+DEFAULT_BUDGET_S = 60.0
+"""Seconds of measurement where nobody said how many."""
+
+MOST_SHARED_BUDGET_S = 86_400.0
+"""Seconds that a budget comes to at most that is a share of a training: a day."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdviceRequest(Value):
     """One request for advice.
@@ -122,7 +129,7 @@ class AdviceRequest(Value):
     effective_batch_size: int | None = None
     objective: Objective = Objective.TIME
     target_loss: float | None = None
-    budget_s: float = 60.0
+    budget_s: float = DEFAULT_BUDGET_S
     max_trials: int | None = None
     seed: int = 0
     use_cache: bool = True

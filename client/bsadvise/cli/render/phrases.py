@@ -44,7 +44,6 @@ from bsadvise.model.task import TaskProfile
 from bsadvise.model.units import format_bytes, format_number, format_rate, format_seconds
 from bsadvise.model.values import Unknown
 
-
 _WHOLE = 0.98
 """Share of the stated training from which on a complete training counts as all of it."""
 
