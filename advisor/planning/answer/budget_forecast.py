@@ -6,9 +6,8 @@ from bsadvise.model.units import format_seconds
 
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.evidence.log_view import LogView
-from advisor.planning.horizon.carrying import BY_FINAL_LOSS
 from advisor.planning.horizon.complete_trainings import CompleteTrainings
-from advisor.planning.horizon.rungs import CompleteRungs
+from advisor.planning.horizon.rungs import BY_FINAL_LOSS, CompleteRungs
 from advisor.planning.trials.stated_training import StatedTraining
 from advisor.planning.trials.trials import Trial
 

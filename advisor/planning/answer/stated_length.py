@@ -12,9 +12,9 @@ from bsadvise.model.units import format_number, format_rate
 from advisor.planning.answer.choice import Choice
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_learning_rate
-from advisor.planning.horizon.carrying import BY_FINAL_LOSS, CarriedSetting
+from advisor.planning.horizon.carrying import CarriedSetting
 from advisor.planning.horizon.law_of_best import LawOfBest
-from advisor.planning.horizon.rungs import CompleteRungs
+from advisor.planning.horizon.rungs import BY_FINAL_LOSS, CompleteRungs
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.stated_training import StatedTraining

@@ -22,11 +22,8 @@ from bsadvise.model.commands import Train
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.horizon.complete_trainings import CompleteTrainings
 from advisor.planning.horizon.law_of_best import LawOfBest
-from advisor.planning.horizon.rungs import CompleteRungs
+from advisor.planning.horizon.rungs import CompleteRungs, is_same_time
 from advisor.planning.horizon.scheduled_trainings import ScheduledTraining
-
-_SAME_TIME = 0.1
-"""Share by which modelled times of one length differ, since steps are whole."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +80,9 @@ class BatchGrowth:
     def _shorter(self) -> dict[int, float]:
         """The lowest loss after T_s by batch."""
         losses: dict[int, float] = {}
-        for one in self._rungs.made.complete:
-            if self._is_short(one.time_s):
-                losses[one.batch_size] = min(one.loss, losses.get(one.batch_size, math.inf))
+        for one in self._rungs.shorter(self._shorter_s):
+            losses[one.batch_size] = min(one.loss, losses.get(one.batch_size, math.inf))
         return losses
-
-    def _is_short(self, time_s: float) -> bool:
-        """Return whether a training took T_s, which is another one beside another best."""
-        return abs(time_s - self._shorter_s) < _SAME_TIME * self._shorter_s
 
     @cached_property
     def is_compared(self) -> bool:
@@ -111,10 +103,8 @@ class BatchGrowth:
         if not self.is_compared:
             return self._affordable(smaller, rungs.length_s)
         for size in (self._best.batch_size, smaller):
-            times_s = [
-                rungs.made.time_s(c) for c in rungs.made.begun if c.effective_batch_size == size
-            ]
-            if not any(map(self._is_short, times_s)):
+            begun = (c for c in rungs.made.begun if c.effective_batch_size == size)
+            if not any(is_same_time(rungs.made.time_s(c), self._shorter_s) for c in begun):
                 return self._affordable(size, self._shorter_s)
         return None
 

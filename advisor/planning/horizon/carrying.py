@@ -20,7 +20,6 @@ from functools import cached_property
 from bsadvise.model.advice import Confidence, Interval
 from bsadvise.model.commands import Train
 from bsadvise.model.horizon import StepSchedule
-from bsadvise.model.request import Objective
 
 from advisor.estimators.horizon_law import carried_factor
 from advisor.planning.evidence.log_view import LogView
@@ -30,15 +29,12 @@ from advisor.planning.evidence.split import Split
 from advisor.planning.horizon.batch_growth import BatchGrowth
 from advisor.planning.horizon.complete_trainings import CompleteTrainings
 from advisor.planning.horizon.law_of_best import LawOfBest, upper
-from advisor.planning.horizon.rungs import CompleteRungs
+from advisor.planning.horizon.rungs import BY_FINAL_LOSS, CompleteRungs
 from advisor.planning.horizon.scheduled_trainings import ScheduledTraining
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.stated_training import StatedTraining
 from advisor.planning.trials.trials import Trials
-
-BY_FINAL_LOSS = (Objective.TIME, Objective.COST, Objective.ENERGY, Objective.SAMPLES)
-"""The objectives for which complete trainings are compared by their final losses."""
 
 
 class BatchCarry(StrEnum):

@@ -24,7 +24,7 @@ from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_learning_rate
 from advisor.planning.evidence.semantics import is_loss_sum, scaled_rate
 from advisor.planning.evidence.split import Split
-from advisor.planning.horizon.rungs import CompleteRungs
+from advisor.planning.horizon.rungs import BY_FINAL_LOSS, CompleteRungs
 from advisor.planning.horizon.scheduled_trainings import ScheduledTraining
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.batch_sizes import BatchSizes
@@ -58,7 +58,8 @@ class CompleteTrainings:
     def is_asked(self) -> bool:
         """Whether a length was stated, and trainings can be made that speak of it."""
         can_train = self.view.step_times is not None and self.view.model(TrialSearch).can_train
-        return can_train and self.rungs.own_s > 0 and self.rungs.length_s > 0
+        is_weighed = self.view.request.objective in BY_FINAL_LOSS
+        return can_train and is_weighed and self.rungs.own_s > 0 and self.rungs.length_s > 0
 
     def next_training(self) -> Train | None:
         """Return the next complete training; None when there is no time for another."""

@@ -1,4 +1,4 @@
-"""The horizon law through the best complete training, and what a setting costs by it.
+"""The horizon law by the complete trainings, about the best, and what a setting costs by it.
 
     symbol  meaning                                                              unit
     D, D_r  samples of the stated training, and of the best complete one         samples
@@ -10,7 +10,7 @@
 
 Trainings of equal time prefer a batch above B*, since a sample of a larger one takes less time: at
 the best c + ln p has no slope, so that ln(B_r/B*(D_r)) = −(d ln p/d ln B)/(2a₊). From there the law
-has B* and the best rate at D (docs/horizon.md).
+has B* and the best rate at D (docs/horizon.md). All of them, shorter ones as well, move the law.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from advisor.planning.trials.stated_training import StatedTraining
 
 @dataclass(frozen=True)
 class LawOfBest:
-    """The law through the best complete training.
+    """The law about the best complete training.
 
     Attributes:
         view: The log so far; a complete training has a loss, else LookupError is raised.
@@ -61,18 +61,21 @@ class LawOfBest:
     @cached_property
     def point(self) -> HorizonPoint:
         """The best complete training, as the law knows it."""
-        best = self.best
+        return self._as_point(self.best, self.view.model(CompleteRungs).length_s)
+
+    def _as_point(self, one: ScheduledTraining, time_s: float) -> HorizonPoint:
         return HorizonPoint(
-            batch_size=best.batch_size,
-            learning_rate=mean_loss_rate(self.view, best.learning_rate, best.batch_size),
-            samples=best.samples,
-            loss=best.loss,
+            batch_size=one.batch_size,
+            learning_rate=mean_loss_rate(self.view, one.learning_rate, one.batch_size),
+            samples=one.samples,
+            loss=one.loss,
             schedule=self.view.model(StatedTraining).shape,
+            time_s=time_s,
         )
 
     @cached_property
     def law(self) -> HorizonLaw:
-        """The law through the best complete training; rates of the mean over the batch."""
+        """The law after the complete trainings; rates of the mean over the batch."""
         view, tuning, best = self.view, self.view.tuning.horizon, self.point
         priors = view.tuning.estimators.horizon
         is_adaptive = view.profile.optimizer.family is not OptimizerFamily.SGD
@@ -95,7 +98,15 @@ class LawOfBest:
             schedule=best.schedule,
             is_adaptive=is_adaptive,
         )
-        return fit_horizon_law((), guess, tuning=priors)
+        return fit_horizon_law(self._points, guess, tuning=priors)
+
+    @property
+    def _points(self) -> tuple[HorizonPoint, ...]:
+        """The complete trainings, of which those of one length compare after equal time."""
+        rungs = self.view.model(CompleteRungs)
+        shorter_s = rungs.shorter_s(self.best.batch_size)
+        lengths = ((rungs.compared, rungs.length_s), (rungs.shorter(shorter_s), shorter_s))
+        return tuple(self._as_point(one, time_s) for made, time_s in lengths for one in made)
 
     def _price_slope(self, size: int) -> float:
         """Return d ln p/d ln B at a batch, from half of it to twice, where those can be run."""
@@ -156,5 +167,11 @@ class LawOfBest:
 
 
 def upper(values: Array) -> float:
-    """Return the upper end of the 80 % interval of what laws say, shape (laws,)."""
-    return float(np.mean(values) + Z_80 * np.std(values))
+    """Return the upper end of the 80 % interval of what laws say, shape (laws,).
+
+    By deviations above the median alone: laws lie up to √n deviations out (``horizon_fit``), and
+    one whose curvature is far above the others' would widen both sides of what is a gain by all.
+    """
+    middle = float(np.median(values))
+    above = np.maximum(values - middle, 0.0)
+    return middle + Z_80 * math.sqrt(2 * float(np.mean(above**2)))

@@ -29,6 +29,12 @@ from advisor.planning.trials.trials import Trials
 from advisor.planning.trials.wall_clock import WallClock
 from advisor.planning.tuning.horizon import CompleteTrainingTuning
 
+BY_FINAL_LOSS = (Objective.TIME, Objective.COST, Objective.ENERGY, Objective.SAMPLES)
+"""The objectives for which complete trainings are compared by their final losses."""
+
+_SAME_TIME = 0.1
+"""Share by which modelled times of one length differ, since steps are whole."""
+
 
 @dataclass(frozen=True)
 class CompleteRungs:
@@ -189,6 +195,14 @@ class CompleteRungs:
             if self._is_compared(one.batch_size, one.samples, one.time_s)
         )
 
+    def shorter(self, time_s: float) -> tuple[ScheduledTraining, ...]:
+        """Return the complete ones of a T_s, which is another one beside another best."""
+        return tuple(
+            one
+            for one in self.made.complete
+            if one not in self.compared and is_same_time(one.time_s, time_s)
+        )
+
     @cached_property
     def whole(self) -> tuple[ScheduledTraining, ...]:
         """The complete ones that are as long as the stated one."""
@@ -226,6 +240,11 @@ class CompleteRungs:
         fall = 0.0 if initial is None else max(initial - loss, 0.0)
         margin = max(tuning.loss_margin * abs(loss), tuning.min_progress_margin * fall)
         return min(margin, tuning.max_progress_margin * fall)
+
+
+def is_same_time(one_s: float, other_s: float) -> bool:
+    """Return whether modelled times are of one length but for the rounding of steps."""
+    return abs(one_s - other_s) < _SAME_TIME * other_s
 
 
 def _lowest(trainings: Iterable[ScheduledTraining]) -> ScheduledTraining | None:
