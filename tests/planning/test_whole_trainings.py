@@ -40,7 +40,7 @@ def test_a_training_that_fits_the_budget_several_times_is_made_with_several_sett
     assert [one.complete_number for one in trained] == list(range(1, len(trained) + 1))
     assert advice.horizon is not None
     factors = advice.horizon.carried_factor, advice.horizon.batch_factor, advice.horizon.rate_factor
-    assert factors == (1, 1, 1)
+    assert all(factor == 1 for factor in factors)
     size, rate = advice.effective_batch_size, advice.learning_rate
     assert advice.expected_final_loss is not None
     measured = final_loss(simulated, size, rate, 18_000)

@@ -99,16 +99,13 @@ def _is_reference(view: LogView, choice: Choice) -> bool:
 
 
 def _reference_words(view: LogView, choice: Choice) -> str:
-    words = "The advice is the reference recipe itself"
-    others = 0
+    words, others, what = "The advice is the reference recipe itself", 0, "trials"
     if choice.carried is not None:
-        others = len(view.model(CompleteRungs).compared) - 1
-        what, better = "complete trainings with another batch or rate", "ended better"
+        others, what = len(view.model(CompleteRungs).compared) - 1, "complete trainings"
     elif view.step_times is not None:
         others = len(view.model(Trials).all) - 1
-        what, better = "trials of another batch or rate", "did better"
     if others > 0:
-        return f"{words}: of {others} {what} none {better}."
+        return f"{words}: of {others} {what} of other batches or rates none was clearly better."
     return f"{words}: there was no time to try another batch or rate."
 
 
