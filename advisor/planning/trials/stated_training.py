@@ -12,6 +12,7 @@ from bsadvise.model.horizon import (
     TrainingLength,
 )
 
+from advisor.domain.limits import COUNT
 from advisor.estimators.horizon_schedule import Schedule, schedule_of
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size
@@ -50,7 +51,7 @@ class StatedTraining:
         return self.length is not None and (self.length.unit is not LengthUnit.EPOCHS or has_epochs)
 
     def samples(self, batch_size: int) -> float:
-        """Return D_B: the samples that a training with a batch sees, at least one batch.
+        """Return D_B: the samples that a training with a batch sees, from one batch to 2^50.
 
         The same for all batches, unless the length is a time.
 
@@ -72,7 +73,7 @@ class StatedTraining:
                 samples = length.amount / self.sample_time_s(batch_size)
             case _:
                 samples = length.amount
-        return max(samples, float(batch_size))
+        return max(min(samples, COUNT.high), float(batch_size))
 
     def sample_time_s(self, batch_size: int) -> float:
         """Return the modelled seconds a sample of a batch. Raises LookupError if it cannot run."""
