@@ -205,7 +205,6 @@ class Carrier:
         split = self.view.model(StepCost).split(best.batch_size)
         if split is None:
             return None
-        enough = self.view.tuning.answer.advice.min_rivals < len(self._rungs.whole)
         return CarriedSetting(
             split=split,
             learning_rate=best.learning_rate,
@@ -214,10 +213,17 @@ class Carrier:
             carried_factor=1.0,
             batch_factor=1.0,
             rate_factor=1.0,
-            confidence=Confidence.HIGH if enough else Confidence.MEDIUM,
+            confidence=self._measured_confidence,
             speedup=self._speedup(best),
             batch_carry=BatchCarry.MEASURED,
         )
+
+    @property
+    def _measured_confidence(self) -> Confidence:
+        """How far a setting is relied on by how many others it was compared with."""
+        if len(self._rungs.whole) > self.view.tuning.answer.advice.min_rivals:
+            return Confidence.HIGH
+        return Confidence.MEDIUM if len(self._rungs.compared) > 1 else Confidence.LOW
 
     def _speedup(self, best: ScheduledTraining) -> tuple[float, Interval] | None:
         """Return the reference's time over that of the best, where the best ended no higher."""
