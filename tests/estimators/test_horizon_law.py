@@ -91,7 +91,7 @@ def test_a_planted_setting_is_found(log_batch: float, log_rate: float) -> None:
 
 
 @settings(max_examples=10)
-@given(log_batch=st.floats(4, 7), knee=st.floats(16, 1024))
+@given(log_batch=st.floats(4, 7), knee=st.floats(16, 512))
 def test_trainings_of_equal_time_tell_the_batch_of_equal_samples(
     log_batch: float, knee: float
 ) -> None:
@@ -115,7 +115,9 @@ def test_trainings_of_equal_time_tell_the_batch_of_equal_samples(
                     )
                 )
     found = fit_horizon_law(points, GUESS)
-    off = float(np.median(found.log_best_batch(HORIZON / 16) - law.log_best_batch(HORIZON / 16)))
+    # Where trainings were, no exponent is needed.
+    samples = min(points, key=lambda point: point.loss).samples
+    off = float(np.median(found.log_best_batch(samples) - law.log_best_batch(samples)))
     assert abs(off) < math.log(1.75)  # The priors of the curvatures pull.
 
 

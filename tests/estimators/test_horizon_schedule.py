@@ -114,7 +114,7 @@ def test_names_are_those_of_the_command_line(text: str, schedule: Schedule) -> N
     shape=st.sampled_from(list(ScheduleShape)),
     final_share=st.floats(0, 1),
     decay_share=st.floats(0.01, 1),
-    warmup_share=st.floats(0, 0.9),
+    warmup_share=st.just(0.0) | st.floats(1e-3, 0.9),
 )
 def test_shares_and_steps_of_a_schedule_are_of_the_same_rates(
     shape: ScheduleShape, final_share: float, decay_share: float, warmup_share: float

@@ -20,7 +20,8 @@ from tests.support.stated_lengths import (
     simulated_device,
 )
 
-SHORT = {"train_for": epochs(6), "schedule": LINEAR, "budget_s": 40.0}
+BUDGET_S = 40.0
+SHORT: dict[str, object] = {"train_for": epochs(6), "schedule": LINEAR, "budget_s": BUDGET_S}
 """A training of 1.5 s by the reference recipe, of 3,000 samples an epoch."""
 
 
@@ -45,7 +46,7 @@ def test_a_training_that_fits_the_budget_several_times_is_made_with_several_sett
     assert advice.expected_final_loss is not None
     measured = final_loss(simulated, size, rate, 18_000)
     assert advice.expected_final_loss.value == pytest.approx(measured)
-    assert sum(entry.wall_s for entry in log) <= SHORT["budget_s"]
+    assert sum(entry.wall_s for entry in log) <= BUDGET_S
 
 
 def test_the_advice_is_about_as_good_as_the_best_and_takes_no_longer_than_the_recipe(

@@ -5,7 +5,7 @@ training, unless
 
 - shorter complete trainings show that the best batch grows (``batch_growth``),
 - the law has a larger one cheaper by more than the 80 % interval of the difference: of those, the
-  one whose advantage is surest is taken, and
+  one whose interval ends lowest is taken, and
 - the first steps of the stated training with it are no farther behind those with the measured
   batch, after equal time, than the law expects.
 """
@@ -169,7 +169,7 @@ class Carrier:
 
     @cached_property
     def _larger(self) -> int | None:
-        """The batch that is most surely better than that of the best; None where none is."""
+        """The batch whose advantage over that of the best is most certain; None where none is."""
         own, law = self._law.best.batch_size, self._law
         if not self._growth.is_shown:
             return None
@@ -177,8 +177,8 @@ class Carrier:
         for size in self.view.model(BatchSizes).finely():
             if size > own:
                 prices[size] = law.price_of_best(size)
-        surest = min(prices, key=lambda size: upper(prices[size] - prices[own]))
-        return None if surest == own else surest
+        lowest = min(prices, key=lambda size: upper(prices[size] - prices[own]))
+        return None if lowest == own else lowest
 
     def _begun(self, size: int) -> ScheduledTraining | None:
         """Return the first steps of the stated training with a batch, as it would be advised."""

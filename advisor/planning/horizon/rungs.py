@@ -217,17 +217,17 @@ class CompleteRungs:
 
     @cached_property
     def best_whole(self) -> ScheduledTraining | None:
-        """Of the trainings as long as the stated one the soonest of those that end about as low.
+        """Of those as long as the stated one, that of least time among those that end about as low.
 
-        They take less time with some batches. None where none has a finite loss.
+        None where none has a finite loss.
         """
         lowest = _lowest(self.whole)
         if lowest is None or not self.weighs_time:
             return lowest
         most = lowest.loss + self._margin(lowest.loss)
-        soonest = min((one for one in self.whole if one.loss <= most), key=lambda one: one.time_s)
+        quickest = min((one for one in self.whole if one.loss <= most), key=lambda one: one.time_s)
         tie = self.view.tuning.answer.choice.time_tie_factor
-        return soonest if soonest.time_s * tie < lowest.time_s else lowest
+        return quickest if quickest.time_s * tie < lowest.time_s else lowest
 
     @property
     def weighs_time(self) -> bool:
