@@ -40,6 +40,10 @@ def check_request(request: AdviceRequest) -> Iterator[FieldViolation]:
         yield FieldViolation(
             "request.device_hour_price", "the objective cost needs it: what a device-hour costs"
         )
+    if request.budget_share is not None and request.train_for is None:
+        yield FieldViolation(
+            "request.budget_share", "is a share of the training's own time: train_for must say it"
+        )
     if not is_plain_path(request.source.entry_path):
         yield FieldViolation("request.source.entry_path", "must be a plain relative path")
     if request.source.entry_kind is EntryKind.MODEL_FILE:

@@ -157,6 +157,7 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "device_hour_price": Number(low=0, high=1e9),
         "model_class": Text(200),
         "data_paths": Items(64, Text(4_096), key=Text(1_024)),
+        "budget_share": Number(low=0, high=1, is_above=True),
     },
     "TrainingLength": {"amount": TRAINING_LENGTH},
     "LearningRateSchedule": {

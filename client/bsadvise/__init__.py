@@ -89,10 +89,12 @@ if TYPE_CHECKING:
     )
     from bsadvise.model.explanation import (
         BestRate,
+        ExplainedTraining,
         ExplainedTrial,
         Explanation,
         Findings,
         Fitted,
+        HorizonExplanation,
         LossCurve,
         MemoryExplanation,
         NoisePoint,
@@ -191,7 +193,8 @@ _MODULES = {
     ),
     "model.explanation": (
         "BestRate", "ExplainedTrial", "Explanation", "Findings", "Fitted", "LossCurve",
-        "MemoryExplanation", "NoisePoint", "ScalingFit", "StepTimePoint",
+        "ExplainedTraining", "HorizonExplanation", "MemoryExplanation", "NoisePoint", "ScalingFit",
+        "StepTimePoint",
     ),
     "model.horizon": (
         "FinalLoss", "LearningRateSchedule", "LengthUnit", "ScheduleShape", "StepSchedule",
@@ -255,6 +258,7 @@ __all__ = [
     "Evaluation",
     "Event",
     "Evidence",
+    "ExplainedTraining",
     "ExplainedTrial",
     "Explanation",
     "ExportFailed",
@@ -267,6 +271,7 @@ __all__ = [
     "Fitted",
     "GradientNormStatistics",
     "GradientNorms",
+    "HorizonExplanation",
     "InspectTask",
     "Interrupted",
     "Interval",

@@ -44,6 +44,9 @@ from bsadvise.model.task import TaskProfile
 from bsadvise.model.units import format_bytes, format_number, format_rate, format_seconds
 from bsadvise.model.values import Unknown
 
+_WHOLE = 0.98
+"""Share of the stated training from which on a complete training counts as all of it."""
+
 
 def describe_advice(advice: Advice) -> str:
     """Return an answer's setting: "batch 64 (32 x 2), lr 3e-3"."""
@@ -75,7 +78,10 @@ def describe_task(command: Command | RecallAnswers | Unknown) -> str:
 
 
 def describe_command(command: Command | RecallAnswers | Unknown) -> str:
-    """Return what is measured: "trial 3 (suggested), rung 2, batch 96, lr 4e-3"."""
+    """Return what is measured: "trial 3 (suggested), rung 2, batch 96, lr 4e-3".
+
+    Of a stated length: "complete training 3, 1/64 of the length, batch 96, lr 4e-3".
+    """
     match command:
         case RecallAnswers() | InspectTask() | ObserveScript():
             return _looking(command)
@@ -184,8 +190,23 @@ def _learnt(outcome: TrainRun | Evaluation | RangeRun | OrderComparison) -> str:
 def _training(command: Train) -> str:
     if command.trial is None:
         return "training the reference recipe"
+    if command.stated_share is not None:
+        return _stated(command.complete_number, command.stated_share)
     origin = f" ({command.origin})" if command.origin else ""
     return f"trial {command.trial}{origin}, rung {command.rung + 1}"
+
+
+def _stated(number: int | None, share: float) -> str:
+    """Return a complete training, or the first steps of the stated one, and how long it is."""
+    if share > 1 / _WHOLE:
+        part = f"{format_number(share)} times the length"
+    elif share > _WHOLE:
+        part = "all of the length"
+    else:
+        part = f"1/{format_number(1 / share)} of the length"
+    if number is None:
+        return f"first steps of the stated training, {part}"
+    return f"complete training {number}, {part}"
 
 
 def _profile(profile: TaskProfile) -> str:

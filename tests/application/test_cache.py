@@ -44,6 +44,7 @@ CHANGES: dict[str, Any] = {
     "observe_only": True,
     "model_class": "Net",
     "data_paths": {"data": "/data"},
+    "budget_share": 0.05,
 }
 NO_BEARING: dict[str, Any] = {"device": "auto", "use_cache": False, "priority": Priority.HIGH}
 

@@ -161,6 +161,18 @@ def test_what_is_not_asked_for_is_left_to_the_daemon(
     assert [field.name for field, _ in asked(daemon).ListFields()] == ["source"]
 
 
+def test_a_budget_may_be_a_share_of_the_stated_training(
+    run: Run, daemon: FakeDaemon, model_file: Path
+) -> None:
+    flags = ["--train-for", "90epochs", "--budget"]
+    assert run("recommend", model_file, *flags, "5%").exit_code == 0
+    assert asked(daemon).budget_share == 0.05
+    assert asked(daemon).budget_s == 86_400  # At most a day.
+    assert run("recommend", model_file, *flags, "2m").exit_code == 0
+    assert not asked(daemon).HasField("budget_share")
+    assert asked(daemon).budget_s == 120
+
+
 def test_the_cost_objective_takes_a_price(run: Run, daemon: FakeDaemon, model_file: Path) -> None:
     flags = ["--objective", "cost", "--device-hour-price", "2.50"]
     assert run("recommend", model_file, *flags).exit_code == 0
@@ -190,6 +202,8 @@ def test_no_trials_asks_for_none(run: Run, daemon: FakeDaemon, model_file: Path)
         (["recommend"], "MODEL"),
         (["recommend", "model.py", "--memory-limit", "lots"], "16GiB"),
         (["recommend", "model.py", "--budget", "soon"], "60s"),
+        (["recommend", "model.py", "--budget", "5%"], "such as --train-for 90epochs"),
+        (["recommend", "model.py", "--budget", "500%"], "5%"),
         (["recommend", "model.py", "--set", "width"], "NAME=VALUE"),
         (["recommend", "model.py", "--gpus", "0"], "x>=1"),
         (["recommend", "model.py", "--trials", "2", "--no-trials"], "exclude"),

@@ -215,7 +215,7 @@ def test_what_a_model_file_says_moves_nothing_on_the_terminal() -> None:
         assert max(map(len, lines)) <= 80
         text = "".join("".join(lines).split())
         assert not {"\x1b", "\u202e", "\u2066"} & set(text)
-        assert text.count(r"\x1b[2J\u202eevil[bold]\u2066") == 7
+        assert text.count(r"\x1b[2J\u202eevil[bold]\u2066") == 6
 
 
 def test_a_message_of_several_lines_is_one_line_of_progress(

@@ -204,6 +204,15 @@ async def test_the_cost_objective_needs_a_price(client: Client, price: float | N
     assert Refused(caught.value).violations.keys() == {"request.device_hour_price"}
 
 
+@pytest.mark.parametrize("share", [0.05, 0.0, 1.5, float("nan")])
+async def test_a_budget_that_is_a_share_needs_the_length_it_is_a_share_of(
+    client: Client, share: float
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await _create(client, budget_share=share)
+    assert Refused(caught.value).violations.keys() == {"request.budget_share"}
+
+
 async def test_an_unspecified_objective_is_refused(client: Client) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await _create(client, objective=recommendation_pb2.OBJECTIVE_UNSPECIFIED)

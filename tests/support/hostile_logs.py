@@ -26,6 +26,12 @@ from bsadvise.model.commands import (
     Verify,
 )
 from bsadvise.model.device import Device, DeviceKind
+from bsadvise.model.horizon import (
+    LearningRateSchedule,
+    LengthUnit,
+    ScheduleShape,
+    TrainingLength,
+)
 from bsadvise.model.measurements import (
     Evaluation,
     Failed,
@@ -369,12 +375,36 @@ def hostile_request(random_state: random.Random) -> AdviceRequest:
             max_trials=pick([None, None, 0, 1, 3, (1 << 31) - 1]),
             seed=pick([0, (1 << 32) - 1]),
         )
+        if random_state.getstate()[1][0] % 4 == 0:
+            request = _of_a_stated_length(request, random.Random(random_state.getstate()[1][0]))
         try:
             return from_message(
                 to_message(request, recommendation_pb2.AdviceRequest()), AdviceRequest
             )
         except ValueError:
             continue
+
+
+def _of_a_stated_length(request: AdviceRequest, random_state: random.Random) -> AdviceRequest:
+    """Return a request for a training of some length, drawn apart: others stay as they are."""
+    pick = random_state.choice
+    return replace(
+        request,
+        train_for=TrainingLength(
+            amount=pick([1e-9, 1.0, 90.0, 1e4, 1e6, 1e15]), unit=pick(list(LengthUnit))
+        ),
+        schedule=pick(
+            [
+                None,
+                LearningRateSchedule(shape=ScheduleShape.LINEAR),
+                LearningRateSchedule(
+                    shape=ScheduleShape.WSD, decay_share=1e-9, warmup_share=0.9999
+                ),
+                LearningRateSchedule(shape=ScheduleShape.COSINE, warmup_steps=10**9),
+            ]
+        ),
+        budget_share=pick([None, None, 0.05, 1.0, 1e-6]),
+    )
 
 
 def recalled(number: int) -> Log:

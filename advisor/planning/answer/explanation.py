@@ -12,9 +12,11 @@ from bsadvise.model.advice import Interval, MemoryPoint
 from bsadvise.model.commands import Train
 from bsadvise.model.explanation import (
     BestRate,
+    ExplainedTraining,
     ExplainedTrial,
     Explanation,
     Fitted,
+    HorizonExplanation,
     LossCurve,
     MemoryExplanation,
     NoisePoint,
@@ -29,6 +31,8 @@ from advisor.estimators.scaling_law import Array
 from advisor.planning.evidence.inspection import next_inspection
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reasons import reason_of
+from advisor.planning.horizon.carrying import Carrier
+from advisor.planning.horizon.rungs import CompleteRungs
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.trials.acquisition import Acquisition
 from advisor.planning.trials.batch_sizes import noise_scale_of
@@ -70,6 +74,30 @@ def explain(view: LogView) -> Explanation:
         trials=() if search is None else _trials(search.ranking),
         scaling=None if search is None else _scaling(search),
         prior=view.prior,
+        horizon=None if times is None else _horizon(view),
+    )
+
+
+def _horizon(view: LogView) -> HorizonExplanation | None:
+    carried, rungs = view.model(Carrier).setting, view.model(CompleteRungs)
+    if carried is None:
+        return None
+    return HorizonExplanation(
+        trainings=tuple(
+            ExplainedTraining(
+                effective_batch_size=one.batch_size,
+                learning_rate=one.learning_rate,
+                samples=one.samples,
+                time_s=one.time_s,
+                loss=one.loss if math.isfinite(one.loss) else None,
+                is_compared=one in rungs.compared or one in rungs.whole,
+            )
+            for one in rungs.made.complete
+        ),
+        carried_factor=carried.carried_factor,
+        batch_factor=carried.batch_factor,
+        rate_factor=carried.rate_factor,
+        batch_reason=str(carried.batch_carry),
     )
 
 

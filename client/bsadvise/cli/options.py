@@ -18,12 +18,13 @@ from bsadvise.cli.connecting import keep_credential
 from bsadvise.exports.formats.registry import EXPORTS
 from bsadvise.model.horizon import (
     LearningRateSchedule,
+    parse_budget,
     parse_length,
     parse_schedule,
     parse_warmup,
 )
 from bsadvise.model.request import AdviceOptions, Objective, Priority, PriorScope
-from bsadvise.model.units import parse_bytes, parse_seconds
+from bsadvise.model.units import parse_bytes
 from bsadvise.paths import normalise
 
 Function = Callable[..., Any]
@@ -97,7 +98,6 @@ def check_save(ctx: click.Context, param: click.Parameter, path: Path | None) ->
 
 
 BYTES = Parsed("size", parse_bytes)
-SECONDS = Parsed("time", parse_seconds)
 
 
 def option(flag: str, *others: str, **attributes: Any) -> Decorator:  # noqa: ANN401 - click's own
@@ -234,7 +234,11 @@ advice_options = together(
     option(
         "--warmup", type=Parsed("warm-up", parse_warmup), help="2% or 500steps. [default: none]"
     ),
-    option("--budget", type=SECONDS, help="Time to measure for, such as 60s. [default: 60s]"),
+    option(
+        "--budget", type=Parsed("budget", parse_budget),
+        help="Time to measure for, such as 60s; or 5% of the training that --train-for says. "
+        "[default: 60s]",
+    ),
     option("--trials", type=click.IntRange(0), help="The most trials. [default: as time allows]"),
     option("--no-trials", is_flag=True, help="Choose the learning rate by rule, without trials."),
     option("--seed", type=click.IntRange(0), help="Seed of everything random. [default: 0]"),
@@ -282,13 +286,20 @@ def advice_request(flags: dict[str, Any]) -> AdviceOptions:
         raise click.UsageError(
             "--objective cost needs the price of a device-hour, such as --device-hour-price 2.50"
         )
+    budget_s, budget_share = flags["budget"] or (None, None)
+    if budget_share is not None and flags["train_for"] is None:
+        raise click.UsageError(
+            f"--budget {100 * budget_share:g}% is a share of the training's own time: say how long "
+            "that is, such as --train-for 90epochs"
+        )
     return AdviceOptions(
         **task_request(flags),
         world_size=flags["gpus"],
         effective_batch_size=flags["effective_batch_size"],
         objective=flags["objective"],
         target_loss=flags["target_loss"],
-        budget_s=flags["budget"],
+        budget_s=budget_s,
+        budget_share=budget_share,
         max_trials=0 if flags["no_trials"] else flags["trials"],
         seed=flags["seed"],
         use_cache=False if flags["no_cache"] else None,

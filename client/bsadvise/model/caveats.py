@@ -39,6 +39,7 @@ class CaveatCode(StrEnum):
     CARRIED_TO_LENGTH = "carried_to_length"
     LENGTH_NOT_COUNTED = "length_not_counted"
     LENGTH_NOT_TRAINED = "length_not_trained"
+    REFERENCE_ADVISED = "reference_advised"
     SCHEDULE_WITHOUT_LENGTH = "schedule_without_length"
     OPTIMIZER_UNKNOWN = "optimizer_unknown"
     LEARNING_RATE_UNUSED = "learning_rate_unused"

@@ -144,6 +144,46 @@ class ScalingFit(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedTraining(Value):
+    """A complete training of a stated length's search.
+
+    Attributes:
+        effective_batch_size: Samples a step.
+        learning_rate: Peak rate.
+        samples: Seen, repeats counted.
+        time_s: Modelled seconds of its steps.
+        loss: Held-out loss at its end; None if it diverged.
+        is_compared: Whether it is of the length that settings compare by, and no shorter.
+    """
+
+    effective_batch_size: int
+    learning_rate: float
+    samples: float
+    time_s: float
+    loss: float | None = None
+    is_compared: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HorizonExplanation(Value):
+    """How a setting was carried to the stated length.
+
+    Attributes:
+        trainings: The complete trainings, oldest first.
+        carried_factor: Samples of the stated training over those of the best, at least 1.
+        batch_factor: The advised batch over that of the best.
+        rate_factor: The advised peak rate over that of the best.
+        batch_reason: Why the batch was carried to a larger one, or was not.
+    """
+
+    trainings: tuple[ExplainedTraining, ...] = ()
+    carried_factor: float = 1.0
+    batch_factor: float = 1.0
+    rate_factor: float = 1.0
+    batch_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation(Value):
     """What an answer rests on.
 
@@ -157,6 +197,7 @@ class Explanation(Value):
         trials: The reference first; empty before it was trained.
         scaling: None before there was a trial that trained well.
         prior: What earlier answers about the task had found; None where they were not asked for.
+        horizon: How a setting was carried to the stated length; None where none was.
     """
 
     tuning_digest: str
@@ -167,6 +208,7 @@ class Explanation(Value):
     trials: tuple[ExplainedTrial, ...] = ()
     scaling: ScalingFit | None = None
     prior: Prior | None = None
+    horizon: HorizonExplanation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

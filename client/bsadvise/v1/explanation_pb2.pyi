@@ -340,6 +340,90 @@ class ScalingFit(_message.Message):
 Global___ScalingFit: _TypeAlias = ScalingFit  # noqa: Y015
 
 @_typing.final
+class ExplainedTraining(_message.Message):
+    """A complete training of a stated length's search."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EFFECTIVE_BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    LEARNING_RATE_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    TIME_S_FIELD_NUMBER: _builtins.int
+    LOSS_FIELD_NUMBER: _builtins.int
+    IS_COMPARED_FIELD_NUMBER: _builtins.int
+    effective_batch_size: _builtins.int
+    """Samples a step."""
+    learning_rate: _builtins.float
+    """Peak rate."""
+    samples: _builtins.float
+    """Seen, repeats counted."""
+    time_s: _builtins.float
+    """Modelled seconds of its steps."""
+    loss: _builtins.float
+    """Held-out loss at its end; unset if it diverged."""
+    is_compared: _builtins.bool
+    """Whether it is of the length that settings compare by, and no shorter."""
+    def __init__(
+        self,
+        *,
+        effective_batch_size: _builtins.int = ...,
+        learning_rate: _builtins.float = ...,
+        samples: _builtins.float = ...,
+        time_s: _builtins.float = ...,
+        loss: _builtins.float | None = ...,
+        is_compared: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_loss", b"_loss", "loss", b"loss"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_loss", b"_loss", "effective_batch_size", b"effective_batch_size", "is_compared", b"is_compared", "learning_rate", b"learning_rate", "loss", b"loss", "samples", b"samples", "time_s", b"time_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__loss: _TypeAlias = _typing.Literal["loss"]  # noqa: Y015
+    _WhichOneofArgType__loss: _TypeAlias = _typing.Literal["_loss", b"_loss"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__loss) -> _WhichOneofReturnType__loss | None: ...
+
+Global___ExplainedTraining: _TypeAlias = ExplainedTraining  # noqa: Y015
+
+@_typing.final
+class HorizonExplanation(_message.Message):
+    """How a setting was carried to the stated length."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRAININGS_FIELD_NUMBER: _builtins.int
+    CARRIED_FACTOR_FIELD_NUMBER: _builtins.int
+    BATCH_FACTOR_FIELD_NUMBER: _builtins.int
+    RATE_FACTOR_FIELD_NUMBER: _builtins.int
+    BATCH_REASON_FIELD_NUMBER: _builtins.int
+    carried_factor: _builtins.float
+    """Samples of the stated training over those of the best, at least 1."""
+    batch_factor: _builtins.float
+    """The advised batch over that of the best."""
+    rate_factor: _builtins.float
+    """The advised peak rate over that of the best."""
+    batch_reason: _builtins.str
+    """Why the batch was carried to a larger one, or was not."""
+    @_builtins.property
+    def trainings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedTraining]:
+        """The complete trainings, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        trainings: _abc.Iterable[Global___ExplainedTraining] | None = ...,
+        carried_factor: _builtins.float = ...,
+        batch_factor: _builtins.float = ...,
+        rate_factor: _builtins.float = ...,
+        batch_reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_factor", b"batch_factor", "batch_reason", b"batch_reason", "carried_factor", b"carried_factor", "rate_factor", b"rate_factor", "trainings", b"trainings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HorizonExplanation: _TypeAlias = HorizonExplanation  # noqa: Y015
+
+@_typing.final
 class Explanation(_message.Message):
     """What an answer rests on."""
 
@@ -353,6 +437,7 @@ class Explanation(_message.Message):
     TRIALS_FIELD_NUMBER: _builtins.int
     SCALING_FIELD_NUMBER: _builtins.int
     PRIOR_FIELD_NUMBER: _builtins.int
+    HORIZON_FIELD_NUMBER: _builtins.int
     tuning_digest: _builtins.str
     """Digest of the tuned numbers that it was made with."""
     @_builtins.property
@@ -385,6 +470,10 @@ class Explanation(_message.Message):
     def prior(self) -> _measurement_pb2.Prior:
         """What earlier answers about the task had found; unset where they were not asked for."""
 
+    @_builtins.property
+    def horizon(self) -> Global___HorizonExplanation:
+        """How a setting was carried to the stated length; unset where none was."""
+
     def __init__(
         self,
         *,
@@ -396,10 +485,11 @@ class Explanation(_message.Message):
         trials: _abc.Iterable[Global___ExplainedTrial] | None = ...,
         scaling: Global___ScalingFit | None = ...,
         prior: _measurement_pb2.Prior | None = ...,
+        horizon: Global___HorizonExplanation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["memory", b"memory", "prior", b"prior", "scaling", b"scaling"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["horizon", b"horizon", "memory", b"memory", "prior", b"prior", "scaling", b"scaling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["memory", b"memory", "noise_scales", b"noise_scales", "prior", b"prior", "reasons", b"reasons", "scaling", b"scaling", "step_times", b"step_times", "trials", b"trials", "tuning_digest", b"tuning_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["horizon", b"horizon", "memory", b"memory", "noise_scales", b"noise_scales", "prior", b"prior", "reasons", b"reasons", "scaling", b"scaling", "step_times", b"step_times", "trials", b"trials", "tuning_digest", b"tuning_digest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

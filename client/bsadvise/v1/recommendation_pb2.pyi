@@ -287,6 +287,7 @@ class AdviceRequest(_message.Message):
     SCHEDULE_FIELD_NUMBER: _builtins.int
     MODEL_CLASS_FIELD_NUMBER: _builtins.int
     DATA_PATHS_FIELD_NUMBER: _builtins.int
+    BUDGET_SHARE_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """"auto", "cpu", "cuda:N", a device's UUID, or a name from the catalogue of cards."""
     memory_limit_bytes: _builtins.int
@@ -326,6 +327,11 @@ class AdviceRequest(_message.Message):
     model_class: _builtins.str
     """Class of the LightningModule to train, where a script defines several and trains none; unset
     for the only one.
+    """
+    budget_share: _builtins.float
+    """Of the modelled time of the training that train_for states, above 0 to 1: what measurements may
+    take once steps were timed. budget_s is then the most that this may come to. Unset for budget_s
+    alone; refused without train_for.
     """
     @_builtins.property
     def source(self) -> Global___Source:
@@ -376,13 +382,16 @@ class AdviceRequest(_message.Message):
         schedule: _horizon_pb2.LearningRateSchedule | None = ...,
         model_class: _builtins.str | None = ...,
         data_paths: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        budget_share: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_model_class", b"_model_class", "_objective", b"_objective", "_observe_only", b"_observe_only", "_prior", b"_prior", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "model_class", b"model_class", "objective", b"objective", "observe_only", b"observe_only", "prior", b"prior", "priority", b"priority", "python", b"python", "schedule", b"schedule", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "train_for", b"train_for", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_budget_share", b"_budget_share", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_model_class", b"_model_class", "_objective", b"_objective", "_observe_only", b"_observe_only", "_prior", b"_prior", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "budget_share", b"budget_share", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "model_class", b"model_class", "objective", b"objective", "observe_only", b"observe_only", "prior", b"prior", "priority", b"priority", "python", b"python", "schedule", b"schedule", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "train_for", b"train_for", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_model_class", b"_model_class", "_objective", b"_objective", "_observe_only", b"_observe_only", "_prior", b"_prior", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "build_kwargs", b"build_kwargs", "data_paths", b"data_paths", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "model_class", b"model_class", "objective", b"objective", "observe_only", b"observe_only", "prior", b"prior", "priority", b"priority", "python", b"python", "schedule", b"schedule", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "train_for", b"train_for", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_budget_share", b"_budget_share", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_model_class", b"_model_class", "_objective", b"_objective", "_observe_only", b"_observe_only", "_prior", b"_prior", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "budget_share", b"budget_share", "build_kwargs", b"build_kwargs", "data_paths", b"data_paths", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "model_class", b"model_class", "objective", b"objective", "observe_only", b"observe_only", "prior", b"prior", "priority", b"priority", "python", b"python", "schedule", b"schedule", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "train_for", b"train_for", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_s: _TypeAlias = _typing.Literal["budget_s"]  # noqa: Y015
     _WhichOneofArgType__budget_s: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s"]  # noqa: Y015
+    _WhichOneofReturnType__budget_share: _TypeAlias = _typing.Literal["budget_share"]  # noqa: Y015
+    _WhichOneofArgType__budget_share: _TypeAlias = _typing.Literal["_budget_share", b"_budget_share"]  # noqa: Y015
     _WhichOneofReturnType__device: _TypeAlias = _typing.Literal["device"]  # noqa: Y015
     _WhichOneofArgType__device: _TypeAlias = _typing.Literal["_device", b"_device"]  # noqa: Y015
     _WhichOneofReturnType__device_hour_price: _TypeAlias = _typing.Literal["device_hour_price"]  # noqa: Y015
@@ -417,6 +426,8 @@ class AdviceRequest(_message.Message):
     _WhichOneofArgType__world_size: _TypeAlias = _typing.Literal["_world_size", b"_world_size"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_s) -> _WhichOneofReturnType__budget_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_share) -> _WhichOneofReturnType__budget_share | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__device) -> _WhichOneofReturnType__device | None: ...
     @_typing.overload

@@ -7,6 +7,7 @@ from rich.text import Text
 from bsadvise.cli.render.views.energy import cost_words, energy_words
 from bsadvise.cli.render.views.related_hyperparameters import gradient_norm_words
 from bsadvise.model.advice import Advice, Evidence, Interval
+from bsadvise.model.horizon import TrainingHorizon
 from bsadvise.model.task import BatchSemantics
 from bsadvise.model.units import format_bytes, format_number, format_seconds
 
@@ -61,15 +62,30 @@ def _horizon(advice: Advice) -> str | None:
     if horizon.warmup_steps or horizon.decay_steps:
         words += f": {horizon.warmup_steps:,} steps of warm-up, {horizon.decay_steps:,} of decay"
     if horizon.carried_factor is not None:
-        return words
+        return f"{words}{_carried(horizon)}"
     is_measured = advice.lr_evidence is Evidence.MEASURED
     return f"{_TRIALS_ALONE}; not measured for {words}" if is_measured else f"not measured: {words}"
+
+
+def _carried(horizon: TrainingHorizon) -> str:
+    """Return how far the setting was carried to this length."""
+    if (horizon.carried_factor or 1) <= 1 and horizon.rate_factor == 1:
+        return "; trained for just that"
+    words = f"; carried {format_number(horizon.carried_factor or 1)} x"
+    if horizon.batch_factor is None or horizon.rate_factor is None:
+        return words
+    return (
+        f"{words}: batch x {format_number(horizon.batch_factor)}, peak rate x "
+        f"{format_number(horizon.rate_factor)}"
+    )
 
 
 def _final_loss(advice: Advice) -> str | None:
     loss = advice.expected_final_loss
     if loss is None:
         return None
+    if loss.low == loss.high:
+        return f"{format_number(loss.value)} measured, in one training"
     return (
         f"{format_number(loss.value)} expected (80 %: {format_number(loss.low)} to "
         f"{format_number(loss.high)})"
@@ -88,8 +104,13 @@ def _largest(advice: Advice) -> str:
 
 
 def _learning_rate(advice: Advice) -> str:
-    how = "measured in trials" if advice.lr_evidence is Evidence.MEASURED else "rule, not measured"
-    return f"{how}: {advice.lr_rule}" if advice.lr_rule else how
+    """Return what chose the rate: the rule that led to a batch's first one is not named then."""
+    if advice.lr_evidence is not Evidence.MEASURED:
+        return f"rule, not measured: {advice.lr_rule}" if advice.lr_rule else "rule, not measured"
+    factor = None if advice.horizon is None else advice.horizon.rate_factor
+    if factor is None or factor == 1:
+        return "measured in trials" if factor is None else "measured in trainings of this length"
+    return f"measured in short complete trainings, and carried x {format_number(factor)} by a law"
 
 
 def _loss_of_a_batch(advice: Advice) -> str | None:
