@@ -76,7 +76,7 @@ def test_a_screen_that_is_too_small_says_what_it_leaves_out() -> None:
     text = "\n".join(shown)
     for part in ("Settings", "Apply", "Why", "Compared with your recipe", "Caveats"):
         assert f"\n{part}\n" in text
-    assert "--lr8: 1 -> 2" in text
+    assert "--lr5: 1 -> 2" in text
     assert "caveat number 0" in text
     assert "more caveats" in shown[-1]
 
@@ -88,7 +88,7 @@ ROWS = st.lists(st.text("ab ", min_size=1, max_size=400), max_size=12)
 def test_any_rows_fit_a_screen(rows: tuple[list[str], ...], heading: str) -> None:
     leasts = (8, 9, 2, 2, 3)  # Those of an answer.
     parts = [
-        Part("title", some, bullets, "rows", least)
+        Part("title", some, bullets, ("row", "rows"), least)
         for some, least in zip(rows, leasts, strict=True)
     ]
     assert len(lines_of(Screen(Text(heading), parts, EXPLAIN, ["more"]))) < SCREEN_LINES

@@ -26,11 +26,16 @@ from bsadvise.phrases import describe_advice
 ALTERNATIVES_HEAD = ("", "micro", "accum", "batch", "lr", "peak", "samples/s", "time", "samples")
 _UNKNOWN = "-"
 _WHY = (
-    "verification", "confidence", "from cache", "learning rate", "memory", "holds for",
-    "final loss", "throughput", "cost", "loss of a batch", "noise scale", "largest batch", "energy",
+    "verification", "confidence", "from cache", "learning rate", "holds for", "final loss",
+    "memory", "throughput", "cost", "loss of a batch", "noise scale", "largest batch", "energy",
     "gradients", "data order",
 )  # fmt: skip
 """What an answer rests on, the most important first."""
+_SETTINGS = ("setting", "settings")
+_CHANGES = ("change, as --diff prints", "changes, as --diff prints")
+_EVIDENCE = ("line of evidence", "lines of evidence")
+_FIGURES = ("figure", "figures")
+_CAVEATS = ("caveat", "caveats")
 _RECIPE = {"found": "your recipe", "speedup": "speedup"}
 
 
@@ -95,11 +100,11 @@ def _screen(
     return Screen(
         heading,
         (
-            Part("Settings", setting_rows(advice), pairs_abreast, "settings", least_lines=8),
-            Part("Apply", to_change, pairs, "changes, as --diff prints", least_lines=9),
-            Part("Why", why, pairs, "lines of evidence", least_lines=2),
-            Part("Compared with your recipe", recipe, pairs, "figures", least_lines=2),
-            Part("Caveats", _caveats(advice), bullets, "caveats", least_lines=3),
+            Part("Settings", setting_rows(advice), pairs_abreast, _SETTINGS, least_lines=8),
+            Part("Apply", to_change, pairs, _CHANGES, least_lines=6),
+            Part("Why", why, pairs, _EVIDENCE, least_lines=5),
+            Part("Compared with your recipe", recipe, pairs, _FIGURES, least_lines=2),
+            Part("Caveats", _caveats(advice), bullets, _CAVEATS, least_lines=3),
         ),
         explained_by,
         elsewhere,

@@ -24,14 +24,14 @@ class Part:
         title: Its title.
         rows: What it says, most important first.
         shape: Returns some of the rows as they are shown.
-        noun: What several rows are.
+        nouns: What a row is, and what several are.
         least_lines: What it has room for, whatever the other parts need.
     """
 
     title: str
     rows: Sequence[Any]
     shape: Callable[[Sequence[Any]], RenderableType]
-    noun: str
+    nouns: tuple[str, str]
     least_lines: int
 
 
@@ -69,7 +69,8 @@ class Screen:
             shown, count = _fitting(part, limit, lines_of)
             lines += [[], *lines_of(Text(part.title, "bold")), *shown]
             if count < len(part.rows):
-                left_out.append(f"{len(part.rows) - count} more {part.noun}")
+                missing = len(part.rows) - count
+                left_out.append(f"{missing} more {part.nouns[missing > 1]}")
         rest = ", ".join([*reversed(left_out), *self._elsewhere])
         lines += [[], *lines_of(Text(f"The rest: {self._explained_by}"))]
         lines += lines_of(Text(f"  {rest}", "dim", no_wrap=True, overflow="ellipsis"))
