@@ -14,7 +14,7 @@ UNPRIVILEGED := $(shell [ "$$(id -u)" -eq 0 ] && command -v setpriv > /dev/null 
 	|| echo : what depends on rights has run without them)
 
 .DEFAULT_GOAL := help
-.PHONY: help recommend test nightly check fmt image proto bench-memory bench-regret bench-horizon clean
+.PHONY: help recommend test nightly check fmt image proto bench-memory bench-regret bench-horizon bench-trainings clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -70,6 +70,11 @@ bench-regret: $(VENV)/.benchmarks ## Compare the advice and other methods with t
 
 bench-horizon: $(VENV)/.benchmarks ## Compare settings carried from short trainings with the best of long ones
 	$(BIN)/python -m benchmarks.horizon $(ARGS)
+
+bench-trainings: $(VENV)/.benchmarks ## Compare advice for whole trainings of a stated length with the best of a grid
+	$(BIN)/python -m benchmarks.trainings record
+	$(BIN)/python -m benchmarks.trainings compare $(ARGS)
+	$(BIN)/python -m benchmarks.trainings report
 
 clean: ## Remove the virtual environment and every cache
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
