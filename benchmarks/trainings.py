@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from types import FrameType
 
 # Before torch and Lightning are imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -36,9 +38,19 @@ def main() -> int:
     """Run the task, and return the exit code."""
     arguments = _parse(sys.argv[1:])
     torch.set_num_threads(arguments.threads)
+    interrupts: list[int] = []
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        interrupts.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     try:
         _run(arguments)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
+        # A worker takes whatever is raised in a command for a failure of that command.
+        if not interrupts:
+            raise
         print("stopped; what was trained is kept", flush=True)
         return _STOPPED
     return 0
