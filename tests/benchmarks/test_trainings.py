@@ -53,7 +53,7 @@ def planted(samples: float, setting: Setting, best: Setting = BEST) -> float:
     batch_off = math.log(setting.batch_size / best.batch_size)
     rate_off = math.log(setting.learning_rate / best.learning_rate)
     wasted = math.exp(0.05 * batch_off**2 + 0.1 * (rate_off - 0.5 * batch_off) ** 2)
-    return 0.1 + 20 * (samples / wasted) ** -0.4
+    return 0.1 + 20 * math.exp(-0.4 * math.log(samples / wasted))
 
 
 def a_training(samples: int, setting: Setting, loss: float, seed: int = 0) -> Training:
