@@ -8,6 +8,7 @@ i, j    place in the grid: B = B₀·2^i, η = 2^j·(η₀ by the rule for B)   
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -131,8 +132,17 @@ def _missing_by_time(
 ) -> Planned | None:
     """Return what is missing once times to an equal loss can be told."""
     by_length = {samples: known for (samples, seed), known in losses.items() if seed == SEEDS[0]}
+    # Once the leaders have further seeds, another may lead, whose neighbours are then missing.
+    whole = {
+        setting: statistics.fmean(
+            losses[lattice.samples, seed][setting]
+            for seed in SEEDS
+            if setting in losses.get((lattice.samples, seed), {})
+        )
+        for setting in by_length[lattice.samples]
+    }
+    by_length[lattice.samples] = whole
     judge = Judge(times=lattice.times, samples=lattice.samples, losses=by_length)
-    whole = by_length[lattice.samples]
     by_time = sorted(whole, key=lambda setting: judge.log_time(setting.batch_size, whole[setting]))
     beside = _unknown_beside(lattice, lattice.places[by_time[0]], whole)
     if beside is not None:
