@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from benchmarks.regret_bench.found import Setting
+from benchmarks.trainings_bench.grid import SEEDS
 from benchmarks.trainings_bench.methods import METHODS
 from benchmarks.trainings_bench.question import (
     Answer,
@@ -52,7 +54,7 @@ def compare(
         workload: The workload.
         schedule: Name of the schedule.
         methods: Names of the methods.
-        seeds: Seeds of the searches, and of the trainings of their answers.
+        seeds: Seeds of the searches.
     """
     times = read_times(workload.name)
     with tempfile.TemporaryDirectory() as scratch:
@@ -67,17 +69,23 @@ def compare(
                     continue
                 add_answer(answers_path(workload.name), case, answer)
             if answer.setting is not None:
-                wanted = Training(
-                    schedule=schedule,
-                    samples=case.samples,
-                    batch_size=answer.setting.batch_size,
-                    learning_rate=answer.setting.learning_rate,
-                    seed=case.seed,
-                    is_of_grid=False,
-                )
-                path = path_of(workload.name)
-                if wanted.key not in {one.key for one in read_trainings(path)}:
-                    add_training(path, trained(trainer, wanted))
+                _train(workload, case, answer.setting, trainers)
+
+
+def _train(workload: Workload, case: Case, setting: Setting, trainers: Trainers) -> None:
+    """Train an answer with each seed that the grid's leaders are trained with."""
+    path = path_of(workload.name)
+    for seed in SEEDS:
+        wanted = Training(
+            schedule=case.schedule,
+            samples=case.samples,
+            batch_size=setting.batch_size,
+            learning_rate=setting.learning_rate,
+            seed=seed,
+            is_of_grid=False,
+        )
+        if wanted.key not in {one.key for one in read_trainings(path)}:
+            add_training(path, trained(trainers.of(seed), wanted))
 
 
 def _asked(question: Question) -> Answer | None:

@@ -82,9 +82,9 @@ class Lattice:
     def neighbours(self, cell: Cell) -> Iterator[Cell]:
         """Yield the places beside one whose batch size is in the grid."""
         for i, j in ((0, 1), (0, -1), (1, 0), (-1, 0)):
-            beside = Cell(cell.i + i, cell.j + j)
-            if self._is_possible(beside):
-                yield beside
+            neighbour = Cell(cell.i + i, cell.j + j)
+            if self._is_possible(neighbour):
+                yield neighbour
 
     def _is_possible(self, cell: Cell) -> bool:
         exact = self.times.reference_batch_size * 2.0**cell.i
@@ -112,18 +112,18 @@ def missing(lattice: Lattice, trainings: Iterable[Training]) -> Planned | None:
     if coarse:
         return Planned(lattice.samples, lattice.setting(coarse[0]), SEEDS[0])
     best = _lowest(lattice, whole)
-    beside = _unknown_beside(lattice, best, whole)
-    if beside is not None:
-        return Planned(lattice.samples, beside, SEEDS[0])
+    neighbour = _unknown_neighbour(lattice, best, whole)
+    if neighbour is not None:
+        return Planned(lattice.samples, neighbour, SEEDS[0])
     for part in SHORTER:
         samples = lattice.samples // part
         known = losses.get((samples, SEEDS[0]), {})
         centre = _lowest(lattice, known) if known else best
         if lattice.setting(centre) not in known:
             return Planned(samples, lattice.setting(centre), SEEDS[0])
-        beside = _unknown_beside(lattice, centre, known)
-        if beside is not None:
-            return Planned(samples, beside, SEEDS[0])
+        neighbour = _unknown_neighbour(lattice, centre, known)
+        if neighbour is not None:
+            return Planned(samples, neighbour, SEEDS[0])
     return _missing_by_time(lattice, losses)
 
 
@@ -144,9 +144,9 @@ def _missing_by_time(
     by_length[lattice.samples] = whole
     judge = Judge(times=lattice.times, samples=lattice.samples, losses=by_length)
     by_time = sorted(whole, key=lambda setting: judge.log_time(setting.batch_size, whole[setting]))
-    beside = _unknown_beside(lattice, lattice.places[by_time[0]], whole)
-    if beside is not None:
-        return Planned(lattice.samples, beside, SEEDS[0])
+    neighbour = _unknown_neighbour(lattice, lattice.places[by_time[0]], whole)
+    if neighbour is not None:
+        return Planned(lattice.samples, neighbour, SEEDS[0])
     leaders = {by_time[0], min(whole, key=whole.__getitem__), *by_time[:_MOST_LEADERS]}
     for seed in SEEDS[1:]:
         for setting in sorted(leaders, key=by_time.index):
@@ -159,7 +159,7 @@ def _lowest(lattice: Lattice, losses: Mapping[Setting, float]) -> Cell:
     return lattice.places[min(losses, key=losses.__getitem__)]
 
 
-def _unknown_beside(
+def _unknown_neighbour(
     lattice: Lattice, cell: Cell, losses: Mapping[Setting, float]
 ) -> Setting | None:
     settings = map(lattice.setting, lattice.neighbours(cell))

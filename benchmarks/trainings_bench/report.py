@@ -49,10 +49,20 @@ def _workloads_table(results: Sequence[Result]) -> str:
             f"{one.training_count}{'' if one.is_complete else ', not all'}",
             f"{one.oracle.batch_size} at {one.oracle.learning_rate:g}",
             f"{one.lowest.batch_size} at {one.lowest.learning_rate:g}: {one.lowest_loss:.4g}",
+            f"{one.seed_factor:.2f}",
         )
         for one in results
     ]
-    headings = ("training", "what", "role", "with the recipe", "grid", "oracle", "lowest loss")
+    headings = (
+        "training",
+        "what",
+        "role",
+        "with the recipe",
+        "grid",
+        "oracle",
+        "lowest loss",
+        "time between two seeds",
+    )
     return _table(headings, rows)
 
 

@@ -57,6 +57,7 @@ class Result:
         oracle: The setting of the least time to an equal loss.
         lowest: The setting of the lowest loss.
         lowest_loss: Its loss.
+        seed_factor: Factor of time by which two trainings of one setting differ, on average.
         judged: The answers.
     """
 
@@ -69,6 +70,7 @@ class Result:
     oracle: Setting
     lowest: Setting
     lowest_loss: float
+    seed_factor: float
     judged: tuple[Judged, ...]
 
 
@@ -102,12 +104,24 @@ def read_result(workload: Workload, schedule: str) -> Result | None:
         oracle=judge.fastest,
         lowest=judge.lowest,
         lowest_loss=judge.whole[judge.lowest],
+        seed_factor=_seed_factor(judge, trainings),
         judged=tuple(
             judged
             for case, answer in answers.items()
             if (judged := _judged(judge, trainings, case, answer, training_s)) is not None
         ),
     )
+
+
+def _seed_factor(judge: Judge, trainings: Sequence[Training]) -> float:
+    """Return the factor of time between trainings of one setting with two seeds; 1 without."""
+    log_times: dict[Setting, set[float]] = {}
+    for one in trainings:
+        if one.samples == judge.samples and math.isfinite(one.loss):
+            log_time = judge.log_time(one.batch_size, one.loss)
+            log_times.setdefault(one.setting, set()).add(log_time)
+    spreads = [max(known) - min(known) for known in log_times.values() if len(known) > 1]
+    return math.exp(statistics.fmean(spreads)) if spreads else 1.0
 
 
 def mean_loss(trainings: Iterable[Training], samples: int, setting: Setting) -> float:

