@@ -11,8 +11,8 @@ reported is a ratio of times.
 
 from __future__ import annotations
 
+import math
 import platform
-import statistics
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,8 +34,8 @@ SIZES = tuple(2**k for k in range(2, 11))
 SLOWDOWN = 10.0
 """Modelled seconds in a second of processor time."""
 
-_ROUNDS = 3
-_SAMPLES = 2048
+_ROUNDS = 4
+_SAMPLES = 4096
 _STEPS = (8, 256)
 """A size is timed over as many steps as see these samples, within these numbers."""
 
@@ -89,7 +89,7 @@ def _measured(workload: Workload, trainer: Trainer) -> Recording:
     evaluation = trainer.ask(evaluate, Evaluation)
     steps = TimeSteps(time_limit_s=LIMIT_S, micro_batch_size=size, measure_s=1.0)
     load_s = _load_time_per_sample_s(trainer)
-    step_times_s, evaluations_s = _in_rounds(trainer, rate)
+    step_times_s, evaluation_s = _in_rounds(trainer, rate)
     return Recording(
         workload=workload.name,
         command=f"python -m benchmarks.trainings time {workload.name}",
@@ -102,7 +102,7 @@ def _measured(workload: Workload, trainer: Trainer) -> Recording:
         reference_learning_rate=rate,
         initial_loss=evaluation.held_out_loss or float("inf"),
         load_time_per_sample_s=load_s,
-        evaluation_s=statistics.median(evaluations_s),
+        evaluation_s=evaluation_s,
         optimizer_s=typical_time_s(trainer.ask(steps, StepTimes).optimizer_times_s),
         # A recording's leave loading out.
         step_times_s={
@@ -111,22 +111,24 @@ def _measured(workload: Workload, trainer: Trainer) -> Recording:
     )
 
 
-def _in_rounds(trainer: Trainer, rate: float) -> tuple[dict[int, float], list[float]]:
-    """Return the median seconds of a step by batch size, and those of evaluations."""
-    times_s: dict[int, list[float]] = {size: [] for size in SIZES}
-    evaluations_s = []
+def _in_rounds(trainer: Trainer, rate: float) -> tuple[dict[int, float], float]:
+    """Return the seconds of a step by batch size, and those of an evaluation.
+
+    Of equal trainings the quickest counts: what other processes do to caches only adds time. What
+    is done once for each training cancels in the difference between a short and a long one.
+    """
     marks = tuple(range(1, _EVALUATIONS + 1))
+    counts = {size: min(max(_SAMPLES // size, _STEPS[0]), _STEPS[1]) for size in SIZES}
+    short_s, long_s = dict.fromkeys(SIZES, math.inf), dict.fromkeys(SIZES, math.inf)
+    plain_s = marked_s = math.inf
     for _ in range(_ROUNDS):
-        for size, known in times_s.items():
-            count = min(max(_SAMPLES // size, _STEPS[0]), _STEPS[1])
-            once_s = _training_s(trainer, size, rate, count)
-            # What is done once for each training cancels.
-            thrice_s = _training_s(trainer, size, rate, 3 * count)
-            known.append((thrice_s - once_s) / (2 * count))
-        plain_s = _training_s(trainer, SIZES[0], rate, _EVALUATIONS + 1)
-        marked_s = _training_s(trainer, SIZES[0], rate, _EVALUATIONS + 1, marks)
-        evaluations_s.append(max(marked_s - plain_s, 0.0) / _EVALUATIONS)
-    return {size: statistics.median(known) for size, known in times_s.items()}, evaluations_s
+        for size, count in counts.items():
+            short_s[size] = min(short_s[size], _training_s(trainer, size, rate, count))
+            long_s[size] = min(long_s[size], _training_s(trainer, size, rate, 3 * count))
+        plain_s = min(plain_s, _training_s(trainer, SIZES[0], rate, _EVALUATIONS + 1))
+        marked_s = min(marked_s, _training_s(trainer, SIZES[0], rate, _EVALUATIONS + 1, marks))
+    steps_s = {size: (long_s[size] - short_s[size]) / (2 * counts[size]) for size in SIZES}
+    return steps_s, max(marked_s - plain_s, 0.0) / _EVALUATIONS
 
 
 def _training_s(
