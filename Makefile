@@ -14,7 +14,7 @@ UNPRIVILEGED := $(shell [ "$$(id -u)" -eq 0 ] && command -v setpriv > /dev/null 
 	|| echo : what depends on rights has run without them)
 
 .DEFAULT_GOAL := help
-.PHONY: help recommend test nightly check fmt image image-lock proto bench-memory bench-regret bench-horizon gpu gpu-wheels clean
+.PHONY: help recommend test nightly check fmt image image-lock proto bench-memory bench-regret bench-horizon bench-trainings gpu gpu-wheels clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -76,6 +76,11 @@ bench-regret: $(VENV)/.benchmarks ## Compare the advice and other methods with t
 
 bench-horizon: $(VENV)/.benchmarks ## Compare settings carried from short trainings with the best of long ones
 	$(BIN)/python -m benchmarks.horizon $(ARGS)
+
+bench-trainings: $(VENV)/.benchmarks ## Compare advice for whole trainings of a stated length with the best of a grid
+	$(BIN)/python -m benchmarks.trainings record
+	$(BIN)/python -m benchmarks.trainings compare $(ARGS)
+	$(BIN)/python -m benchmarks.trainings report
 
 gpu: ## Run on a GPU what needs one, in under ten minutes and without a network; without a GPU, small forms of it
 	@if $(PYTHON) -c 'import torch' 2> /dev/null; then \

@@ -14,10 +14,10 @@ from optuna.trial import Trial, TrialState
 from benchmarks.regret_bench.found import DEFAULT_BUDGET_S, Found, Question, Setting
 from benchmarks.regret_bench.rungs import train_in_rungs
 
-_BATCH_SIZES = (4, 1024)
-_LEARNING_RATES = (1e-5, 10.0)
+BATCH_SIZES = (4, 1024)
+LEARNING_RATES = (1e-5, 10.0)
 
-_TRIALS = 10
+TRIALS = 10
 """Trials that fit in the time allowed, if none is pruned."""
 _RUNGS = 4
 
@@ -66,8 +66,8 @@ class _Search:
     def _try(self, trial: Trial) -> bool:
         """Run a trial; return whether the remaining time sufficed for its first rung."""
         setting = Setting(
-            trial.suggest_int("batch_size", *_BATCH_SIZES, log=True),
-            trial.suggest_float("learning_rate", *_LEARNING_RATES, log=True),
+            trial.suggest_int("batch_size", *BATCH_SIZES, log=True),
+            trial.suggest_float("learning_rate", *LEARNING_RATES, log=True),
         )
         rungs = self._affordable(rung_steps(self._horizon_steps(setting)), setting)
         if not rungs:
@@ -101,7 +101,7 @@ class _Search:
 
     def _horizon_steps(self, setting: Setting) -> float:
         step_time_s = self._question.recording.step_time_s(setting.batch_size)
-        return self._allowed_s / _TRIALS / step_time_s
+        return self._allowed_s / TRIALS / step_time_s
 
     def _affordable(self, rungs: dict[int, int], setting: Setting) -> dict[int, int]:
         """Return the rungs that fit in the remaining time."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from bsadvise.model.commands import Command, Train
 from bsadvise.model.device import Device, DeviceKind
+from bsadvise.model.horizon import StepSchedule
 from bsadvise.model.measurements import Outcome, TrainRun
 from bsadvise.v1 import recommendation_pb2
 from bsadvise.wire.messages import to_message
@@ -61,9 +62,22 @@ class Trainer:
         return outcome
 
     def train(
-        self, batch_size: int, learning_rate: float, step_count: int, marks: tuple[int, ...]
+        self,
+        batch_size: int,
+        learning_rate: float,
+        step_count: int,
+        marks: tuple[int, ...],
+        schedule: StepSchedule | None = None,
     ) -> tuple[tuple[int, ...], tuple[float, ...]]:
-        """Train from fresh weights; return the evaluated steps and their held-out losses."""
+        """Train from fresh weights; return the evaluated steps and their held-out losses.
+
+        Args:
+            batch_size: B.
+            learning_rate: η, with a schedule its peak.
+            step_count: Optimizer steps.
+            marks: Steps after which to evaluate, ascending; the last one is evaluated anyway.
+            schedule: Of the learning rate; None for a constant one.
+        """
         command = Train(
             time_limit_s=LIMIT_S,
             micro_batch_size=batch_size,
@@ -72,6 +86,7 @@ class Trainer:
             step_count=step_count,
             evaluation_steps=tuple(mark for mark in marks if mark < step_count),
             evaluation_batch_size=EVALUATION_BATCH_SIZE,
+            schedule=schedule,
         )
         run = self.ask(command, TrainRun)
         last = [] if run.held_out_loss is None else [run.held_out_loss]
