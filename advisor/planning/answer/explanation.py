@@ -193,7 +193,7 @@ def _scaling(search: TrialSearch) -> ScalingFit | None:
     if not search.trials.all:
         return None
     acquisition: Acquisition = search.suggester.acquisition
-    if acquisition.is_all_broken:
+    if acquisition.is_all_broken or not acquisition.batches.finely():
         return None
     law, suggested = acquisition.law, acquisition.least_expected_regret
     at_target = law.at_target.probabilities
