@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from bsadvise.model.commands import Train
 from bsadvise.model.horizon import LengthUnit, TrainingLength
 from bsadvise.model.request import MOST_SHARED_BUDGET_S
 
@@ -24,6 +25,15 @@ def test_it_is_that_share_of_the_modelled_time(
     budget_s = planner.read(request, (a_device(),), log).request.budget_s
     assert budget_s == pytest.approx(0.05 * own_s, rel=0.02)
     assert 0.5 * budget_s < sum(entry.wall_s for entry in log) <= budget_s
+
+
+def test_complete_trainings_take_the_share_that_is_asked_for(recommend: Recommend) -> None:
+    simulated = simulated_device()
+    asked = {**SHARED, "budget_share": 0.5}
+    _, log = advised(recommend, simulated, train_for=epochs(30), **asked)
+    own_s = 30 * 50_000 / 32 * simulated.step_time_s(32)
+    spent_s = sum(e.wall_s for e in log if isinstance(e.command, Train) and e.command.schedule)
+    assert 0.1 < spent_s / own_s < 0.5
 
 
 def test_until_steps_were_timed_it_is_the_usual_one(planner: RecommendationPlanner) -> None:

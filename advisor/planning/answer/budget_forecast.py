@@ -58,7 +58,7 @@ def _forecast_stated(view: LogView, choice: Choice) -> str:
             return "A larger budget would help little: all neighbours of the best were trained."
         larger = format_seconds(view.tuning.answer.advice.budget_growth * view.request.budget_s)
         return f"A budget of {larger} would try more settings in trainings of the stated length."
-    share = f"{100 * view.tuning.horizon.max_cost_share:g} % of the stated training's time"
+    share = f"{100 * rungs.cost_share:.3g} % of the stated training's time"
     if rungs.allowance_s < rungs.share_s:
         return (
             f"A larger budget would make complete trainings longer, until all take {share}. From "

@@ -96,7 +96,12 @@ class CompleteRungs:
     @property
     def share_s(self) -> float:
         """The most seconds for all of them that a stated training is worth, whatever the budget."""
-        return max(self._tuning.max_cost_share * self.own_s, self._tuning.min_total_s)
+        return max(self.cost_share * self.own_s, self._tuning.min_total_s)
+
+    @property
+    def cost_share(self) -> float:
+        """The same over the stated training's time: what was asked for, if it was, says it."""
+        return self.view.request.budget_share or self._tuning.max_cost_share
 
     @property
     def whole_budget_s(self) -> float:
