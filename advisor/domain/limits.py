@@ -240,6 +240,12 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "simulator": _ID,
         "row_count": COUNT,
         "place": Text(1_100),
+        "start_s": SECONDS,
+    },
+    "ScriptRun": {
+        "step_count": COUNT,
+        "step_times_s": Items(MOST_FIGURES, POSITIVE_SECONDS),
+        "peak_bytes": _SOME_BYTES,
     },
     "MemoryParts": {
         "parameter_bytes": BYTES,

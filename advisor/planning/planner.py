@@ -13,8 +13,9 @@ from bsadvise.model.request import AdviceRequest
 
 from advisor.estimators.law_prior import prior_of_law
 from advisor.planning.answer.advising import advise
-from advisor.planning.answer.choice import Chooser
+from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.answer.observed import advise_observed
+from advisor.planning.answer.script_check import script_runner
 from advisor.planning.answer.verification import next_verification
 from advisor.planning.data.loading import next_loader_trial
 from advisor.planning.data.shuffle_plan import next_order_comparison
@@ -106,6 +107,7 @@ class RecommendationPlanner:
         return (
             next_loader_trial(view, choice.split)
             or next_verification(view, choice)
+            or _next_script_run(view, choice)
             or advise(chooser, choice)
         )
 
@@ -145,6 +147,11 @@ class RecommendationPlanner:
             return None
         acquisition = own.model(TrialSearch).suggester.acquisition
         return None if acquisition.is_all_broken else prior_of_law(acquisition.law)
+
+
+def _next_script_run(view: LogView, choice: Choice) -> Command | None:
+    runner = script_runner(view, choice)
+    return None if runner is None else runner.next_run()
 
 
 def _next_memory_saving(view: LogView) -> Command | None:

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bsadvise.model.commands import Evaluate, InspectTask, ObserveScript, TimeLoader
+from bsadvise.model.commands import Evaluate, InspectTask, ObserveScript, RunScript, TimeLoader
 from bsadvise.model.measurements import Failed, LoaderTimes
-from bsadvise.model.observation import Observation
+from bsadvise.model.observation import Observation, ScriptRun
 from bsadvise.model.request import EntryKind
 
 from advisor.pools.local import LocalPool
@@ -206,6 +206,11 @@ async def test_torch_and_the_processes_of_a_loader_work(
         async with pool.open(replace(job, entry_kind=EntryKind.SCRIPT)) as session:
             observing = ObserveScript(time_limit_s=60, step_count=5)
             observation = (await session.run(observing)).outcome
+            running = RunScript(time_limit_s=60, values=(), step_count=6, measure_s=60)
+            run = (await session.run(running)).outcome
+        assert isinstance(run, ScriptRun), run
+        assert (run.step_count, len(run.step_times_s)) == (6, 3)
+        assert run.peak_bytes
         assert isinstance(observation, Observation), observation
         assert observation.step_count == 5
         assert observation.reference is not None

@@ -18,6 +18,7 @@ from bsadvise.model.commands import (
     ObserveScript,
     RangeTest,
     RecallAnswers,
+    RunScript,
     RunStep,
     TimeLoader,
     TimeSteps,
@@ -53,7 +54,11 @@ from bsadvise.model.observation import (
     BatchSource,
     Observation,
     ObservationEnd,
+    Place,
+    PlaceKind,
+    Quantity,
     Reference,
+    ScriptRun,
     TrainingLoop,
 )
 from bsadvise.model.request import AdviceRequest, EntryKind, Objective, Source
@@ -290,10 +295,10 @@ class Liar:
             diverged=self.pick(True, False),
         )
 
-    def _observation(self, command: ObserveScript) -> Observation:
+    def _setting(self) -> Reference:
         accumulation_steps = self.pick(1, 3)
         micro_batch_size = self.pick(1, 7, 128, 1 << 20)
-        reference = Reference(
+        return Reference(
             loop=self.pick(*TrainingLoop),
             batch_size=micro_batch_size * accumulation_steps,
             micro_batch_size=micro_batch_size,
@@ -302,7 +307,24 @@ class Liar:
             learning_rate=self.pick(None, 1e-12, 0.1, 1e6),
             dataset_size=self.pick(None, 1, 60_000),
             optimizer_count=self.pick(1, 2),
+            where=tuple(
+                Place(quantity=quantity, kind=PlaceKind.FLAG, name="--x")
+                for quantity in self.pick((), tuple(Quantity))
+            ),
         )
+
+    def _script_run(self, command: RunScript) -> ScriptRun:
+        step_count = self.pick(1, 2, command.step_count)
+        return ScriptRun(
+            end=self.pick(*ObservationEnd),
+            step_count=step_count,
+            step_times_s=self.figures_of(min(step_count, self.pick(*_COUNTS)), 1e-3),
+            peak_bytes=self.maybe(self.count(1 << 20)),
+            setting=self.maybe(self._setting()),
+        )
+
+    def _observation(self, command: ObserveScript) -> Observation:
+        reference = self._setting()
         return Observation(
             end=self.pick(*ObservationEnd),
             step_count=self.pick(1, command.step_count),
@@ -310,6 +332,7 @@ class Liar:
             row_count=self.pick(None, 2_708),
             has_closure=self.pick(True, False, False, False),
             reference=self.pick(None, reference, reference),
+            start_s=self.maybe(self.figure(1.0)),
         )
 
     def _norms_of_orders(self, command: CompareOrders, count: int) -> GradientNorms:
@@ -323,6 +346,7 @@ class Liar:
 
 _ANSWERS: Mapping[type, Callable[[Liar, Any], Outcome]] = {
     ObserveScript: Liar._observation,
+    RunScript: Liar._script_run,
     InspectTask: Liar._profile,
     TraceMemory: Liar._trace,
     RunStep: Liar._step_run,

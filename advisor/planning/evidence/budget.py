@@ -78,6 +78,15 @@ def hook_limit_s(view: LogView) -> float:
     return max(view.tuning.evidence.seconds.min_hook_limit_s, view.request.budget_s)
 
 
+def script_run_s(view: LogView) -> float:
+    """Return the seconds that the user's own script should take to be run; 0 without a script."""
+    if view.reference is None:
+        return 0.0
+    return (
+        view.script_start_s + view.tuning.evidence.seconds.script_run_share * view.request.budget_s
+    )
+
+
 def wall_left_s(view: LogView) -> float:
     """Return the seconds that all commands to come may take together, at least 0."""
     tuning = view.tuning.evidence.seconds

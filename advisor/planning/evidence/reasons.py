@@ -10,6 +10,7 @@ from bsadvise.model.commands import (
     ObserveScript,
     RangeTest,
     RecallAnswers,
+    RunScript,
     RunStep,
     TimeLoader,
     TimeSteps,
@@ -28,6 +29,7 @@ _REASONS: dict[type[Command | RecallAnswers], str] = {
     TimeLoader: "The data loader may be slower than the model.",
     Evaluate: "Losses are compared with that of the untrained model.",
     Verify: "The recommended setting is run in a fresh process before it is given.",
+    RunScript: "The script itself is run with the recommended values before they are given.",
     RangeTest: "The model file names no learning rate: a range test finds where to begin.",
     CompareOrders: "Samples that are stored in order make batches unrepresentative.",
 }

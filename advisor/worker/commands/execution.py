@@ -14,6 +14,7 @@ from bsadvise.model.commands import (
     InspectTask,
     ObserveScript,
     RangeTest,
+    RunScript,
     RunStep,
     TimeLoader,
     TimeSteps,
@@ -110,8 +111,8 @@ class Worker:
     def _carry_out(self, command: Command) -> Outcome:
         session = self._session
         match command:
-            case ObserveScript():
-                return _observe(session, command)
+            case ObserveScript() | RunScript():
+                return _run_script(session, command)
             case InspectTask():
                 return self._inspect(session, command)
             case TraceMemory():
@@ -146,10 +147,12 @@ class Worker:
                 return compare_orders(session, command)
 
 
-def _observe(session: Session, command: ObserveScript) -> Outcome:
+def _run_script(session: Session, command: ObserveScript | RunScript) -> Outcome:
     if not isinstance(session.task, ScriptTask):
-        raise TypeError("only a script can be observed")
-    return session.task.observe(command)
+        raise TypeError("only a script can be run as it is")
+    if isinstance(command, ObserveScript):
+        return session.task.observe(command)
+    return session.task.run(command, session.device)
 
 
 def _met_a_fake_tensor(outcome: Outcome) -> bool:

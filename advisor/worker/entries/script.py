@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from bsadvise.model.commands import ObserveScript
+from bsadvise.model.commands import ObserveScript, RunScript
 from bsadvise.model.measurements import Failed, Outcome
 from bsadvise.model.observation import Observation, Reference, TrainingLoop
 
@@ -15,7 +15,10 @@ from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.entries.delegation import DelegatingTask
 from advisor.worker.entries.loops import LOOPS
 from advisor.worker.loop.protocol import Task
-from advisor.worker.scripts.observation import observe, read_outcome, write_outcome
+from advisor.worker.loop.torch_device import TorchDevice
+from advisor.worker.scripts.bounded_run import read_outcome, write_outcome
+from advisor.worker.scripts.counting import count
+from advisor.worker.scripts.observation import observe
 from advisor.worker.scripts.surroundings import Script
 from advisor.worker.user.hooks import Hooks, UserCodeFailed
 
@@ -57,6 +60,11 @@ class ScriptTask(DelegatingTask):
             with contextlib.suppress(OSError):  # They observe for themselves.
                 self._kept.write_bytes(write_outcome(outcome))
         return outcome
+
+    def run(self, command: RunScript, device: TorchDevice) -> Outcome:
+        """Run the script with other values, and count what it does."""
+        self._hooks.announce(HOOK)
+        return count(self.script, command, device, _OWN_SHARE * command.time_limit_s)
 
     @cached_property
     def task(self) -> Task:

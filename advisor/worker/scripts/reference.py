@@ -66,6 +66,7 @@ def observation_of(
         row_count=observer.row_count,
         place=place,
         reference=_reference(observer, circumstances, source) if source else None,
+        start_s=observer.start_s,
     )
 
 

@@ -153,6 +153,37 @@ class GradientNormStatistics(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptCheck(Value):
+    """What the user's own script did with the advised values, beside what was predicted for it.
+
+    It was run once more on one device, with the values where it says them and nothing else changed.
+
+    Attributes:
+        step_count: Optimizer steps that it took.
+        predicted_peak_bytes: Memory of the setting, as it was measured or predicted before.
+        micro_batch_size: Samples of a batch that it was seen to train with; None where that was not
+            seen, as for the next two.
+        accumulation_steps: Batches an optimizer step.
+        learning_rate: Peak rate of the first parameter group.
+        peak_bytes: Memory that it took; None where that was not counted.
+        samples_per_s: Throughput, with all that it does between steps; None where too few steps
+            were timed.
+        predicted_samples_per_s: Throughput of the setting on one device, data loading included.
+        predicted_samples_per_s_interval: Its 80 % interval.
+    """
+
+    step_count: int
+    predicted_peak_bytes: int
+    micro_batch_size: int | None = None
+    accumulation_steps: int | None = None
+    learning_rate: float | None = None
+    peak_bytes: int | None = None
+    samples_per_s: float | None = None
+    predicted_samples_per_s: float | None = None
+    predicted_samples_per_s_interval: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleOfThumb(Value):
     """What people say without measuring, for comparison. It is not the advice.
 
@@ -238,6 +269,8 @@ class Advice(Value):
         horizon: The training that the advice is for; None where nobody said how long it is.
         expected_final_loss: The held-out loss that it is expected to end with; None without a
             horizon.
+        script_check: What the user's own script did with these values; None for a model file, and
+            where it was not run so, or failed: a caveat then says why.
     """
 
     micro_batch_size: int
@@ -293,6 +326,7 @@ class Advice(Value):
     reference: Reference | None = None
     horizon: TrainingHorizon | None = None
     expected_final_loss: FinalLoss | None = None
+    script_check: ScriptCheck | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

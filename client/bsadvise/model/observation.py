@@ -91,6 +91,21 @@ class Place(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedValue(Value):
+    """A value to be said in place of another, and where.
+
+    Attributes:
+        place: Where.
+        before: What is said there, above 0.
+        after: What is to be said, above 0.
+    """
+
+    place: Place
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reference(Value):
     """The setting that a script trains with by itself, as it was seen.
 
@@ -193,6 +208,8 @@ class Observation(Tagged):
         place: Where it was when the time was over, such as "train.py:12"; empty where that is not
             known.
         reference: The setting; None where that was not seen.
+        start_s: Seconds from its start to the end of its first optimizer step; None where none was
+            seen, and in logs of older versions.
     """
 
     end: ObservationEnd
@@ -205,3 +222,25 @@ class Observation(Tagged):
     row_count: int | None = None
     place: str = ""
     reference: Reference | None = None
+    start_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptRun(Tagged):
+    """What was counted while a script trained as its user starts it.
+
+    Attributes:
+        end: Why it ended.
+        step_count: Optimizer steps.
+        step_times_s: Seconds from the end of one step to the end of the next, with all that the
+            script does in between: loading, logging, evaluation. The first few are left out.
+        peak_bytes: Reserved bytes on CUDA, of the whole run; live bytes of two steps on a CPU.
+            None where nothing could be counted.
+        setting: What it was seen to train with; None where that was not seen.
+    """
+
+    end: ObservationEnd
+    step_count: int
+    step_times_s: tuple[float, ...] = ()
+    peak_bytes: int | None = None
+    setting: Reference | None = None

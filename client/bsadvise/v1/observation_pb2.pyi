@@ -12,10 +12,10 @@ import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -213,6 +213,38 @@ class Place(_message.Message):
 Global___Place: _TypeAlias = Place  # noqa: Y015
 
 @_typing.final
+class PlacedValue(_message.Message):
+    """A value to be said in place of another, and where."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACE_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    before: _builtins.float
+    """What is said there, above 0."""
+    after: _builtins.float
+    """What is to be said, above 0."""
+    @_builtins.property
+    def place(self) -> Global___Place:
+        """Where."""
+
+    def __init__(
+        self,
+        *,
+        place: Global___Place | None = ...,
+        before: _builtins.float = ...,
+        after: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "place", b"place"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlacedValue: _TypeAlias = PlacedValue  # noqa: Y015
+
+@_typing.final
 class Reference(_message.Message):
     """The setting that a script trains with by itself, as it was seen."""
 
@@ -353,6 +385,7 @@ class Observation(_message.Message):
     ROW_COUNT_FIELD_NUMBER: _builtins.int
     PLACE_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
+    START_S_FIELD_NUMBER: _builtins.int
     end: Global___ObservationEnd.ValueType
     """Why it ended."""
     step_count: _builtins.int
@@ -371,6 +404,10 @@ class Observation(_message.Message):
     """Rows of the tensors that every step sees; unset unless all see the same."""
     place: _builtins.str
     """Where it was when the time was over, such as "train.py:12"; empty where that is not known."""
+    start_s: _builtins.float
+    """Seconds from its start to the end of its first optimizer step; unset where none was seen, and
+    in older logs.
+    """
     @_builtins.property
     def reference(self) -> Global___Reference:
         """The setting; unset where that was not seen."""
@@ -388,18 +425,71 @@ class Observation(_message.Message):
         row_count: _builtins.int | None = ...,
         place: _builtins.str = ...,
         reference: Global___Reference | None = ...,
+        start_s: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_source", b"_batch_source", "_row_count", b"_row_count", "batch_source", b"batch_source", "reference", b"reference", "row_count", b"row_count"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_source", b"_batch_source", "_row_count", b"_row_count", "_start_s", b"_start_s", "batch_source", b"batch_source", "reference", b"reference", "row_count", b"row_count", "start_s", b"start_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_source", b"_batch_source", "_row_count", b"_row_count", "backward_count", b"backward_count", "batch_source", b"batch_source", "end", b"end", "has_closure", b"has_closure", "has_processes", b"has_processes", "place", b"place", "reference", b"reference", "row_count", b"row_count", "simulator", b"simulator", "step_count", b"step_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_source", b"_batch_source", "_row_count", b"_row_count", "_start_s", b"_start_s", "backward_count", b"backward_count", "batch_source", b"batch_source", "end", b"end", "has_closure", b"has_closure", "has_processes", b"has_processes", "place", b"place", "reference", b"reference", "row_count", b"row_count", "simulator", b"simulator", "start_s", b"start_s", "step_count", b"step_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_source: _TypeAlias = _typing.Literal["batch_source"]  # noqa: Y015
     _WhichOneofArgType__batch_source: _TypeAlias = _typing.Literal["_batch_source", b"_batch_source"]  # noqa: Y015
     _WhichOneofReturnType__row_count: _TypeAlias = _typing.Literal["row_count"]  # noqa: Y015
     _WhichOneofArgType__row_count: _TypeAlias = _typing.Literal["_row_count", b"_row_count"]  # noqa: Y015
+    _WhichOneofReturnType__start_s: _TypeAlias = _typing.Literal["start_s"]  # noqa: Y015
+    _WhichOneofArgType__start_s: _TypeAlias = _typing.Literal["_start_s", b"_start_s"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__batch_source) -> _WhichOneofReturnType__batch_source | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__row_count) -> _WhichOneofReturnType__row_count | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start_s) -> _WhichOneofReturnType__start_s | None: ...
 
 Global___Observation: _TypeAlias = Observation  # noqa: Y015
+
+@_typing.final
+class ScriptRun(_message.Message):
+    """What was counted while a script trained as its user starts it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    END_FIELD_NUMBER: _builtins.int
+    STEP_COUNT_FIELD_NUMBER: _builtins.int
+    STEP_TIMES_S_FIELD_NUMBER: _builtins.int
+    PEAK_BYTES_FIELD_NUMBER: _builtins.int
+    SETTING_FIELD_NUMBER: _builtins.int
+    end: Global___ObservationEnd.ValueType
+    """Why it ended."""
+    step_count: _builtins.int
+    """Optimizer steps."""
+    peak_bytes: _builtins.int
+    """Reserved bytes on CUDA, of the whole run; live bytes of two steps on a CPU. Unset where nothing
+    could be counted.
+    """
+    @_builtins.property
+    def step_times_s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Seconds from the end of one step to the end of the next, with all that the script does in
+        between; the first few are left out.
+        """
+
+    @_builtins.property
+    def setting(self) -> Global___Reference:
+        """What it was seen to train with; unset where that was not seen."""
+
+    def __init__(
+        self,
+        *,
+        end: Global___ObservationEnd.ValueType = ...,
+        step_count: _builtins.int = ...,
+        step_times_s: _abc.Iterable[_builtins.float] | None = ...,
+        peak_bytes: _builtins.int | None = ...,
+        setting: Global___Reference | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_peak_bytes", b"_peak_bytes", "peak_bytes", b"peak_bytes", "setting", b"setting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_peak_bytes", b"_peak_bytes", "end", b"end", "peak_bytes", b"peak_bytes", "setting", b"setting", "step_count", b"step_count", "step_times_s", b"step_times_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__peak_bytes: _TypeAlias = _typing.Literal["peak_bytes"]  # noqa: Y015
+    _WhichOneofArgType__peak_bytes: _TypeAlias = _typing.Literal["_peak_bytes", b"_peak_bytes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__peak_bytes) -> _WhichOneofReturnType__peak_bytes | None: ...
+
+Global___ScriptRun: _TypeAlias = ScriptRun  # noqa: Y015

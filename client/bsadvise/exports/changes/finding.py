@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from bsadvise.exports.changes.accumulation import accumulation_change, accumulation_note
-from bsadvise.exports.changes.numbers import find_number, is_number, number_text
+from bsadvise.exports.changes.numbers import find_number, is_number
 from bsadvise.exports.changes.values import Change, Changes, Edit, Sources
 from bsadvise.exports.formats.settings import learning_rate
 from bsadvise.model.advice import Advice
 from bsadvise.model.observation import Place, Quantity, Reference
 from bsadvise.model.request import EntryKind
+from bsadvise.model.units import number_text
 
 
 def find_changes(advice: Advice, sources: Sources) -> Changes:

@@ -16,7 +16,7 @@ from bsadvise.cli.render.views.related_hyperparameters import (
     rule_of_thumb_rows,
 )
 from bsadvise.exports.changes.values import Changes
-from bsadvise.model.advice import Advice, Evidence, Interval
+from bsadvise.model.advice import Advice, Evidence, Interval, ScriptCheck
 from bsadvise.model.task import BatchSemantics
 from bsadvise.model.units import (
     format_bytes,
@@ -100,6 +100,10 @@ def _evidence(advice: Advice) -> list[tuple[str, str | Text]]:
     rows: list[tuple[str, str | Text | None]] = [
         ("found", None if advice.reference is None else str(advice.reference)),
         ("verification", _VERIFIED if advice.verified else _NOT_VERIFIED),
+        (
+            "your own script",
+            None if advice.script_check is None else _own_script(advice.script_check),
+        ),
         ("confidence", str(advice.confidence)),
         ("holds for", _horizon(advice)),
         ("final loss", _final_loss(advice)),
@@ -116,6 +120,18 @@ def _evidence(advice: Advice) -> list[tuple[str, str | Text]]:
         ("data order", _data_order(advice)),
     ]
     return [(name, value) for name, value in rows if value is not None]
+
+
+def _own_script(check: ScriptCheck) -> str:
+    words = f"{check.step_count:,} steps with these values"
+    if check.peak_bytes is not None:
+        words += f", peak {format_bytes(check.peak_bytes)}"
+        words += f" ({format_bytes(check.predicted_peak_bytes)} predicted)"
+    if check.samples_per_s is not None:
+        words += f", {format_number(check.samples_per_s)} samples/s"
+        if check.predicted_samples_per_s is not None:
+            words += f" ({format_number(check.predicted_samples_per_s)} predicted)"
+    return words
 
 
 _TRIALS_ALONE = "a constant rate, for about as long as trials ran"
