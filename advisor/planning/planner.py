@@ -9,7 +9,7 @@ from bsadvise.model.advice import Advice, Refusal
 from bsadvise.model.commands import Command
 from bsadvise.model.device import Device
 from bsadvise.model.measurements import Log, Prior
-from bsadvise.model.request import AdviceRequest
+from bsadvise.model.request import AdviceRequest, EntryKind
 
 from advisor.estimators.law_prior import prior_of_law
 from advisor.planning.answer.advising import advise
@@ -17,6 +17,8 @@ from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.answer.observed import advise_observed
 from advisor.planning.answer.script_check import script_runner
 from advisor.planning.answer.verification import next_verification
+from advisor.planning.command_runs.advising import advise_command
+from advisor.planning.command_runs.search import CommandSearch
 from advisor.planning.data.loading import next_loader_trial
 from advisor.planning.data.shuffle_plan import next_order_comparison
 from advisor.planning.evidence.inspection import next_inspection
@@ -84,6 +86,9 @@ class RecommendationPlanner:
         return Commands(tuple(given))
 
     def _next_step(self, view: LogView) -> Command | Advice | Refusal:
+        if view.request.source.entry_kind is EntryKind.COMMAND:
+            runs = view.model(CommandSearch)
+            return runs.next_step() or advise_command(runs)
         step: Command | Refusal | None = next_observation(view)
         if step is None and view.request.observe_only:
             return advise_observed(view)
@@ -131,6 +136,9 @@ class RecommendationPlanner:
 
     def best_so_far(self, view: LogView) -> Advice | None:
         """Return the answer that the log would give now; None while it would give none."""
+        if view.request.source.entry_kind is EntryKind.COMMAND:
+            runs = view.model(CommandSearch)
+            return advise_command(runs) if runs.has_choice else None
         if next_observation(view) is not None or next_inspection(view) is not None:
             return None
         if not view.model(MemoryModel).traces:

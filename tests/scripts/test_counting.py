@@ -86,6 +86,15 @@ def test_steps_time_memory_and_setting_are_counted(tmp_path: Path) -> None:
     assert least <= outcome.peak_bytes <= least + 4 * (4 * 40 * 256)
 
 
+def test_forward_passes_count_where_no_loader_gives_the_batches(tmp_path: Path) -> None:
+    source = _SOURCE.replace("for (x,) in loader:", "for x in torch.randn(400, 64).split(40):")
+    outcome = run(tmp_path, source)
+    assert isinstance(outcome, ScriptRun)
+    assert outcome.setting is None
+    assert outcome.peak_bytes is not None
+    assert outcome.peak_bytes >= 3 * 4 * (64 * 256 + 256) + 4 * 40 * 256
+
+
 def test_what_ends_by_itself_is_counted_to_its_end(tmp_path: Path) -> None:
     outcome = run(tmp_path, _SOURCE, "--epochs", "1")
     assert isinstance(outcome, ScriptRun)

@@ -219,7 +219,8 @@ class SimulatedDevice:
         assert reference is not None
         said = {value.place.quantity: value.after for value in command.values}
         size = int(said.get(Quantity.MICRO_BATCH_SIZE, reference.micro_batch_size))
-        step_time_s = self.step_time_s(size) + self.load_time_s * size
+        accumulated = said.get(Quantity.ACCUMULATION_STEPS, reference.accumulation_steps)
+        step_time_s = accumulated * (self.step_time_s(size) + self.load_time_s * size)
         steps = min(command.step_count, 3 + math.ceil(command.measure_s / step_time_s))
         return self._too_large(size) or ScriptRun(
             end=ObservationEnd.ENOUGH_STEPS,
@@ -229,7 +230,8 @@ class SimulatedDevice:
             setting=replace(
                 reference,
                 micro_batch_size=size,
-                batch_size=size * reference.accumulation_steps,
+                batch_size=size * int(accumulated),
+                accumulation_steps=int(accumulated),
                 learning_rate=said.get(Quantity.LEARNING_RATE, reference.learning_rate),
             ),
         )

@@ -30,6 +30,7 @@ from advisor.planning.evidence.budget import hook_limit_s, script_run_s
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.throughput.step_cost import StepCost
+from advisor.planning.tuning.answer import ScriptCheckTuning
 
 _NAMES = {Quantity.MICRO_BATCH_SIZE: "batch size", Quantity.LEARNING_RATE: "learning rate"}
 
@@ -167,7 +168,8 @@ class ScriptRunner:
             yield Quantity.LEARNING_RATE, old, float(number_text(new))
 
     def _differences(self, check: ScriptCheck) -> Iterator[Caveat]:
-        found = [*self._other_setting(check), *self._more_memory(check), *self._other_pace(check)]
+        tuning = self.view.tuning.answer.script_check
+        found = [*self._other_setting(check), *measured_differences(check, tuning)]
         if found:
             yield Caveat(
                 code=CaveatCode.SCRIPT_CHECK_DIFFERS,
@@ -192,24 +194,20 @@ class ScriptRunner:
         if rate is not None and wanted is not None and number_text(rate) != number_text(wanted):
             yield f"trained with a learning rate of {number_text(rate)}, not {number_text(wanted)}"
 
-    def _more_memory(self, check: ScriptCheck) -> Iterator[str]:
-        most = self.view.tuning.answer.script_check.max_peak_factor * check.predicted_peak_bytes
-        if check.peak_bytes is not None and check.peak_bytes > most:
-            yield (
-                f"took {format_bytes(check.peak_bytes)}, not "
-                f"{format_bytes(check.predicted_peak_bytes)}"
-            )
 
-    def _other_pace(self, check: ScriptCheck) -> Iterator[str]:
-        rate, interval = check.samples_per_s, check.predicted_samples_per_s_interval
-        if rate is None or interval is None or check.predicted_samples_per_s is None:
-            return
-        factor = self.view.tuning.answer.script_check.rate_factor
-        if not interval.low / factor <= rate <= factor * interval.high:
-            yield (
-                f"trained on {format_number(rate)} samples/s, not "
-                f"{format_number(check.predicted_samples_per_s)}"
-            )
+def measured_differences(check: ScriptCheck, tuning: ScriptCheckTuning) -> Iterator[str]:
+    """Yield in what memory and throughput were not as predicted, in words."""
+    taken, predicted = check.peak_bytes, check.predicted_peak_bytes
+    if taken is not None and predicted is not None and taken > tuning.max_peak_factor * predicted:
+        yield f"took {format_bytes(taken)}, not {format_bytes(predicted)}"
+    rate, interval = check.samples_per_s, check.predicted_samples_per_s_interval
+    if rate is None or interval is None or check.predicted_samples_per_s is None:
+        return
+    if not interval.low / tuning.rate_factor <= rate <= tuning.rate_factor * interval.high:
+        yield (
+            f"trained on {format_number(rate)} samples/s, not "
+            f"{format_number(check.predicted_samples_per_s)}"
+        )
 
 
 def script_runner(view: LogView, choice: Choice) -> ScriptRunner | None:

@@ -36,6 +36,7 @@ from advisor.worker.commands.shuffle_check import compare_orders
 from advisor.worker.commands.step_runs import run_step, verify
 from advisor.worker.commands.timing import time_loader, time_steps
 from advisor.worker.commands.training import train
+from advisor.worker.entries.command import CommandTask
 from advisor.worker.entries.registry import make_task
 from advisor.worker.entries.script import ScriptTask
 from advisor.worker.loop.checkpoints import Checkpoints
@@ -148,7 +149,7 @@ class Worker:
 
 
 def _run_script(session: Session, command: ObserveScript | RunScript) -> Outcome:
-    if not isinstance(session.task, ScriptTask):
+    if not isinstance(session.task, ScriptTask | CommandTask):
         raise TypeError("only a script can be run as it is")
     if isinstance(command, ObserveScript):
         return session.task.observe(command)

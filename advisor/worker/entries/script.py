@@ -26,10 +26,21 @@ HOOK = "the script"
 """What is named as having been run where a script hangs."""
 
 _KEPT_NAME = "observation.pb"
-_OWN_SHARE = 0.9
+OWN_SHARE = 0.9
 """Of the time after which this process is killed: what was seen until then is yet to be said."""
 _ANEW = ObserveScript(time_limit_s=120.0, step_count=20)
 """The observation of a worker that finds none."""
+
+
+def script_of(job: pipe_pb2.Job, hooks: Hooks) -> Script:
+    """Return the script of a job, as its user starts it."""
+    return Script(
+        source_dir=hooks.source_dir,
+        entry_path=hooks.entry_path,
+        arguments=tuple(job.arguments),
+        has_network=not job.confinement.HasField("sandbox")
+        or job.confinement.sandbox.allow_network,
+    )
 
 
 class ScriptTask(DelegatingTask):
@@ -37,13 +48,7 @@ class ScriptTask(DelegatingTask):
 
     def __init__(self, job: pipe_pb2.Job, hooks: Hooks) -> None:
         super().__init__(job.seed)
-        self.script = Script(
-            source_dir=hooks.source_dir,
-            entry_path=hooks.entry_path,
-            arguments=tuple(job.arguments),
-            has_network=not job.confinement.HasField("sandbox")
-            or job.confinement.sandbox.allow_network,
-        )
+        self.script = script_of(job, hooks)
         self._job = job
         self._hooks = hooks
         self._kept = Path(job.checkpoint_dir) / _KEPT_NAME
@@ -54,7 +59,7 @@ class ScriptTask(DelegatingTask):
         outcome = observe(
             self.script,
             step_count=command.step_count,
-            limit_s=_OWN_SHARE * command.time_limit_s,
+            limit_s=OWN_SHARE * command.time_limit_s,
         )
         if isinstance(outcome, Observation):
             with contextlib.suppress(OSError):  # They observe for themselves.
@@ -64,7 +69,7 @@ class ScriptTask(DelegatingTask):
     def run(self, command: RunScript, device: TorchDevice) -> Outcome:
         """Run the script with other values, and count what it does."""
         self._hooks.announce(HOOK)
-        return count(self.script, command, device, _OWN_SHARE * command.time_limit_s)
+        return count(self.script, command, device, OWN_SHARE * command.time_limit_s)
 
     @cached_property
     def task(self) -> Task:

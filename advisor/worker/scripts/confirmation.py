@@ -18,6 +18,9 @@ _MOST_TRIED = 4
 _RATE_FACTOR = 1.25
 """What a rate is multiplied by to see whether a place is where it is said."""
 
+_QUANTITIES = (Quantity.MICRO_BATCH_SIZE, Quantity.LEARNING_RATE)
+"""What is looked for."""
+
 Run = Callable[[Script], Reference | None]
 """Runs a script to its first step and returns what it trains with; None where that was not seen."""
 
@@ -51,7 +54,7 @@ def find_places(script: Script, reference: Reference, run: Run) -> tuple[Place, 
         reference: What it trains with; of places, the flags of its parsers with these values.
         run: How to run it again, changed.
     """
-    values = list(filter(None, (_value(script, reference, quantity) for quantity in Quantity)))
+    values = list(filter(None, (_value(script, reference, quantity) for quantity in _QUANTITIES)))
     confirmed: dict[Quantity, Candidate] = {}
     if len(values) > 1:
         # The likely places in one run; what that leaves open, each by itself: a rate may follow

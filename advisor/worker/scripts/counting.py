@@ -62,13 +62,20 @@ def count_here(
     script: Script, command: RunScript, device: TorchDevice, limit_s: float | None = None
 ) -> Outcome:
     """Run a script in this process and count; ``limit_s`` are the seconds it may take."""
-    if device.memory_limit_bytes is not None:
-        device.limit_allocator()
+    return run_watched(script, counter_of(command, device), run_of, limit_s)
 
-    def make_counter(copy: Path, circumstances: Circumstances) -> StepCounter:
+
+def counter_of(
+    command: RunScript, device: TorchDevice
+) -> Callable[[Path, Circumstances], StepCounter]:
+    """Return what makes the counter of a run, of the copy of its files and what else is noted."""
+
+    def make(copy: Path, circumstances: Circumstances) -> StepCounter:
+        if device.memory_limit_bytes is not None:
+            device.limit_allocator()
         return StepCounter(copy, command, device, lambda: circumstances.is_compiled)
 
-    return run_watched(script, make_counter, _run_of, limit_s)
+    return make
 
 
 def with_values(script: Script, values: Iterable[PlacedValue]) -> Script:
@@ -79,27 +86,31 @@ def with_values(script: Script, values: Iterable[PlacedValue]) -> Script:
     """
     changed = script
     for value in values:
-        is_batch = value.place.quantity is Quantity.MICRO_BATCH_SIZE
-        text = number_text(int(value.after) if is_batch else value.after)
-        changed = _candidate_at(script, value).changed(changed, text)
+        changed = _candidate_at(script, value).changed(changed, text_of(value))
     return changed
+
+
+def text_of(value: PlacedValue) -> str:
+    """Return how a value is written."""
+    is_rate = value.place.quantity is Quantity.LEARNING_RATE
+    return number_text(value.after if is_rate else int(value.after))
 
 
 def _candidate_at(script: Script, value: PlacedValue) -> Candidate:
     place = replace(value.place, is_confirmed=False)
+    before = 0.0 if value.before is None else value.before
     flags = [place.name] if place.kind is PlaceKind.FLAG else []
-    found = find_candidates(
-        script.source_dir, script.arguments, flags, place.quantity, value.before
-    )
+    found = find_candidates(script.source_dir, script.arguments, flags, place.quantity, before)
     for candidate in found:
         if candidate.place == place:
             return candidate
-    raise LookupError(f"{place} does not say {value.before:g}")
+    raise LookupError(f"{place} does not say {before:g}")
 
 
-def _run_of(
+def run_of(
     counter: StepCounter, circumstances: Circumstances, end: ObservationEnd, place: str
 ) -> ScriptRun:
+    """Return what was counted; the arguments are those of ``observation_of``."""
     return ScriptRun(
         end=end,
         step_count=counter.step_count,
@@ -179,7 +190,6 @@ class StepCounter(Observer):
 
     def is_enough(self, optimizer: torch.optim.Optimizer) -> bool:
         """Count the step that was taken, and return whether it was the last to be counted."""
-        self._enter(Phase.LOADING)
         if self.step_count > self._counted_steps:  # Of several optimizers, the one with the most.
             self._counted_steps = self.step_count
             self._note_time()
@@ -188,6 +198,8 @@ class StepCounter(Observer):
             elif self.step_count == _WARM_UP_STEPS:
                 self._end_tracking()
                 self._last_s = self._now_s()
+        # Where no loader gives the batches, it is not seen when the next forward pass begins.
+        self._enter(Phase.LOADING if self.loaders else Phase.FORWARD)
         is_timed = len(self.step_times_s) >= _LEAST_TIMED_STEPS
         return super().is_enough(optimizer) or (
             is_timed and sum(self.step_times_s) >= self._measure_s

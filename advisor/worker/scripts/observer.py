@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -74,6 +74,7 @@ class Observer(PassiveHandler):
         backward_count: Backward passes.
         has_closure: Whether a step was given a closure, by no trainer.
         trainer: Whose trainer trains; None where none does.
+        stop: Called once enough was seen; leaves the script unless it is replaced.
         start_s: Seconds until the end of the first step; None before it.
         row_count: Rows of the tensors that every step's forward pass began with; None where these
             were not the same each time, or a loader was read.
@@ -92,6 +93,7 @@ class Observer(PassiveHandler):
         self.has_closure = False
         self.trainer: TrainerKind | None = None
         self.start_s: float | None = None
+        self.stop: Callable[[], NoReturn] = _leave_script
         self._began_s = monotonic()
         self._copy = copy
         self._step_limit = step_limit
@@ -155,7 +157,7 @@ class Observer(PassiveHandler):
         if self.start_s is None:
             self.start_s = monotonic() - self._began_s
         if self.is_enough(optimizer):
-            raise StopScript
+            self.stop()
         return result
 
     def is_enough(self, optimizer: torch.optim.Optimizer) -> bool:  # noqa: ARG002 - for who counts
@@ -180,8 +182,12 @@ class Observer(PassiveHandler):
         self.trainer = kind
         result = super().on_trainer(kind, trainer, args, kwargs, run)
         if self.step_count:
-            raise StopScript
+            self.stop()
         return result
+
+
+def _leave_script() -> NoReturn:
+    raise StopScript
 
 
 class _Watched:

@@ -160,7 +160,8 @@ class ScriptCheck(Value):
 
     Attributes:
         step_count: Optimizer steps that it took.
-        predicted_peak_bytes: Memory of the setting, as it was measured or predicted before.
+        predicted_peak_bytes: Memory of the setting, as it was measured or predicted before; None
+            where it was neither.
         micro_batch_size: Samples of a batch that it was seen to train with; None where that was not
             seen, as for the next two.
         accumulation_steps: Batches an optimizer step.
@@ -173,7 +174,7 @@ class ScriptCheck(Value):
     """
 
     step_count: int
-    predicted_peak_bytes: int
+    predicted_peak_bytes: int | None = None
     micro_batch_size: int | None = None
     accumulation_steps: int | None = None
     learning_rate: float | None = None

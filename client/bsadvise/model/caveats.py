@@ -25,6 +25,7 @@ class CaveatCode(StrEnum):
     NO_SANDBOX = "no_sandbox"
     OBSERVED_ONLY = "observed_only"
     SEVERAL_OPTIMIZERS = "several_optimizers"
+    NO_LOSSES_COMPARED = "no_losses_compared"
 
     NO_DATA_SET = "no_data_set"
     NOTHING_HELD_OUT = "nothing_held_out"

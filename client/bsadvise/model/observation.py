@@ -49,6 +49,8 @@ class Quantity(OpenEnum):
     """Samples of one batch of the training loader."""
     LEARNING_RATE = "learning_rate"
     """The optimizer's learning rate."""
+    ACCUMULATION_STEPS = "accumulation_steps"
+    """Batches an optimizer step."""
 
 
 class PlaceKind(OpenEnum):
@@ -62,6 +64,8 @@ class PlaceKind(OpenEnum):
     """A name that is given a number."""
     LITERAL = "literal"
     """A number where it is used."""
+    PLACEHOLDER = "placeholder"
+    """A name in braces on a command line that is given with ``--command``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +76,8 @@ class Place(Value):
         quantity: What it is the value of.
         kind: What the place is.
         name: The flag, the key, the name, or what the number is passed as, such as "batch_size".
-        file: Path in the bundle; None for a flag.
-        line: Line in that file; None for a flag.
+        file: Path in the bundle; None on a command line.
+        line: Line in that file; None on a command line.
         is_confirmed: Whether a run in which nothing but this was changed trained with the changed
             value.
     """
@@ -96,13 +100,13 @@ class PlacedValue(Value):
 
     Attributes:
         place: Where.
-        before: What is said there, above 0.
         after: What is to be said, above 0.
+        before: What is said there, above 0; None for a placeholder.
     """
 
     place: Place
-    before: float
     after: float
+    before: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

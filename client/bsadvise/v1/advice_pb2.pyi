@@ -418,7 +418,7 @@ class ScriptCheck(_message.Message):
     step_count: _builtins.int
     """Optimizer steps that it took."""
     predicted_peak_bytes: _builtins.int
-    """Memory of the setting, as it was measured or predicted before."""
+    """Memory of the setting, as it was measured or predicted before; unset where it was neither."""
     micro_batch_size: _builtins.int
     """Samples of a batch that it was seen to train with; unset where that was not seen, as for the
     next two.
@@ -441,7 +441,7 @@ class ScriptCheck(_message.Message):
         self,
         *,
         step_count: _builtins.int = ...,
-        predicted_peak_bytes: _builtins.int = ...,
+        predicted_peak_bytes: _builtins.int | None = ...,
         micro_batch_size: _builtins.int | None = ...,
         accumulation_steps: _builtins.int | None = ...,
         learning_rate: _builtins.float | None = ...,
@@ -450,9 +450,9 @@ class ScriptCheck(_message.Message):
         predicted_samples_per_s: _builtins.float | None = ...,
         predicted_samples_per_s_interval: Global___Interval | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_accumulation_steps", b"_accumulation_steps", "_learning_rate", b"_learning_rate", "_micro_batch_size", b"_micro_batch_size", "_peak_bytes", b"_peak_bytes", "_predicted_samples_per_s", b"_predicted_samples_per_s", "_samples_per_s", b"_samples_per_s", "accumulation_steps", b"accumulation_steps", "learning_rate", b"learning_rate", "micro_batch_size", b"micro_batch_size", "peak_bytes", b"peak_bytes", "predicted_samples_per_s", b"predicted_samples_per_s", "predicted_samples_per_s_interval", b"predicted_samples_per_s_interval", "samples_per_s", b"samples_per_s"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accumulation_steps", b"_accumulation_steps", "_learning_rate", b"_learning_rate", "_micro_batch_size", b"_micro_batch_size", "_peak_bytes", b"_peak_bytes", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_predicted_samples_per_s", b"_predicted_samples_per_s", "_samples_per_s", b"_samples_per_s", "accumulation_steps", b"accumulation_steps", "learning_rate", b"learning_rate", "micro_batch_size", b"micro_batch_size", "peak_bytes", b"peak_bytes", "predicted_peak_bytes", b"predicted_peak_bytes", "predicted_samples_per_s", b"predicted_samples_per_s", "predicted_samples_per_s_interval", b"predicted_samples_per_s_interval", "samples_per_s", b"samples_per_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accumulation_steps", b"_accumulation_steps", "_learning_rate", b"_learning_rate", "_micro_batch_size", b"_micro_batch_size", "_peak_bytes", b"_peak_bytes", "_predicted_samples_per_s", b"_predicted_samples_per_s", "_samples_per_s", b"_samples_per_s", "accumulation_steps", b"accumulation_steps", "learning_rate", b"learning_rate", "micro_batch_size", b"micro_batch_size", "peak_bytes", b"peak_bytes", "predicted_peak_bytes", b"predicted_peak_bytes", "predicted_samples_per_s", b"predicted_samples_per_s", "predicted_samples_per_s_interval", b"predicted_samples_per_s_interval", "samples_per_s", b"samples_per_s", "step_count", b"step_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accumulation_steps", b"_accumulation_steps", "_learning_rate", b"_learning_rate", "_micro_batch_size", b"_micro_batch_size", "_peak_bytes", b"_peak_bytes", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_predicted_samples_per_s", b"_predicted_samples_per_s", "_samples_per_s", b"_samples_per_s", "accumulation_steps", b"accumulation_steps", "learning_rate", b"learning_rate", "micro_batch_size", b"micro_batch_size", "peak_bytes", b"peak_bytes", "predicted_peak_bytes", b"predicted_peak_bytes", "predicted_samples_per_s", b"predicted_samples_per_s", "predicted_samples_per_s_interval", b"predicted_samples_per_s_interval", "samples_per_s", b"samples_per_s", "step_count", b"step_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accumulation_steps: _TypeAlias = _typing.Literal["accumulation_steps"]  # noqa: Y015
     _WhichOneofArgType__accumulation_steps: _TypeAlias = _typing.Literal["_accumulation_steps", b"_accumulation_steps"]  # noqa: Y015
@@ -462,6 +462,8 @@ class ScriptCheck(_message.Message):
     _WhichOneofArgType__micro_batch_size: _TypeAlias = _typing.Literal["_micro_batch_size", b"_micro_batch_size"]  # noqa: Y015
     _WhichOneofReturnType__peak_bytes: _TypeAlias = _typing.Literal["peak_bytes"]  # noqa: Y015
     _WhichOneofArgType__peak_bytes: _TypeAlias = _typing.Literal["_peak_bytes", b"_peak_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__predicted_peak_bytes: _TypeAlias = _typing.Literal["predicted_peak_bytes"]  # noqa: Y015
+    _WhichOneofArgType__predicted_peak_bytes: _TypeAlias = _typing.Literal["_predicted_peak_bytes", b"_predicted_peak_bytes"]  # noqa: Y015
     _WhichOneofReturnType__predicted_samples_per_s: _TypeAlias = _typing.Literal["predicted_samples_per_s"]  # noqa: Y015
     _WhichOneofArgType__predicted_samples_per_s: _TypeAlias = _typing.Literal["_predicted_samples_per_s", b"_predicted_samples_per_s"]  # noqa: Y015
     _WhichOneofReturnType__samples_per_s: _TypeAlias = _typing.Literal["samples_per_s"]  # noqa: Y015
@@ -474,6 +476,8 @@ class ScriptCheck(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__micro_batch_size) -> _WhichOneofReturnType__micro_batch_size | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__peak_bytes) -> _WhichOneofReturnType__peak_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__predicted_peak_bytes) -> _WhichOneofReturnType__predicted_peak_bytes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__predicted_samples_per_s) -> _WhichOneofReturnType__predicted_samples_per_s | None: ...
     @_typing.overload

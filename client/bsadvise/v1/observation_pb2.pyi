@@ -12,10 +12,10 @@ import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import TypeAlias as _TypeAlias, Never as _Never
+if sys.version_info >= (3, 10):
+    from typing import TypeAlias as _TypeAlias
 else:
-    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
+    from typing_extensions import TypeAlias as _TypeAlias
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -119,6 +119,8 @@ class _QuantityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Quantity.Val
     """Samples of one batch of the training loader."""
     QUANTITY_LEARNING_RATE: _Quantity.ValueType  # 2
     """The optimizer's learning rate."""
+    QUANTITY_ACCUMULATION_STEPS: _Quantity.ValueType  # 3
+    """Batches an optimizer step."""
 
 class Quantity(_Quantity, metaclass=_QuantityEnumTypeWrapper):
     """What a place in the user's code gives a value to."""
@@ -129,6 +131,8 @@ QUANTITY_MICRO_BATCH_SIZE: Quantity.ValueType  # 1
 """Samples of one batch of the training loader."""
 QUANTITY_LEARNING_RATE: Quantity.ValueType  # 2
 """The optimizer's learning rate."""
+QUANTITY_ACCUMULATION_STEPS: Quantity.ValueType  # 3
+"""Batches an optimizer step."""
 Global___Quantity: _TypeAlias = Quantity  # noqa: Y015
 
 class _PlaceKind:
@@ -147,6 +151,8 @@ class _PlaceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PlaceKind.V
     """A name that is given a number."""
     PLACE_KIND_LITERAL: _PlaceKind.ValueType  # 4
     """A number where it is used."""
+    PLACE_KIND_PLACEHOLDER: _PlaceKind.ValueType  # 5
+    """A name in braces on a command line that is given with --command."""
 
 class PlaceKind(_PlaceKind, metaclass=_PlaceKindEnumTypeWrapper):
     """What a place in the user's code is."""
@@ -161,6 +167,8 @@ PLACE_KIND_CONSTANT: PlaceKind.ValueType  # 3
 """A name that is given a number."""
 PLACE_KIND_LITERAL: PlaceKind.ValueType  # 4
 """A number where it is used."""
+PLACE_KIND_PLACEHOLDER: PlaceKind.ValueType  # 5
+"""A name in braces on a command line that is given with --command."""
 Global___PlaceKind: _TypeAlias = PlaceKind  # noqa: Y015
 
 @_typing.final
@@ -222,7 +230,7 @@ class PlacedValue(_message.Message):
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     before: _builtins.float
-    """What is said there, above 0."""
+    """What is said there, above 0; unset for a placeholder."""
     after: _builtins.float
     """What is to be said, above 0."""
     @_builtins.property
@@ -233,14 +241,16 @@ class PlacedValue(_message.Message):
         self,
         *,
         place: Global___Place | None = ...,
-        before: _builtins.float = ...,
+        before: _builtins.float | None = ...,
         after: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_before", b"_before", "before", b"before", "place", b"place"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "place", b"place"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_before", b"_before", "after", b"after", "before", b"before", "place", b"place"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__before: _TypeAlias = _typing.Literal["before"]  # noqa: Y015
+    _WhichOneofArgType__before: _TypeAlias = _typing.Literal["_before", b"_before"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__before) -> _WhichOneofReturnType__before | None: ...
 
 Global___PlacedValue: _TypeAlias = PlacedValue  # noqa: Y015
 

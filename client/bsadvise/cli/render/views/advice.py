@@ -126,7 +126,8 @@ def _own_script(check: ScriptCheck) -> str:
     words = f"{check.step_count:,} steps with these values"
     if check.peak_bytes is not None:
         words += f", peak {format_bytes(check.peak_bytes)}"
-        words += f" ({format_bytes(check.predicted_peak_bytes)} predicted)"
+        if check.predicted_peak_bytes is not None:
+            words += f" ({format_bytes(check.predicted_peak_bytes)} predicted)"
     if check.samples_per_s is not None:
         words += f", {format_number(check.samples_per_s)} samples/s"
         if check.predicted_samples_per_s is not None:
