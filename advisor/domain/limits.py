@@ -241,6 +241,7 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "row_count": COUNT,
         "place": Text(1_100),
         "start_s": SECONDS,
+        "optimizer_name": Text(200),
     },
     "ScriptRun": {
         "step_count": COUNT,

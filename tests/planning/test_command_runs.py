@@ -101,7 +101,7 @@ def test_batches_are_doubled_while_that_is_faster_and_the_advised_one_is_run_aga
     assert check is not None
     assert check.micro_batch_size == advice.micro_batch_size
     assert (advice.confidence, advice.lr_evidence) == (Confidence.LOW, Evidence.RULE)
-    assert [c.code for c in advice.caveats] == [CaveatCode.NO_LOSSES_COMPARED]
+    assert [one.code for one in advice.caveats] == [CaveatCode.NO_LOSSES_COMPARED]
     assert advice.reference == SimulatedDevice().observation.reference
 
 
@@ -110,7 +110,7 @@ def test_the_rate_follows_the_rule_of_the_optimizer() -> None:
     ratio = advice.effective_batch_size / 128
     assert advice.learning_rate == pytest.approx(0.1 * ratio, rel=1e-5)
     assert said(log)[-1][Quantity.LEARNING_RATE] == advice.learning_rate
-    adam = an_observation(reference=a_reference(optimizer_name="AdamW"))
+    adam = an_observation(optimizer_name="AdamW")
     _, advice = advise(SimulatedDevice(observation=adam), ask())
     ratio = advice.effective_batch_size / 128
     assert advice.learning_rate == pytest.approx(0.1 * ratio**0.5, rel=1e-5)
@@ -157,6 +157,7 @@ def test_the_budget_ends_the_doubling() -> None:
     log, advice = advise(SimulatedDevice(), ask(budget_s=4.0))
     assert len(sizes(log)) < len(sizes(advise(SimulatedDevice(), ask())[0]))
     assert advice.verified
+    assert CaveatCode.MEMORY_SEARCH_CUT_SHORT in [one.code for one in advice.caveats]
 
 
 def test_a_loop_without_a_loader_needs_values_to_begin_with() -> None:

@@ -33,7 +33,7 @@ def advise_command(runs: CommandSearch) -> Advice:
     step_time_s = typical_time_s(run.step_times_s)
     dataset_size = None if found is None else found.dataset_size
     steps_per_epoch = None if dataset_size is None else math.ceil(dataset_size / size)
-    largest = max(one.setting.micro_batch_size for one in runs.measured)
+    largest = runs.measured[-1].setting.micro_batch_size
     too_large = runs.smallest_that_does_not_fit
     says_rate = Quantity.LEARNING_RATE in runs.known.quantities
     return Advice(
@@ -104,6 +104,12 @@ def _caveats(runs: CommandSearch, choice: MeasuredSetting) -> Iterator[Caveat]:
             text="The command has no {lr}, so that the rate stays "
             f"{number_text(now.learning_rate)}; for this batch the rule gives {number_text(rate)}: "
             f"{describe_rule(runs.known.family)}.",
+        )
+    if runs.smallest_that_does_not_fit is None:
+        largest = runs.measured[-1].setting.micro_batch_size
+        yield Caveat(
+            code=CaveatCode.MEMORY_SEARCH_CUT_SHORT,
+            text=f"No batch of more than {largest:,} was run: more may fit.",
         )
     yield from _about_last_run(runs, choice)
     if runs.view.reference is not None:

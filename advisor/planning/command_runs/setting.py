@@ -115,7 +115,7 @@ def command_reference(arguments: tuple[str, ...], seen: Observation) -> CommandR
             learning_rate=rate,
         ),
         quantities=frozenset(begun),
-        family=_family_of("" if found is None else found.optimizer_name),
+        family=_family_of(seen.optimizer_name),
     )
 
 

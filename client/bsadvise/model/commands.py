@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bsadvise.model.horizon import StepSchedule
-from bsadvise.model.observation import PlacedValue
+from bsadvise.model.observation import PlacedValue, PlaceKind
 from bsadvise.model.values import OpenEnum, Tagged, Unknown
 
 
@@ -396,6 +396,8 @@ def stage_of(command: Command | RecallAnswers | Unknown) -> Stage:
     match command:
         case Unknown():
             return Stage.unknown(command.said)
+        case RunScript() if any(one.place.kind is PlaceKind.PLACEHOLDER for one in command.values):
+            return Stage.THROUGHPUT
         case Train():
             return Stage.REFERENCE if command.trial is None else Stage.TRIALS
         case _:

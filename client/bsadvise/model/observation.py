@@ -214,6 +214,8 @@ class Observation(Tagged):
         reference: The setting; None where that was not seen.
         start_s: Seconds from its start to the end of its first optimizer step; None where none was
             seen, and in logs of older versions.
+        optimizer_name: Class of the optimizer that took the most steps; empty where none was seen,
+            and in logs of older versions.
     """
 
     end: ObservationEnd
@@ -227,6 +229,7 @@ class Observation(Tagged):
     place: str = ""
     reference: Reference | None = None
     start_s: float | None = None
+    optimizer_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -396,6 +396,7 @@ class Observation(_message.Message):
     PLACE_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     START_S_FIELD_NUMBER: _builtins.int
+    OPTIMIZER_NAME_FIELD_NUMBER: _builtins.int
     end: Global___ObservationEnd.ValueType
     """Why it ended."""
     step_count: _builtins.int
@@ -418,6 +419,8 @@ class Observation(_message.Message):
     """Seconds from its start to the end of its first optimizer step; unset where none was seen, and
     in older logs.
     """
+    optimizer_name: _builtins.str
+    """Class of the optimizer that took the most steps; empty where none was seen, and in older logs."""
     @_builtins.property
     def reference(self) -> Global___Reference:
         """The setting; unset where that was not seen."""
@@ -436,10 +439,11 @@ class Observation(_message.Message):
         place: _builtins.str = ...,
         reference: Global___Reference | None = ...,
         start_s: _builtins.float | None = ...,
+        optimizer_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_source", b"_batch_source", "_row_count", b"_row_count", "_start_s", b"_start_s", "batch_source", b"batch_source", "reference", b"reference", "row_count", b"row_count", "start_s", b"start_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_source", b"_batch_source", "_row_count", b"_row_count", "_start_s", b"_start_s", "backward_count", b"backward_count", "batch_source", b"batch_source", "end", b"end", "has_closure", b"has_closure", "has_processes", b"has_processes", "place", b"place", "reference", b"reference", "row_count", b"row_count", "simulator", b"simulator", "start_s", b"start_s", "step_count", b"step_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_source", b"_batch_source", "_row_count", b"_row_count", "_start_s", b"_start_s", "backward_count", b"backward_count", "batch_source", b"batch_source", "end", b"end", "has_closure", b"has_closure", "has_processes", b"has_processes", "optimizer_name", b"optimizer_name", "place", b"place", "reference", b"reference", "row_count", b"row_count", "simulator", b"simulator", "start_s", b"start_s", "step_count", b"step_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_source: _TypeAlias = _typing.Literal["batch_source"]  # noqa: Y015
     _WhichOneofArgType__batch_source: _TypeAlias = _typing.Literal["_batch_source", b"_batch_source"]  # noqa: Y015
