@@ -80,11 +80,9 @@ def test_a_command_is_observed_as_its_own_defaults_have_it(worker_of: MakeWorker
     assert observation.start_s is not None
 
 
-def test_steps_are_counted_in_the_process_that_a_script_starts(
-    worker_of: MakeWorker,
-) -> None:
+def test_values_are_said_in_the_place_of_placeholders(worker_of: MakeWorker) -> None:
     worker = worker_of(
-        "launch.py", "loader", "--bs={batch}", "--lr={lr=0.1}", "--accumulate", "{accumulation=1}"
+        "load.py", "--bs={batch}", "--lr={lr=0.1}", "--accumulate", "{accumulation=1}"
     )
     run = outcome_of(worker, run_with(32, 0.025, 2), ScriptRun)
     assert (run.end, run.step_count, len(run.step_times_s)) == (ObservationEnd.ENOUGH_STEPS, 8, 5)

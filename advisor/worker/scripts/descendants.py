@@ -90,6 +90,8 @@ def _environment(records: Path, copy: Path) -> Mapping[str, str]:
         MAIN_PID: str(os.getpid()),
         "BSADVISE_PATH": os.pathsep.join(_OUR_PATH),
         "PYTHONPATH": os.pathsep.join([str(_STARTUP), *before("PYTHONPATH")]),
+        # Torch, which this process has imported, may have said another that only it could use.
+        "TORCHINDUCTOR_CACHE_DIR": str(records / "inductor"),
         # Whoever starts "python" means the one that runs the script.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), *before("PATH")]),
     }
