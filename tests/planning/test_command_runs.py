@@ -153,6 +153,14 @@ def test_a_batch_that_is_kept_is_accumulated_where_it_does_not_fit() -> None:
     assert refusal.code is RefusalCode.NO_FIT
 
 
+def test_a_batch_that_the_commands_own_accumulation_cannot_make_is_refused() -> None:
+    accumulating = a_reference(accumulation_steps=3, batch_size=384)
+    device = SimulatedDevice(observation=an_observation(reference=accumulating))
+    assert "say with {accumulation}" in refuse(device, ask(effective_batch_size=512)).message
+    _, advice = advise(device, ask(*ALL, effective_batch_size=512))
+    assert advice.effective_batch_size == 512
+
+
 def test_the_budget_ends_the_doubling() -> None:
     log, advice = advise(SimulatedDevice(), ask(budget_s=4.0))
     assert len(sizes(log)) < len(sizes(advise(SimulatedDevice(), ask())[0]))

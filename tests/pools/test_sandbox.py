@@ -230,7 +230,6 @@ async def test_torch_and_the_processes_of_a_loader_work(
         await pool.close()
 
 
-@pytest.mark.timeout(300)  # Torch is imported anew.
 async def test_what_a_command_starts_is_observed_in_it(state_dir: Path, home: Path) -> None:
     reach = shared_reach(state_dir, home, data_paths=(), allow_network=False)
     job = write_job(state_dir / "sources" / "digest", "")

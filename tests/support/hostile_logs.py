@@ -400,6 +400,30 @@ def hostile_request(random_state: random.Random) -> AdviceRequest:
             continue
 
 
+def hostile_command(random_state: random.Random) -> AdviceRequest:
+    """Return a request about a command at the edges of what passes the checks."""
+    arguments = random_state.choice(
+        [
+            ("{batch}",),
+            ("{batch=64}", "{lr=0.1}"),
+            ("{batch=1}", "{lr}", "{accumulation}"),
+            ("{batch=7}", "{lr=1e-12}", "{accumulation=3}"),
+            (f"{{batch={(1 << 31) - 1}}}", "{lr=1e6}"),
+        ]
+    )
+    source = Source(
+        digest="0" * 64, entry_path="m.py", entry_kind=EntryKind.COMMAND, arguments=arguments
+    )
+    return replace(
+        hostile_request(random_state),
+        source=source,
+        observe_only=False,
+        objective=Objective.TIME,
+        target_loss=None,
+        world_size=1,
+    )
+
+
 def recalled(number: int) -> Log:
     """Return what a log begins with: half of them with what earlier answers found."""
     random_state = random.Random(f"prior {number}")
@@ -429,15 +453,20 @@ class SlowCall(Exception):
     """A call of a planner took longer than it may."""
 
 
-def search(number: int, limit_s: float = math.inf) -> Trouble | None:
+def search(
+    number: int,
+    limit_s: float = math.inf,
+    request_of: Callable[[random.Random], AdviceRequest] = hostile_request,
+) -> Trouble | None:
     """Plan one hostile search to its end; return the first thing that must not be.
 
     Args:
         number: Of the log: equal numbers give equal logs.
         limit_s: Processor seconds that one call may take.
+        request_of: Makes the request.
     """
     random_state = random.Random(number)
-    request = hostile_request(random_state)
+    request = request_of(random_state)
     liar, device = Liar(random_state), random_state.choice((_CPU, _CPU, _GPU))
 
     def measure(command: Command) -> Measurement:

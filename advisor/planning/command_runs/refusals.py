@@ -10,6 +10,7 @@ from bsadvise.model.placeholders import placeholders
 from bsadvise.model.request import AdviceRequest
 from bsadvise.model.units import format_bytes, format_seconds
 
+from advisor.planning.command_runs.setting import CommandSetting
 from advisor.planning.evidence.refusals import refuse
 
 _UNSEEN = "Python processes that are started with -I, -E or -S cannot be seen."
@@ -45,6 +46,15 @@ def refuse_silence(seen: Observation, limit_s: float) -> Refusal:
             f"starts: nothing was trained. {_UNSEEN}"
         )
     return Refusal(code=RefusalCode.MODEL_FILE, message=message)
+
+
+def refuse_split(setting: CommandSetting, asked: int) -> Refusal:
+    """Return the refusal for a batch that is to be kept, and that no batch size gives."""
+    return Refusal(
+        code=RefusalCode.NO_FIT,
+        message=f"The command accumulates {setting.accumulation_steps:,} batches a step, which "
+        f"cannot make {asked:,} samples: say with {{accumulation}} where that number goes.",
+    )
 
 
 def refuse_run(command: RunScript, outcome: Outcome, budget_bytes: int) -> Refusal:

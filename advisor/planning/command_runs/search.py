@@ -13,7 +13,12 @@ from bsadvise.model.measurements import Measurement, OutOfMemory
 from bsadvise.model.observation import Observation, Quantity, ScriptRun
 
 from advisor.estimators.timing import typical_time_s
-from advisor.planning.command_runs.refusals import refuse_command, refuse_run, refuse_silence
+from advisor.planning.command_runs.refusals import (
+    refuse_command,
+    refuse_run,
+    refuse_silence,
+    refuse_split,
+)
 from advisor.planning.command_runs.setting import (
     CommandReference,
     CommandSetting,
@@ -73,12 +78,13 @@ class CommandSearch:
     def _next_run(self) -> RunScript | Refusal | None:
         if isinstance(self.reference, Refusal):
             return self.reference
+        if not self._path:
+            return refuse_split(self.known.setting, self.view.request.effective_batch_size or 0)
         setting, entry = self._path[-1]
         if entry is None:
             return self._trial_of(setting)
         if self.choice is None:
-            last = [made for _, made in self._path if made is not None][-1]
-            return refuse_run(self._trial_of(setting), last.outcome, self.budget_bytes)
+            return refuse_run(self._trial_of(setting), entry.outcome, self.budget_bytes)
         run = self._last_run_of(self.choice.setting)
         return None if self._made(run) is not None else run
 
@@ -166,13 +172,14 @@ class CommandSearch:
         highest, has_fitted = 0.0, False
         while size:
             setting = self.known.setting_of(size, self._steps(asked, size))
+            if asked not in (None, setting.effective_batch_size):
+                return
             entry = self._made(self._trial_of(setting))
             yield setting, entry
             if entry is None:
                 return
             if self._is_too_large(entry):
-                is_kept = asked is not None and setting.effective_batch_size != asked
-                if has_fitted or size % 2 or is_kept:
+                if has_fitted or size % 2:
                     return
                 size //= 2
                 continue
