@@ -190,6 +190,7 @@ def test_a_loop_without_a_loader_needs_values_to_begin_with() -> None:
         (an_observation(reference=a_reference(learning_rate=None)), (), "{lr=0.1}"),
         (Observation(end=ObservationEnd.SCRIPT_ENDED), (), "ended without an optimizer step"),
         (Observation(end=ObservationEnd.TIME_LIMIT, place="a.py:3"), (), "when it was at a.py:3"),
+        (Observation(end=ObservationEnd.SCRIPT_ENDED, has_processes=True), (), "in one process"),
         (Failed(fault=a_fault()), ("{batch=8}",), "ValueError: no"),
         (Failed(fault=a_fault()), (), "give values to begin with"),
     ],

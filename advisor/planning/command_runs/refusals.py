@@ -33,7 +33,12 @@ def refuse_command(request: AdviceRequest, command: ObserveScript, outcome: Outc
 
 def refuse_silence(seen: Observation, limit_s: float) -> Refusal:
     """Return the refusal for a command that takes no optimizer step."""
-    if seen.end is ObservationEnd.TIME_LIMIT:
+    if seen.has_processes:
+        message = (
+            "It starts several training processes, or waits for those of a launcher, and takes no "
+            "optimizer step itself: give a command that trains in one process."
+        )
+    elif seen.end is ObservationEnd.TIME_LIMIT:
         where = f", when it was at {seen.place}" if seen.place else ""
         message = (
             f"No optimizer step was seen within {format_seconds(limit_s)}{where}, neither in the "

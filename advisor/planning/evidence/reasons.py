@@ -19,6 +19,7 @@ from bsadvise.model.commands import (
     TrialOrigin,
     Verify,
 )
+from bsadvise.model.observation import PlaceKind
 
 _REASONS: dict[type[Command | RecallAnswers], str] = {
     RecallAnswers: "Earlier answers about the same task say where to begin.",
@@ -48,6 +49,8 @@ def reason_of(command: Command | RecallAnswers) -> str:
             return _why_traced(command)
         case Train():
             return _why_trained(command)
+        case RunScript() if any(one.place.kind is PlaceKind.PLACEHOLDER for one in command.values):
+            return "Whole runs of a command show its memory and its speed."
         case TimeLoader() if command.num_workers is not None:
             return "What more processes of the loader gain is measured before it is advised."
         case _:

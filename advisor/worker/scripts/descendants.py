@@ -36,10 +36,14 @@ _STARTUP = Path(__file__).parent / "startup"
 _OUR_PATH = tuple(entry for entry in sys.path if entry)
 """Where this process finds our packages, before user code changes it."""
 
-_SEVERAL = (
-    "Several processes train side by side, whose batches are parts of one: give a command that "
-    "trains in one process."
+SEVERAL = Failed(
+    fault=Fault(
+        code=FaultCode.USER_EXCEPTION,
+        message="Several processes train side by side, whose batches are parts of one: give a "
+        "command that trains in one process.",
+    )
 )
+"""The outcome of a command in which more than one process trains."""
 
 
 def run_command(
@@ -103,7 +107,7 @@ def _recorded(records: Path) -> Outcome | None:
     trained = [one for one in outcomes if isinstance(one, Observation | ScriptRun)]
     enough = [one for one in trained if one.end is ObservationEnd.ENOUGH_STEPS]
     if len(enough) > 1:
-        return Failed(fault=Fault(code=FaultCode.USER_EXCEPTION, message=_SEVERAL))
+        return SEVERAL
     failed = [one for one in outcomes if isinstance(one, OutOfMemory | Failed)]
     longest = sorted(trained, key=lambda one: -one.step_count)
     return next(iter([*enough, *failed, *longest]), None)

@@ -16,7 +16,7 @@ import torch
 import torch.distributed
 from bsadvise.model.commands import ObserveScript, RunScript
 from bsadvise.model.device import Device
-from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome
+from bsadvise.model.measurements import Failed, Outcome
 from bsadvise.model.observation import ObservationEnd
 
 from advisor.messages import from_message
@@ -26,7 +26,15 @@ from advisor.worker.loop.torch_device import TorchDevice
 from advisor.worker.scripts.bounded_run import write_outcome
 from advisor.worker.scripts.circumstances import Circumstances
 from advisor.worker.scripts.counting import StepCounter, counter_of, run_of
-from advisor.worker.scripts.descendants import COMMAND, COPY, JOB, MAIN_PID, RECORDS, SUFFIX
+from advisor.worker.scripts.descendants import (
+    COMMAND,
+    COPY,
+    JOB,
+    MAIN_PID,
+    RECORDS,
+    SEVERAL,
+    SUFFIX,
+)
 from advisor.worker.scripts.handler import StopScript
 from advisor.worker.scripts.interception import intercepted
 from advisor.worker.scripts.observer import Observer
@@ -34,10 +42,6 @@ from advisor.worker.scripts.reference import observation_of
 from advisor.worker.user.diagnosis import explain
 from advisor.worker.user.oom import out_of_memory
 
-_SEVERAL = (
-    "It trains in several processes, whose batches are parts of one: give a command that trains "
-    "in one process, and --gpus N for the others."
-)
 _ExceptHook = Callable[[type[BaseException], BaseException, TracebackType | None], object]
 
 _INSTALLED = ExitStack()
@@ -93,8 +97,7 @@ class _Record:
     def write_seen(self, end: ObservationEnd) -> None:
         """Write what was seen so far."""
         if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
-            fault = Fault(code=FaultCode.USER_EXCEPTION, message=_SEVERAL)
-            self.write(Failed(fault=fault))
+            self.write(SEVERAL)
         elif isinstance(self.observer, StepCounter):
             self.write(run_of(self.observer, self._circumstances, end, ""))
         else:
@@ -113,7 +116,7 @@ class _Record:
             kind: type[BaseException], error: BaseException, traceback: TracebackType | None
         ) -> None:
             if isinstance(error, StopScript):
-                self.write(Failed(fault=Fault(code=FaultCode.USER_EXCEPTION, message=_SEVERAL)))
+                self.write(SEVERAL)  # It was to start them.
             else:
                 fault = explain(error, None, copy, entry_path)
                 self.write(out_of_memory(error) or Failed(fault=fault))
