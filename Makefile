@@ -14,7 +14,7 @@ UNPRIVILEGED := $(shell [ "$$(id -u)" -eq 0 ] && command -v setpriv > /dev/null 
 	|| echo : what depends on rights has run without them)
 
 .DEFAULT_GOAL := help
-.PHONY: help recommend test nightly check fmt image proto bench-memory bench-regret bench-horizon clean
+.PHONY: help recommend test nightly check fmt image image-lock proto bench-memory bench-regret bench-horizon gpu gpu-wheels clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -27,12 +27,14 @@ test: $(VENV)/.dev ## Run every test; first those that race the scheduler, last 
 	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 	$(UNPRIVILEGED) $(ARGS)
 
-nightly: $(VENV)/.dev ## Kill the daemon a hundred times, send it ten thousand malformed calls, plan a hundred thousand hostile logs, search a thousand times on simulated devices, run the whole model zoo twice, replay every prefix of the recorded logs, wait on silent networks, ask about every kind of model file
+nightly: $(VENV)/.dev ## Kill the daemon a hundred times, send it ten thousand malformed calls, plan a hundred thousand hostile logs, search a thousand times on simulated devices, run the whole model zoo twice, replay every prefix of the recorded logs, search with the peers, wait on silent networks, ask about every kind of model file, ask from inside trainings
 	BSADVISE_CHAOS_KILLS=100 BSADVISE_FUZZ_CALLS=10000 $(BIN)/pytest -n auto tests/chaos tests/fuzz
+	BSADVISE_PEERS=whole $(BIN)/pytest tests/benchmarks/test_searches.py
 	BSADVISE_SILENCE=whole $(BIN)/pytest tests/client/test_silent_network.py
 	BSADVISE_PLANNER_LOGS=100000 $(BIN)/pytest -n auto tests/planning/test_hostile_logs.py
 	BSADVISE_ZOO=whole $(BIN)/pytest tests/zoo
 	BSADVISE_FIELD=whole $(BIN)/pytest tests/field
+	BSADVISE_INTEGRATIONS=whole $(BIN)/pytest tests/integrations
 	BSADVISE_SEARCHES=1000 $(BIN)/pytest -n auto tests/planning/test_advised_setting.py
 	BSADVISE_REPLAY=whole $(BIN)/pytest -n auto tests/replay
 
@@ -57,6 +59,10 @@ image: ## Build the image on a base of one digest, with an SBOM: make image BASE
 	docker buildx build -f deploy/Dockerfile --build-arg BASE_IMAGE="$(BASE_IMAGE)" \
 		--sbom=true --provenance=true --output type=oci,dest=bsadvise-image.tar $(ARGS) .
 
+image-lock: ## Write what the image installs, with the hashes of its files
+	$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet uv
+	UV=$(VENV)/lock/bin/uv ./deploy/lock.sh
+
 proto: $(VENV)/.dev ## Generate the protobuf code
 	PATH="$(CURDIR)/$(BIN):$$PATH" ./protos/generate.sh
 
@@ -71,8 +77,18 @@ bench-regret: $(VENV)/.benchmarks ## Compare the advice and other methods with t
 bench-horizon: $(VENV)/.benchmarks ## Compare settings carried from short trainings with the best of long ones
 	$(BIN)/python -m benchmarks.horizon $(ARGS)
 
+gpu: ## Run on a GPU what needs one, in under ten minutes and without a network; without a GPU, small forms of it
+	@if $(PYTHON) -c 'import torch' 2> /dev/null; then \
+		$(PYTHON) -m benchmarks.gpu.bootstrap $(ARGS); \
+	else \
+		$(MAKE) --no-print-directory $(VENV)/.dev && $(BIN)/python -m benchmarks.gpu $(ARGS); \
+	fi
+
+gpu-wheels: | $(VENV)/bin/python ## Collect the wheels that `make gpu` installs on a machine without a network
+	$(BIN)/python -m benchmarks.gpu.wheels $(ARGS)
+
 clean: ## Remove the virtual environment and every cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	rm -rf $(VENV) .gpu .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

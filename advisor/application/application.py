@@ -10,6 +10,7 @@ from advisor.application.bundles import Unpack
 from advisor.application.cache import Fingerprints, Outside, nothing_outside
 from advisor.application.estimates import Estimates
 from advisor.application.event_bus import EventBus
+from advisor.application.explanations import Explanations
 from advisor.application.feeds import Feeds
 from advisor.application.forecast import Forecasts
 from advisor.application.housekeeping import Housekeeping, Keep
@@ -148,6 +149,9 @@ def build_application(
             clock=ports.clock,
             policy=policy,
             fingerprints=fingerprints,
+            explanations=Explanations(
+                store=ports.store, planner=ports.planner, policy=policy, planning=planning
+            ),
             forecasts=forecasts,
             telemetry=ports.telemetry,
             pythons=pythons,

@@ -79,8 +79,14 @@ def same_task(one: AdviceRequest, other: AdviceRequest) -> bool:
     code. Device, limits, budget, objective, target and seed do not: what a search finds of the
     scaling law is widened by how much those were seen to matter.
     """
-    return (one.source, one.build_kwargs, one.python) == (
-        other.source,
-        other.build_kwargs,
-        other.python,
+    return _training_of(one) == _training_of(other)
+
+
+def _training_of(request: AdviceRequest) -> tuple[object, ...]:
+    return (
+        request.source,
+        request.build_kwargs,
+        request.python,
+        request.model_class,
+        request.data_paths,
     )

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bsadvise.model.explanation import Explanation
 from bsadvise.model.measurements import Log
 from bsadvise.model.recommendation import (
     Event,
@@ -22,6 +23,7 @@ from bsadvise.version import __version__
 
 from advisor.application.cache import Fingerprints, find_cached_advice
 from advisor.application.event_bus import EventBus
+from advisor.application.explanations import Explanations
 from advisor.application.feeds import Feeds, Look
 from advisor.application.forecast import Forecasts
 from advisor.application.sharing import SharingPolicy
@@ -59,6 +61,7 @@ class Recommendations:
         clock: The time.
         policy: How the daemon is shared.
         fingerprints: Makes the keys of answers.
+        explanations: Reads what answers rest on.
         forecasts: What tells those who wait where they stand.
         telemetry: Is told what is created.
         pythons: The interpreters that requests may name; None for any.
@@ -73,6 +76,7 @@ class Recommendations:
     clock: Clock
     policy: SharingPolicy
     fingerprints: Fingerprints
+    explanations: Explanations
     forecasts: Forecasts
     telemetry: Telemetry
     pythons: Collection[Path] | None = None
@@ -168,9 +172,12 @@ class Recommendations:
         self.event_bus.publish(recommendation_id)
 
     async def log(self, caller: Caller, recommendation_id: str) -> Log:
-        """Return the measurements of a recommendation. Raises NotFound."""
-        await self._find(caller, recommendation_id)
-        return await self.store.log(recommendation_id)
+        """Return the measurements that a recommendation rests on. Raises NotFound."""
+        return await self.explanations.log(await self._find(caller, recommendation_id))
+
+    async def explain(self, caller: Caller, recommendation_id: str) -> Explanation:
+        """Return what the planner reads in these measurements. Raises NotFound."""
+        return await self.explanations.of(await self._find(caller, recommendation_id))
 
     async def watch(
         self,

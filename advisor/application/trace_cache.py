@@ -17,6 +17,7 @@ _WITHOUT_BEARING = (
     "device", "memory_limit_bytes", "margin_bytes", "world_size", "effective_batch_size",
     "objective", "target_loss", "budget_s", "max_trials", "use_cache", "priority",
     "device_hour_price", "prior", "train_for", "schedule",
+    "budget_share",
 )  # fmt: skip
 
 

@@ -42,22 +42,58 @@ def check_request(request: AdviceRequest) -> Iterator[FieldViolation]:
         yield FieldViolation(
             "request.device_hour_price", "the objective cost needs it: what a device-hour costs"
         )
+    if request.budget_share is not None and request.train_for is None:
+        yield FieldViolation(
+            "request.budget_share", "is a share of the training's own time: train_for must say it"
+        )
     if not is_plain_path(request.source.entry_path):
         yield FieldViolation("request.source.entry_path", "must be a plain relative path")
-    if request.source.arguments and request.source.entry_kind is EntryKind.MODEL_FILE:
-        yield FieldViolation(
-            "request.source.arguments",
-            "a model file takes no command line; build_kwargs gives build_model its arguments",
-        )
-    if request.observe_only and request.source.entry_kind is EntryKind.MODEL_FILE:
-        yield FieldViolation(
-            "request.observe_only", "a model file trains nothing by itself that could be observed"
-        )
+    if request.source.entry_kind is EntryKind.MODEL_FILE:
+        yield from _check_no_script(request)
+    yield from _check_script(request)
     if request.source.entry_kind is EntryKind.COMMAND:
         yield from _check_command(request)
     for name in request.build_kwargs:
         if not name.isidentifier():
             yield FieldViolation("request.build_kwargs", f"{name!r} is not a name in Python")
+
+
+def _check_no_script(request: AdviceRequest) -> Iterator[FieldViolation]:
+    """Yield what is asked for of a model file that only scripts have."""
+    if request.source.arguments:
+        yield FieldViolation(
+            "request.source.arguments",
+            "a model file takes no command line; build_kwargs gives build_model its arguments",
+        )
+    if request.observe_only:
+        yield FieldViolation(
+            "request.observe_only",
+            "a model file trains nothing by itself that could be observed: leave --observe-only "
+            "out, or give the script that trains",
+        )
+    if request.model_class is not None:
+        yield FieldViolation(
+            "request.model_class",
+            "a model file's model is what `build_model` returns: leave --model-class out",
+        )
+    if request.data_paths:
+        yield FieldViolation(
+            "request.data_paths",
+            "a model file reads its data by absolute paths: leave --data-path out",
+        )
+
+
+def _check_script(request: AdviceRequest) -> Iterator[FieldViolation]:
+    """Yield what is wrong with what is said of a script."""
+    if request.model_class is not None and not request.model_class.isidentifier():
+        yield FieldViolation("request.model_class", "must be the name of a class in the file")
+    for name, path in request.data_paths.items():
+        if not is_plain_path(name.removeprefix("../")) or not path.startswith("/"):
+            yield FieldViolation(
+                "request.data_paths",
+                f"{name!r} must be a plain relative path, or one behind '../', and what it stands "
+                "for an absolute path",
+            )
 
 
 def _check_command(request: AdviceRequest) -> Iterator[FieldViolation]:
@@ -75,6 +111,7 @@ def _check_command(request: AdviceRequest) -> Iterator[FieldViolation]:
         "target_loss": request.target_loss is not None,
         "train_for": request.train_for is not None,
         "observe_only": request.observe_only,
+        "model_class": request.model_class is not None,
         "world_size": request.world_size > 1,
     }
     for name in (name for name, is_asked in asked.items() if is_asked):

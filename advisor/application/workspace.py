@@ -78,6 +78,8 @@ class Workspace:
             python=Path(request.python) if request.python else None,
             entry_kind=request.source.entry_kind,
             arguments=request.source.arguments,
+            model_class=request.model_class or "",
+            data_paths=request.data_paths,
         )
 
     def checkpoint_dir(self, recommendation: Recommendation) -> Path:

@@ -84,14 +84,16 @@ class LocalInventory(DeviceInventory):
 def _select_visible(gpus: tuple[Device, ...], visible: str) -> tuple[Device, ...]:
     """Return the GPUs that CUDA would show, in its order.
 
-    An entry is an index or the beginning of a UUID. The first that matches nothing hides those
-    after it, as CUDA has it.
+    An entry is an index or the beginning of a UUID. The first that matches nothing, or several
+    UUIDs, hides those after it; one that is repeated hides all, as CUDA has it.
     """
     selected: list[Device] = []
-    for entry in visible.split(","):
-        matches = [gpu for gpu in gpus if _is_meant(gpu, entry.strip())]
-        if not matches or matches[0] in selected:
+    for entry in map(str.strip, visible.split(",")):
+        matches = [gpu for gpu in gpus if _is_meant(gpu, entry)]
+        if not matches or (len(matches) > 1 and not entry.isdigit()):
             break
+        if matches[0] in selected:
+            return ()
         # By index, of a partitioned GPU only the first part is shown.
         selected.append(matches[0])
     return tuple(selected)

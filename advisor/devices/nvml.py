@@ -36,6 +36,9 @@ _NO_ANSWER = (
     pynvml.NVMLError_ArgumentVersionMismatch,
 )
 
+# What is said beside that by cards that work, of figures that nothing depends on.
+_NO_FIGURE = (*_NO_ANSWER, pynvml.NVMLError_Unknown, pynvml.NVMLError_NoData)
+
 
 @dataclass(frozen=True, slots=True)
 class _Memory:
@@ -122,7 +125,7 @@ def _parts(handle: Handle) -> list[Handle]:
 
 def _read(handle: Handle, index: int, driver_version: str | None) -> Device:
     memory = _read_memory(handle)
-    rates = _ask(pynvml.nvmlDeviceGetUtilizationRates, handle)
+    rates = _ask_figure(pynvml.nvmlDeviceGetUtilizationRates, handle)
     return Device(
         device_id=pynvml.nvmlDeviceGetUUID(handle),
         name=pynvml.nvmlDeviceGetName(handle),
@@ -134,8 +137,8 @@ def _read(handle: Handle, index: int, driver_version: str | None) -> Device:
         index=index,
         driver_version=driver_version,
         processes=_read_processes(handle),
-        power_w=_thousandth(_ask(pynvml.nvmlDeviceGetPowerUsage, handle)),
-        power_limit_w=_thousandth(_ask(pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)),
+        power_w=_thousandth(_ask_figure(pynvml.nvmlDeviceGetPowerUsage, handle)),
+        power_limit_w=_thousandth(_ask_figure(pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)),
         utilisation=None if rates is None else rates.gpu / 100,
     )
 
@@ -165,7 +168,7 @@ def _read_processes(handle: Handle) -> tuple[DeviceProcess, ...]:
             pynvml.nvmlDeviceGetGraphicsRunningProcesses,
             pynvml.nvmlDeviceGetComputeRunningProcesses,
         )
-        for process in _ask(ask, handle) or ()
+        for process in _ask_figure(ask, handle) or ()
     }
     own = _own_pids() if found else set()
     return tuple(
@@ -198,6 +201,18 @@ def _ask(question: Callable[..., T], *args: object, **kwargs: object) -> T | Non
     try:
         return question(*args, **kwargs)
     except _NO_ANSWER:
+        return None
+
+
+def _ask_figure(question: Callable[..., T], gpu: Handle) -> T | None:
+    """Return a figure that a card may go without; None when the library has none.
+
+    Raises:
+        NVMLError: The card is lost.
+    """
+    try:
+        return question(gpu)
+    except _NO_FIGURE:
         return None
 
 

@@ -155,6 +155,9 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "build_kwargs": Items(256, _TEXT, key=_ID),
         "python": Text(4_096),
         "device_hour_price": Number(low=0, high=1e9),
+        "model_class": Text(200),
+        "data_paths": Items(64, Text(4_096), key=Text(1_024)),
+        "budget_share": Number(low=0, high=1, is_above=True),
     },
     "TrainingLength": {"amount": TRAINING_LENGTH},
     "LearningRateSchedule": {
@@ -173,6 +176,7 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "after_sequence": _ANY_INT64,
     },
     "ListMeasurementsRequest": {"recommendation_id": Text(1_024)},
+    "ExplainRecommendationRequest": {"recommendation_id": Text(1_024)},
     "CheckSourceRequest": {"digest": Text(1_024)},
     "UploadSourceRequest": {"digest": Text(1_024), "chunk": Binary(_MIB)},
     "SourceBundle": {"files": Items(MAX_BUNDLE_FILES)},

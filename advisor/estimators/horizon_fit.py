@@ -2,10 +2,11 @@
 
 The law's unknowns are normal before anything is trained. Losses move them by nonlinear least
 squares (Gauss-Newton with Levenberg's damping), and the curvature of the sum of squares at its
-minimum is the precision of the result. Losses are compared within a rung, a horizon and schedule,
-so that the best loss of each rung cancels. The law then becomes 2n columns, n unknowns, at √n
-deviations to both sides along the axes of the covariance: their mean and covariance are those of
-the normal distribution (sigma points, Julier & Uhlmann, 1997).
+minimum is the precision of the result. Losses are compared within a rung, of one schedule and one
+horizon or time, so that the best loss of each rung cancels. After equal time c − ln D is compared.
+The law then becomes 2n columns, n unknowns, at √n deviations to both sides along the axes of the
+covariance: their mean and covariance are those of the normal distribution (sigma points, Julier &
+Uhlmann, 1997).
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def fit_horizon_law(
         guess: Where the search begins.
         tuning: Priors and tolerances.
     """
-    priors = _priors(guess, len({point.samples for point in points}), tuning)
+    priors = _priors(guess, len({point.rung for point in points}), tuning)
     means = np.array([one.mean for one in priors])
     deviations = np.array([one.deviation for one in priors])
     rungs = _rungs(points, guess.schedule, tuning)
@@ -81,7 +82,7 @@ def fit_horizon_law(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rung:
-    """Trainings of one horizon and schedule; all arrays have one element a training.
+    """Trainings of one horizon, or time, and schedule; arrays have one element a training.
 
     Attributes:
         samples: D.
@@ -90,12 +91,13 @@ class _Rung:
         log_rate_factor: By which the best ln η is larger with the schedule that is advised for, by
             the bound.
         log_drifts: What the last rates add to that.
-        costs: Loss over the rung's lowest, in ln data; that of those that diverged is not used.
+        costs: Loss over the rung's lowest, in ln data: c, or after equal time c − ln D, but for a
+            constant; that of those that diverged is not used.
         deviations: Of the costs from the law.
         has_diverged: Loss is not finite.
     """
 
-    samples: float
+    samples: Array
     log_batches: Array
     log_rates: Array
     log_rate_factor: float
@@ -138,8 +140,10 @@ class _Residuals:
         for rung in self._rungs:
             diverged, deviations = rung.has_diverged[:, None], rung.deviations[:, None]
             rates = np.exp(rung.log_rates_as_advised(schedule_exponent))
-            costs = law.cost(np.exp(rung.log_batches)[:, None], rates, rung.samples)
-            off = np.where(diverged, 0.0, rung.costs[:, None] - np.exp(log_scale) * costs)
+            samples = rung.samples[:, None]
+            costs = law.cost(np.exp(rung.log_batches)[:, None], rates, samples)
+            behind = np.exp(log_scale) * (costs - np.log(samples))
+            off = np.where(diverged, 0.0, rung.costs[:, None] - behind)
             weights = np.where(rung.has_diverged, 0.0, rung.deviations**-2)
             # The rung's best loss is whatever fits its trainings.
             off = off - (weights @ off) / weights.sum()
@@ -200,12 +204,12 @@ def _law(unknowns: Array, samples: float) -> HorizonLaw:
 def _rungs(
     points: Sequence[HorizonPoint], schedule: Schedule, tuning: HorizonTuning
 ) -> list[_Rung]:
-    groups: dict[tuple[float, Schedule], list[HorizonPoint]] = {}
+    groups: dict[tuple[object, Schedule], list[HorizonPoint]] = {}
     for point in points:
-        groups.setdefault((point.samples, point.schedule), []).append(point)
+        groups.setdefault((point.rung, point.schedule), []).append(point)
     known = [group for group in groups.values() if any(math.isfinite(p.loss) for p in group)]
     slopes = _loss_slopes(known, tuning)
-    return [_rung(group, slopes[group[0].samples], schedule, tuning) for group in known]
+    return [_rung(group, slopes[_best(group).samples], schedule, tuning) for group in known]
 
 
 def _loss_slopes(
@@ -213,10 +217,8 @@ def _loss_slopes(
 ) -> dict[float, float]:
     """Return s at each horizon: the mean slope to the best losses of the horizons beside it."""
     best: dict[float, float] = {}
-    for group in sorted(rungs, key=lambda group: group[0].samples):
-        samples = group[0].samples
-        losses = [point.loss for point in group if math.isfinite(point.loss)]
-        best[samples] = min(*losses, best.get(samples, math.inf))
+    for point in sorted(map(_best, rungs), key=lambda point: point.samples):
+        best[point.samples] = min(point.loss, best.get(point.samples, math.inf))
     falls = -np.diff([*best.values()]) / np.diff(np.log([*best]))
     around = np.concatenate([falls[:1], (falls[1:] + falls[:-1]) / 2, falls[-1:]])
     slopes = around if len(falls) else np.zeros(len(best))
@@ -225,6 +227,11 @@ def _loss_slopes(
         samples: float(slope) if slope > least * abs(loss) else tuning.loss_slope_share * abs(loss)
         for samples, slope, loss in zip(best, slopes, best.values(), strict=True)
     }
+
+
+def _best(group: Sequence[HorizonPoint]) -> HorizonPoint:
+    """Return the one of lowest loss; at least one is finite."""
+    return min((point for point in group if math.isfinite(point.loss)), key=lambda one: one.loss)
 
 
 def _rung(
@@ -237,7 +244,7 @@ def _rung(
     warmer = tuning.last_rate_exponent * (group[0].schedule.last_rate - schedule.last_rate)
     costs = (np.where(has_diverged, 0.0, losses) - losses[~has_diverged].min()) / slope
     return _Rung(
-        samples=group[0].samples,
+        samples=np.array([point.samples for point in group]),
         log_batches=np.log([point.batch_size for point in group]),
         log_rates=np.log([point.learning_rate for point in group]),
         log_rate_factor=factor,
@@ -253,7 +260,7 @@ def _starts(means: Array, rungs: Sequence[_Rung], samples: float) -> list[Array]
     starts = [means]
     for rung in rungs:
         best = int(np.where(rung.has_diverged, np.inf, rung.costs).argmin())
-        far = math.log(rung.samples / samples)
+        far = math.log(rung.samples[best] / samples)
         start = means.copy()
         start[0] = rung.log_batches[best] - means[2] * far
         exponent = means[4] + means[2] * means[5]

@@ -52,6 +52,8 @@ class HorizonPoint:
         samples: D, above 0.
         loss: Final held-out loss; infinite or not a number if it diverged.
         schedule: Its own.
+        time_s: Seconds that it took, where it compares with others of equal time, and not of equal
+            samples; ``None`` otherwise.
     """
 
     batch_size: float
@@ -59,6 +61,12 @@ class HorizonPoint:
     samples: float
     loss: float
     schedule: Schedule
+    time_s: float | None = None
+
+    @property
+    def rung(self) -> tuple[float, bool]:
+        """What those that compare with it by their losses have in common, beside the schedule."""
+        return (self.samples, False) if self.time_s is None else (self.time_s, True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,11 +20,13 @@ neither D nor G.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 
 import numpy as np
+from bsadvise.model import horizon
+from bsadvise.model.horizon import LearningRateSchedule, ScheduleShape
 
 from advisor.estimators.scaling_law import Array
 
@@ -111,43 +113,38 @@ CONSTANT = Schedule()
 LINEAR = Schedule(decay_share=1.0)
 """Falls from the first step to 0 at the last, which the bound prefers to all."""
 
-_NAMES = {
-    "constant": CONSTANT,
-    "linear": LINEAR,
-    "cosine": Schedule(decay_share=1.0, decay=Decay.COSINE),
-    "wsd": Schedule(decay_share=0.2),
-}
-_ARGUMENTS = {"linear": "final_share", "cosine": "final_share", "wsd": "decay_share"}
+
+def schedule_of(asked: LearningRateSchedule) -> Schedule:
+    """Return a schedule that was asked for, as shares of the steps.
+
+    Args:
+        asked: Its warm-up is a share.
+
+    Raises:
+        ValueError: Its warm-up is counted in steps, or a share is out of range.
+    """
+    if asked.warmup_steps is not None:
+        raise ValueError("warmup_steps are no share: say of how many steps")
+    decay_share = 0.0 if asked.shape is ScheduleShape.CONSTANT else 1.0
+    return Schedule(
+        warmup_share=asked.warmup_share,
+        decay_share=asked.decay_share if asked.shape is ScheduleShape.WSD else decay_share,
+        decay=Decay.COSINE if asked.shape is ScheduleShape.COSINE else Decay.LINEAR,
+        final_share=asked.final_share,
+    )
 
 
 def parse_schedule(text: str, *, warmup_share: float = 0.0) -> Schedule:
     """Return the schedule that a name such as ``cosine`` or ``wsd:0.2`` stands for.
 
     Args:
-        text: ``constant``, ``linear[:final share]``, ``cosine[:final share]`` or
-            ``wsd[:decay share]``, warm-up, stable rate and linear decay.
+        text: As ``bsadvise.model.horizon.parse_schedule`` reads it.
         warmup_share: Of the steps, 0 to below 1.
 
     Raises:
-        ValueError: It is none of these, or a share is out of range.
+        ValueError: It is no schedule, or a share is out of range.
     """
-    name, colon, argument = text.partition(":")
-    if name not in _NAMES or (colon and name not in _ARGUMENTS):
-        raise ValueError(
-            f"unknown schedule {text!r}: use constant, linear, cosine, cosine:FINAL_SHARE, wsd or "
-            "wsd:DECAY_SHARE"
-        )
-    given = {"warmup_share": warmup_share}
-    if colon:
-        try:
-            given[_ARGUMENTS[name]] = float(argument)
-        except ValueError:
-            raise ValueError(f"{text!r}: {argument!r} is not a number from 0 to 1") from None
-    base = _NAMES[name]
-    return Schedule(
-        **({"decay_share": base.decay_share, "final_share": base.final_share} | given),
-        decay=base.decay,
-    )
+    return schedule_of(replace(horizon.parse_schedule(text), warmup_share=warmup_share))
 
 
 @cache

@@ -95,14 +95,6 @@ class HorizonTuning:
             become smaller as losses do. 0.2 on ``letters``; at least 0.
         last_rate_steps: Steps of a training from which on that adds to the bound's factor, above 0.
             850 on ``letters``.
-        time_scale_exponent: m, of the best time scale of AdamW in the horizon, for one model:
-            arXiv 2505.13738 in tokens a parameter. Its deviation is a rule of thumb.
-        hyperparameter_log_deviation: Of the logarithm of weight decay and time scale by rule. Rule
-            of thumb, not tuned.
-        beta2_limits: Least and most β₂, each from 0 to below 1, unless the recipe's is beyond:
-            Marin's users clip to these.
-        max_warmup_share: Most of the steps that warm-up takes by rule, above 0 and below 1. Rule of
-            thumb, not tuned.
         high_carried: Most that the longest rung is carried for high confidence, above 1: the
             exponents' error grows with its logarithm. Rule of thumb, not tuned.
         medium_carried: The same for medium confidence, at least ``high_carried``.
@@ -129,10 +121,6 @@ class HorizonTuning:
     misfit: float = 0.03
     relative_misfit: float = 0.25
     broken_cost: float = 2.0
-    time_scale_exponent: NormalPrior = NormalPrior(mean=-0.53, deviation=0.2)
-    hyperparameter_log_deviation: float = 0.5
-    beta2_limits: tuple[float, float] = (0.95, 0.9999)
-    max_warmup_share: float = 0.1
     high_carried: float = 16.0
     medium_carried: float = 256.0
     law_log_deviation: float = 0.4
@@ -147,7 +135,7 @@ class HorizonTuning:
         """
         positive = (
             *(self.log_loss_slope_deviation, self.loss_slope_share, self.misfit, self.broken_cost),
-            *(self.loss_slope_share_log_deviation, self.hyperparameter_log_deviation),
+            self.loss_slope_share_log_deviation,
             self.last_rate_steps,
             self.law_log_deviation,
             *(self.high_log_deviation, self.medium_log_deviation),
@@ -158,7 +146,3 @@ class HorizonTuning:
             raise ValueError("relative_misfit and last_rate_exponent must be at least 0")
         if not 1 < self.high_carried <= self.medium_carried:
             raise ValueError("high_carried must be above 1 and at most medium_carried")
-        if not (0 < self.max_warmup_share < 1 and min(self.beta2_limits) >= 0):
-            raise ValueError("max_warmup_share must be above 0 and below 1")
-        if not self.beta2_limits[0] <= self.beta2_limits[1] < 1:
-            raise ValueError("beta2_limits must be in order and below 1")

@@ -40,6 +40,7 @@ from advisor.planning.memory.memory_savings import next_saving_trace, next_typic
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.throughput.throughput import next_timing
 from advisor.planning.trials.range_test import next_range_test
+from advisor.planning.trials.shared_budget import with_shared_budget
 from advisor.planning.trials.trial_search import TrialSearch, is_of_trial
 from advisor.planning.trials.trials import Trials
 from advisor.planning.tuning.tuning import DEFAULT_TUNING, Tuning
@@ -65,7 +66,7 @@ class RecommendationPlanner:
 
     def read(self, request: AdviceRequest, devices: Sequence[Device], log: Log) -> LogView:
         """Return the view of a log that the other methods take: one serves all of them."""
-        return LogView(request, tuple(devices), log, self._tuning)
+        return with_shared_budget(LogView(request, tuple(devices), log, self._tuning))
 
     def plan(self, view: LogView, running: Sequence[Command] = (), capacity: int = 1) -> Plan:
         """Return what to measure next, the answer, or why there is none.
@@ -123,7 +124,7 @@ class RecommendationPlanner:
             return search.next_command(self._proposer)
         if (
             search.schedule.wall_clock.spent_s < search.schedule.trials_s
-            and not complete.made.begun
+            and not complete.rungs.made.begun
         ):
             trial = search.next_command(self._proposer)
             if trial is not None:
@@ -131,7 +132,7 @@ class RecommendationPlanner:
         return (
             search.next_of_reference()
             or complete.next_training()
-            or view.model(Carrier).next_beginning()
+            or view.model(Carrier).next_check()
         )
 
     def best_so_far(self, view: LogView) -> Advice | None:

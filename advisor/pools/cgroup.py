@@ -1,8 +1,9 @@
 """Limits that the kernel holds for all processes of a worker together, by control groups.
 
-Where systemd delegates a group to the daemon (``Delegate=memory pids``), each worker gets one below
-it. It counts what the watchdog cannot see: pipes, sockets, page tables and files in memory. Without
-one the watchdog counts alone. See Documentation/admin-guide/cgroup-v2.rst of the kernel.
+Where systemd delegates a group to the daemon (``Delegate=memory pids``, or one of them), each
+worker gets one below it. It counts what the watchdog cannot see: pipes, sockets, page tables and
+files in memory. Without one the watchdog counts alone. See Documentation/admin-guide/cgroup-v2.rst
+of the kernel.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ class WorkerGroup:
         Args:
             memory_bytes: Of the machine's memory; None for no limit.
         """
-        _write(self.path / "pids.max", str(MOST_THREADS))
-        if memory_bytes is not None:
+        if (self.path / "pids.max").exists():
+            _write(self.path / "pids.max", str(MOST_THREADS))
+        if memory_bytes is not None and (self.path / "memory.max").exists():
             _write(self.path / "memory.max", str(memory_bytes))
             with contextlib.suppress(OSError):  # Not on a machine without swap accounting.
                 _write(self.path / "memory.swap.max", "0")
@@ -49,9 +51,13 @@ class WorkerGroup:
         _write(self.path / "cgroup.procs", str(pid))
 
     def remove(self) -> None:
-        """Kill what is left in it, and remove it as soon as that may be."""
+        """Kill what is left in it, and remove it where that has ended already."""
         with contextlib.suppress(OSError):
             _write(self.path / "cgroup.kill", "1")
+        self.remove_if_empty()
+
+    def remove_if_empty(self) -> None:
+        """Remove it unless a process is in it: the kernel keeps such a group."""
         with contextlib.suppress(OSError):
             self.path.rmdir()
 
@@ -66,6 +72,10 @@ class Delegation:
 
     path: Path
 
+    def workers(self) -> list[WorkerGroup]:
+        """Return the groups of all workers that there are."""
+        return [WorkerGroup(path) for path in self.path.glob(f"{_OF_A_WORKER}*")]
+
     def make(self, worker_pid: int, memory_bytes: int | None) -> WorkerGroup:
         """Make the group of a worker, and move the worker into it.
 
@@ -76,6 +86,8 @@ class Delegation:
         Raises:
             OSError: The kernel refuses.
         """
+        for other in self.workers():  # Of which some had not ended when they were removed.
+            other.remove_if_empty()
         group = WorkerGroup(self.path / f"{_OF_A_WORKER}{worker_pid}")
         group.path.mkdir()
         try:
@@ -104,18 +116,20 @@ def find_delegation(
         name = next(line for line in lines if line.startswith("0::/")).removeprefix("0::/")
         path = root / name
         offered = (path / "cgroup.controllers").read_text(encoding="ascii").split()
+        divided = [name for name in _CONTROLLERS if name in offered]
         members = (path / "cgroup.procs").read_text(encoding="ascii").split()
-        if not set(_CONTROLLERS) <= set(offered) or members != [str(os.getpid())]:
+        if not divided or members != [str(os.getpid())]:
             return None
-        for left in path.glob(f"{_OF_A_WORKER}*"):  # By a daemon that was killed.
-            WorkerGroup(left).remove()
+        delegation = Delegation(path)
+        for left in delegation.workers():  # By a daemon that was killed.
+            left.remove()
         # A group that is divided may hold no process itself.
         (path / _OF_THE_DAEMON).mkdir(exist_ok=True)
         _write(path / _OF_THE_DAEMON / "cgroup.procs", str(os.getpid()))
-        _write(path / "cgroup.subtree_control", " ".join(f"+{name}" for name in _CONTROLLERS))
+        _write(path / "cgroup.subtree_control", " ".join(f"+{name}" for name in divided))
     except (OSError, StopIteration):
         return None
-    return Delegation(path)
+    return delegation
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,6 +8,8 @@ import re
 import tempfile
 from pathlib import Path
 
+from bsadvise.printable import printable
+
 TAIL_BYTES = 4096
 
 MOST_BYTES = 64 << 20
@@ -70,6 +72,9 @@ class Output:
 
 
 def plain_text(text: str) -> str:
-    """Return a text without what a terminal would obey; a progress bar becomes lines."""
+    """Return a text without what a terminal would obey; a progress bar becomes lines.
+
+    What would turn the direction of a line is written out.
+    """
     text = _ESCAPE_SEQUENCE.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
-    return _UNPRINTABLE.sub("\ufffd", text).strip()
+    return printable(_UNPRINTABLE.sub("\ufffd", text)).strip()

@@ -336,6 +336,8 @@ def _job_message(job: WorkerJob, isolation: Isolation) -> pipe_pb2.Job:
         confinement=isolation.confinement(job),
         entry_kind=recommendation_pb2.EntryKind.Value(f"ENTRY_KIND_{job.entry_kind.name}"),
         arguments=job.arguments,
+        model_class=job.model_class,
+        data_paths=job.data_paths,
     )
     to_message(job.device, message.device)
     return message

@@ -31,6 +31,9 @@ class WorkerJob:
         python: The interpreter to run under; None for the daemon's own.
         entry_kind: What the entry file is.
         arguments: Its command line.
+        model_class: Class of the LightningModule to train; empty for the only one.
+        data_paths: Absolute paths of what a script finds beside it, by paths relative to the
+            source.
     """
 
     source_dir: Path
@@ -43,6 +46,8 @@ class WorkerJob:
     python: Path | None = None
     entry_kind: EntryKind = EntryKind.MODEL_FILE
     arguments: tuple[str, ...] = ()
+    model_class: str = ""
+    data_paths: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def device(self) -> Device:

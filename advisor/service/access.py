@@ -34,6 +34,7 @@ SCOPES: dict[str, Scope | None] = {
     f"{_V1}RecommendationService/DeleteRecommendation": Scope.RUN,
     f"{_V1}RecommendationService/WatchRecommendation": Scope.READ,
     f"{_V1}RecommendationService/ListMeasurements": Scope.READ,
+    f"{_V1}RecommendationService/ExplainRecommendation": Scope.READ,
     f"{_V1}SourceService/CheckSource": Scope.RUN,
     f"{_V1}SourceService/UploadSource": Scope.RUN,
     f"{_V1}MemoryService/EstimateMemory": Scope.RUN,

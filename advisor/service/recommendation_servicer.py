@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from bsadvise.model.measurements import Log
 from bsadvise.model.recommendation import Waiting
-from bsadvise.v1 import measurement_pb2, recommendation_pb2
+from bsadvise.v1 import explanation_pb2, measurement_pb2, recommendation_pb2
 from bsadvise.v1 import recommendation_service_pb2 as pb
 from bsadvise.v1.recommendation_service_pb2_grpc import RecommendationServiceServicer
 from bsadvise.wire.messages import to_message
@@ -89,6 +89,15 @@ class RecommendationServicer(RecommendationServiceServicer):
         """Return a recommendation's log."""
         log = await self._recommendations.log(current_caller(), request.recommendation_id)
         return await asyncio.to_thread(_log_message, log)  # A long one takes a second.
+
+    async def ExplainRecommendation(
+        self, request: pb.ExplainRecommendationRequest, context: Context
+    ) -> pb.ExplainRecommendationResponse:
+        """Return what a recommendation rests on."""
+        found = await self._recommendations.explain(current_caller(), request.recommendation_id)
+        return pb.ExplainRecommendationResponse(
+            explanation=to_message(found, explanation_pb2.Explanation())
+        )
 
 
 def _log_message(log: Log) -> pb.ListMeasurementsResponse:

@@ -14,6 +14,7 @@ import grpc
 from bsadvise.model.advice import Advice, MemoryEstimate
 from bsadvise.model.device import Device
 from bsadvise.model.errors import DaemonError
+from bsadvise.model.explanation import Findings
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Event, Recommendation
 from bsadvise.model.request import AdviceOptions, Source
@@ -158,6 +159,16 @@ class AsyncClient:
     async def measurements(self, recommendation_id: str) -> tuple[Measurement, ...]:
         """Return what the advice rests on, oldest first."""
         return await self._run(operations.measurements(recommendation_id))
+
+    async def findings(self, recommendation_id: str) -> Findings:
+        """Return all that is kept of a recommendation that has ended; see ``Client.findings``."""
+        return await self._run(operations.findings(recommendation_id))
+
+    async def report(self, recommendation_id: str) -> str:
+        """Return a recommendation that has ended as one HTML file; see ``Client.report``."""
+        from bsadvise.report.page import report_of  # noqa: PLC0415 - few ask for one
+
+        return await asyncio.to_thread(report_of, await self.findings(recommendation_id))
 
     async def devices(self) -> tuple[Device, ...]:
         """Return the devices of the daemon's machine as they are now."""

@@ -14,6 +14,7 @@ import grpc
 from bsadvise.model.advice import Advice, MemoryEstimate
 from bsadvise.model.device import Device
 from bsadvise.model.errors import DaemonError
+from bsadvise.model.explanation import Findings
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Event, Recommendation
 from bsadvise.model.request import AdviceOptions, Source
@@ -194,6 +195,21 @@ class Client:
     def measurements(self, recommendation_id: str) -> tuple[Measurement, ...]:
         """Return what the advice rests on, oldest first."""
         return self._run(operations.measurements(recommendation_id))
+
+    def findings(self, recommendation_id: str) -> Findings:
+        """Return all that is kept of a recommendation that has ended: what a report is made of."""
+        return self._run(operations.findings(recommendation_id))
+
+    def report(self, recommendation_id: str) -> str:
+        """Return a recommendation that has ended as one HTML file without script.
+
+        Raises:
+            StillRunning: It has not ended.
+            ExportFailed: The extra that draws figures is not installed.
+        """
+        from bsadvise.report.page import report_of  # noqa: PLC0415 - few ask for one
+
+        return report_of(self.findings(recommendation_id))
 
     def devices(self) -> tuple[Device, ...]:
         """Return the devices of the daemon's machine as they are now."""

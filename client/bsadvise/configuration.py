@@ -30,7 +30,8 @@ DAEMON_TABLE = "daemon"
 ADVICE_KEYS = frozenset(
     {
         "batch", "budget", "device", "device-hour-price", "effective-batch-size", "gpus", "include",
-        "margin", "memory-limit", "no-cache", "no-trials", "objective", "observe-only", "prior",
+        "data-path", "margin", "memory-limit", "model-class", "no-cache", "no-trials", "objective",
+        "observe-only", "prior",
         "priority", "schedule", "seed", "set", "target-loss", "train-for", "trials", "warmup",
     }
 )  # fmt: skip

@@ -42,6 +42,9 @@ CHANGES: dict[str, Any] = {
     "train_for": TrainingLength(amount=9, unit=LengthUnit.EPOCHS),
     "schedule": LearningRateSchedule(shape=ScheduleShape.COSINE),
     "observe_only": True,
+    "model_class": "Net",
+    "data_paths": {"data": "/data"},
+    "budget_share": 0.05,
 }
 NO_BEARING: dict[str, Any] = {"device": "auto", "use_cache": False, "priority": Priority.HIGH}
 

@@ -25,6 +25,7 @@ from tests.support.failing_ports import (
     Failpoint,
 )
 from tests.support.inline_executor import InlineExecutor
+from tests.support.inline_planning import InlinePlanning
 from tests.support.scripted_planner import answer
 
 ERRORS: dict[str, Callable[[], Exception]] = {
@@ -49,7 +50,13 @@ class Loops:
         clock.failpoint = failpoint
         pool = FailingPool(answer)
         pool.failpoint = failpoint
-        self.bench = Bench(state_dir, clock=clock, pool=pool, inventory=FailingInventory(failpoint))
+        self.bench = Bench(
+            state_dir,
+            clock=clock,
+            pool=pool,
+            inventory=FailingInventory(failpoint),
+            planning=InlinePlanning(),  # A thread would not keep to the turns.
+        )
         self.bench.store = FailingStore(clock, failpoint)
         self.application: Application = self.bench.build()
         self.reporter = HealthReporter(

@@ -1,7 +1,8 @@
-"""Whole searches on a small model: ours always, the peers where they are installed."""
+"""Whole searches on a small model: ours always, the peers each night where they are installed."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ import pytest
 from benchmarks.memory_bench import ours
 from benchmarks.memory_bench.cases import WARM_UP
 from benchmarks.memory_bench.truth import real_peak, true_max
+
+peer = pytest.mark.skipif(
+    "BSADVISE_PEERS" not in os.environ, reason="the peers are searched nightly"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +37,7 @@ def test_our_estimate_is_the_true_maximum_and_runs_nothing() -> None:
     assert found.predicted_peak.peak_bytes == pytest.approx(peak.peak_bytes, rel=0.01)
 
 
+@peer
 @pytest.mark.filterwarnings("ignore")
 def test_the_decorator_stops_at_the_first_size_that_fits() -> None:
     pytest.importorskip("accelerate")
@@ -44,6 +50,7 @@ def test_the_decorator_stops_at_the_first_size_that_fits() -> None:
     assert found.out_of_memory_count == found.run_count - 1
 
 
+@peer
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("mode", ["power", "binsearch"])
 def test_the_finder_doubles_until_it_fails(mode: str) -> None:

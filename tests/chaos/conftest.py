@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-KILL_COUNT = int(os.environ.get("BSADVISE_CHAOS_KILLS", "12"))
+KILL_COUNT = int(os.environ.get("BSADVISE_CHAOS_KILLS", "6"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -128,6 +128,21 @@ def test_flags_become_a_command_line() -> None:
     assert _in_script(key)[0].command == "python train.py optim.lr=0.001"
 
 
+def test_the_batch_of_a_step_is_said_where_the_script_divides_it() -> None:
+    batch = _place("batch_size", PlaceKind.FLAG, "--global-batch")
+    changes, _ = _in_script(
+        batch,
+        reference={"batch_size": 128, "micro_batch_size": 32, "accumulation_steps": 4},
+        micro_batch_size=48,
+        accumulation_steps=2,
+    )
+    assert changes.command == "python train.py --global-batch 96"
+    assert changes.values[0].to_dict() == {
+        "what": "batch_size", "where": "--global-batch", "from": "128", "to": "96",
+        "is_confirmed": True,
+    }  # fmt: skip
+
+
 def test_numbers_in_files_are_edited_where_they_are_confirmed() -> None:
     files = {
         "conf.yaml": b"eval_batch: 128\r\ndata: {batch_size: 128, other: 128}\r\n",

@@ -9,12 +9,15 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import yaml
+from bsadvise.cli.commands import doctor
 from bsadvise.cli.main import cli
+from bsadvise.cli.render import output
 from bsadvise.model.advice import Advice
+from bsadvise.model.errors import BsadviseError, DaemonFailed, NotAuthenticated, ServerMissing
 from bsadvise.transport import launcher, operations
 from bsadvise.v1 import (
     advice_pb2,
@@ -25,6 +28,7 @@ from bsadvise.v1 import (
 )
 from click.testing import CliRunner, Result
 from google.rpc import code_pb2, status_pb2
+from rich.console import Console
 
 from tests.support.fake_server import FakeDaemon, Script, a_script
 from tests.support.wire_samples import (
@@ -157,6 +161,18 @@ def test_what_is_not_asked_for_is_left_to_the_daemon(
     assert [field.name for field, _ in asked(daemon).ListFields()] == ["source"]
 
 
+def test_a_budget_may_be_a_share_of_the_stated_training(
+    run: Run, daemon: FakeDaemon, model_file: Path
+) -> None:
+    flags = ["--train-for", "90epochs", "--budget"]
+    assert run("recommend", model_file, *flags, "5%").exit_code == 0
+    assert asked(daemon).budget_share == 0.05
+    assert asked(daemon).budget_s == 86_400  # At most a day.
+    assert run("recommend", model_file, *flags, "2m").exit_code == 0
+    assert not asked(daemon).HasField("budget_share")
+    assert asked(daemon).budget_s == 120
+
+
 def test_the_cost_objective_takes_a_price(run: Run, daemon: FakeDaemon, model_file: Path) -> None:
     flags = ["--objective", "cost", "--device-hour-price", "2.50"]
     assert run("recommend", model_file, *flags).exit_code == 0
@@ -186,6 +202,8 @@ def test_no_trials_asks_for_none(run: Run, daemon: FakeDaemon, model_file: Path)
         (["recommend"], "MODEL"),
         (["recommend", "model.py", "--memory-limit", "lots"], "16GiB"),
         (["recommend", "model.py", "--budget", "soon"], "60s"),
+        (["recommend", "model.py", "--budget", "5%"], "such as --train-for 90epochs"),
+        (["recommend", "model.py", "--budget", "500%"], "5%"),
         (["recommend", "model.py", "--set", "width"], "NAME=VALUE"),
         (["recommend", "model.py", "--gpus", "0"], "x>=1"),
         (["recommend", "model.py", "--trials", "2", "--no-trials"], "exclude"),
@@ -248,6 +266,48 @@ def test_a_fault_of_the_model_file_shows_the_users_frames(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nonsense"], "No such command 'nonsense'; see: bsadvise --help"),
+        (["--nonsense"], "No such option '--nonsense'; see: bsadvise --help"),
+        (["jobs", "show"], "Missing argument 'ID'; see: bsadvise jobs show --help"),
+        (["init", "absent.py"], "see: bsadvise init --help"),
+    ],
+)
+def test_wrong_usage_is_told_in_the_voice_of_all_errors(arguments: list[str], told: str) -> None:
+    result = CliRunner().invoke(cli, arguments, prog_name="bsadvise")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("bsadvise: ")
+    assert result.stderr.endswith(f"{told}\n")
+    assert result.stderr.count("\n") == 1
+
+
+def test_colours_are_left_out_where_that_is_asked_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colours: list[bool] = []
+    made = output.make_console
+
+    def noting(file: IO[str]) -> Console:
+        console = made(file)
+        colours.append(not console.no_color)
+        return console
+
+    monkeypatch.setattr(output, "make_console", noting)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    cases: list[tuple[list[str], dict[str, str]]] = [
+        (["devices"], {}),
+        (["devices", "--no-color"], {}),
+        (["--no-color", "devices"], {}),
+        (["devices"], {"NO_COLOR": "1"}),
+        (["devices"], {"BSADVISE_NO_COLOR": "1"}),
+    ]
+    for arguments, variables in cases:
+        assert run(*arguments, **variables).exit_code == 0
+    assert colours == [True, False, False, False, False]
+
+
+@pytest.mark.parametrize(
     ("code", "exit_code"),
     [
         (advice_pb2.REFUSAL_CODE_NO_FIT, 4),
@@ -305,7 +365,7 @@ def test_a_wrong_field_that_only_the_daemon_knows_ends_with_2(
 def test_a_defect_of_ours_is_told_without_its_traceback(
     run: Run, model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bsadvise.cli.commands.applying.advice_view", lambda *_: 1 / 0)
+    monkeypatch.setattr("bsadvise.cli.commands.applying.advice_view", lambda *_, **__: 1 / 0)
 
     result = run("recommend", model_file, "--quiet")
 
@@ -460,6 +520,29 @@ def test_doctor_ends_with_1_when_no_daemon_answers(
 
     assert result.exit_code == 1
     assert "wrong" in result.stdout
+    assert "fix: start one there with bsadvise serve" in result.stdout
+
+
+def test_doctor_has_a_fix_for_each_place_that_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = tmp_path / "run" / "bsadvise" / "bsadvise.sock"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    (tmp_path / "cache").touch()
+    assert doctor._check_socket().fix.endswith(f"rm {stale}")
+    assert "XDG_CACHE_HOME" in doctor._check_cache().fix
+    for name in ("HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    for check in (doctor._check_socket(), doctor._check_cache()):
+        assert check.verdict is doctor.Verdict.WRONG
+        assert "set HOME" in check.fix
+    for error in (BsadviseError(""), NotAuthenticated(""), ServerMissing(""), DaemonFailed("")):
+        assert doctor._daemon_fix(error)
+    with pytest.raises(ValueError, match="no fix"):
+        doctor.Check("a place", doctor.Verdict.WRONG, "is wrong")
 
 
 def test_doctor_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

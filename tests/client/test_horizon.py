@@ -8,6 +8,7 @@ from bsadvise.model.horizon import (
     LengthUnit,
     ScheduleShape,
     TrainingLength,
+    parse_budget,
     parse_length,
     parse_schedule,
     parse_warmup,
@@ -79,6 +80,19 @@ def test_warmups(text: str, warmup: tuple[float, int | None]) -> None:
 def test_what_is_no_warmup_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"warm-up|peak rate"):
         parse_warmup(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"), [("60s", (60.0, None)), ("5m", (300.0, None)), ("5%", (None, 0.05))]
+)
+def test_budgets(text: str, budget: tuple[float | None, float | None]) -> None:
+    assert parse_budget(text) == budget
+
+
+@pytest.mark.parametrize("text", ["", "5 %%", "0%", "101%", "-5%", "nan%", "five"])
+def test_what_is_no_budget_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"duration|budget|0%"):
+        parse_budget(text)
 
 
 @given(

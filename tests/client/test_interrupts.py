@@ -138,7 +138,7 @@ def test_a_signal_that_is_ignored_stays_so(daemon: FakeDaemon, model_file: Path)
     assert json.loads(stdout)["micro_batch_size"] == 32
 
 
-def test_the_cursor_is_there_again_when_it_is_left_at_once(
+def test_the_cursor_is_there_while_the_panel_is_drawn_and_after(
     daemon: FakeDaemon, model_file: Path
 ) -> None:
     daemon.script = a_script(Hold())
@@ -147,8 +147,10 @@ def test_the_cursor_is_there_again_when_it_is_left_at_once(
     seen = b""
     with recommending(daemon, model_file, stderr=theirs) as command:
         os.close(theirs)
-        while HIDE_CURSOR not in seen:
+        while SHOW_CURSOR not in seen:
             seen += os.read(ours, 4096)
+        # At once, and not when it ends: nobody could show it after a SIGKILL.
+        assert seen.rindex(SHOW_CURSOR) > seen.rindex(HIDE_CURSOR)
         command.send_signal(signal.SIGINT)
         while b"Again to leave" not in seen:
             seen += os.read(ours, 4096)

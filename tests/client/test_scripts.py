@@ -121,6 +121,23 @@ def test_what_comes_after_two_dashes_is_the_scripts(
     assert not request.seed
 
 
+def test_data_is_named_by_where_it_lies_beside_the_script(
+    run: Callable[..., Result], daemon: FakeDaemon, tmp_path: Path
+) -> None:
+    script = tmp_path / "project" / "train.py"
+    (tmp_path / "project" / "data").mkdir(parents=True)
+    (tmp_path / "shared").mkdir()
+    script.write_text(_LOOP)
+    paths = (tmp_path / "project" / "data", tmp_path / "shared")
+    flags = [part for path in paths for part in ("--data-path", path)]
+    result = run("recommend", script, *flags, "--model-class", "Net")
+    assert result.exit_code == 0, result.stderr
+    request = _asked(daemon)
+    assert dict(request.data_paths) == {"data": str(paths[0]), "../shared": str(paths[1])}
+    assert request.model_class == "Net"
+    assert run("recommend", script, "--data-path", "/usr").exit_code != 0
+
+
 def _observed() -> advice_pb2.Advice:
     advice = wire_advice()
     advice.reference.CopyFrom(

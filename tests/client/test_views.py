@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 from bsadvise.cli.render.output import WIDTH, make_console
-from bsadvise.cli.render.phrases import describe_command, describe_outcome, describe_waiting
-from bsadvise.cli.render.progress import Board, Standing
+from bsadvise.cli.render.panel import Board
+from bsadvise.cli.render.standing import Standing
 from bsadvise.cli.render.views import advice_view
-from bsadvise.model.advice import Advice, ScriptCheck
+from bsadvise.model.advice import Advice, RuleOfThumb, ScriptCheck
 from bsadvise.model.commands import RunScript, stage_of
 from bsadvise.model.horizon import LearningRateSchedule, TrainingHorizon
 from bsadvise.model.measurements import Measurement
@@ -24,6 +24,7 @@ from bsadvise.model.observation import (
 )
 from bsadvise.model.recommendation import Event, Waiting
 from bsadvise.model.task import BatchSemantics
+from bsadvise.phrases import describe_command, describe_outcome, describe_waiting
 from bsadvise.v1 import advice_pb2, measurement_pb2, recommendation_pb2
 from bsadvise.wire.messages import from_message
 from rich.console import RenderableType
@@ -70,7 +71,7 @@ def text_of(message: advice_pb2.Advice) -> str:
         "data order as stored, gradients vary 12.3 x as much between batches as shuffled",
         "verification verified in a fresh process",
         "confidence high",
-        "measured in trials: square root of the batch ratio",
+        "learning rate measured in trials memory",
         "peak 12 GiB measured of 16 GiB budget (75%); 11 GiB had been predicted",
         "48 samples fit in the budget",
         "1,234 samples/s (80 %: 1,200 to 1,260), 51.9 ms a step,",
@@ -168,7 +169,7 @@ def test_an_answer_from_the_cache_says_so() -> None:
                 ),
             ),
             "inspect",
-            "loading the model file",
+            "loading model and data",
             "Net, 1,200,000 parameters (20,000 trainable), AdamW, 50,000 samples",
         ),
         (
@@ -179,7 +180,7 @@ def test_an_answer_from_the_cache_says_so() -> None:
                 ),
             ),
             "memory",
-            "tracing memory at batch 8",
+            "a step's memory at batch 8",
             "1 MiB predicted",
         ),
         (
@@ -226,6 +227,53 @@ def test_an_answer_from_the_cache_says_so() -> None:
             trial_measurement(),
             "trials",
             "trial 1 (sampler), rung 1, batch 64 (32 x 2), lr 0.003",
+            "held-out loss 1.25",
+        ),
+        (
+            wire_measurement(
+                train=measurement_pb2.Train(
+                    micro_batch_size=64,
+                    accumulation_steps=1,
+                    learning_rate=0.01,
+                    trial=9,
+                    complete_number=3,
+                    stated_share=1 / 64,
+                ),
+                train_run=measurement_pb2.TrainRun(step_count=5, held_out_loss=1.25),
+            ),
+            "trials",
+            "complete training 3, 1/64 of the length, batch 64, lr 0.01",
+            "held-out loss 1.25",
+        ),
+        (
+            wire_measurement(
+                train=measurement_pb2.Train(
+                    micro_batch_size=64,
+                    accumulation_steps=1,
+                    learning_rate=0.01,
+                    trial=9,
+                    complete_number=3,
+                    stated_share=1.001,
+                ),
+                train_run=measurement_pb2.TrainRun(step_count=5, held_out_loss=1.25),
+            ),
+            "trials",
+            "complete training 3, all of the length, batch 64, lr 0.01",
+            "held-out loss 1.25",
+        ),
+        (
+            wire_measurement(
+                train=measurement_pb2.Train(
+                    micro_batch_size=64,
+                    accumulation_steps=1,
+                    learning_rate=0.01,
+                    trial=9,
+                    stated_share=0.01,
+                ),
+                train_run=measurement_pb2.TrainRun(step_count=5, held_out_loss=1.25),
+            ),
+            "trials",
+            "first steps of the stated training, 1/100 of the length, batch 64, lr 0.01",
             "held-out loss 1.25",
         ),
         (
@@ -383,8 +431,8 @@ def test_the_live_board_counts_down() -> None:
 
     assert "memory: running real steps at batch 64 (32 x 2)" in first
     assert "best so far  batch 64 (32 x 2), lr 0.003" in first
-    assert "at most 21 s left" in first
-    assert "at most 16 s left" in second
+    assert "time left    at most 21 s" in first
+    assert "at most 16 s" in second
     assert "finishing" in printed(board)
 
 
@@ -441,6 +489,51 @@ def test_an_answer_holds_for_the_stated_length_only_if_it_was_carried_there(
     )
     advice = replace(from_message(wire_advice(), Advice), horizon=horizon)
     assert words in " ".join(printed(advice_view(advice, "model.py")).split())
+
+
+@pytest.mark.parametrize(
+    ("carried", "batch", "rate", "words"),
+    [
+        (120.0, 1.0, 0.5, "carried 120 x: batch x 1, peak rate x 0.5"),
+        (1.0, 1.0, 1.0, "trained for just that"),
+        (120.0, 1.0, 0.5, "learning rate measured in short complete trainings, and carried x 0.5"),
+        (1.0, 1.0, 1.0, "learning rate measured in trainings of this length"),
+    ],
+)
+def test_an_answer_says_how_far_each_part_was_carried(
+    carried: float, batch: float, rate: float, words: str
+) -> None:
+    horizon = TrainingHorizon(
+        total_steps=898,
+        total_samples=28_736,
+        schedule=LearningRateSchedule(),
+        warmup_steps=0,
+        decay_steps=0,
+        carried_factor=carried,
+        batch_factor=batch,
+        rate_factor=rate,
+        source="request",
+    )
+    advice = replace(from_message(wire_advice(), Advice), horizon=horizon)
+    assert words in " ".join(printed(advice_view(advice, "model.py")).split())
+
+
+@pytest.mark.parametrize(
+    ("dataset_size", "is_said"), [(40, True), (64, False), (1_000_000, False), (None, False)]
+)
+def test_a_power_of_two_that_the_data_set_limits_is_said_to_be(
+    dataset_size: int | None, *, is_said: bool
+) -> None:
+    rule = RuleOfThumb(rule="the largest power of two that fits", effective_batch_size=32)
+    advice = replace(
+        from_message(wire_advice(), Advice),
+        dataset_size=dataset_size,
+        max_micro_batch_size=512,
+        world_size=1,
+        rules_of_thumb=(rule,),
+    )
+    words = " ".join(printed(advice_view(advice, "model.py")).split())
+    assert ("fits, and into the data set of 40" in words) is is_said
 
 
 def test_what_the_users_own_script_did_is_beside_what_was_predicted() -> None:

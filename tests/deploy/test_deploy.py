@@ -9,12 +9,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from advisor.config.settings import Settings
 from advisor.worker.process.limits import MAX_OPEN_FILES
@@ -224,7 +226,12 @@ def test_gpus_are_reserved_for_the_gpu_profile_alone() -> None:
 def test_packages_come_from_the_default_index_unless_another_is_named(name: str) -> None:
     arguments = _compose()["services"][name]["build"]["args"]
     # Without a value: compose takes the variable of that name, and gives none where there is none.
-    assert arguments == {"BASE_IMAGE": None, "PIP_INDEX_URL": None, "TORCH_INDEX_URL": None}
+    assert arguments == {
+        "BASE_IMAGE": None,
+        "PIP_INDEX_URL": None,
+        "TORCH_INDEX_URL": None,
+        "TORCH_HASH": None,
+    }
     defaults = dict(re.findall(r"^ARG (\w+INDEX_URL)(.*)$", _dockerfile(), re.MULTILINE))
     assert defaults == {"PIP_INDEX_URL": "", "TORCH_INDEX_URL": '=""'}
 
@@ -232,26 +239,74 @@ def test_packages_come_from_the_default_index_unless_another_is_named(name: str)
 @pytest.mark.parametrize(
     ("environment", "flags"),
     [
-        ({}, []),
-        ({"TORCH_INDEX_URL": ""}, []),
-        ({"TORCH_INDEX_URL": "https://cpu.example/x"}, ["--index-url", "https://cpu.example/x"]),
+        (
+            {},
+            [
+                "--only-binary",
+                ":all:",
+                "--require-hashes",
+                "--requirement",
+                "requirements-torch.txt",
+            ],
+        ),
+        (
+            {"TORCH_INDEX_URL": "https://cpu.example/x"},
+            ["--no-deps", "--index-url", "https://cpu.example/x", "--requirement", "torch.txt"],
+        ),
     ],
 )
 def test_pytorch_comes_from_the_index_that_is_named(
     tmp_path: Path, environment: dict[str, str], flags: list[str]
 ) -> None:
-    """Run the step that installs PyTorch, with programs that only say what they were told."""
+    """Run the step that installs PyTorch, with a program that only says what it was told."""
     (step,) = re.findall(
-        r"^RUN (python -m venv .*?torch)$", _dockerfile(), re.MULTILINE | re.DOTALL
+        r"^RUN (if \[ -z \"\$TORCH_INDEX_URL.*?fi)$", _dockerfile(), re.MULTILINE | re.DOTALL
     )
-    for name in ("python", "pip"):
-        program = tmp_path / name
-        program.write_text(f'#!/bin/sh\nprintf "%s\\n" {name} "$@"\n', encoding="utf-8")
-        program.chmod(0o755)
-    finished = _run("/bin/sh", "-c", step, env={"PATH": str(tmp_path), **environment})
+    pip = tmp_path / "pip"
+    pip.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n', encoding="utf-8")
+    pip.chmod(0o755)
+    (tmp_path / "constraints.txt").write_text("# Pinned.\ntorch==9.8.7\n", encoding="utf-8")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    variables = {"PATH": path, "TORCH_HASH": "sha256:ab", "TORCH_INDEX_URL": "", **environment}
+    finished = subprocess.run(
+        ["/bin/sh", "-c", step],
+        check=False,
+        env=variables,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert finished.returncode == 0, finished.stderr
-    _, _, told = finished.stdout.partition("pip\n")
-    assert told.split() == ["install", "--constraint", "constraints.txt", *flags, "torch"]
+    assert finished.stdout.split() == ["install", *flags]
+    if environment:
+        assert (tmp_path / "torch.txt").read_text() == "torch==9.8.7 --hash=sha256:ab\n"
+
+
+def _locked(name: str) -> dict[str, str]:
+    """Return the versions that a list of requirements pins; every one has a hash."""
+    entries = re.split(r"^(?=\S)", (DEPLOY / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    versions = {}
+    for entry in filter(None, entries):
+        requirement, *hashes = entry.replace("\\\n", " ").split()
+        assert hashes, entry
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", word) for word in hashes)
+        project, version = requirement.split("==")
+        versions[project] = version
+    return versions
+
+
+def test_what_the_image_installs_is_locked_and_satisfies_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    optional = project["project"]["optional-dependencies"]
+    asked = project["project"]["dependencies"] + optional["server"] + optional["postgres"]
+    torch = _locked("requirements-torch.txt")
+    versions = _locked("requirements.txt") | torch
+    for requirement in map(Requirement, asked):
+        assert requirement.specifier.contains(versions[requirement.name]), requirement
+    pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
+    assert f"torch=={torch['torch']}" in pinned
+    for requirement in map(Requirement, project["build-system"]["requires"]):
+        assert requirement.specifier.contains(_locked("requirements-build.txt")[requirement.name])
 
 
 def test_the_composed_client_finds_the_daemons_socket() -> None:

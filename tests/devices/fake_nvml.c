@@ -1,7 +1,7 @@
 /* A stand-in for libnvidia-ml.so.1 with the few functions that the inventory asks for.
  *
  * FAKE_NVML_SCENARIO chooses the machine: "no_driver", "eight", "mig", "busy", "old",
- * "pascal", "unified", "lost", "falling" or "mismatch". GPU 0 of the "falling" machine is lost as soon as
+ * "pascal", "unified", "lost", "falling", "vague" or "mismatch". GPU 0 of the "falling" machine is lost as soon as
  * there is a file at FAKE_NVML_FALLEN. Structures and codes follow NVML's public header.
  */
 #include <stdio.h>
@@ -18,7 +18,8 @@ enum {
     INSUFFICIENT_SIZE = 7,
     DRIVER_NOT_LOADED = 9,
     GPU_IS_LOST = 15,
-    LIB_RM_VERSION_MISMATCH = 18
+    LIB_RM_VERSION_MISMATCH = 18,
+    UNKNOWN = 999
 };
 
 #define GIB (1ULL << 30)
@@ -186,6 +187,7 @@ int nvmlDeviceGetComputeRunningProcesses_v3(device_t device, unsigned *count, pr
         {4194305, 10 * GIB, 0, 0},
     };
     (void)device;
+    if (is("vague")) return UNKNOWN;
     return fill(all, is("busy") ? 2 : 0, count, out);
 }
 
@@ -208,6 +210,7 @@ int nvmlDeviceGetPowerUsage(device_t device, unsigned *power) {
     if (users == 0) return UNINITIALIZED;
     if (is_lost(device)) return GPU_IS_LOST;
     if (is("old") || is("unified") || is_mig_device(device)) return NOT_SUPPORTED;
+    if (is("vague")) return UNKNOWN;
     *power = drawn_mw;
     return SUCCESS;
 }
@@ -231,6 +234,7 @@ typedef struct { unsigned gpu, memory; } utilization_t;
 
 int nvmlDeviceGetUtilizationRates(device_t device, utilization_t *rates) {
     if (is("old") || is("unified") || is_mig_device(device)) return NOT_SUPPORTED;
+    if (is("vague")) return UNKNOWN;
     rates->gpu = is("busy") ? 87 : 0;
     rates->memory = 40;
     return SUCCESS;

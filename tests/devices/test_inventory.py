@@ -60,9 +60,11 @@ def _visible(visible_devices: str, gpus: tuple[Device, ...] = GPUS) -> list[tupl
         (" 0 , 2 ", [0, 2]),
         (GPUS[2].device_id, [2]),
         (f"{GPUS[2].device_id},1", [2, 1]),
-        ("GPU-", [0]),
+        ("GPU-", []),
+        ("0,GPU-,1", [0]),
         ("0,7,1", [0]),
-        ("1,1", [1]),
+        ("1,1", []),
+        (f"{GPUS[1].device_id},0,1", []),
         ("NoDevFiles", []),
     ],
 )

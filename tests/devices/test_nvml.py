@@ -143,6 +143,14 @@ def test_power_and_utilisation_are_told_where_the_driver_tells(library_dir: Path
     assert [gpu.power_w for gpu in parts] == [None, None, 123.456]
 
 
+def test_a_card_whose_figures_are_unknown_is_listed_without_them(library_dir: Path) -> None:
+    sight = look("vague", library_dir)
+    (gpu,) = sight.gpus
+    assert (gpu.total_bytes, gpu.power_limit_w) == (80 * GIB, 700.0)
+    assert (gpu.power_w, gpu.utilisation, gpu.processes) == (None, None, ())
+    assert sight.log == ""
+
+
 _FALLING = """
 import asyncio, os, sys
 from pathlib import Path

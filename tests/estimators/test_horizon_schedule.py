@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from bsadvise.model.horizon import LearningRateSchedule, ScheduleShape
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from advisor.estimators.horizon_schedule import (
     parse_schedule,
     peak_rate_factor,
     rate_sums,
+    schedule_of,
 )
 
 _SHARES = st.just(0.0) | st.floats(1e-3, 1)
@@ -96,22 +98,44 @@ def test_factors_are_those_of_the_paper() -> None:
     ("text", "schedule"),
     [
         ("constant", CONSTANT),
-        ("linear", LINEAR),
+        ("Linear", LINEAR),
         ("linear:0.1", Schedule(decay_share=1.0, final_share=0.1)),
         ("cosine:0.1", Schedule(decay_share=1.0, decay=Decay.COSINE, final_share=0.1)),
         ("wsd", Schedule(decay_share=0.2)),
         ("wsd:0.4", Schedule(decay_share=0.4)),
     ],
 )
-def test_names_are_read(text: str, schedule: Schedule) -> None:
+def test_names_are_those_of_the_command_line(text: str, schedule: Schedule) -> None:
     assert parse_schedule(text) == schedule
     assert parse_schedule(text, warmup_share=0.1).warmup_share == 0.1
 
 
-@pytest.mark.parametrize("text", ["", "step", "constant:1", "wsd:", "wsd:x", "cosine:2", "wsd:-1"])
-def test_other_names_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"schedule|number|share"):
-        parse_schedule(text)
+@given(
+    shape=st.sampled_from(list(ScheduleShape)),
+    final_share=st.floats(0, 1),
+    decay_share=st.floats(0.01, 1),
+    warmup_share=st.just(0.0) | st.floats(1e-3, 0.9),
+)
+def test_shares_and_steps_of_a_schedule_are_of_the_same_rates(
+    shape: ScheduleShape, final_share: float, decay_share: float, warmup_share: float
+) -> None:
+    asked = LearningRateSchedule(
+        shape=shape,
+        final_share=final_share,
+        decay_share=decay_share,
+        warmup_share=warmup_share,
+    )
+    steps = 4000
+    of_steps = asked.over(steps)
+    rates = schedule_of(asked).step_rates(steps)
+    in_steps = np.array([of_steps.multiplier(step) for step in range(steps)])
+    # A step of a decay of few steps is more than a thousandth of the peak.
+    assert np.abs(rates - in_steps).mean() < 2e-3
+
+
+def test_steps_of_warm_up_are_no_share() -> None:
+    with pytest.raises(ValueError, match="no share"):
+        schedule_of(LearningRateSchedule(warmup_steps=3))
 
 
 @given(share=st.floats(0.01, 0.99))

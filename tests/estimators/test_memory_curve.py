@@ -112,7 +112,9 @@ def test_memory_that_grows_faster_than_the_batch_is_found(
     found, true = curve.largest_fit(budget), _true_largest(memory, budget)
     assert int(0.995 * true) <= found <= true
     known = sorted(curve.points)
-    assert all(curve.peak_bytes(size) >= memory(size) for size in range(2, known[-1], 1 << 10))
+    sizes = range(2, known[-1], 1 << 10)
+    rounding = 1 + 1e-12  # Petabytes lie beyond a float's last digit.
+    assert all(curve.peak_bytes(size) * rounding >= memory(size) for size in sizes)
 
 
 def test_a_square_needs_few_traces() -> None:

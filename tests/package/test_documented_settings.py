@@ -26,8 +26,10 @@ DOCUMENTS = [
 SETTINGS = {field.name for field in fields(Settings)}
 OF_A_CLIENT = {"private"}
 """What the command line tells the daemon that it starts; nobody else gives it."""
-VARIABLES_BESIDE_FLAGS = {"BSADVISE_TOKEN", "BSADVISE_CA_FILE", "BSADVISE_DEBUG", "BSADVISE_IMAGE"}
-"""Secrets are no flags; the last is deploy/compose.yaml's."""
+VARIABLES_BESIDE_FLAGS = {
+    "BSADVISE_TOKEN", "BSADVISE_CA_FILE", "BSADVISE_DEBUG", "BSADVISE_IMAGE", "BSADVISE_OBSERVED",
+}  # fmt: skip
+"""Secrets are no flags; the image is deploy/compose.yaml's, and workers set the last."""
 
 
 def blocks(path: Path) -> Iterator[str]:

@@ -19,6 +19,7 @@ from bsadvise.model.observation import (
 )
 from bsadvise.model.request import AdviceRequest, EntryKind
 
+from advisor.planning.answer.explanation import explain
 from advisor.planning.evidence.step import Commands
 from advisor.planning.planner import RecommendationPlanner
 from advisor.search.optuna_proposer import OptunaProposer
@@ -103,6 +104,9 @@ def test_batches_are_doubled_while_that_is_faster_and_the_advised_one_is_run_aga
     assert (advice.confidence, advice.lr_evidence) == (Confidence.LOW, Evidence.RULE)
     assert [one.code for one in advice.caveats] == [CaveatCode.NO_LOSSES_COMPARED]
     assert advice.reference == SimulatedDevice().observation.reference
+    explanation = explain(PLANNER.read(ask(), (a_device(),), log))
+    assert len(explanation.reasons) == len(log)
+    assert all(explanation.reasons)
 
 
 def test_the_rate_follows_the_rule_of_the_optimizer() -> None:

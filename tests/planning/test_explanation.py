@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from bsadvise.model.advice import Advice
-from bsadvise.model.commands import RecallAnswers, Stage, stage_of
+from bsadvise.model.commands import RecallAnswers, stage_of
+from bsadvise.model.explanation import Explanation
 from bsadvise.model.measurements import Log, LogEstimate, Measurement, Prior
 
-from advisor.planning.answer.explanation import Explanation, explain
+from advisor.planning.answer.explanation import explain
 from advisor.planning.evidence.step import Commands
 from advisor.planning.planner import RecommendationPlanner
 from advisor.planning.trials.trial_search import TrialSearch
@@ -43,16 +46,13 @@ def test_every_step_has_the_reason_that_it_was_given_with(
 ) -> None:
     _, log = searched
     request = a_request(memory_limit_bytes=LIMIT_BYTES, target_loss=target_loss, budget_s=90.0)
-    steps = explained(planner, log, target_loss).steps
-    assert [step.command for step in steps] == [entry.command for entry in log]
-    assert [step.wall_s for step in steps] == [entry.wall_s for entry in log]
+    reasons = explained(planner, log, target_loss).reasons
+    assert len(reasons) == len(log)
     for length in range(0, len(log), 7):
         plan = planner.plan(planner.read(request, (a_device(),), log[:length]))
         assert isinstance(plan, Commands)
-        assert plan.reasons == (steps[length].reason,)
-    assert {step.stage for step in steps} == {stage_of(entry.command) for entry in log}
-    assert {Stage.INSPECT, Stage.VERIFY} <= {step.stage for step in steps}
-    assert len({step.reason for step in steps}) > len({step.stage for step in steps})
+        assert plan.reasons == (reasons[length],)
+    assert len(set(reasons)) > len({stage_of(entry.command) for entry in log})
 
 
 def test_ranks_are_of_the_sound_trials_and_the_recommended_one_is_tied_with_the_best(
@@ -95,21 +95,40 @@ def test_what_was_fitted_lies_within_its_interval(
     assert scaling.suggested_rate > 0
 
 
+def test_the_best_rate_of_a_batch_is_among_those_by_which_it_is_suggested(
+    planner: RecommendationPlanner, searched: tuple[Advice, Log], target_loss: float | None
+) -> None:
+    _, log = searched
+    scaling = explained(planner, log, target_loss).scaling
+    assert scaling is not None
+    sizes = [one.effective_batch_size for one in scaling.best_rates]
+    assert sizes == sorted(set(sizes))
+    for one in scaling.best_rates:
+        assert 0 < one.learning_rate.interval.low <= one.learning_rate.interval.high
+        assert one.relative_time.interval.low >= 1
+    of = {one.effective_batch_size: one for one in scaling.best_rates}[scaling.suggested_batch_size]
+    # The suggestion weighs all laws; the median of the best rates is not far from it.
+    assert of.learning_rate.value == pytest.approx(scaling.suggested_rate, rel=1.0)
+    assert of.relative_time.value <= 2 * min(o.relative_time.value for o in scaling.best_rates)
+
+
 def test_it_says_as_much_as_the_log_does(
     planner: RecommendationPlanner, searched: tuple[Advice, Log], target_loss: float | None
 ) -> None:
     advice, log = searched
     before = explained(planner, (), target_loss)
-    assert (before.steps, before.memory, before.trials, before.scaling) == ((), None, (), None)
-    assert before.step_times_s == {}
+    assert before == Explanation(tuning_digest=before.tuning_digest)
     assert before.tuning_digest == Tuning().digest()
     for length in range(1, len(log), 3):
-        assert len(explained(planner, log[:length], target_loss).steps) == length
+        assert len(explained(planner, log[:length], target_loss).reasons) == length
     whole = explained(planner, log, target_loss)
     assert whole.memory is not None
     assert whole.memory.max_micro_batch_size == advice.max_micro_batch_size
-    assert list(whole.memory.peak_bytes.values()) == sorted(whole.memory.peak_bytes.values())
-    assert list(whole.step_times_s) == sorted(whole.step_times_s)
+    peaks = [point.peak_bytes for point in whole.memory.points]
+    assert peaks == sorted(peaks)
+    sizes = [point.micro_batch_size for point in whole.step_times]
+    assert sizes == sorted(set(sizes))
+    assert whole.noise_scales[-1].noise_scale == advice.noise_scale
 
 
 def test_it_reads_the_models_that_the_answer_rests_on(
@@ -119,10 +138,11 @@ def test_it_reads_the_models_that_the_answer_rests_on(
     view = planner.read(request, (a_device(),), searched[1])
     assert planner.plan(view) == searched[0]
     curves = [trial.held_out for trial in explain(view).trials]
-    assert all(
-        one is trial.curve
-        for one, trial in zip(curves, view.model(TrialSearch).trials.all, strict=True)
-    )
+    for shown, trial in zip(curves, view.model(TrialSearch).trials.all, strict=True):
+        points = zip(trial.curve.times_s, trial.curve.losses, strict=True)
+        assert list(zip(shown.times_s, shown.losses, strict=True)) == [
+            (time_s, loss) for time_s, loss in points if math.isfinite(loss)
+        ]
 
 
 RECALLED = Measurement(
@@ -144,7 +164,7 @@ def test_what_earlier_answers_found_is_told_and_used(
     recalled = explained(planner, (RECALLED, *log), target_loss)
     assert without.prior is None
     assert recalled.prior == RECALLED.outcome
-    assert recalled.steps[0].stage is Stage.INSPECT
+    assert recalled.reasons[0].startswith("Earlier answers")
     assert without.scaling is not None
     assert recalled.scaling is not None
     assert recalled.scaling.critical_batch_size != without.scaling.critical_batch_size

@@ -80,9 +80,16 @@ def test_replicas_leave_room_to_exchange_gradients() -> None:
 
 def test_workspaces_are_those_of_the_cards_generation() -> None:
     assert workspace_bytes(a_device()) == 0
-    small = [workspace_bytes(a_gpu(name=name)) for name in ("Tesla T4", "NVIDIA A100-SXM4-80GB")]
-    assert small == [20 * MIB] * 2
-    for name in ("NVIDIA H100 80GB HBM3", "NVIDIA H200", "NVIDIA B200", "NVIDIA GH200 480GB"):
+    small = [
+        workspace_bytes(a_gpu(name=name))
+        for name in ("Tesla T4", "NVIDIA A100-SXM4-80GB", "NVIDIA RTX 5000 Ada Generation")
+    ]
+    assert small == [20 * MIB] * 3
+    for name in (
+        *("NVIDIA H100 80GB HBM3", "NVIDIA H200", "NVIDIA H20", "NVIDIA GH200 480GB"),
+        *("NVIDIA B200", "NVIDIA GB300", "NVIDIA GB10", "NVIDIA GeForce RTX 5090"),
+        "NVIDIA RTX PRO 6000 Blackwell Workstation Edition",
+    ):
         assert workspace_bytes(a_gpu(name=name)) == 64 * MIB
 
 

@@ -53,7 +53,8 @@ def test_the_reference_batch_is_reached_however_late_it_is(recommend: Recommend)
     traced = [c.micro_batch_size for c in late.commands if isinstance(c, TraceMemory)]
     assert traced[-2] < REFERENCE <= traced[-1]
     assert advice.max_micro_batch_size > traced[-1]
-    assert f"extrapolated from real steps of at most {traced[-1]:,} samples" in said(advice)
+    assert f"extrapolated from real steps of at most {traced[-1]:,}: fewer" in said(advice)
+    assert "The search for the largest" not in said(advice)
 
 
 def test_no_batch_beyond_one_that_failed_is_said_to_fit(recommend: Recommend) -> None:

@@ -35,6 +35,7 @@ from tests.support.simulated_device import SimulatedDevice
 
 PLANNER = RecommendationPlanner(OptunaProposer())
 BATCH = Place(quantity=Quantity.MICRO_BATCH_SIZE, kind=PlaceKind.FLAG, name="--batch-size")
+WHOLE = Place(quantity=Quantity.BATCH_SIZE, kind=PlaceKind.CONSTANT, name="B", file="t.py", line=1)
 RATE = Place(quantity=Quantity.LEARNING_RATE, kind=PlaceKind.FLAG, name="--lr")
 
 
@@ -112,6 +113,32 @@ def test_a_value_without_a_place_is_why_the_script_is_not_run() -> None:
     assert advice.script_check is None
     assert codes(advice) == [CaveatCode.SCRIPT_NOT_CHECKED]
     assert "its batch size, 128" in text_of(advice, CaveatCode.SCRIPT_NOT_CHECKED)
+
+
+@pytest.mark.parametrize("of_whole", [(WHOLE,), (WHOLE, BATCH)])
+def test_a_script_that_divides_its_batch_is_told_the_whole_one(of_whole: tuple[Place, ...]) -> None:
+    reference = a_reference(
+        batch_size=128,
+        micro_batch_size=32,
+        accumulation_steps=4,
+        where=tuple(replace(place, is_confirmed=True) for place in (*of_whole, RATE)),
+    )
+    device = SimulatedDevice(observation=an_observation(reference=reference))
+    log, advice = search(device, effective_batch_size=256, memory_limit_bytes=device.peak_bytes(64))
+    split = advice.micro_batch_size, advice.accumulation_steps
+    assert split == (64, 4)
+    command = log[-1].command
+    assert isinstance(command, RunScript)
+    said = {value.place.quantity: (value.before, value.after) for value in command.values}
+    if BATCH in of_whole:
+        assert said[Quantity.MICRO_BATCH_SIZE] == (32, 64)
+        assert Quantity.BATCH_SIZE not in said
+    else:
+        assert said[Quantity.BATCH_SIZE] == (128, 256)
+    check = advice.script_check
+    assert check is not None
+    assert (check.micro_batch_size, check.accumulation_steps) == split
+    assert not any("trained with" in one.text for one in advice.caveats)
 
 
 def test_what_is_stopped_before_says_so() -> None:

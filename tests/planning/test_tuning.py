@@ -58,6 +58,8 @@ _STAGES = ("answer", "command_runs", "data", "evidence", "memory", "throughput",
 _CONSTANTS = {
     ("answer/batch_caveats.py", "_GHOST_BATCH_SIZE"): "From arXiv 1705.08741.",
     ("answer/explanation.py", "_LEVEL"): "The probability of all intervals of an answer.",
+    ("answer/explanation.py", "_MOST_LOG"): "A bound that keeps a ratio a number.",
+    ("answer/explanation.py", "_MOST_POINTS"): "How many points of a curve a figure shows.",
     ("answer/related_hyperparameters.py", "_MOST_GROWTH"): "From arXiv 1711.00489.",
     ("answer/related_hyperparameters.py", "_MOST_SHARE"): "From arXiv 1711.00489.",
     ("data/loading.py", "_ROUNDS_OF_A_TRIAL"): "Follows from how the worker times a loader.",

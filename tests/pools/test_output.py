@@ -71,6 +71,7 @@ def test_room_that_was_taken_beyond_the_end_is_let_go(output: Output) -> None:
         ("10%\r20%\r\nend", "10%\n20%\nend"),
         ("a\0b\x9bc\x7f", "a\ufffdb\ufffdc\ufffd"),
         ("né 模型 🙂\tx", "né 模型 🙂\tx"),
+        ("a\u202eb\u200dc", "a\\u202eb\u200dc"),
     ],
 )
 def test_what_a_terminal_would_obey_is_taken_out(raw: str, plain: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import textwrap
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +21,8 @@ from advisor.pools.resource_limits import Isolation, Limits
 from advisor.ports.worker_pool import WorkerSession
 from tests.support import scripted_worker
 from tests.support.worker_jobs import WriteJob, write_job
+
+LeftBehind = Callable[[], list[psutil.Process]]
 
 EVALUATE = Evaluate(time_limit_s=60, evaluation_batch_size=1)
 HEALTHY = Evaluation(held_out_loss=1.0)
@@ -51,15 +53,23 @@ async def pool() -> AsyncIterator[LocalPool]:
     await pool.close()
 
 
-def left_behind() -> list[psutil.Process]:
-    """Return what stems from this process but for the fork server."""
+@pytest.fixture
+def left_behind() -> LeftBehind:
+    """Find what stems from the test, but for its fork server; the zoo's pool lasts a session."""
     this = psutil.Process()
-    servers = this.children()
-    return [process for process in this.children(recursive=True) if process not in servers]
+    before = this.children(recursive=True)
+
+    def find() -> list[psutil.Process]:
+        known = [*this.children(), *before]
+        return [process for process in this.children(recursive=True) if process not in known]
+
+    return find
 
 
 @pytest.mark.parametrize("bomb", [BOMB, LOOSE_BOMB, ORPHANS])
-async def test_processes_are_counted(pool: LocalPool, write: WriteJob, bomb: str) -> None:
+async def test_processes_are_counted(
+    pool: LocalPool, write: WriteJob, bomb: str, left_behind: LeftBehind
+) -> None:
     async with pool.open(write(MISBEHAVE + f"    {bomb}\n")) as session:
         outcome = (await session.run(EVALUATE)).outcome
     assert isinstance(outcome, Failed)
@@ -69,7 +79,7 @@ async def test_processes_are_counted(pool: LocalPool, write: WriteJob, bomb: str
     assert left_behind() == []
 
 
-async def test_memory_is_counted(pool: LocalPool, write: WriteJob) -> None:
+async def test_memory_is_counted(pool: LocalPool, write: WriteJob, left_behind: LeftBehind) -> None:
     hoard = "[os.fork() for _ in range(2)]; hoard = bytearray(os.urandom(1 << 20)) * 150"
     source = MISBEHAVE + f"    {hoard}\n    signal.pause()\n"
     async with pool.open(write(source)) as session:
@@ -91,7 +101,7 @@ async def test_memory_is_counted(pool: LocalPool, write: WriteJob) -> None:
     ids=["memfd", "shared memory", "removed shared memory", "many small processes"],
 )
 async def test_memory_of_no_process_is_counted_and_removed(
-    pool: LocalPool, write: WriteJob, hoard: str
+    pool: LocalPool, write: WriteJob, hoard: str, left_behind: LeftBehind
 ) -> None:
     shared = Path("/dev/shm") / f"bsadvise-test-{os.getpid()}"
     source = f"{MISBEHAVE}    shared = {str(shared)!r}\n    {hoard}\n    signal.pause()\n"
@@ -148,6 +158,7 @@ async def test_what_the_kernel_keeps_for_processes_is_bounded(
     limit: str,
     misdeed: str,
     message: str,
+    left_behind: LeftBehind,
 ) -> None:
     monkeypatch.setattr(module, limit, 40)
     async with pool.open(write(f"{MISBEHAVE}    import threading\n    {misdeed}\n")) as session:
@@ -159,7 +170,7 @@ async def test_what_the_kernel_keeps_for_processes_is_bounded(
 
 @pytest.mark.rights
 async def test_what_an_unreadable_program_holds_open_does_not_escape(
-    pool: LocalPool, write: WriteJob
+    pool: LocalPool, write: WriteJob, left_behind: LeftBehind
 ) -> None:
     """The kernel hides the files of whoever runs one from the same user; root finds what it has."""
     source = f"""{MISBEHAVE}    program = os.open("sleep", os.O_WRONLY | os.O_CREAT, 0o111)
@@ -321,7 +332,9 @@ async def test_limits_hold_though_looking_at_them_fails_at_times(
     assert outcome.fault.message == "The code started more than 24 processes."
 
 
-async def test_another_session_goes_on(pool: LocalPool, write: WriteJob, tmp_path: Path) -> None:
+async def test_another_session_goes_on(
+    pool: LocalPool, write: WriteJob, tmp_path: Path, left_behind: LeftBehind
+) -> None:
     (tmp_path / "calm").mkdir()
     calm = """
     import os, time

@@ -32,7 +32,7 @@ STEP_COUNT = 20
 LIMIT_S = 60.0
 
 
-def _script(directory: Path, name: str, *arguments: str) -> Script:
+def corpus_script(directory: Path, name: str, *arguments: str) -> Script:
     """Return a copy of a script of the corpus with what is beside it."""
     source_dir = directory / "source"
     for folder in (CORPUS, CORPUS / "refused"):
@@ -60,7 +60,7 @@ def test_each_script_has_its_truth() -> None:
 @pytest.mark.parametrize("name", ANSWERED)
 def test_what_is_true_is_found(name: str, tmp_path: Path) -> None:
     truth = ANSWERED[name]
-    script = _script(tmp_path, name, *truth.arguments)
+    script = corpus_script(tmp_path, name, *truth.arguments)
     before = _contents(script.source_dir)
 
     outcome = observe(script, step_count=STEP_COUNT, limit_s=LIMIT_S)
@@ -68,23 +68,25 @@ def test_what_is_true_is_found(name: str, tmp_path: Path) -> None:
     assert isinstance(outcome, Observation), outcome
     found = outcome.reference
     assert found is not None
-    batch, rate = (found.place_of(q) for q in (Quantity.MICRO_BATCH_SIZE, Quantity.LEARNING_RATE))
+    batch = found.place_of(Quantity.MICRO_BATCH_SIZE) or found.place_of(Quantity.BATCH_SIZE)
+    rate = found.place_of(Quantity.LEARNING_RATE)
     assert (found.micro_batch_size, str(batch)) == truth.batch
-    assert (found.learning_rate, str(rate)) == truth.rate
-    assert batch is not None
-    assert rate is not None
-    assert batch.is_confirmed
-    assert rate.is_confirmed
+    assert (found.learning_rate, rate and str(rate)) == truth.rate
+    assert all(place.is_confirmed for place in (batch, rate) if place is not None)
     # What is told of a place is enough to say another value there.
-    values = [
-        PlacedValue(place=place, before=value, after=2 * value)
-        for place, (value, _) in ((batch, truth.batch), (rate, truth.rate))
-    ]
-    changed = with_values(script, values)
-    assert (changed.arguments, changed.changes) != (script.arguments, script.changes)
+    values = {
+        Quantity.MICRO_BATCH_SIZE: found.micro_batch_size,
+        Quantity.BATCH_SIZE: found.batch_size,
+        Quantity.LEARNING_RATE: found.learning_rate,
+    }
+    for place in filter(None, (batch, rate)):
+        value = values[place.quantity]
+        assert value is not None
+        changed = with_values(script, [PlacedValue(place=place, before=value, after=2 * value)])
+        assert (changed.arguments, changed.changes) != (script.arguments, script.changes)
     assert (found.optimizer_name, found.dataset_size) == (truth.optimizer, truth.size)
     assert {field: getattr(found, field) for field, _ in truth.others} == dict(truth.others)
-    assert outcome.step_count == STEP_COUNT
+    assert outcome.step_count == truth.steps
     assert _objection(outcome) is None
     assert _contents(script.source_dir) == before
 
@@ -92,7 +94,7 @@ def test_what_is_true_is_found(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_has_no_batch_to_choose_is_refused(name: str, tmp_path: Path) -> None:
     limit_s = 8.0 if name == "hangs" else LIMIT_S
-    script = _script(tmp_path, name)
+    script = corpus_script(tmp_path, name)
     outcome = observe(script, step_count=STEP_COUNT, limit_s=limit_s)
     refusal = _objection(outcome, limit_s)
     assert refusal is not None
@@ -100,7 +102,7 @@ def test_what_has_no_batch_to_choose_is_refused(name: str, tmp_path: Path) -> No
 
 
 def test_data_that_cannot_be_had_is_named(tmp_path: Path) -> None:
-    outcome = observe(_script(tmp_path, "download"), step_count=STEP_COUNT, limit_s=LIMIT_S)
+    outcome = observe(corpus_script(tmp_path, "download"), step_count=STEP_COUNT, limit_s=LIMIT_S)
     refusal = _objection(outcome)
     assert refusal is not None
     assert "It needs data from data.example.invalid" in refusal.message
@@ -134,7 +136,7 @@ def _observed(script: Script) -> bytes:
 
 @pytest.mark.parametrize("name", ANSWERED)
 def test_observing_changes_no_digit(name: str, tmp_path: Path) -> None:
-    script = _script(tmp_path, name, *ANSWERED[name].arguments)
+    script = corpus_script(tmp_path, name, *ANSWERED[name].arguments)
     observed = call_in_child(lambda: _observed(script), LIMIT_S)
     assert observed == call_in_child(lambda: _bare(script), LIMIT_S)
     assert observed.count(b".") >= 2  # Losses were printed.
@@ -143,6 +145,6 @@ def test_observing_changes_no_digit(name: str, tmp_path: Path) -> None:
 def test_observing_changes_no_digit_beside_a_run_of_its_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    script = _script(tmp_path, "flags", *ANSWERED["flags"].arguments)
+    script = corpus_script(tmp_path, "flags", *ANSWERED["flags"].arguments)
     observe_here(script, step_count=1_000_000)
     assert capsys.readouterr().out == output_of_bare_run(script)

@@ -39,10 +39,11 @@ class Data(L.LightningDataModule):
 """
 
 
-def task_of(directory: Path, source: str) -> CapturedTask:
+def task_of(directory: Path, source: str, model_class: str = "") -> CapturedTask:
     (directory / "lit.py").write_text(source, encoding="utf-8")
     hooks = Hooks(directory, "lit.py", lambda _: None)
-    return CapturedTask(Script(source_dir=directory, entry_path="lit.py"), hooks, 0)
+    script = Script(source_dir=directory, entry_path="lit.py", model_class=model_class)
+    return CapturedTask(script, hooks, 0)
 
 
 def test_the_only_module_is_trained_with_the_only_data_module(tmp_path: Path) -> None:
@@ -54,9 +55,26 @@ def test_the_only_module_is_trained_with_the_only_data_module(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["lit.py"]
 
 
+OTHER = """
+class Other(Lit):
+    def __init__(self, lr=0.3):
+        super().__init__(lr)
+"""
+
+
+def test_one_of_several_modules_is_named_or_the_only_one_that_can_be_made(tmp_path: Path) -> None:
+    task = task_of(tmp_path, MODULE + DATA + OTHER, "Other")
+    assert task.settings.reference_learning_rate == 0.3
+    task = task_of(tmp_path, MODULE + DATA + OTHER.replace("lr=0.3", "lr"))
+    assert task.settings.reference_learning_rate == 0.1
+    with pytest.raises(UserCodeFailed, match=r"no LightningModule Net .* it defines Lit, Other"):
+        _ = task_of(tmp_path, MODULE + DATA + OTHER, "Net").settings
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
+        (MODULE + DATA + OTHER, "defines Lit, Other and trains none.*--model-class"),
         (MODULE + DATA + "class Other(Lit):\n    pass\n", "defines Lit, Other and trains none"),
         (MODULE.replace("lr=0.1", "lr") + DATA, "Lit needs values for lr"),
         (MODULE, "train_dataloader"),

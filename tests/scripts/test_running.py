@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,32 @@ def test_what_a_script_changes_goes_with_it(tmp_path: Path) -> None:
     assert signal.getsignal(signal.SIGUSR2) is handler
     assert "beside" not in sys.modules
     assert sorted(path.name for path in script.source_dir.rglob("*")) == ["beside.py", "train.py"]
+
+
+def test_data_that_was_not_sent_is_found_where_it_lies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, above = tmp_path / "kept" / "data", tmp_path / "kept" / "above"
+    for folder in (data, above):
+        folder.mkdir(parents=True)
+        (folder / "samples.txt").write_text(f"of {folder.name}", encoding="utf-8")
+    script = write_script(
+        tmp_path,
+        """
+        from pathlib import Path
+        for name in ("data/samples.txt", "data/classes.json", "../above/samples.txt"):
+            print(Path(name).read_text())
+        Path("data/classes.json").write_text("changed")
+        """,
+    )
+    (data / "classes.json").write_text("as it is", encoding="utf-8")
+    # What is small enough to be configuration was sent, and is the copy's to change.
+    (script.source_dir / "data").mkdir()
+    (script.source_dir / "data" / "classes.json").write_text("as sent", encoding="utf-8")
+    paths = {"data": str(data), "../above": str(above)}
+    assert run_intercepted(replace(script, data_paths=paths)).kind is EndingKind.RETURNED
+    assert capsys.readouterr().out == "of data\nas sent\nof above\n"
+    assert (data / "classes.json").read_text(encoding="utf-8") == "as it is"
 
 
 def test_nothing_is_recorded_elsewhere_and_no_launcher_is_seen(

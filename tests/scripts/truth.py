@@ -11,19 +11,21 @@ class Truth:
 
     Attributes:
         batch: Samples of a batch of its training loader, and where that is said.
-        rate: Its learning rate, and where that is said.
+        rate: Its learning rate, and where that is said; None where the script computes it.
         optimizer: Class of its optimizer.
         size: Samples of its data set; None for a stream.
         arguments: Its command line.
+        steps: Most steps of one optimizer that are seen.
         others: Fields of the reference that are not their defaults.
     """
 
     batch: tuple[int, str]
-    rate: tuple[float, str]
+    rate: tuple[float, str | None]
     optimizer: str
     size: int | None
     arguments: tuple[str, ...] = ()
     others: tuple[tuple[str, object], ...] = ()
+    steps: int = 20
 
 
 ANSWERED = {
@@ -94,6 +96,55 @@ ANSWERED = {
         batch=(25, "--batchSize"), rate=(2e-4, "--lr"), optimizer="Adam", size=250,
         others=(("optimizer_count", 2), ("accumulation_steps", 1)),
     ),
+    "global_batch": Truth(
+        batch=(12, "--batch-size"), rate=(0.03, "--lr"), optimizer="AdamW", size=600,
+        others=(("accumulation_steps", 4), ("batch_size", 48)),
+    ),
+    "phases": Truth(
+        batch=(4, "batch_size, phases.py:44"), rate=(1e-3, "lr, phases.py:47"), optimizer="SGD",
+        size=120, others=(("schedule_name", "StepLR"), ("is_scheduled_by_step", False)),
+    ),
+    "averaged": Truth(
+        batch=(18, "batch_size, averaged.py:14"), rate=(6e-3, "learning_rate, averaged.py:15"),
+        optimizer="AdamW", size=360, others=(("loader_number", 0),),
+    ),
+    "restarted": Truth(
+        batch=(30, "--train_batch_size"), rate=(2e-3, "--learning_rate"), optimizer="RAdam",
+        size=300, others=(("loader_workers", 1),),
+    ),
+    "lengths": Truth(
+        batch=(14, "bs, lengths.py:9"), rate=(4e-3, "lr, lengths.py:9"), optimizer="Adam",
+        size=210, others=(("collate_name", "collate"),),
+    ),
+    "compiled": Truth(
+        batch=(22, "BATCH, compiled.py:8"), rate=(8e-4, "BASE_LR, compiled.py:9"),
+        optimizer="Adam", size=440,
+        others=(("precision", "bf16"), ("is_compiled", True), ("is_scheduled_by_step", True)),
+    ),
+    "hydra_app": Truth(
+        batch=(11, "batch_size, conf/config.yaml:9"), rate=(7e-3, "lr, conf/optim/adam.yaml:2"),
+        optimizer="Adam", size=330,
+    ),
+    "defaults_file": Truth(
+        batch=(9, "--bs"), rate=(0.35, "--lr"), optimizer="SGD", size=270,
+        others=(("schedule_name", "ReduceLROnPlateau"),),
+    ),
+    "environment": Truth(
+        batch=(26, "BATCH_SIZE, environment.py:8"), rate=(0.040625, None), optimizer="SGD",
+        size=520,
+    ),
+    "paired": Truth(
+        batch=(36, "--unlabelled-batch"), rate=(0.15, "--lr"), optimizer="SGD", size=720,
+        others=(("loader_number", 1),),
+    ),
+    "folds": Truth(
+        batch=(15, "batch_size, folds.py:27"), rate=(0.012, "lr, folds.py:24"), optimizer="Adam",
+        size=60, others=(("optimizer_count", 1), ("loader_number", 1)), steps=8,
+    ),
+    "two_parts": Truth(
+        batch=(28, "batch_size, two_parts.py:6"), rate=(0.02, "matrix_lr, two_parts.py:7"),
+        optimizer="SGD", size=560, others=(("optimizer_count", 2),),
+    ),
 }  # fmt: skip
 """Scripts that have a batch size to choose."""
 
@@ -107,6 +158,13 @@ REFUSED = {
     "no_step": "ended without an optimizer step",
     "download": "download.py:6: URLError",
     "cut_by_hand": "No DataLoader",
+    "by_index": "Let a `DataLoader(TensorDataset(...), batch_size=...)` give them",
+    "evolves": "No DataLoader",
+    "updated_by_hand": "18 backward passes and no step of an optimizer of torch",
+    "sharpness": "Its optimizer's step is given a closure",
+    "one_graph": "Each step sees the one sample",
+    "hub": "It needs data from huggingface.co",
+    "asks": "asks.py:6: the following arguments are required: --data",
     "hangs": "took no optimizer step within 8 s, when it was at hangs.py:4",
 }
 """Scripts that have none, and what their users are told."""

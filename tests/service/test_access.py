@@ -35,7 +35,7 @@ async def house(bench: Bench) -> AsyncIterator[House]:
 
 _NAMES_ONE = (
     "GetRecommendation", "CancelRecommendation", "DeleteRecommendation", "WatchRecommendation",
-    "ListMeasurements",
+    "ListMeasurements", "ExplainRecommendation",
 )  # fmt: skip
 
 

@@ -71,7 +71,7 @@ def test_a_refusal_gives_its_code_as_the_reason(code: RefusalCode) -> None:
 
 @pytest.mark.parametrize("text", ["x" * 100_000, "é" * 100_000, "\ud800" * 100_000, "%\n" * 9_000])
 def test_what_a_caller_sends_fits_the_trailers(text: str) -> None:
-    violations = [FieldViolation(f"{number}{text}", text) for number in range(1_000)]
+    violations = [FieldViolation(f"{number}{text}", text) for number in range(100)]
     fault = Fault(
         code=FaultCode.USER_EXCEPTION, message=text, hook=text, file=text, line=1, fix=text,
         traceback=text, output=text,

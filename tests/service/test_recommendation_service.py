@@ -72,6 +72,23 @@ async def test_list_measurements_returns_the_log(client: Client) -> None:
     assert kinds == ["inspect_task", "run_step", "time_steps", "train", "verify"]
 
 
+async def test_what_an_answer_rests_on_is_explained_also_of_one_from_the_cache(
+    client: Client,
+) -> None:
+    first = await _create(client)
+    await _watch(client, first.recommendation_id)
+    second = await _create(client, request_id="two")
+    assert second.advice.search.cache_hit
+    for created in (first, second):
+        listing = pb.ListMeasurementsRequest(recommendation_id=created.recommendation_id)
+        measured = (await client.recommendations.ListMeasurements(listing)).measurements
+        asking = pb.ExplainRecommendationRequest(recommendation_id=created.recommendation_id)
+        found = (await client.recommendations.ExplainRecommendation(asking)).explanation
+        assert len(measured) == len(found.reasons) == len(SCRIPT)
+        assert all(found.reasons)
+        assert found.tuning_digest
+
+
 async def test_watch_resumes_after_every_sequence_number(client: Client) -> None:
     created = await _create(client)
     await _watch(client, created.recommendation_id)
@@ -164,6 +181,9 @@ async def test_fields_that_do_not_go_together_are_named_at_once(client: Client) 
             memory_limit_bytes=1,
             margin_bytes=2,
             build_kwargs={"not a name": "1"},
+            observe_only=True,
+            model_class="no name",
+            data_paths={"data": "relative"},
         )
     assert Refused(caught.value).violations.keys() == {
         "request_id",
@@ -171,6 +191,9 @@ async def test_fields_that_do_not_go_together_are_named_at_once(client: Client) 
         "request.effective_batch_size",
         "request.margin_bytes",
         "request.build_kwargs",
+        "request.observe_only",
+        "request.model_class",
+        "request.data_paths",
     }
 
 
@@ -179,6 +202,15 @@ async def test_the_cost_objective_needs_a_price(client: Client, price: float | N
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await _create(client, objective=recommendation_pb2.OBJECTIVE_COST, device_hour_price=price)
     assert Refused(caught.value).violations.keys() == {"request.device_hour_price"}
+
+
+@pytest.mark.parametrize("share", [0.05, 0.0, 1.5, float("nan")])
+async def test_a_budget_that_is_a_share_needs_the_length_it_is_a_share_of(
+    client: Client, share: float
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await _create(client, budget_share=share)
+    assert Refused(caught.value).violations.keys() == {"request.budget_share"}
 
 
 async def test_an_unspecified_objective_is_refused(client: Client) -> None:

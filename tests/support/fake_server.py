@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 import grpc
 from bsadvise.v1 import (
     device_service_pb2_grpc,
+    explanation_pb2,
     memory_service_pb2_grpc,
     recommendation_pb2,
     recommendation_service_pb2_grpc,
@@ -88,6 +89,7 @@ class FakeDaemon:
         """Start on a unix socket, or on a free port of 127.0.0.1."""
         self.script: Script = a_script()
         self.estimate = wire_estimate()
+        self.explanation: explanation_pb2.Explanation | None = explanation_pb2.Explanation()
         self.cancelling_takes_effect = True
         self.sources: dict[str, bytes] = {}
         self.requests: list[Message] = []

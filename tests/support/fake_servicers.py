@@ -93,6 +93,15 @@ class Recommendations(recommendation_service_pb2_grpc.RecommendationServiceServi
         log = [h.measured.measurement for h in happenings if h.HasField("measured")]
         return wire.ListMeasurementsResponse(measurements=log)
 
+    async def ExplainRecommendation(
+        self, request: Any, context: Any
+    ) -> wire.ExplainRecommendationResponse:
+        await self._daemon.take(request, context)
+        await self._daemon.find(request.recommendation_id, context)
+        if self._daemon.explanation is None:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        return wire.ExplainRecommendationResponse(explanation=self._daemon.explanation)
+
 
 class Sources(source_service_pb2_grpc.SourceServiceServicer):
     """Fake of the daemon's SourceService."""

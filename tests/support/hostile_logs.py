@@ -27,6 +27,12 @@ from bsadvise.model.commands import (
     Verify,
 )
 from bsadvise.model.device import Device, DeviceKind
+from bsadvise.model.horizon import (
+    LearningRateSchedule,
+    LengthUnit,
+    ScheduleShape,
+    TrainingLength,
+)
 from bsadvise.model.measurements import (
     Evaluation,
     Failed,
@@ -63,12 +69,13 @@ from bsadvise.model.observation import (
 )
 from bsadvise.model.request import AdviceRequest, EntryKind, Objective, Source
 from bsadvise.model.task import OptimizerFamily, OptimizerProfile, TaskProfile
-from bsadvise.v1 import recommendation_pb2
+from bsadvise.v1 import explanation_pb2, recommendation_pb2
 from bsadvise.wire.messages import to_message
 from bsadvise.wire.plain import to_plain
 
 from advisor.messages import from_message
 from advisor.pipe.unions import command_message, command_of, outcome_message, outcome_of
+from advisor.planning.answer.explanation import explain
 from advisor.planning.evidence.step import Commands, Plan
 from advisor.planning.memory_planner import MemoryPlanner
 from advisor.planning.planner import RecommendationPlanner
@@ -392,12 +399,36 @@ def hostile_request(random_state: random.Random) -> AdviceRequest:
             max_trials=pick([None, None, 0, 1, 3, (1 << 31) - 1]),
             seed=pick([0, (1 << 32) - 1]),
         )
+        if random_state.getstate()[1][0] % 4 == 0:
+            request = _of_a_stated_length(request, random.Random(random_state.getstate()[1][0]))
         try:
             return from_message(
                 to_message(request, recommendation_pb2.AdviceRequest()), AdviceRequest
             )
         except ValueError:
             continue
+
+
+def _of_a_stated_length(request: AdviceRequest, random_state: random.Random) -> AdviceRequest:
+    """Return a request for a training of some length, drawn apart: others stay as they are."""
+    pick = random_state.choice
+    return replace(
+        request,
+        train_for=TrainingLength(
+            amount=pick([1e-9, 1.0, 90.0, 1e4, 1e6, 1e15]), unit=pick(list(LengthUnit))
+        ),
+        schedule=pick(
+            [
+                None,
+                LearningRateSchedule(shape=ScheduleShape.LINEAR),
+                LearningRateSchedule(
+                    shape=ScheduleShape.WSD, decay_share=1e-9, warmup_share=0.9999
+                ),
+                LearningRateSchedule(shape=ScheduleShape.COSINE, warmup_steps=10**9),
+            ]
+        ),
+        budget_share=pick([None, None, 0.05, 1.0, 1e-6]),
+    )
 
 
 def hostile_command(random_state: random.Random) -> AdviceRequest:
@@ -535,6 +566,8 @@ def _trouble(
             if not isinstance(plan, Commands):
                 break
             log += (measure(plan.commands[0]),)
+        explained = _timed(limit_s, explain, planner.read(request, (device,), log))
+        to_message(explained, explanation_pb2.Explanation())
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for
         return Trouble(number=number, error=error)
     return None

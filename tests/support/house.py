@@ -86,6 +86,11 @@ CALLS: dict[str, Call] = {
     "RecommendationService/ListMeasurements": lambda c, x: c.recommendations.ListMeasurements(
         pb.ListMeasurementsRequest(recommendation_id=x)
     ),
+    "RecommendationService/ExplainRecommendation": lambda c, x: (
+        c.recommendations.ExplainRecommendation(
+            pb.ExplainRecommendationRequest(recommendation_id=x)
+        )
+    ),
     "SourceService/CheckSource": lambda c, _: c.sources.CheckSource(
         source_service_pb2.CheckSourceRequest(digest=digest_of(BUNDLE))
     ),

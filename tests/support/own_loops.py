@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bsadvise.model.observation import Reference, TrainingLoop
 
@@ -21,8 +23,14 @@ def own_loop(directory: Path, name: str, *arguments: str) -> Script:
     return Script(source_dir=source_dir, entry_path="train.py", arguments=arguments)
 
 
-def own_loop_task(script: Script, seed: int) -> OwnLoopTask:
-    """Return the task of a script that was seen to train with eight samples a step."""
+def own_loop_task(script: Script, seed: int, **seen: Any) -> OwnLoopTask:
+    """Return the task of a script that was seen to train with eight samples a step.
+
+    Args:
+        script: The script.
+        seed: The job's.
+        seen: Fields of what was seen that are others.
+    """
     reference = Reference(
         loop=TrainingLoop.SCRIPT,
         batch_size=8,
@@ -31,4 +39,4 @@ def own_loop_task(script: Script, seed: int) -> OwnLoopTask:
         optimizer_name="SGD",
         learning_rate=0.01,
     )
-    return OwnLoopTask(script, reference, lambda _: None, seed)
+    return OwnLoopTask(script, replace(reference, **seen), lambda _: None, seed)

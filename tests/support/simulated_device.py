@@ -218,8 +218,10 @@ class SimulatedDevice:
         reference = self.observation.reference
         assert reference is not None
         said = {value.place.quantity: value.after for value in command.values}
-        size = int(said.get(Quantity.MICRO_BATCH_SIZE, reference.micro_batch_size))
         accumulated = said.get(Quantity.ACCUMULATION_STEPS, reference.accumulation_steps)
+        size = int(said.get(Quantity.MICRO_BATCH_SIZE, reference.micro_batch_size))
+        if Quantity.BATCH_SIZE in said:
+            size = int(said[Quantity.BATCH_SIZE] // accumulated)
         step_time_s = accumulated * (self.step_time_s(size) + self.load_time_s * size)
         steps = min(command.step_count, 3 + math.ceil(command.measure_s / step_time_s))
         return self._too_large(size) or ScriptRun(

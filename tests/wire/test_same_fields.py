@@ -14,6 +14,7 @@ from bsadvise.model import (
     caveats,
     commands,
     device,
+    explanation,
     measurements,
     recommendation,
     request,
@@ -24,10 +25,12 @@ from bsadvise.wire.messages import CODED, TEXTS
 from bsadvise.wire.plain import enum_prefix
 from google.protobuf.descriptor import EnumValueDescriptor
 
-_MODULES = (advice, caveats, commands, device, measurements, recommendation, request, task)
+_MODULES = (
+    advice, caveats, commands, device, explanation, measurements, recommendation, request, task,
+)  # fmt: skip
 _FILES = [
     importlib.import_module(f"bsadvise.v1.{name}_pb2").DESCRIPTOR
-    for name in ("advice", "device", "measurement", "recommendation")
+    for name in ("advice", "device", "explanation", "measurement", "recommendation")
 ]
 _MESSAGES = {name: one for file in _FILES for name, one in file.message_types_by_name.items()}
 _ENUMS = {name: one for file in _FILES for name, one in file.enum_types_by_name.items()}

@@ -24,7 +24,6 @@ from tests.support.worker_bench import LIMIT_S, Bench, fault_of
 SIZES = st.integers(1, 60)
 
 # torch warns where more loader processes are asked for than this machine has cores.
-more_processes_than_cores = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
 
 def loading(num_workers: int = 0) -> Loading:
@@ -88,7 +87,6 @@ def test_thinning_keeps_the_ends_and_no_index_twice(size: int, count: int) -> No
     assert (indices[0], indices[-1]) == (0, size - 1)
 
 
-@more_processes_than_cores
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_training_never_sees_a_held_out_sample(num_workers: int) -> None:
     data = IndexedData(list(range(100)), None, loading(num_workers))
@@ -129,7 +127,6 @@ def test_a_streams_loader_has_its_samples_too() -> None:
     assert list(HeldOutLoader(data, 4, None).dataset) == list(range(256))
 
 
-@more_processes_than_cores
 def test_loader_processes_end_with_the_generator() -> None:
     data = IndexedData(list(range(100)), None, loading(num_workers=2))
     batches = data.training_batches(4)

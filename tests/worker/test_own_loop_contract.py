@@ -19,6 +19,7 @@ class OwnLoopContract(TrainingContract):
     """Runs the script of a name."""
 
     name: ClassVar[str]
+    loader_number: ClassVar[int] = 0
 
     @pytest.fixture(autouse=True)
     def _directory(self, tmp_path: Path) -> Iterator[None]:
@@ -29,7 +30,7 @@ class OwnLoopContract(TrainingContract):
             task.close()
 
     def make(self, seed: int) -> Task:
-        self.tasks.append(own_loop_task(self.script, seed))
+        self.tasks.append(own_loop_task(self.script, seed, loader_number=self.loader_number))
         return self.tasks[-1]
 
 
@@ -50,6 +51,7 @@ class TestOwnAccumulation(OwnLoopContract):
 
 class TestValidationInBetween(OwnLoopContract):
     name = "validating"
+    loader_number = 1
     is_loss_a_mean = False
 
 

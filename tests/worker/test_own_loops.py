@@ -48,13 +48,13 @@ def make(tmp_path: Path) -> Iterator[MakeTask]:
     """Make tasks of the script of a name, or of a source."""
     made: list[OwnLoopTask] = []
 
-    def make(name: str = "", source: str = "", *arguments: str) -> OwnLoopTask:
+    def make(name: str = "", source: str = "", *arguments: str, **seen: Any) -> OwnLoopTask:
         if name:
             script = own_loop(tmp_path, name, *arguments)
         else:
             parts = map(textwrap.dedent, (PREAMBLE, source))
             script = write_script(tmp_path, "\n".join(parts), *arguments)
-        made.append(own_loop_task(script, seed=3))
+        made.append(own_loop_task(script, seed=3, **seen))
         return made[-1]
 
     yield make
@@ -293,6 +293,76 @@ def test_losses_of_a_sum_in_several_passes_are_added(make: MakeTask) -> None:
         told = training.accumulate(batches)
     assert float(told[0]) == pytest.approx(float(loss) / 16)
     assert float(training.evaluate_batch(first)) == pytest.approx(float(loss))
+
+
+def test_several_optimizers_take_all_steps_that_the_loop_gives_them(make: MakeTask) -> None:
+    task = make(
+        source="""
+        first = torch.optim.SGD([model[0].weight], lr=0.01, momentum=0.9)
+        second = torch.optim.SGD([model[2].weight], lr=0.02, momentum=0.5)
+        for number, (x, y) in enumerate(loader):
+            loss = F.mse_loss(model(x), y)
+            first.zero_grad()
+            second.zero_grad()
+            loss.backward()
+            first.step()
+            if number % 3 == 2:
+                F.mse_loss(model(x), y).backward()
+                second.step()
+        """,
+        optimizer_count=2,
+    )
+    training = build(task, micro_batch_size=8, learning_rate=0.1)
+    assert (task.data.is_synthetic, training.evaluate(8)) == (True, None)
+    assert [group["lr"] for group in training.optimizer.param_groups] == [0.1, 0.2]
+    phases: list[Phase] = []
+
+    class Phases(StepObserver):
+        def entering(self, phase: Phase) -> None:
+            phases.append(phase)
+
+    before = [training.model.state_dict()[name].clone() for name in ("0.weight", "2.weight")]
+    with closing(task.data.training_batches(8)) as batches:
+        for count in range(1, 7):
+            batch = next(batches)
+            model = copy.deepcopy(training.model)
+            torch.autograd.backward(nn.functional.mse_loss(model(batch[0]), batch[1]))
+            training.step(iter([batch]), observers=[Phases()])
+            assert phases.count(Phase.OPTIMIZER) == count
+            assert phases[-1] is Phase.LOADING
+            after = [training.model.state_dict()[name].clone() for name in ("0.weight", "2.weight")]
+            assert not torch.equal(before[0], after[0])
+            if count == 1:
+                gradient = next(model.parameters()).grad
+                assert gradient is not None
+                torch.testing.assert_close(after[0], before[0] - 0.1 * gradient)
+            before = after
+    assert len(training.state().optimizer["state"]) == 2
+    again = build(task, micro_batch_size=8)
+    assert not torch.equal(before[1], again.model.state_dict()["2.weight"])
+    assert not training.optimizer.state
+
+
+def test_a_loader_that_is_read_before_each_pass_does_not_train(make: MakeTask) -> None:
+    task = make(
+        source="""
+        other = DataLoader(data, batch_size=5)
+
+        @torch.no_grad()
+        def evaluate():
+            return sum(F.mse_loss(model(x), y) for x, y in other)
+
+        for x, y in loader:
+            print(evaluate())
+            optimizer.zero_grad()
+            F.mse_loss(model(x), y).backward()
+            optimizer.step()
+        """
+    )
+    training = build(task, micro_batch_size=8, learning_rate=0.01)
+    losses = [float(training.step().loss) for _ in range(8)]
+    assert all(torch.isfinite(torch.tensor(losses)))
+    assert losses[-1] != losses[0]
 
 
 def test_a_script_that_ends_is_gone_on_with(make: MakeTask) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from bsadvise.model.commands import RunStep, TraceMemory
 from bsadvise.model.device import Device, DeviceKind
-from bsadvise.model.measurements import MemoryTrace, StepRun
+from bsadvise.model.measurements import MemoryTrace, OutOfMemory, StepRun
 
 from advisor.planning.evidence.budget import workspace_bytes
 from tests.support.worker_bench import ABSENT_CARD, LIMIT_S, Bench, outcome_of
@@ -80,17 +80,22 @@ def test_real_steps_that_stand_in_for_a_trace_are_replayed_too(bench: Bench) -> 
     assert trace.reserved_bytes is not None
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("model", MODELS)
-def test_the_prediction_is_what_a_card_reserves(bench: Bench, model: str) -> None:
-    card = Device(
+@pytest.fixture
+def card() -> Device:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    return Device(
         device_id="0",
         name=torch.cuda.get_device_name(0),
         kind=DeviceKind.CUDA,
         present=True,
         total_bytes=torch.cuda.get_device_properties(0).total_memory,
     )
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("model", MODELS)
+def test_the_prediction_is_what_a_card_reserves(bench: Bench, card: Device, model: str) -> None:
     worker = bench.worker(model, device=card)
     predicted = outcome_of(worker, _trace(8192), MemoryTrace)
     real = outcome_of(worker, RunStep(time_limit_s=LIMIT_S, micro_batch_size=8192), StepRun)
@@ -99,3 +104,12 @@ def test_the_prediction_is_what_a_card_reserves(bench: Bench, model: str) -> Non
     assert predicted.reserved_bytes + workspace_bytes(card) == pytest.approx(
         real.peak_bytes, rel=0.05, abs=40 << 20
     )
+
+
+@pytest.mark.gpu
+def test_the_allocator_of_a_card_refuses_what_is_beyond_a_limit(bench: Bench, card: Device) -> None:
+    worker = bench.worker("tiny_mlp", device=card, limit_bytes=256 << 20)
+    fits = outcome_of(worker, RunStep(time_limit_s=LIMIT_S, micro_batch_size=64), StepRun)
+    assert 0 < fits.peak_bytes <= 256 << 20
+    beyond = RunStep(time_limit_s=LIMIT_S, micro_batch_size=1 << 21)
+    assert not outcome_of(worker, beyond, OutOfMemory).is_host

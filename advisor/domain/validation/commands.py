@@ -91,6 +91,8 @@ def _check_train(value: Train) -> None:
     marks = (0, *value.evaluation_steps, value.step_count)
     if any(left >= right for left, right in itertools.pairwise(marks)):
         raise ValueError("evaluation_steps must rise from above 0 to below step_count")
+    at_least("complete_number", value.complete_number, 1)
+    above("stated_share", value.stated_share, 0)
     if value.schedule is not None and value.schedule.total_steps < value.step_count:
         raise ValueError("a schedule has at least step_count steps")
     if value.measure_noise and value.accumulation_steps < 2:

@@ -26,6 +26,7 @@ def _check_advice_request(value: AdviceRequest) -> None:
     at_least("world_size", value.world_size, 1)
     at_least("effective_batch_size", value.effective_batch_size, 1)
     above("budget_s", value.budget_s, 0)
+    above("budget_share", value.budget_share, 0)
     at_least("max_trials", value.max_trials, 0)
     at_least("seed", value.seed, 0)
     at_least("device_hour_price", value.device_hour_price, 0)

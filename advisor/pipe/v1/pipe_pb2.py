@@ -27,7 +27,7 @@ from bsadvise.v1 import measurement_pb2 as bsadvise_dot_v1_dot_measurement__pb2
 from bsadvise.v1 import recommendation_pb2 as bsadvise_dot_v1_dot_recommendation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x61\x64visor/pipe/v1/pipe.proto\x12\x0f\x61\x64visor.pipe.v1\x1a\x18\x62sadvise/v1/device.proto\x1a\x1d\x62sadvise/v1/measurement.proto\x1a bsadvise/v1/recommendation.proto\"\x93\x03\n\x03Job\x12\x12\n\nsource_dir\x18\x01 \x01(\t\x12\x12\n\nentry_path\x18\x02 \x01(\t\x12\x16\n\x0e\x63heckpoint_dir\x18\x03 \x01(\t\x12#\n\x06\x64\x65vice\x18\x04 \x01(\x0b\x32\x13.bsadvise.v1.Device\x12\x1f\n\x12memory_limit_bytes\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04seed\x18\x06 \x01(\x03\x12;\n\x0c\x62uild_kwargs\x18\x07 \x03(\x0b\x32%.advisor.pipe.v1.Job.BuildKwargsEntry\x12\x31\n\x0b\x63onfinement\x18\x08 \x01(\x0b\x32\x1c.advisor.pipe.v1.Confinement\x12*\n\nentry_kind\x18\t \x01(\x0e\x32\x16.bsadvise.v1.EntryKind\x12\x11\n\targuments\x18\n \x03(\t\x1a\x32\n\x10\x42uildKwargsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x15\n\x13_memory_limit_bytes\"\xd2\x01\n\x0b\x43onfinement\x12\x17\n\nfile_bytes\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\ndata_bytes\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x12\n\x05\x63pu_s\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x19\n\x0cthread_count\x18\x04 \x01(\x03H\x03\x88\x01\x01\x12)\n\x07sandbox\x18\x05 \x01(\x0b\x32\x18.advisor.pipe.v1.SandboxB\r\n\x0b_file_bytesB\r\n\x0b_data_bytesB\x08\n\x06_cpu_sB\x0f\n\r_thread_count\"\xe1\x01\n\x07Sandbox\x12\x16\n\x0ereadable_paths\x18\x01 \x03(\t\x12\x14\n\x0chidden_paths\x18\x02 \x03(\t\x12\x15\n\rallow_network\x18\x03 \x01(\x08\x12\x14\n\x0creplace_home\x18\x04 \x01(\x08\x12\x1a\n\x12\x61llow_memory_files\x18\x05 \x01(\x08\x12\x16\n\x0ehas_namespaces\x18\x06 \x01(\x08\x12\x13\n\x0b\x63hange_user\x18\x07 \x01(\x08\x12\x15\n\rscratch_bytes\x18\x08 \x01(\x03\x12\x1b\n\x13shared_memory_bytes\x18\t \x01(\x03\"L\n\x0fNumberedCommand\x12\x12\n\ncommand_id\x18\x01 \x01(\x03\x12%\n\x07\x63ommand\x18\x02 \x01(\x0b\x32\x14.bsadvise.v1.Command\"o\n\x08ToWorker\x12#\n\x03job\x18\x01 \x01(\x0b\x32\x14.advisor.pipe.v1.JobH\x00\x12\x33\n\x07\x63ommand\x18\x02 \x01(\x0b\x32 .advisor.pipe.v1.NumberedCommandH\x00\x42\t\n\x07message\"\x1c\n\x0c\x45nteringHook\x12\x0c\n\x04hook\x18\x01 \x01(\t\"L\n\x0fNumberedOutcome\x12\x12\n\ncommand_id\x18\x01 \x01(\x03\x12%\n\x07outcome\x18\x02 \x01(\x0b\x32\x14.bsadvise.v1.Outcome\"\x84\x01\n\nFromWorker\x12\x36\n\rentering_hook\x18\x01 \x01(\x0b\x32\x1d.advisor.pipe.v1.EnteringHookH\x00\x12\x33\n\x07outcome\x18\x02 \x01(\x0b\x32 .advisor.pipe.v1.NumberedOutcomeH\x00\x42\t\n\x07message\" \n\x0b\x46orkRequest\x12\x11\n\tworker_id\x18\x01 \x01(\x03\"P\n\x06\x46orked\x12\x11\n\tworker_id\x18\x01 \x01(\x03\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12\x13\n\x0bscratch_dir\x18\x03 \x01(\t\x12\x11\n\tfirst_pid\x18\x04 \x01(\x03\"D\n\x06\x45xited\x12\x11\n\tworker_id\x18\x01 \x01(\x03\x12\x11\n\texit_code\x18\x02 \x01(\x05\x12\x14\n\x0cscratch_left\x18\x03 \x01(\t\"q\n\x0e\x46romForkServer\x12)\n\x06\x66orked\x18\x01 \x01(\x0b\x32\x17.advisor.pipe.v1.ForkedH\x00\x12)\n\x06\x65xited\x18\x02 \x01(\x0b\x32\x17.advisor.pipe.v1.ExitedH\x00\x42\t\n\x07messageb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x61\x64visor/pipe/v1/pipe.proto\x12\x0f\x61\x64visor.pipe.v1\x1a\x18\x62sadvise/v1/device.proto\x1a\x1d\x62sadvise/v1/measurement.proto\x1a bsadvise/v1/recommendation.proto\"\x93\x04\n\x03Job\x12\x12\n\nsource_dir\x18\x01 \x01(\t\x12\x12\n\nentry_path\x18\x02 \x01(\t\x12\x16\n\x0e\x63heckpoint_dir\x18\x03 \x01(\t\x12#\n\x06\x64\x65vice\x18\x04 \x01(\x0b\x32\x13.bsadvise.v1.Device\x12\x1f\n\x12memory_limit_bytes\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04seed\x18\x06 \x01(\x03\x12;\n\x0c\x62uild_kwargs\x18\x07 \x03(\x0b\x32%.advisor.pipe.v1.Job.BuildKwargsEntry\x12\x31\n\x0b\x63onfinement\x18\x08 \x01(\x0b\x32\x1c.advisor.pipe.v1.Confinement\x12*\n\nentry_kind\x18\t \x01(\x0e\x32\x16.bsadvise.v1.EntryKind\x12\x11\n\targuments\x18\n \x03(\t\x12\x13\n\x0bmodel_class\x18\x14 \x01(\t\x12\x37\n\ndata_paths\x18\x15 \x03(\x0b\x32#.advisor.pipe.v1.Job.DataPathsEntry\x1a\x32\n\x10\x42uildKwargsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x30\n\x0e\x44\x61taPathsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x15\n\x13_memory_limit_bytes\"\xd2\x01\n\x0b\x43onfinement\x12\x17\n\nfile_bytes\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\ndata_bytes\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x12\n\x05\x63pu_s\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x19\n\x0cthread_count\x18\x04 \x01(\x03H\x03\x88\x01\x01\x12)\n\x07sandbox\x18\x05 \x01(\x0b\x32\x18.advisor.pipe.v1.SandboxB\r\n\x0b_file_bytesB\r\n\x0b_data_bytesB\x08\n\x06_cpu_sB\x0f\n\r_thread_count\"\xe1\x01\n\x07Sandbox\x12\x16\n\x0ereadable_paths\x18\x01 \x03(\t\x12\x14\n\x0chidden_paths\x18\x02 \x03(\t\x12\x15\n\rallow_network\x18\x03 \x01(\x08\x12\x14\n\x0creplace_home\x18\x04 \x01(\x08\x12\x1a\n\x12\x61llow_memory_files\x18\x05 \x01(\x08\x12\x16\n\x0ehas_namespaces\x18\x06 \x01(\x08\x12\x13\n\x0b\x63hange_user\x18\x07 \x01(\x08\x12\x15\n\rscratch_bytes\x18\x08 \x01(\x03\x12\x1b\n\x13shared_memory_bytes\x18\t \x01(\x03\"L\n\x0fNumberedCommand\x12\x12\n\ncommand_id\x18\x01 \x01(\x03\x12%\n\x07\x63ommand\x18\x02 \x01(\x0b\x32\x14.bsadvise.v1.Command\"o\n\x08ToWorker\x12#\n\x03job\x18\x01 \x01(\x0b\x32\x14.advisor.pipe.v1.JobH\x00\x12\x33\n\x07\x63ommand\x18\x02 \x01(\x0b\x32 .advisor.pipe.v1.NumberedCommandH\x00\x42\t\n\x07message\"\x1c\n\x0c\x45nteringHook\x12\x0c\n\x04hook\x18\x01 \x01(\t\"L\n\x0fNumberedOutcome\x12\x12\n\ncommand_id\x18\x01 \x01(\x03\x12%\n\x07outcome\x18\x02 \x01(\x0b\x32\x14.bsadvise.v1.Outcome\"\x84\x01\n\nFromWorker\x12\x36\n\rentering_hook\x18\x01 \x01(\x0b\x32\x1d.advisor.pipe.v1.EnteringHookH\x00\x12\x33\n\x07outcome\x18\x02 \x01(\x0b\x32 .advisor.pipe.v1.NumberedOutcomeH\x00\x42\t\n\x07message\" \n\x0b\x46orkRequest\x12\x11\n\tworker_id\x18\x01 \x01(\x03\"P\n\x06\x46orked\x12\x11\n\tworker_id\x18\x01 \x01(\x03\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12\x13\n\x0bscratch_dir\x18\x03 \x01(\t\x12\x11\n\tfirst_pid\x18\x04 \x01(\x03\"D\n\x06\x45xited\x12\x11\n\tworker_id\x18\x01 \x01(\x03\x12\x11\n\texit_code\x18\x02 \x01(\x05\x12\x14\n\x0cscratch_left\x18\x03 \x01(\t\"q\n\x0e\x46romForkServer\x12)\n\x06\x66orked\x18\x01 \x01(\x0b\x32\x17.advisor.pipe.v1.ForkedH\x00\x12)\n\x06\x65xited\x18\x02 \x01(\x0b\x32\x17.advisor.pipe.v1.ExitedH\x00\x42\t\n\x07messageb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,30 +36,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_JOB_BUILDKWARGSENTRY']._loaded_options = None
   _globals['_JOB_BUILDKWARGSENTRY']._serialized_options = b'8\001'
+  _globals['_JOB_DATAPATHSENTRY']._loaded_options = None
+  _globals['_JOB_DATAPATHSENTRY']._serialized_options = b'8\001'
   _globals['_JOB']._serialized_start=139
-  _globals['_JOB']._serialized_end=542
-  _globals['_JOB_BUILDKWARGSENTRY']._serialized_start=469
-  _globals['_JOB_BUILDKWARGSENTRY']._serialized_end=519
-  _globals['_CONFINEMENT']._serialized_start=545
-  _globals['_CONFINEMENT']._serialized_end=755
-  _globals['_SANDBOX']._serialized_start=758
-  _globals['_SANDBOX']._serialized_end=983
-  _globals['_NUMBEREDCOMMAND']._serialized_start=985
-  _globals['_NUMBEREDCOMMAND']._serialized_end=1061
-  _globals['_TOWORKER']._serialized_start=1063
-  _globals['_TOWORKER']._serialized_end=1174
-  _globals['_ENTERINGHOOK']._serialized_start=1176
-  _globals['_ENTERINGHOOK']._serialized_end=1204
-  _globals['_NUMBEREDOUTCOME']._serialized_start=1206
-  _globals['_NUMBEREDOUTCOME']._serialized_end=1282
-  _globals['_FROMWORKER']._serialized_start=1285
-  _globals['_FROMWORKER']._serialized_end=1417
-  _globals['_FORKREQUEST']._serialized_start=1419
-  _globals['_FORKREQUEST']._serialized_end=1451
-  _globals['_FORKED']._serialized_start=1453
-  _globals['_FORKED']._serialized_end=1533
-  _globals['_EXITED']._serialized_start=1535
-  _globals['_EXITED']._serialized_end=1603
-  _globals['_FROMFORKSERVER']._serialized_start=1605
-  _globals['_FROMFORKSERVER']._serialized_end=1718
+  _globals['_JOB']._serialized_end=670
+  _globals['_JOB_BUILDKWARGSENTRY']._serialized_start=547
+  _globals['_JOB_BUILDKWARGSENTRY']._serialized_end=597
+  _globals['_JOB_DATAPATHSENTRY']._serialized_start=599
+  _globals['_JOB_DATAPATHSENTRY']._serialized_end=647
+  _globals['_CONFINEMENT']._serialized_start=673
+  _globals['_CONFINEMENT']._serialized_end=883
+  _globals['_SANDBOX']._serialized_start=886
+  _globals['_SANDBOX']._serialized_end=1111
+  _globals['_NUMBEREDCOMMAND']._serialized_start=1113
+  _globals['_NUMBEREDCOMMAND']._serialized_end=1189
+  _globals['_TOWORKER']._serialized_start=1191
+  _globals['_TOWORKER']._serialized_end=1302
+  _globals['_ENTERINGHOOK']._serialized_start=1304
+  _globals['_ENTERINGHOOK']._serialized_end=1332
+  _globals['_NUMBEREDOUTCOME']._serialized_start=1334
+  _globals['_NUMBEREDOUTCOME']._serialized_end=1410
+  _globals['_FROMWORKER']._serialized_start=1413
+  _globals['_FROMWORKER']._serialized_end=1545
+  _globals['_FORKREQUEST']._serialized_start=1547
+  _globals['_FORKREQUEST']._serialized_end=1579
+  _globals['_FORKED']._serialized_start=1581
+  _globals['_FORKED']._serialized_end=1661
+  _globals['_EXITED']._serialized_start=1663
+  _globals['_EXITED']._serialized_end=1731
+  _globals['_FROMFORKSERVER']._serialized_start=1733
+  _globals['_FROMFORKSERVER']._serialized_end=1846
 # @@protoc_insertion_point(module_scope)

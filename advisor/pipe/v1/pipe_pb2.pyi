@@ -49,6 +49,26 @@ class Job(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class DataPathsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     SOURCE_DIR_FIELD_NUMBER: _builtins.int
     ENTRY_PATH_FIELD_NUMBER: _builtins.int
     CHECKPOINT_DIR_FIELD_NUMBER: _builtins.int
@@ -59,6 +79,8 @@ class Job(_message.Message):
     CONFINEMENT_FIELD_NUMBER: _builtins.int
     ENTRY_KIND_FIELD_NUMBER: _builtins.int
     ARGUMENTS_FIELD_NUMBER: _builtins.int
+    MODEL_CLASS_FIELD_NUMBER: _builtins.int
+    DATA_PATHS_FIELD_NUMBER: _builtins.int
     source_dir: _builtins.str
     """Directory that holds the user's unpacked bundle."""
     entry_path: _builtins.str
@@ -71,6 +93,8 @@ class Job(_message.Message):
     """Seed of the weights and of the data order."""
     entry_kind: _recommendation_pb2.EntryKind.ValueType
     """What the entry file is."""
+    model_class: _builtins.str
+    """Class of the LightningModule to train; empty for the only one."""
     @_builtins.property
     def device(self) -> _device_pb2.Device:
         """The device to run on."""
@@ -87,6 +111,10 @@ class Job(_message.Message):
     def arguments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Its command line, each argument as one text."""
 
+    @_builtins.property
+    def data_paths(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Absolute paths of what a script finds beside it, by paths relative to the bundle."""
+
     def __init__(
         self,
         *,
@@ -100,10 +128,12 @@ class Job(_message.Message):
         confinement: Global___Confinement | None = ...,
         entry_kind: _recommendation_pb2.EntryKind.ValueType = ...,
         arguments: _abc.Iterable[_builtins.str] | None = ...,
+        model_class: _builtins.str = ...,
+        data_paths: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_memory_limit_bytes", b"_memory_limit_bytes", "confinement", b"confinement", "device", b"device", "memory_limit_bytes", b"memory_limit_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_memory_limit_bytes", b"_memory_limit_bytes", "arguments", b"arguments", "build_kwargs", b"build_kwargs", "checkpoint_dir", b"checkpoint_dir", "confinement", b"confinement", "device", b"device", "entry_kind", b"entry_kind", "entry_path", b"entry_path", "memory_limit_bytes", b"memory_limit_bytes", "seed", b"seed", "source_dir", b"source_dir"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_memory_limit_bytes", b"_memory_limit_bytes", "arguments", b"arguments", "build_kwargs", b"build_kwargs", "checkpoint_dir", b"checkpoint_dir", "confinement", b"confinement", "data_paths", b"data_paths", "device", b"device", "entry_kind", b"entry_kind", "entry_path", b"entry_path", "memory_limit_bytes", b"memory_limit_bytes", "model_class", b"model_class", "seed", b"seed", "source_dir", b"source_dir"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__memory_limit_bytes: _TypeAlias = _typing.Literal["memory_limit_bytes"]  # noqa: Y015
     _WhichOneofArgType__memory_limit_bytes: _TypeAlias = _typing.Literal["_memory_limit_bytes", b"_memory_limit_bytes"]  # noqa: Y015

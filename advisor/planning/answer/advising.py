@@ -199,7 +199,7 @@ class _Adviser:
     def _confidence(self, *, is_verified: bool) -> Confidence:
         trial, carried = self.choice.trial, self.choice.carried
         if is_verified and carried is not None:
-            return carried.at_law.confidence
+            return carried.confidence
         # Without complete trainings nothing was seen of a training of the stated length.
         is_stated = self.view.model(StatedTraining).length is not None
         if not is_verified or trial is None or is_stated:

@@ -6,6 +6,9 @@ from bsadvise.model.units import format_seconds
 
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.evidence.log_view import LogView
+from advisor.planning.horizon.complete_trainings import CompleteTrainings
+from advisor.planning.horizon.rungs import BY_FINAL_LOSS, CompleteRungs
+from advisor.planning.trials.stated_training import StatedTraining
 from advisor.planning.trials.trials import Trial
 
 
@@ -14,6 +17,8 @@ def forecast_budget(view: LogView, chooser: Chooser, choice: Choice) -> str | No
     best, tuning = choice.trial, view.tuning.answer.advice
     if view.request.max_trials == 0 or view.step_times is None or not chooser.sound:
         return None
+    if view.model(StatedTraining).is_countable and view.request.objective in BY_FINAL_LOSS:
+        return _forecast_stated(view, choice)
     if best is None:
         return "A larger budget would let the recommended batch itself be tried."
     ranking, target = chooser.search.ranking, view.request.target_loss
@@ -38,6 +43,30 @@ def forecast_budget(view: LogView, chooser: Chooser, choice: Choice) -> str | No
     return (
         f"A budget of {larger} would train each setting for {tuning.budget_growth:g} times as "
         "long, and try more neighbours of the best."
+    )
+
+
+def _forecast_stated(view: LogView, choice: Choice) -> str:
+    """Return what more budget would buy where the length of the training was stated."""
+    rungs, complete = view.model(CompleteRungs), view.model(CompleteTrainings)
+    whole = format_seconds(rungs.whole_budget_s)
+    if choice.carried is None:
+        least = format_seconds(rungs.least_budget_s)
+        return f"A budget of about {least} would pay for complete trainings."
+    if choice.carried.is_measured:
+        if rungs.is_whole and complete.is_exhausted:
+            return "A larger budget would help little: all neighbours of the best were trained."
+        larger = format_seconds(view.tuning.answer.advice.budget_growth * view.request.budget_s)
+        return f"A budget of {larger} would try more settings in trainings of the stated length."
+    share = f"{100 * view.tuning.horizon.max_cost_share:g} % of the stated training's time"
+    if rungs.allowance_s < rungs.share_s:
+        return (
+            f"A larger budget would make complete trainings longer, until all take {share}. From "
+            f"about {whole} on the stated training itself would be made, and nothing carried."
+        )
+    return (
+        f"Complete trainings took what they may, {share}. From a budget of about {whole} on the "
+        "stated training itself would be made, and nothing carried."
     )
 
 

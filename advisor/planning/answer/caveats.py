@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from bsadvise.model.advice import Evidence
 from bsadvise.model.caveats import Caveat, CaveatCode
@@ -22,6 +22,7 @@ from advisor.domain.limits import MOST_CAVEATS
 from advisor.planning.answer.batch_caveats import about_batch
 from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.answer.divergence import about_divergence, about_verified_loss
+from advisor.planning.answer.observed import caveats_of_reference
 from advisor.planning.answer.stated_length import about_stated_length
 from advisor.planning.answer.verification import verification_of
 from advisor.planning.data.epoch import about_drop_last
@@ -40,17 +41,19 @@ from advisor.planning.trials.trials import Trial
 def caveats(view: LogView, choice: Choice, chooser: Chooser) -> tuple[Caveat, ...]:
     """Return the caveats of ``choice``, most important first, each once."""
     found: dict[Caveat, None] = {}
-    for source in (
+    sources: tuple[Iterable[Caveat], ...] = (
         _about_verification(view, choice),
         about_stated_length(view, choice),
+        caveats_of_reference(view.reference),
         _about_training(view, choice, chooser),
         _about_memory(view),
         about_order(view, choice.split.effective_batch_size),
         _about_speed(view, choice),
         about_drop_last(view, choice.split),
         about_energy(view, reached_count=_count_reached(chooser)),
-        iter(view.profile.caveats),
-    ):
+        view.profile.caveats,
+    )
+    for source in sources:
         found.update(dict.fromkeys(source))
     return tuple(found)[:MOST_CAVEATS]
 
@@ -99,7 +102,7 @@ def _about_training(view: LogView, choice: Choice, chooser: Chooser) -> Iterator
             code=CaveatCode.NO_DATA_SET,
             text="The model file has make_batch and no data set: the learning rate follows the "
             "rule."
-            if profile.dataset_size is None
+            if view.reference is None and profile.dataset_size is None
             else "No trial can be judged by a loss: the learning rate follows the rule.",
         )
         return
@@ -194,7 +197,10 @@ def _about_memory(view: LogView) -> Iterator[Caveat]:
     largest = model.max_micro_batch_size
     limit = view.tuning.estimators.memory_curve.largest_size
     ran = any(command.micro_batch_size == largest for command, _ in view.figures(RunStep, StepRun))
-    if model.curve.next_size(model.traced_budget_bytes) is not None and largest < limit:
+    measured = max(model.traces)
+    is_extrapolated = model.is_traced_by_runs and largest > measured
+    is_cut = model.curve.next_size(model.traced_budget_bytes) is not None and largest < limit
+    if is_cut and not is_extrapolated:
         yield Caveat(
             code=CaveatCode.MEMORY_SEARCH_CUT_SHORT,
             text=f"The search for the largest micro-batch ended early: more than {largest:,} may "
@@ -205,12 +211,11 @@ def _about_memory(view: LogView) -> Iterator[Caveat]:
             code=CaveatCode.LARGEST_BATCH_NOT_RUN,
             text=f"A step of {command.micro_batch_size:,} samples failed: {failure.fault}",
         )
-    measured = max(model.traces)
-    if model.is_traced_by_runs and largest > measured:
+    if is_extrapolated:
         yield Caveat(
             code=CaveatCode.LARGEST_BATCH_NOT_RUN,
-            text="max_micro_batch_size is extrapolated from real steps of at most "
-            f"{measured:,} samples: fewer may fit.",
+            text=f"That {largest:,} samples fit in a micro-batch is extrapolated from real steps "
+            f"of at most {measured:,}: fewer may fit, or more.",
         )
     elif largest >= limit:
         yield Caveat(

@@ -1,13 +1,29 @@
-"""What an answer rests on, as one value that a report can draw: curves, fits, ranks, reasons."""
+"""What an answer rests on, read off a log: curves, fits, ranks, reasons."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
-from bsadvise.model.advice import Interval
-from bsadvise.model.commands import Command, RecallAnswers, Stage, TrialOrigin, stage_of
-from bsadvise.model.measurements import Prior
+from bsadvise.model.advice import Interval, MemoryPoint
+from bsadvise.model.commands import Train
+from bsadvise.model.explanation import (
+    BestRate,
+    ExplainedTraining,
+    ExplainedTrial,
+    Explanation,
+    Fitted,
+    HorizonExplanation,
+    LossCurve,
+    MemoryExplanation,
+    NoisePoint,
+    ScalingFit,
+    StepTimePoint,
+)
+from bsadvise.model.measurements import TrainRun
 from bsadvise.model.values import Unknown
 
 from advisor.estimators.learning_curve import LearningCurve
@@ -15,156 +31,73 @@ from advisor.estimators.scaling_law import Array
 from advisor.planning.evidence.inspection import next_inspection
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reasons import reason_of
+from advisor.planning.horizon.carrying import Carrier
+from advisor.planning.horizon.rungs import CompleteRungs
 from advisor.planning.memory.memory_model import MemoryModel
 from advisor.planning.trials.acquisition import Acquisition
+from advisor.planning.trials.batch_sizes import noise_scale_of
 from advisor.planning.trials.ranking import Ranking
 from advisor.planning.trials.trial_search import TrialSearch
 from advisor.planning.trials.trials import Trial
 
+T = TypeVar("T")
+
 _LEVEL = 0.8
 """Probability of the intervals of what was fitted: that of all intervals of an answer."""
 
+_MOST_POINTS = 24
+"""Of a curve that could have one for every batch or step; a figure shows no more."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExplainedStep:
-    """One measurement, and why it was made.
-
-    Attributes:
-        command: What was measured.
-        stage: The stage that needed it.
-        reason: Why, in a sentence.
-        wall_s: Seconds that it took.
-    """
-
-    command: Command | RecallAnswers
-    stage: Stage
-    reason: str
-    wall_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryExplanation:
-    """The memory of a step by micro-batch size.
-
-    Attributes:
-        peak_bytes: Traced peak by size, without what the device's libraries take.
-        budget_bytes: What a traced step may take.
-        correction: Measured over traced memory, at least 1.
-        max_micro_batch_size: The largest size that fits; 0 when none does.
-    """
-
-    peak_bytes: dict[int, int]
-    budget_bytes: int
-    correction: float
-    max_micro_batch_size: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExplainedTrial:
-    """One setting as it was trained, and how it compares.
-
-    Attributes:
-        number: 0 for the reference recipe.
-        origin: Why it was run.
-        effective_batch_size: Samples a step.
-        learning_rate: Of every parameter group.
-        held_out: Held-out loss against modelled seconds.
-        training: Training loss against modelled seconds; None where it was not recorded.
-        time_to_target_s: Modelled seconds to the target loss, the geometric mean over seeds; None
-            if it was not reached, or none was asked for.
-        rank: 1 for the best; None for a trial that cannot be recommended.
-        behind_doublings: Doublings of training time by which it is behind the best, at least 0;
-            None for a trial that cannot be recommended.
-        is_tied: Whether the best is not clearly ahead of it; true of the best.
-    """
-
-    number: int
-    origin: TrialOrigin
-    effective_batch_size: int
-    learning_rate: float
-    held_out: LearningCurve
-    training: LearningCurve | None
-    time_to_target_s: float | None
-    rank: int | None
-    behind_doublings: float | None
-    is_tied: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
-    """A parameter that was fitted: its median and its 80 % interval."""
-
-    value: float
-    interval: Interval
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScalingFit:
-    """The scaling model of batch size and learning rate, as the trials leave it.
-
-    Attributes:
-        largest_rate: The learning rate that curvature allows.
-        critical_batch_size: The batch at which gradient noise costs as much as curvature, samples.
-        noise_scale: The batch at which half of an adaptive optimizer's step is noise, samples; 0
-            for others.
-        suggested_batch_size: Of the setting that is expected to be least behind the best, samples.
-        suggested_rate: Its learning rate.
-        expected_regret: By how much the logarithm of its time to the target is expected to be
-            above the best setting's.
-    """
-
-    largest_rate: Fitted
-    critical_batch_size: Fitted
-    noise_scale: Fitted
-    suggested_batch_size: int
-    suggested_rate: float
-    expected_regret: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """What an answer rests on.
-
-    Attributes:
-        tuning_digest: Of the tuned numbers that it was made with.
-        steps: What was measured, oldest first.
-        memory: None before any step was traced.
-        step_times_s: Seconds of a step by micro-batch size; empty before any was timed.
-        trials: The reference first; empty before it was trained.
-        scaling: None before there was a trial that trained well.
-        prior: What earlier answers about the task had found; None where they were not asked for.
-    """
-
-    tuning_digest: str
-    steps: tuple[ExplainedStep, ...]
-    memory: MemoryExplanation | None
-    step_times_s: dict[int, float]
-    trials: tuple[ExplainedTrial, ...]
-    scaling: ScalingFit | None
-    prior: Prior | None
+_MOST_LOG = 50.0
+"""Of a time over another: beyond it a setting is of no use, and a number stays one."""
 
 
 def explain(view: LogView) -> Explanation:
     """Return what the answer to a log rests on, as far as the log goes."""
-    times = view.step_times
-    search = None if times is None else view.model(TrialSearch)
+    times, memory = view.step_times, _memory(view)
+    # Trials are of batches that are known to fit.
+    search = None if times is None or memory is None else view.model(TrialSearch)
     return Explanation(
         tuning_digest=view.tuning.digest(),
-        steps=tuple(
-            ExplainedStep(
-                command=entry.command,
-                stage=stage_of(entry.command),
-                reason=reason_of(entry.command),
-                wall_s=entry.wall_s,
-            )
+        reasons=tuple(
+            "" if isinstance(entry.command, Unknown) else reason_of(entry.command)
             for entry in view.log
-            if not isinstance(entry.command, Unknown)
         ),
-        memory=_memory(view),
-        step_times_s={} if times is None else dict(sorted(times.step_times_s.items())),
+        memory=memory,
+        step_times=()
+        if times is None
+        else tuple(
+            StepTimePoint(micro_batch_size=size, step_time_s=time_s)
+            for size, time_s in sorted(times.step_times_s.items())
+        ),
+        noise_scales=tuple(_noise_scales(view)),
         trials=() if search is None else _trials(search.ranking),
         scaling=None if search is None else _scaling(search),
         prior=view.prior,
+        horizon=None if times is None else _horizon(view),
+    )
+
+
+def _horizon(view: LogView) -> HorizonExplanation | None:
+    carried, rungs = view.model(Carrier).setting, view.model(CompleteRungs)
+    if carried is None:
+        return None
+    return HorizonExplanation(
+        trainings=tuple(
+            ExplainedTraining(
+                effective_batch_size=one.batch_size,
+                learning_rate=one.learning_rate,
+                samples=one.samples,
+                time_s=one.time_s,
+                loss=one.loss if math.isfinite(one.loss) else None,
+                is_compared=one in rungs.compared or one in rungs.whole,
+            )
+            for one in rungs.made.complete
+        ),
+        carried_factor=carried.carried_factor,
+        batch_factor=carried.batch_factor,
+        rate_factor=carried.rate_factor,
+        batch_reason=str(carried.batch_carry),
     )
 
 
@@ -173,11 +106,36 @@ def _memory(view: LogView) -> MemoryExplanation | None:
         return None
     model = view.model(MemoryModel)
     return MemoryExplanation(
-        peak_bytes=dict(sorted(model.curve.points.items())),
+        points=tuple(
+            MemoryPoint(micro_batch_size=size, peak_bytes=peak_bytes)
+            for size, peak_bytes in sorted(model.curve.points.items())
+        ),
         budget_bytes=model.budget_bytes,
         correction=model.correction,
         max_micro_batch_size=model.max_micro_batch_size,
     )
+
+
+def _noise_scales(view: LogView) -> Iterator[NoisePoint]:
+    """Yield what the first steps of the reference run say of the noise scale, and all of them."""
+    runs = (run for _, run in view.figures(Train, TrainRun))
+    norms = next((run.gradient_norms for run in runs if run.gradient_norms is not None), None)
+    if norms is None:
+        return
+    for count in _spread(range(2, len(norms.small_squared_norms) + 1)):
+        first = replace(
+            norms,
+            small_squared_norms=norms.small_squared_norms[:count],
+            big_squared_norms=norms.big_squared_norms[:count],
+        )
+        found = noise_scale_of(first, view.tuning.estimators.noise_scale)
+        if found is not None:
+            bounds = found.interval
+            yield NoisePoint(
+                step_count=count,
+                noise_scale=found.value,
+                interval=None if bounds is None else Interval(low=bounds[0], high=bounds[1]),
+            )
 
 
 def _trials(ranking: Ranking) -> tuple[ExplainedTrial, ...]:
@@ -211,12 +169,23 @@ def _explained(
         origin=trial.origin,
         effective_batch_size=trial.split.effective_batch_size,
         learning_rate=trial.learning_rate,
-        held_out=trial.curve,
-        training=trial.training,
+        held_out=_finite(trial.curve),
+        training=None if trial.training is None else _finite(trial.training),
         time_to_target_s=trial.typical_time_to_target_s,
         rank=rank,
-        behind_doublings=behind,
+        behind_doublings=behind if behind is not None and math.isfinite(behind) else None,
         is_tied=is_tied,
+    )
+
+
+def _finite(curve: LearningCurve) -> LossCurve:
+    points = [
+        (time_s, loss)
+        for time_s, loss in zip(curve.times_s, curve.losses, strict=True)
+        if math.isfinite(loss)
+    ]
+    return LossCurve(
+        times_s=tuple(time_s for time_s, _ in points), losses=tuple(loss for _, loss in points)
     )
 
 
@@ -227,6 +196,7 @@ def _scaling(search: TrialSearch) -> ScalingFit | None:
     if acquisition.is_all_broken:
         return None
     law, suggested = acquisition.law, acquisition.least_expected_regret
+    at_target = law.at_target.probabilities
     return ScalingFit(
         largest_rate=_fitted(law.largest_rate, law.probabilities),
         critical_batch_size=_fitted(law.critical_batch_size, law.probabilities),
@@ -234,7 +204,23 @@ def _scaling(search: TrialSearch) -> ScalingFit | None:
         suggested_batch_size=suggested.point.effective_batch_size,
         suggested_rate=search.trials.learning_rate(suggested.point),
         expected_regret=suggested.expected_regret,
+        best_rates=tuple(
+            BestRate(
+                effective_batch_size=size,
+                learning_rate=_fitted(rates, at_target),
+                relative_time=_fitted(np.exp(np.clip(behind, 0.0, _MOST_LOG)), at_target),
+            )
+            for size, rates, behind in _spread(list(acquisition.best_rates()))
+        ),
     )
+
+
+def _spread(items: Sequence[T]) -> list[T]:
+    """Return at most so many items as a figure shows: the first, the last, and evenly between."""
+    if len(items) <= _MOST_POINTS:
+        return list(items)
+    step = (len(items) - 1) / (_MOST_POINTS - 1)
+    return [items[round(step * place)] for place in range(_MOST_POINTS)]
 
 
 def _fitted(values: Array, probabilities: Array) -> Fitted:

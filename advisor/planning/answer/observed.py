@@ -49,9 +49,9 @@ def advise_observed(view: LogView) -> Advice:
     )
 
 
-def caveats_of_reference(reference: Reference) -> list[Caveat]:
-    """Return what should be known of a script's own setting."""
-    if reference.optimizer_count == 1:
+def caveats_of_reference(reference: Reference | None) -> list[Caveat]:
+    """Return what should be known of a script's own setting; nothing of a model file's."""
+    if reference is None or reference.optimizer_count == 1:
         return []
     return [
         Caveat(

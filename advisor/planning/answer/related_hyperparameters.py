@@ -40,6 +40,7 @@ from advisor.planning.evidence.semantics import (
     own_loss_rate,
 )
 from advisor.planning.memory.memory_model import MemoryModel
+from advisor.planning.trials.stated_training import StatedTraining
 from advisor.planning.tuning.answer import RelatedTuning
 
 _MOST_GROWTH, _MOST_SHARE = 10, 10
@@ -50,7 +51,13 @@ arXiv 1711.00489)."""
 def related_hyperparameters(
     view: LogView, chooser: Chooser, choice: Choice
 ) -> tuple[Companion, ...]:
-    """Return what the rules say, where that differs notably from what was trained."""
+    """Return what the rules say, where that differs notably from what was trained.
+
+    Nothing where the length of the training was stated: one value of each is advised for it, the
+    one that was run.
+    """
+    if view.model(StatedTraining).length is not None:
+        return ()
     return tuple(_Rules(view, chooser, choice).notable())
 
 

@@ -157,10 +157,14 @@ class ScriptRunner:
 
     def _changes(self) -> Iterator[tuple[Quantity, float, float]]:
         """Yield what is to be said in place of what: quantity, old and new value."""
-        size = self.choice.split.micro_batch_size
-        if size != self.reference.micro_batch_size:
-            yield Quantity.MICRO_BATCH_SIZE, self.reference.micro_batch_size, size
-        old, new = self.reference.learning_rate, self.choice.learning_rate
+        reference, size = self.reference, self.choice.split.micro_batch_size
+        if size != reference.micro_batch_size:
+            micro, whole = Quantity.MICRO_BATCH_SIZE, Quantity.BATCH_SIZE
+            if reference.place_of(micro) is None and reference.place_of(whole) is not None:
+                yield whole, reference.batch_size, size * reference.accumulation_steps
+            else:
+                yield micro, reference.micro_batch_size, size
+        old, new = reference.learning_rate, self.choice.learning_rate
         is_used = not any(
             caveat.code == CaveatCode.LEARNING_RATE_UNUSED for caveat in self.view.profile.caveats
         )

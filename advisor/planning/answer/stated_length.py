@@ -7,14 +7,18 @@ from collections.abc import Iterator
 
 from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.horizon import FinalLoss, TrainingHorizon
-from bsadvise.model.units import format_number
+from bsadvise.model.units import format_number, format_rate
 
 from advisor.planning.answer.choice import Choice
 from advisor.planning.evidence.log_view import LogView
-from advisor.planning.horizon.carrying import CarriedSetting, Carrier
-from advisor.planning.horizon.scheduled_trainings import ScheduledTrainings
+from advisor.planning.evidence.reference import reference_learning_rate
+from advisor.planning.horizon.carrying import CarriedSetting
+from advisor.planning.horizon.law_of_best import LawOfBest
+from advisor.planning.horizon.rungs import BY_FINAL_LOSS, CompleteRungs
 from advisor.planning.throughput.step_cost import StepCost
+from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.stated_training import StatedTraining
+from advisor.planning.trials.trials import Trials
 
 
 def training_horizon(view: LogView, choice: Choice) -> TrainingHorizon | None:
@@ -35,7 +39,9 @@ def training_horizon(view: LogView, choice: Choice) -> TrainingHorizon | None:
         schedule=stated.schedule,
         warmup_steps=steps.warmup_steps,
         decay_steps=steps.decay_steps,
-        carried_factor=None if carried is None else carried.at_law.carried_factor,
+        carried_factor=None if carried is None else carried.carried_factor,
+        batch_factor=None if carried is None else carried.batch_factor,
+        rate_factor=None if carried is None else carried.rate_factor,
         source=stated.source,
     )
 
@@ -57,45 +63,88 @@ def about_stated_length(view: LogView, choice: Choice) -> Iterator[Caveat]:
             text=f"The training is to last {stated.length}, and how many samples an epoch of this "
             "stream has is not known: give --train-for in steps or samples.",
         )
-    elif choice.carried is not None:
+        return
+    if choice.carried is not None:
         yield Caveat(code=CaveatCode.CARRIED_TO_LENGTH, text=_carried_words(view, choice.carried))
     elif view.device.present and not view.profile.is_synthetic:
         yield Caveat(
             code=CaveatCode.LENGTH_NOT_TRAINED,
-            text=f"The setting is not one for a training of {stated.length}: no complete short "
-            "training was made that says anything of it, for want of time or of held-out data. It "
-            "holds for a constant rate and trainings about as long as the trials were.",
+            text=f"The setting is not one for a training of {stated.length}: no complete training "
+            f"says anything of it, {_why_none(view)}. It holds for a constant rate and trainings "
+            "about as long as the trials were.",
         )
+    is_tried = view.device.present and view.request.max_trials != 0
+    if is_tried and _is_reference(view, choice):
+        yield Caveat(code=CaveatCode.REFERENCE_ADVISED, text=_reference_words(view, choice))
+
+
+def _why_none(view: LogView) -> str:
+    """Return why there is no complete training to advise from."""
+    request = view.request
+    if view.profile.evaluation_size == 0:
+        return "since no data is held out that could judge it"
+    if request.max_trials == 0:
+        return "as no trials were asked for"
+    if request.objective not in BY_FINAL_LOSS:
+        return f"as --objective {request.objective} weighs no loss"
+    if view.step_times is not None and view.model(CompleteRungs).made.begun:
+        return "since each that was begun diverged, failed or was cut for want of time"
+    return "for want of time"
+
+
+def _is_reference(view: LogView, choice: Choice) -> bool:
+    is_batch = choice.split.effective_batch_size == view.model(BatchSizes).reference
+    rate = reference_learning_rate(view)
+    return is_batch and math.isclose(choice.learning_rate, rate, rel_tol=0.01)
+
+
+def _reference_words(view: LogView, choice: Choice) -> str:
+    words, others, what = "The advice is the reference recipe itself", 0, "trials"
+    if choice.carried is not None:
+        others, what = len(view.model(CompleteRungs).compared) - 1, "complete trainings"
+    elif view.step_times is not None:
+        others = len(view.model(Trials).all) - 1
+    if others > 0:
+        return f"{words}: of {others} {what} of other batches or rates none was clearly better."
+    return f"{words}: there was no time to try another batch or rate."
 
 
 def _carried_words(view: LogView, carried: CarriedSetting) -> str:
-    factor = carried.at_law.carried_factor
-    longer_factor = view.tuning.horizon.longer_factor
-    longer = longer_factor * carried.at_law.samples
-    law = view.model(Carrier).law
-    size = carried.split.effective_batch_size
-    batch = float((law.log_best_batch(longer) - law.log_best_batch(carried.at_law.samples)).mean())
-    rate = float(
-        (law.log_best_rate(size, longer) - law.log_best_rate(size, carried.at_law.samples)).mean()
-    )
-    changes = format_number(math.exp(batch)), format_number(math.exp(rate))
-    then = "For a training {:g} times as long: batch x {}, rate at this batch x {}.".format(
-        longer_factor, *changes
-    )
-    if factor <= 1:
-        return f"Complete trainings of this length were made. {then}"
-    batch_factor = format_number(carried.at_law.batch_factor)
-    rate_factor = format_number(carried.at_law.rate_factor)
-    times = format_number(factor)
+    then = _if_longer(view, carried)
+    count = len(view.model(CompleteRungs).compared)
+    if carried.is_measured:
+        whole = len(view.model(CompleteRungs).whole)
+        found = "" if view.model(CompleteRungs).is_whole else f", after {count} shorter ones"
+        best_of = f"the best of {whole} trainings" if whole > 1 else "a training"
+        return f"Measured: {best_of} of this very length{found}. {then}"
+    best = view.model(LawOfBest).best
+    times = format_number(carried.carried_factor)
+    batch, rate = map(format_number, (carried.batch_factor, carried.rate_factor))
     return (
-        f"Measured in complete trainings of 1/{times} of the length and carried {times}x by a law: "
-        f"batch x {batch_factor}, rate x {rate_factor}. {then}"
+        f"Measured in {count} complete trainings of 1/{times} of the length, of which batch "
+        f"{best.batch_size:,} at rate {format_rate(best.learning_rate)} ended best, and carried "
+        f"{times}x: peak rate x {rate} by a law, batch x {batch}, since {carried.batch_carry}. "
+        f"{then}"
+    )
+
+
+def _if_longer(view: LogView, carried: CarriedSetting) -> str:
+    """Return how the law would change the setting for a longer training."""
+    factor, law = view.tuning.horizon.longer_factor, view.model(LawOfBest).law
+    samples, size = carried.samples, carried.split.effective_batch_size
+    longer = factor * samples
+    batch = float((law.log_best_batch(longer) - law.log_best_batch(samples)).mean())
+    rate = float((law.log_best_rate(size, longer) - law.log_best_rate(size, samples)).mean())
+    batch_words, rate_words = map(format_number, (math.exp(batch), math.exp(rate)))
+    return (
+        f"By the law a training {factor:g} times as long has batch x {batch_words}, or at this "
+        f"batch rate x {rate_words}."
     )
 
 
 def final_loss(view: LogView, choice: Choice) -> FinalLoss | None:
     """Return the final loss of the very training that was made; None where it was carried."""
-    best = view.model(ScheduledTrainings).best
-    if choice.carried is None or best is None or not choice.carried.is_measured:
+    if choice.carried is None or not choice.carried.is_measured:
         return None
-    return FinalLoss(value=best.loss, low=best.loss, high=best.loss)
+    best = view.model(CompleteRungs).best_whole
+    return None if best is None else FinalLoss(value=best.loss, low=best.loss, high=best.loss)

@@ -13,7 +13,7 @@ from bsadvise.model.observation import (
     Quantity,
     Reference,
 )
-from bsadvise.model.placeholders import name_of, placeholders
+from bsadvise.model.placeholders import NAMES, name_of, placeholders
 from bsadvise.model.task import OptimizerFamily
 from bsadvise.model.units import number_text
 
@@ -92,7 +92,7 @@ def command_reference(arguments: tuple[str, ...], seen: Observation) -> CommandR
     """
     begun, found = placeholders(arguments), seen.reference
     problem = _mismatch(begun.get(Quantity.MICRO_BATCH_SIZE), found)
-    size, rate, accumulation = (begun.get(quantity) for quantity in Quantity)
+    size, rate, accumulation = (begun.get(quantity) for quantity in NAMES.values())
     if found is not None:
         size, rate = size or found.micro_batch_size, rate or found.learning_rate
         accumulation = accumulation or found.accumulation_steps

@@ -15,7 +15,8 @@ from advisor.planning.evidence.log_view import LogView
 from advisor.planning.tuning.evidence import MemoryBudgetTuning
 
 _WORKSPACE_BYTES = 20 << 20
-_HOPPER = re.compile(r"\bG?[HB][1-9]00\b")
+_HOPPER = re.compile(r"\bG?[HB][1-9]00\b|\bH20\b|\bGB10\b|\bRTX 50[5-9]0\b|\bBlackwell\b")
+"""Names of cards of compute capability 9, 10 and 12."""
 _HOPPER_WORKSPACE_BYTES = 64 << 20
 
 
@@ -49,7 +50,8 @@ def workspace_bytes(device: Device) -> int:
     """Return what PyTorch reserves for matrix products, beside what a trace follows.
 
     One workspace in each of the two threads that a step runs in, of 8.1 MiB, from Hopper on of
-    32 MiB: its default sizes, in the allocator's segments.
+    32 MiB: its default sizes, in the allocator's segments. Older releases have the smaller one on
+    Blackwell, newer ones one workspace alone: less than this.
     """
     if device.kind is DeviceKind.CPU:
         return 0

@@ -14,7 +14,8 @@ from advisor.planning.evidence.refusals import refuse
 
 _NO_LOADER = (
     "No DataLoader of torch gives it its batches: it cuts tensors itself, or has another library's "
-    "loader. Such a batch cannot be changed from outside."
+    "loader. Such a batch cannot be changed from outside. Let a "
+    "`DataLoader(TensorDataset(...), batch_size=...)` give them, or write a model file."
 )
 _BATCH_SAMPLER = (
     "Its batch sampler, or its data set, decides which samples make a batch and how many: there is "
@@ -70,6 +71,12 @@ def _without_step(seen: Observation, limit_s: float) -> str:
         return (
             f"It took no optimizer step within {format_seconds(limit_s)}{where}. Give arguments "
             "with which it comes to its training sooner, after `--`, or a larger --budget."
+        )
+    if seen.backward_count:
+        return (
+            f"It made {seen.backward_count:,} backward passes and no step of an optimizer of "
+            "torch: where it changes the weights itself, there is no rate that could be another. "
+            "Let a torch.optim.Optimizer, such as torch.optim.SGD, take the steps."
         )
     return (
         "It ended without an optimizer step: nothing was trained. If it needs arguments to train, "

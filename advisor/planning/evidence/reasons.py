@@ -68,6 +68,10 @@ def _why_traced(command: TraceMemory) -> str:
 def _why_trained(command: Train) -> str:
     if command.trial is None:
         return "The reference recipe is what all trials are compared with."
+    if command.complete_number is not None:
+        return "A complete training compares settings by the loss at the end of their schedule."
+    if command.schedule is not None:
+        return "A long training may diverge at a peak rate that short ones survive."
     if command.replicate:
         return "Another seed shows whether its time to the target was chance."
     if command.rung == 0:

@@ -1,49 +1,53 @@
 """The setting for the stated training, carried there from the best complete short training.
 
-    symbol  meaning                                                              unit
-    D, D_r  samples of the stated training, and of the best complete one         samples
-    B_r     batch of the best complete training                                  samples
-    B*(D)   batch of the lowest final loss by the horizon law                    samples
-    c       cost of a setting by the law                                         ln data
-    p       price of a sample: its seconds, or 1 where samples are what counts   s, –
-    a₊      curvature of c above B*                                              –
+The rate is carried by the horizon law (``law_of_best``). The batch stays that of the best complete
+training, unless
 
-Trainings of equal time prefer a batch above B*, since a sample of a larger one takes less time: at
-the best c + ln p has no slope, so that ln(B_r/B*(D_r)) = −(d ln p/d ln B)/(2a₊). From there the law
-carries B* and the rate to D (docs/horizon.md), and the setting of least expected c + ln p is
-advised.
+- shorter complete trainings show that the best batch grows (``batch_growth``),
+- the law has a larger one cheaper by more than the 80 % interval of the difference: of those, the
+  one whose interval ends lowest is taken, and
+- the first steps of the stated training with it are no farther behind those with the measured
+  batch, after equal time, than the law expects.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 
-import numpy as np
-from bsadvise.model.advice import Interval
+from bsadvise.model.advice import Confidence, Interval
 from bsadvise.model.commands import Train
 from bsadvise.model.horizon import StepSchedule
-from bsadvise.model.measurements import LogEstimate
-from bsadvise.model.request import Objective
-from bsadvise.model.task import OptimizerFamily
 
-from advisor.estimators.horizon_advice import HorizonCandidate, HorizonSetting, advise_for_horizon
-from advisor.estimators.horizon_fit import HorizonGuess, fit_horizon_law
-from advisor.estimators.horizon_law import HorizonLaw, HorizonPoint, carried_factor
-from advisor.estimators.quantiles import Z_80
+from advisor.estimators.horizon_law import carried_factor
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_learning_rate
 from advisor.planning.evidence.semantics import mean_loss_rate
 from advisor.planning.evidence.split import Split
+from advisor.planning.horizon.batch_growth import BatchGrowth
 from advisor.planning.horizon.complete_trainings import CompleteTrainings
-from advisor.planning.horizon.scheduled_trainings import ScheduledTraining, ScheduledTrainings
+from advisor.planning.horizon.law_of_best import LawOfBest, upper
+from advisor.planning.horizon.rungs import BY_FINAL_LOSS, CompleteRungs
+from advisor.planning.horizon.scheduled_trainings import ScheduledTraining
 from advisor.planning.throughput.step_cost import StepCost
 from advisor.planning.trials.batch_sizes import BatchSizes
 from advisor.planning.trials.stated_training import StatedTraining
 from advisor.planning.trials.trials import Trials
 
-_BY_LAW = (Objective.TIME, Objective.COST, Objective.ENERGY, Objective.SAMPLES)
+
+class BatchCarry(StrEnum):
+    """Why the batch of the best complete training was carried to a larger one, or was not."""
+
+    MEASURED = "the stated training itself was made with it"
+    CARRIED = "the best batch grew between shorter and longer complete trainings"
+    NO_SMALLER = "complete trainings were too short, or batches too few, to see it grow"
+    NOT_COMPARED = "there was no time to see whether it grows"
+    NOT_SHOWN = "the best batch did not grow between shorter and longer complete trainings"
+    UNSURE = "no larger one is better by more than the law's interval"
+    NOT_BEGUN = "there was no time to run the first steps with a larger one"
+    REFUTED = "the first steps with a larger one fell further behind than the law expects"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,18 +58,31 @@ class CarriedSetting:
         split: The batch.
         learning_rate: Peak η.
         steps: The schedule in its steps.
-        at_law: What the law says of it; rates are of the mean over the batch.
+        samples: Of the stated training with it.
+        carried_factor: Those over the samples of the best complete training, at least 1.
+        batch_factor: Its batch over that of the best complete training.
+        rate_factor: Its peak rate over that one's.
+        confidence: How far to rely on it.
         speedup: Price of reaching the same loss with the reference recipe, over this setting's, and
-            its 80 % interval; None where the recipe is so far off that the law does not say.
-        is_measured: Whether this very training was made.
+            its 80 % interval; None where it is not known.
+        batch_carry: Why the batch is what it is.
     """
 
     split: Split
     learning_rate: float
     steps: StepSchedule
-    at_law: HorizonSetting
+    samples: float
+    carried_factor: float
+    batch_factor: float
+    rate_factor: float
+    confidence: Confidence
     speedup: tuple[float, Interval] | None
-    is_measured: bool
+    batch_carry: BatchCarry
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether this very training was made."""
+        return self.batch_carry is BatchCarry.MEASURED
 
 
 @dataclass(frozen=True)
@@ -79,142 +96,171 @@ class Carrier:
     view: LogView
 
     @property
-    def _made(self) -> ScheduledTrainings:
-        return self.view.model(ScheduledTrainings)
+    def _rungs(self) -> CompleteRungs:
+        return self.view.model(CompleteRungs)
 
-    @cached_property
-    def _best(self) -> ScheduledTraining:
-        """What is carried. Raises LookupError where nothing was trained to its end."""
-        if self._made.best is None:
-            raise LookupError("no complete training has a loss")
-        return self._made.best
+    @property
+    def _law(self) -> LawOfBest:
+        return self.view.model(LawOfBest)
+
+    @property
+    def _growth(self) -> BatchGrowth:
+        return self.view.model(BatchGrowth)
 
     @cached_property
     def setting(self) -> CarriedSetting | None:
         """The setting; None where nothing was trained that a length can be read off."""
-        if self.view.step_times is None or not self.view.model(StatedTraining).is_countable:
+        if not self._can_carry:
             return None
-        if self._made.best is None or self.view.request.objective not in _BY_LAW:
-            return None
-        settings = {size: self._at(size) for size in self._sizes()}
-        size = min(settings, key=lambda one: settings[one].expected_cost + self._log_price(one))
-        split = self.view.model(StepCost).split(size)
-        return None if split is None else self._carried(split, settings[size])
-
-    def next_beginning(self) -> Train | None:
-        """Return the first steps of the training that would be advised; None once they were run."""
-        setting = self.setting
-        if setting is None or setting.is_measured:
-            return None
-        return self.view.model(CompleteTrainings).next_beginning(
-            setting.split, setting.learning_rate, setting.steps
-        )
-
-    def _sizes(self) -> tuple[int, ...]:
-        """Return the batches to choose from: that of the best alone where nothing is carried."""
-        if self._is_measured:
-            return (self._best.batch_size,)
-        return tuple({self._best.batch_size, *self.view.model(BatchSizes).finely()})
+        if self._rungs.best_whole is not None:
+            return self._measured(self._rungs.best_whole)
+        size, why = self._batch
+        return self._carried(size, why)
 
     @property
-    def _is_measured(self) -> bool:
-        """Whether the stated training is no longer than the best complete one."""
-        samples = self.view.model(StatedTraining).samples(self._best.batch_size)
-        return carried_factor((self._point,), samples) <= 1
+    def _can_carry(self) -> bool:
+        if self.view.step_times is None or not self.view.model(StatedTraining).is_countable:
+            return False
+        return self._rungs.best is not None and self.view.request.objective in BY_FINAL_LOSS
+
+    def next_check(self) -> Train | None:
+        """Return what is still to be run before a setting is carried; None once nothing is."""
+        if not self._can_carry or self._rungs.is_whole:
+            return None
+        own, complete = self._law.best.batch_size, self.view.model(CompleteTrainings)
+        if self._rungs.ends_whole:
+            return self._next_final()
+        found = self._growth.next_training()
+        for size in (self._larger or own, own):
+            setting = self._carried(size, BatchCarry.CARRIED)
+            if found is None and setting is not None:
+                rate, steps = setting.learning_rate, setting.steps
+                found = complete.beginning(setting.split, rate, steps)
+        return found if found is not None and complete.is_affordable(found) else None
+
+    def _next_final(self) -> Train | None:
+        """Return the stated training with what is carried, or as short ones found it."""
+        best, complete = self._law.best, self.view.model(CompleteTrainings)
+        carried = self._carried(best.batch_size, BatchCarry.CARRIED)
+        rates = (
+            [best.learning_rate] if carried is None else [carried.learning_rate, best.learning_rate]
+        )
+        finals = (complete.final(best.batch_size, rate) for rate in rates)
+        return next((final for final in finals if final is not None), None)
+
+    @property
+    def _batch(self) -> tuple[int, BatchCarry]:
+        """The batch, and why it is that."""
+        own, growth, larger = self._law.best.batch_size, self._growth, self._larger
+        if growth.smaller is None:
+            return own, BatchCarry.NO_SMALLER
+        if not growth.is_compared:
+            return own, BatchCarry.NOT_COMPARED
+        if not growth.is_shown:
+            return own, BatchCarry.NOT_SHOWN
+        if larger is None:
+            return own, BatchCarry.UNSURE
+        begun, base = self._begun(larger), self._begun(own)
+        if begun is None or base is None:
+            return own, BatchCarry.NOT_BEGUN
+        if self._is_refuted(begun, base):
+            return own, BatchCarry.REFUTED
+        return larger, BatchCarry.CARRIED
 
     @cached_property
-    def _point(self) -> HorizonPoint:
-        """The best complete training, as the law knows it."""
-        best = self._best
-        return HorizonPoint(
-            batch_size=best.batch_size,
-            learning_rate=mean_loss_rate(self.view, best.learning_rate, best.batch_size),
+    def _larger(self) -> int | None:
+        """The batch whose advantage over that of the best is most certain; None where none is."""
+        own, law = self._law.best.batch_size, self._law
+        if not self._growth.is_shown:
+            return None
+        prices = {own: law.price_of_best(own)}
+        for size in self.view.model(BatchSizes).finely():
+            if size > own:
+                prices[size] = law.price_of_best(size)
+        lowest = min(prices, key=lambda size: upper(prices[size] - prices[own]))
+        return None if lowest == own else lowest
+
+    def _begun(self, size: int) -> ScheduledTraining | None:
+        """Return the first steps of the stated training with a batch, as it would be advised."""
+        setting = self._carried(size, BatchCarry.CARRIED)
+        rate = None if setting is None else setting.learning_rate
+        made = self._rungs.made.beginnings
+        return next((b for b in made if (b.batch_size, b.learning_rate) == (size, rate)), None)
+
+    def _is_refuted(self, larger: ScheduledTraining, own: ScheduledTraining) -> bool:
+        """Return whether a larger batch is farther behind than the law says, after equal time."""
+        if larger.loss <= own.loss:
+            return False
+        slope = self._growth.loss_slope
+        if slope is None or not math.isfinite(larger.loss):
+            return True
+        prices = [
+            self._law.price(one.batch_size, one.learning_rate, one.samples) for one in (larger, own)
+        ]
+        return (larger.loss - own.loss) / slope > max(0.0, upper(prices[0] - prices[1]))
+
+    def _measured(self, best: ScheduledTraining) -> CarriedSetting | None:
+        """Return the setting of the best of the stated trainings that were made."""
+        stated = self.view.model(StatedTraining)
+        split = self.view.model(StepCost).split(best.batch_size)
+        if split is None:
+            return None
+        return CarriedSetting(
+            split=split,
+            learning_rate=best.learning_rate,
+            steps=stated.steps(best.batch_size, stated.samples(best.batch_size)),
             samples=best.samples,
-            loss=best.loss,
-            schedule=self.view.model(StatedTraining).shape,
+            carried_factor=1.0,
+            batch_factor=1.0,
+            rate_factor=1.0,
+            confidence=self._measured_confidence,
+            speedup=self._speedup(best),
+            batch_carry=BatchCarry.MEASURED,
         )
 
-    @cached_property
-    def law(self) -> HorizonLaw:
-        """The law through the best complete training; rates of the mean over the batch."""
-        view, tuning, best = self.view, self.view.tuning.horizon, self._point
-        priors = view.tuning.estimators.horizon
-        is_adaptive = view.profile.optimizer.family is not OptimizerFamily.SGD
-        family = priors.adaptive if is_adaptive else priors.sgd
-        curvature = math.exp(priors.log_large_batch_curvature.mean)
-        above = -self._price_slope(self._best.batch_size) / (2 * curvature)
-        above = min(max(above, 0.0), tuning.most_knee_shift)
-        # The law's rate is that of the batch of lowest loss, and follows the batch up to the knee.
-        followed = family.slope.mean * max(min(above, family.log_knee.mean), 0.0)
-        guess = HorizonGuess(
-            samples=best.samples,
-            batch_size=LogEstimate(
-                median=best.batch_size * math.exp(-above),
-                log_deviation=tuning.batch_log_deviation,
-            ),
-            learning_rate=LogEstimate(
-                median=best.learning_rate * math.exp(-followed),
-                log_deviation=tuning.rate_log_deviation,
-            ),
-            schedule=best.schedule,
-            is_adaptive=is_adaptive,
-        )
-        return fit_horizon_law((), guess, tuning=priors)
+    @property
+    def _measured_confidence(self) -> Confidence:
+        """How far a setting is relied on by how many others it was compared with."""
+        if len(self._rungs.whole) > self.view.tuning.answer.advice.min_rivals:
+            return Confidence.HIGH
+        return Confidence.MEDIUM if len(self._rungs.compared) > 1 else Confidence.LOW
 
-    def _price_slope(self, size: int) -> float:
-        """Return d ln p/d ln B at a batch, from half of it to twice, where those can be run."""
-        below, above = max(1, size // 2), size * 2
-        cost = self.view.model(StepCost)
-        low = below if cost.split(below) is not None else size
-        high = above if cost.split(above) is not None else size
-        if low == high:
-            return 0.0
-        return (self._log_price(high) - self._log_price(low)) / math.log(high / low)
+    def _speedup(self, best: ScheduledTraining) -> tuple[float, Interval] | None:
+        """Return the reference's time over that of the best, where the best ended no higher."""
+        size, rate = self.view.model(BatchSizes).reference, reference_learning_rate(self.view)
+        for one in self._rungs.whole:
+            is_reference = math.isclose(one.learning_rate, rate, rel_tol=0.01)
+            if one.batch_size == size and is_reference and best.loss < one.loss:
+                ratio = one.time_s / best.time_s
+                is_sooner = ratio > self.view.tuning.answer.choice.time_tie_factor
+                return (ratio, Interval(low=ratio, high=ratio)) if is_sooner else None
+        return None
 
-    def _log_price(self, size: int) -> float:
-        """Return ln p, but for a constant."""
-        if self.view.request.objective is Objective.SAMPLES:
-            return 0.0
-        return math.log(self.view.model(StatedTraining).sample_time_s(size))
-
-    def _at(self, size: int) -> HorizonSetting:
-        samples = self.view.model(StatedTraining).samples(size)
-        candidate = HorizonCandidate(batch_size=size, samples=samples)
-        tuning = self.view.tuning.estimators.horizon
-        return advise_for_horizon(self.law, (self._point,), [candidate], tuning=tuning)
-
-    def _carried(self, split: Split, setting: HorizonSetting) -> CarriedSetting:
-        size, samples = split.effective_batch_size, setting.samples
-        is_measured = self._is_measured
-        rate = setting.learning_rate / mean_loss_rate(self.view, 1.0, size)
-        rate = self._best.learning_rate if is_measured else float(f"{self._safe(size, rate):.2g}")
+    def _carried(self, size: int, why: BatchCarry) -> CarriedSetting | None:
+        split, stated = self.view.model(StepCost).split(size), self.view.model(StatedTraining)
+        if split is None:
+            return None
+        law, at_law = self._law, self._law.at(size)
+        rate = at_law.learning_rate / mean_loss_rate(self.view, 1.0, size)
+        rate = float(f"{self._safe(size, rate):.2g}")
         return CarriedSetting(
             split=split,
             learning_rate=rate,
-            steps=self.view.model(StatedTraining).steps(size, samples),
-            at_law=setting,
-            speedup=self._speedup(size, rate, samples),
-            is_measured=is_measured,
+            steps=stated.steps(size, at_law.samples),
+            samples=at_law.samples,
+            carried_factor=carried_factor((law.point,), at_law.samples),
+            batch_factor=size / law.best.batch_size,
+            rate_factor=rate / law.best.learning_rate,
+            confidence=at_law.confidence,
+            speedup=law.speedup(size, rate, at_law.samples),
+            batch_carry=why,
         )
 
     def _safe(self, size: int, rate: float) -> float:
         """Return a rate that is well below those that diverged at the batch or a larger one."""
-        made, margin = self._made, self.view.tuning.horizon.divergence_margin
+        made, margin = self._rungs.made, self.view.tuning.horizon.divergence_margin
         initial = self.view.model(Trials).initial_loss or math.inf
         broken = [one for one in made.complete if not math.isfinite(one.loss)]
         broken += [one for one in made.beginnings if not one.loss < initial]
         rates = [one.learning_rate for one in broken if one.batch_size >= size]
         return min(rate, min(rates, default=math.inf) / margin)
-
-    def _speedup(self, size: int, rate: float, samples: float) -> tuple[float, Interval] | None:
-        """Return the reference's price of a loss over this one's; None where the law ends."""
-        reference = self.view.model(BatchSizes).reference
-        own = mean_loss_rate(self.view, rate, size)
-        theirs = mean_loss_rate(self.view, reference_learning_rate(self.view), reference)
-        costs = self.law.cost(reference, theirs, samples) - self.law.cost(size, own, samples)
-        mean, half = float(np.mean(costs)), Z_80 * float(np.std(costs))
-        if mean > self.view.tuning.estimators.horizon.broken_cost:
-            return None
-        middle = mean + self._log_price(reference) - self._log_price(size)
-        interval = Interval(low=math.exp(middle - half), high=math.exp(middle + half))
-        return math.exp(middle), interval

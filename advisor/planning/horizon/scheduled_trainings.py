@@ -10,6 +10,8 @@ from bsadvise.model.commands import Train
 from bsadvise.model.measurements import TrainRun
 
 from advisor.planning.evidence.log_view import LogView
+from advisor.planning.evidence.split import Split
+from advisor.planning.throughput.step_cost import StepCost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +22,14 @@ class ScheduledTraining:
         batch_size: B.
         learning_rate: Peak η.
         samples: Seen, repeats counted.
+        time_s: Modelled seconds of its steps.
         loss: Held-out loss at its end; infinite if it diverged.
     """
 
     batch_size: int
     learning_rate: float
     samples: float
+    time_s: float
     loss: float
 
 
@@ -34,7 +38,7 @@ class ScheduledTrainings:
     """The trainings of a log that had a schedule.
 
     Attributes:
-        view: The log so far.
+        view: The log so far, with timed steps.
     """
 
     view: LogView
@@ -53,18 +57,27 @@ class ScheduledTrainings:
     def _made(self) -> tuple[tuple[ScheduledTraining, bool], ...]:
         """Each, and whether the command was for all of its schedule."""
         return tuple(
-            (_trained(command, run), is_complete(command))
+            (self._trained(command, run), is_complete(command))
             for command, run in self.view.figures(Train, TrainRun)
             # One that was cut for want of time ended sooner than was asked.
             if command.schedule is not None
             and (run.diverged or run.step_count == command.step_count)
         )
 
-    @cached_property
-    def best(self) -> ScheduledTraining | None:
-        """The complete one of lowest loss; None where none is finite."""
-        finite = [one for one in self.complete if math.isfinite(one.loss)]
-        return min(finite, key=lambda one: one.loss, default=None)
+    def _trained(self, command: Train, run: TrainRun) -> ScheduledTraining:
+        loss = run.held_out_loss
+        return ScheduledTraining(
+            batch_size=command.effective_batch_size,
+            learning_rate=command.learning_rate,
+            samples=float(command.step_count * command.effective_batch_size),
+            time_s=self.time_s(command),
+            loss=math.inf if run.diverged or loss is None else loss,
+        )
+
+    def time_s(self, command: Train) -> float:
+        """Return the modelled seconds of the steps of a training."""
+        split = Split(command.micro_batch_size, command.accumulation_steps, 1)
+        return command.step_count * self.view.model(StepCost).step_time_s(split)
 
     @cached_property
     def begun(self) -> tuple[Train, ...]:
@@ -77,13 +90,3 @@ class ScheduledTrainings:
 def is_complete(command: Train) -> bool:
     """Return whether a training is to go to the end of its schedule."""
     return command.schedule is not None and command.step_count == command.schedule.total_steps
-
-
-def _trained(command: Train, run: TrainRun) -> ScheduledTraining:
-    loss = run.held_out_loss
-    return ScheduledTraining(
-        batch_size=command.effective_batch_size,
-        learning_rate=command.learning_rate,
-        samples=float(command.step_count * command.effective_batch_size),
-        loss=math.inf if run.diverged or loss is None else loss,
-    )

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -102,6 +103,22 @@ class Acquisition:
             lag=self._lag,
             tuning=view.tuning.estimators.scaling,
         )
+
+    def best_rates(self) -> Iterator[tuple[int, Array, Array]]:
+        """Yield each batch that may be tried, with its best rate and what that is worth.
+
+        Yields:
+            The batch, samples; by each law at the target, the rate of the user's loss at which the
+            batch reaches the target first; and ln t then, above the best setting's.
+        """
+        column_of = self.law.at_target.columns[1]
+        for row, size in enumerate(self._batch_sizes):
+            places, log_times = (
+                self._log_times[row].argmin(axis=0),
+                self._log_times[row].min(axis=0),
+            )
+            rates = self.trials.scaled_rate(size) * self._multipliers[row, places]
+            yield size, rates[column_of], log_times[column_of] + self._noise_terms[row] - self._best
 
     @property
     def _noise_scale(self) -> NoiseScale | None:

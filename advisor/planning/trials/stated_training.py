@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bsadvise.model.horizon import (
     LearningRateSchedule,
     LengthUnit,
-    ScheduleShape,
     StepSchedule,
     TrainingLength,
 )
 
-from advisor.estimators.horizon_schedule import Decay, Schedule
+from advisor.domain.limits import COUNT
+from advisor.estimators.horizon_schedule import Schedule, schedule_of
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size
 from advisor.planning.throughput.step_cost import StepCost
@@ -51,7 +51,7 @@ class StatedTraining:
         return self.length is not None and (self.length.unit is not LengthUnit.EPOCHS or has_epochs)
 
     def samples(self, batch_size: int) -> float:
-        """Return D_B: the samples that a training with a batch sees, at least one batch.
+        """Return D_B: the samples that a training with a batch sees, from one batch to 2^50.
 
         The same for all batches, unless the length is a time.
 
@@ -73,7 +73,7 @@ class StatedTraining:
                 samples = length.amount / self.sample_time_s(batch_size)
             case _:
                 samples = length.amount
-        return max(samples, float(batch_size))
+        return max(min(samples, COUNT.high), float(batch_size))
 
     def sample_time_s(self, batch_size: int) -> float:
         """Return the modelled seconds a sample of a batch. Raises LookupError if it cannot run."""
@@ -101,10 +101,5 @@ class StatedTraining:
         """The schedule as shares of the steps, which complete trainings of all lengths have."""
         size = reference_batch_size(self.view)
         steps = self.steps(size, self.samples(size))
-        is_cosine = steps.shape is ScheduleShape.COSINE
-        return Schedule(
-            warmup_share=steps.warmup_steps / steps.total_steps,
-            decay_share=steps.decay_steps / steps.total_steps,
-            decay=Decay.COSINE if is_cosine else Decay.LINEAR,
-            final_share=steps.final_share,
-        )
+        warmup_share = steps.warmup_steps / steps.total_steps
+        return schedule_of(replace(self.schedule, warmup_share=warmup_share, warmup_steps=None))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import fmean
 
 from bsadvise.model.commands import Evaluate, Train
 from bsadvise.model.measurements import Evaluation, Measurement, TrainRun
@@ -20,6 +22,7 @@ class _Training:
     """What a training took: real seconds, modelled ones of its steps, and of its evaluations."""
 
     measures_noise: bool
+    is_scheduled: bool
     wall_s: float
     modelled_s: float
     evaluations_s: float
@@ -44,6 +47,22 @@ class WallClock:
     def slowdown(self) -> float:
         """Real over modelled seconds of the trainings that measured no noise; 0 of none."""
         return _slowdown([t for t in self._trainings if not t.measures_noise])
+
+    @cached_property
+    def slowdown_of_long(self) -> float:
+        """The same of those long enough to say it of a longer one, before any had a schedule; or 1.
+
+        What a training takes however short, such as starting it, is most of a short one's time.
+        """
+        least_s = self.view.tuning.trials.rung_schedule.min_slowdown_s
+        long = [t for t in self._at_constant_rate if t.modelled_s >= least_s]
+        return _slowdown(long) or 1.0
+
+    @cached_property
+    def _at_constant_rate(self) -> tuple[_Training, ...]:
+        """The trainings that measured no noise, before the first that had a schedule."""
+        before = itertools.takewhile(lambda t: not t.is_scheduled, self._trainings)
+        return tuple(t for t in before if not t.measures_noise)
 
     @cached_property
     def evaluation_s(self) -> float:
@@ -72,17 +91,31 @@ class WallClock:
         """Return the real seconds that a training should take; its evaluations alone of the first.
 
         Measuring noise takes time of its own: trainings count for their like alone, and for all
-        while those have none.
+        while those have none. Trials at a constant rate are far shorter than trainings on a
+        schedule: by how much they were slower than modelled counts as a time that any takes, unless
+        they were long.
         """
+        if command.schedule is not None:
+            return self._expected_on_schedule_s(command)
         alike = [t for t in self._trainings if t.measures_noise is command.measure_noise]
         evaluations_s = self.evaluation_s * (1 + len(command.evaluation_steps))
         return self._modelled_s(command) * _slowdown(alike or self._trainings) + evaluations_s
+
+    def _expected_on_schedule_s(self, command: Train) -> float:
+        modelled_s, evaluation_s = self._modelled_s(command), self.evaluation_s
+        alike = [t for t in self._trainings if t.is_scheduled]
+        if alike:
+            return modelled_s * _slowdown(alike) + evaluation_s
+        factor, short = self.slowdown_of_long, self._at_constant_rate
+        over_s = [max(0.0, t.wall_s - t.evaluations_s - factor * t.modelled_s) for t in short]
+        return modelled_s * factor + evaluation_s + (fmean(over_s) if over_s else 0.0)
 
     @cached_property
     def _trainings(self) -> tuple[_Training, ...]:
         return tuple(
             _Training(
                 measures_noise=command.measure_noise,
+                is_scheduled=command.schedule is not None,
                 wall_s=entry.wall_s,
                 modelled_s=self._modelled_s(command, entry.outcome.step_count),
                 evaluations_s=self.evaluation_s * (1 + len(entry.outcome.earlier_losses)),

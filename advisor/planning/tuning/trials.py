@@ -79,6 +79,8 @@ class RungScheduleTuning:
         reference_share: Share of the time for trials, above 0, after which the reference run is cut
             short on a machine that is slower than it was timed. Rule of thumb, not tuned.
         min_rung_s: Seconds, above 0, that any rung is given. Rule of thumb, not tuned.
+        min_slowdown_s: Modelled seconds, above 0, from which on a trial tells by what factor longer
+            trainings are slower than timed steps. Rule of thumb, not tuned.
         evaluation_batch_size: Samples a batch of the held-out loss, at least 1. Rule of thumb, not
             tuned.
         evaluation_share: Share of a rung's time, at least 0, that its evaluations may take. Rule of
@@ -102,6 +104,7 @@ class RungScheduleTuning:
     min_first_rung_steps: int = 6
     reference_share: float = 0.25
     min_rung_s: float = 0.1
+    min_slowdown_s: float = 0.5
     evaluation_batch_size: int = 256
     evaluation_share: float = 0.15
     min_evaluations: int = 1
@@ -124,8 +127,8 @@ class RungScheduleTuning:
             raise ValueError("horizons_per_budget and rungs_per_horizon must be at least 1")
         if not min(self.late_first_rung_share, self.evaluation_share) >= 0:
             raise ValueError("late_first_rung_share and evaluation_share must be at least 0")
-        if not min(self.reference_share, self.min_rung_s) > 0:
-            raise ValueError("reference_share and min_rung_s must be above 0")
+        if not min(self.reference_share, self.min_rung_s, self.min_slowdown_s) > 0:
+            raise ValueError("reference_share, min_rung_s and min_slowdown_s must be above 0")
         if not (self.evaluation_factor > 1 and 0 < self.earliest_evaluation_share < 1):
             raise ValueError("evaluation_factor must be above 1, the earliest share below 1")
 

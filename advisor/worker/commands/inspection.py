@@ -23,6 +23,7 @@ from advisor.worker.loop.compiling import NOT_TRACED, is_compiled
 from advisor.worker.loop.protocol import BuildContext, Training
 from advisor.worker.loop.recipe import ANY_LEARNING_RATE, Recipe
 from advisor.worker.loop.session import Session
+from advisor.worker.loop.several_optimizers import first_of
 from advisor.worker.tracing.memory_savings import repeated_blocks
 from advisor.worker.user.batch_tree import describe_shapes
 from advisor.worker.user.hooks import UserCodeFailed
@@ -80,7 +81,7 @@ def inspect_task(session: Session, command: InspectTask) -> TaskProfile:
         parameter_bytes=_bytes_of(model.parameters()),
         buffer_bytes=_bytes_of(model.buffers()),
         batch_norm_layer_count=sum(isinstance(m, _BatchNorm) for m in model.modules()),
-        optimizer=profile_of(optimizer),
+        optimizer=profile_of(first_of(optimizer)),
         dataset_size=data.dataset_size,
         evaluation_size=data.evaluation_size,
         is_synthetic=data.is_synthetic,

@@ -54,11 +54,8 @@ def trace_memory(session: Session, command: TraceMemory) -> MemoryTrace:
 def _devices(session: Session) -> list[torch.device]:
     """Return the devices to pretend to be on, best first."""
     cpu = torch.device("cpu")
-    if not session.device.is_cuda:
-        return [cpu]
-    # Fake CUDA tensors need a torch that was built with CUDA or ROCm, but no card.
-    is_built_for_gpus = torch.version.cuda or torch.version.hip
-    return [torch.device("cuda:0"), cpu] if is_built_for_gpus else [cpu]
+    # Of a card that is not here, PyTorch can take no backward pass, and casts nothing by autocast.
+    return [cpu] if session.torch_device == cpu else [session.torch_device, cpu]
 
 
 def _recipe(session: Session, command: TraceMemory) -> Recipe:

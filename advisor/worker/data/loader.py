@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
 import torch
 from torch import Tensor
@@ -124,7 +124,7 @@ class Loading:
         make_loader: Any = DataLoader  # whose parameters `how` holds
         settings = {"collate_fn": self.collate_fn, **how}
         name = hook or self.dataset_hook
-        with nullcontext() if num_workers is None else _warned_of_no_number():
+        with _warned_of_no_number():
             loader = make_loader(
                 dataset,
                 num_workers=self.num_workers if num_workers is None else num_workers,
@@ -147,7 +147,7 @@ class Loading:
 
 @contextmanager
 def _warned_of_no_number() -> Iterator[None]:
-    """Leave out PyTorch's warning of more processes than processors: the user asked for none."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "This DataLoader will create")
+    """Leave out PyTorch's warning of more processes than processors: what is asked for is timed."""
+    with catch_warnings():
+        filterwarnings("ignore", "This DataLoader will create")
         yield

@@ -103,7 +103,10 @@ class CapturedTask(DelegatingTask):
         hooks = self._hooks.of_copy(copy)
         capture, constructions = _Capture(), Constructions()
         with constructions.noted():
-            ending = hooks.call("the script", run_script, copy, self._script.entry_path, capture)
+            script = self._script
+            ending = hooks.call(
+                "the script", run_script, copy, script.entry_path, capture, script.model_class
+            )
         if capture.call is None:
             raise self._ended(ending)
         return capture.call.task(hooks, self.seed, constructions)

@@ -25,12 +25,13 @@ from advisor.worker.entries.fit_call import (
 from advisor.worker.entries.inert_trainer import InertTrainer
 from advisor.worker.entries.lightning_caveats import caveats_of
 from advisor.worker.entries.lightning_hooks import LightningHooks
-from advisor.worker.entries.lightning_manual import ManualHooks, SeveralOptimizers
+from advisor.worker.entries.lightning_manual import ManualHooks
 from advisor.worker.entries.lightning_preparation import LOADERS, prepared
 from advisor.worker.entries.lightning_validation import Validation, minimised
 from advisor.worker.entries.schedules import OwnSchedule, run_through
 from advisor.worker.loop.protocol import FOR_REAL, BuildContext, TaskSettings
 from advisor.worker.loop.recipe import Recipe, World
+from advisor.worker.loop.several_optimizers import SeveralOptimizers
 from advisor.worker.loop.step import PartNames, Parts, autocasting
 from advisor.worker.loop.training import Measure, StandardTraining
 from advisor.worker.user.hooks import Hooks

@@ -22,11 +22,11 @@ _BATCH_HOOKS = (
     "on_train_start",
 )  # fmt: skip
 _WATCHING = frozenset({
-    "DeviceStatsMonitor", "EarlyStopping", "LearningRateMonitor", "ModelCheckpoint",
-    "ModelSummary", "OnExceptionCheckpoint", "ProgressBar", "RichModelSummary", "RichProgressBar",
-    "ThroughputMonitor", "Timer", "TQDMProgressBar",
+    "BatchSizeAdvisor", "DeviceStatsMonitor", "EarlyStopping", "LearningRateMonitor",
+    "ModelCheckpoint", "ModelSummary", "OnExceptionCheckpoint", "ProgressBar", "RichModelSummary",
+    "RichProgressBar", "ThroughputMonitor", "Timer", "TQDMProgressBar",
 })  # fmt: skip
-"""Callbacks of Lightning's that change nothing of what is trained."""
+"""Callbacks that change nothing of what is trained: Lightning's, and ours where it is observed."""
 
 
 def caveats_of(

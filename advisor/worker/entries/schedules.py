@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import torch
 from torch import Tensor
@@ -92,9 +92,9 @@ def run_through(
 def _states(
     optimizer: torch.optim.Optimizer, advance: Callable[[int], None], step_count: float
 ) -> Iterator[Settings]:
-    with warnings.catch_warnings():
+    with catch_warnings():
         # Schedulers complain that the optimizer takes no steps.
-        warnings.simplefilter("ignore")
+        simplefilter("ignore")
         for step in range(1, int(min(step_count, _MOST_STEPS))):
             advance(step)
             yield group_settings(optimizer)

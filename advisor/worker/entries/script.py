@@ -40,6 +40,8 @@ def script_of(job: pipe_pb2.Job, hooks: Hooks) -> Script:
         arguments=tuple(job.arguments),
         has_network=not job.confinement.HasField("sandbox")
         or job.confinement.sandbox.allow_network,
+        model_class=job.model_class,
+        data_paths=dict(job.data_paths),
     )
 
 

@@ -45,7 +45,7 @@ class TorchDevice:
         """Let the device's allocator refuse what would pass the limit."""
         if self._runs_on_cuda and self.memory_limit_bytes is not None:
             total = get_device_properties(self.torch_device).total_memory
-            share = min(1.0, self.memory_limit_bytes / total)
+            share = memory_fraction(self.memory_limit_bytes, total)
             set_per_process_memory_fraction(share, self.torch_device)
 
     def synchronise(self) -> None:
@@ -71,3 +71,16 @@ class TorchDevice:
             return None
         torch.empty(1, device=self.torch_device)  # Brings CUDA up, which takes memory itself.
         return int(mem_get_info(self.torch_device)[0])
+
+
+def memory_fraction(limit_bytes: int, total_bytes: int) -> float:
+    """Return the share of a device's bytes of which PyTorch makes exactly a limit.
+
+    PyTorch rounds the product down: of the quotient alone it may come to a byte too few, and
+    segments that fill the limit to the byte would be refused.
+
+    Args:
+        limit_bytes: What may be reserved, at least 0.
+        total_bytes: The device's memory, above 0.
+    """
+    return min(1.0, (limit_bytes + 0.5) / total_bytes)

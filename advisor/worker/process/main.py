@@ -189,9 +189,10 @@ def _prepare(job: pipe_pb2.Job, scratch_dir: Path) -> None:
     device = from_message(job.device, Device)
     _show_only(device)
     sys.argv = [job.entry_path]
-    use_scratch(scratch_dir)
+    is_confined = job.confinement.HasField("sandbox")
+    use_scratch(scratch_dir, is_confined=is_confined)
     limit_resources(job.confinement)
-    if job.confinement.HasField("sandbox"):
+    if is_confined:
         sandbox = job.confinement.sandbox
         if sandbox.replace_home:
             os.environ["HOME"] = str(scratch_dir)

@@ -26,7 +26,8 @@ _KERNEL = ("/proc", "/sys")
 """Libraries count processors and look for cards there. Other processes' memory, environment and
 files stay closed to a process with fewer rights than theirs."""
 
-_DEVICES = ("null", "zero", "full", "random", "urandom", "kfd", "dri")
+_DEVICES = ("null", "zero", "full", "random", "urandom", "kfd", "dri", "dxg")
+"""Beside NVIDIA's: AMD's compute driver, what renders, and GPUs under the Windows Subsystem."""
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's name of it
 _NAME_SERVICE = "/etc/resolv.conf"
 """Often a link out of /etc; of use where there is a network."""

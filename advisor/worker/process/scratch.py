@@ -18,8 +18,15 @@ def make_scratch() -> Path:
     return Path(tempfile.mkdtemp(prefix=PREFIX))
 
 
-def use_scratch(directory: Path) -> None:
-    """Have this process, and what it starts, put its temporary files and caches there."""
+def use_scratch(directory: Path, *, is_confined: bool) -> None:
+    """Have this process, and what it starts, put its temporary files and caches there.
+
+    Args:
+        directory: Where.
+        is_confined: Whether nothing can be written elsewhere, so that caches which the user has
+            elsewhere are of no use.
+    """
     os.environ["TMPDIR"] = tempfile.tempdir = str(directory)
     for variable in ("TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "CUDA_CACHE_PATH"):
-        os.environ.setdefault(variable, str(directory / variable.lower()))
+        if is_confined or variable not in os.environ:
+            os.environ[variable] = str(directory / variable.lower())

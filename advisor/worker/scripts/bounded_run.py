@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -31,16 +31,29 @@ def outcome_in_child(run: Callable[[float], Outcome], limit_s: float) -> Outcome
         run: Called with the seconds after which it is to end by itself.
         limit_s: Seconds after which the child is killed.
     """
+    return named_outcome_in_child(lambda end_s: (run(end_s), ()), limit_s)[0]
+
+
+def named_outcome_in_child(
+    run: Callable[[float], tuple[Outcome, Iterable[str]]], limit_s: float
+) -> tuple[Outcome | None, Sequence[str]]:
+    """Return the same of a function that also returns names, without spaces; none with None."""
     asking_s = max(limit_s - _ASKING_S, limit_s / 2)
+
+    def run_in_child() -> bytes:
+        outcome, names = run(asking_s)
+        return " ".join(names).encode() + b"\n" + write_outcome(outcome)
+
     try:
-        return read_outcome(call_in_child(lambda: write_outcome(run(asking_s)), limit_s))
+        names, _, content = call_in_child(run_in_child, limit_s).partition(b"\n")
+        return read_outcome(content), names.decode().split()
     except ChildLost as lost:
         if lost.exit_code is None:
-            return None
+            return None, ()
         message = _how_it_died(lost.exit_code)
     except ValueError as error:
         message = f"The script's process wrote where its observation was expected: {error}."
-    return Failed(fault=Fault(code=FaultCode.PROCESS_DIED, message=message))
+    return Failed(fault=Fault(code=FaultCode.PROCESS_DIED, message=message)), ()
 
 
 def write_outcome(outcome: Outcome) -> bytes:

@@ -36,6 +36,7 @@ class Circumstances:
         has_processes: Whether a group of processes was joined, or some were started that are no
             data loader's.
         hosts: Machines whose address was asked for.
+        usage_error: What a parser of arguments last objected to; empty where none did.
         options: What flags of command-line parsers came to: flag and value.
     """
 
@@ -44,6 +45,7 @@ class Circumstances:
     is_compiled: bool = False
     has_processes: bool = False
     hosts: list[str] = field(default_factory=list)
+    usage_error: str = ""
     options: list[tuple[str, object]] = field(default_factory=list)
 
     @property
@@ -65,6 +67,7 @@ class Circumstances:
             (torch.multiprocessing, "start_processes", self._spawn),
             (BaseProcess, "start", self._process),
             (socket, "getaddrinfo", self._host),
+            (argparse.ArgumentParser, "error", self._usage),
         ]
         with ExitStack() as stack:
             for owner, name, note in owners:
@@ -103,6 +106,9 @@ class Circumstances:
         name = host.decode(errors="replace") if isinstance(host, bytes) else str(host or "")
         if name not in _OUR_OWN and name not in self.hosts:
             self.hosts.append(name)
+
+    def _usage(self, _: argparse.ArgumentParser, message: str) -> None:
+        self.usage_error = message
 
     def _parsing(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)

@@ -19,7 +19,10 @@ _RATE_FACTOR = 1.25
 """What a rate is multiplied by to see whether a place is where it is said."""
 
 _QUANTITIES = (Quantity.MICRO_BATCH_SIZE, Quantity.LEARNING_RATE)
-"""What is looked for."""
+"""What is looked for; the batch of a step, in addition, where the first is not found."""
+
+_MOST_LISTED = MOST_PLACES // (len(_QUANTITIES) + 1)
+"""Places that are listed for one value."""
 
 Run = Callable[[Script], Reference | None]
 """Runs a script to its first step and returns what it trains with; None where that was not seen."""
@@ -65,13 +68,26 @@ def find_places(script: Script, reference: Reference, run: Run) -> tuple[Place, 
         seen = run(changed)
         confirmed = {v.quantity: v.candidates[0] for v in values if v.is_met(seen)}
     for value in values:
-        if value.quantity in confirmed:
-            continue
-        for candidate in value.candidates[:_MOST_TRIED]:
-            if value.is_met(run(candidate.changed(script, value.text))):
-                confirmed[value.quantity] = candidate
-                break
+        if value.quantity not in confirmed:
+            _try_each(value, script, run, confirmed)
+    if reference.accumulation_steps > 1 and Quantity.MICRO_BATCH_SIZE not in confirmed:
+        whole = _value(script, reference, Quantity.BATCH_SIZE)
+        if whole is not None:
+            _try_each(whole, script, run, confirmed)
+            values.append(whole)
+    if Quantity.BATCH_SIZE in confirmed:
+        values = [value for value in values if value.quantity is not Quantity.MICRO_BATCH_SIZE]
     return tuple(place for value in values for place in _listed(value, confirmed))
+
+
+def _try_each(
+    value: _Value, script: Script, run: Run, confirmed: dict[Quantity, Candidate]
+) -> None:
+    """Try places of a value one by one, and note the first that decides it."""
+    for candidate in value.candidates[:_MOST_TRIED]:
+        if value.is_met(run(candidate.changed(script, value.text))):
+            confirmed[value.quantity] = candidate
+            return
 
 
 def _value(script: Script, reference: Reference, quantity: Quantity) -> _Value | None:
@@ -82,9 +98,12 @@ def _value(script: Script, reference: Reference, quantity: Quantity) -> _Value |
     candidates = find_candidates(script.source_dir, script.arguments, flags, quantity, value)
     if not candidates:
         return None
-    is_batch = quantity is Quantity.MICRO_BATCH_SIZE
-    # Of few digits, as a person would write it.
-    other = value + 1 if is_batch else float(f"{_RATE_FACTOR * value:.4g}")
+    if quantity is Quantity.LEARNING_RATE:
+        # Of few digits, as a person would write it.
+        other = float(f"{_RATE_FACTOR * value:.4g}")
+    else:
+        # One sample more in each batch of the loader.
+        other = value + (reference.accumulation_steps if quantity is Quantity.BATCH_SIZE else 1)
     return _Value(
         quantity=quantity,
         candidates=candidates,
@@ -94,8 +113,12 @@ def _value(script: Script, reference: Reference, quantity: Quantity) -> _Value |
 
 
 def _said(reference: Reference, quantity: Quantity) -> float | None:
-    is_batch = quantity is Quantity.MICRO_BATCH_SIZE
-    return reference.micro_batch_size if is_batch else reference.learning_rate
+    match quantity:
+        case Quantity.LEARNING_RATE:
+            return reference.learning_rate
+        case Quantity.BATCH_SIZE:
+            return reference.batch_size
+    return reference.micro_batch_size
 
 
 def _in_use(reference: Reference, quantity: Quantity) -> float | None:
@@ -103,8 +126,9 @@ def _in_use(reference: Reference, quantity: Quantity) -> float | None:
 
     Of a rate that begins at 0, what it is to come to.
     """
-    is_rate = quantity is Quantity.LEARNING_RATE
-    return (is_rate and reference.first_learning_rate) or _said(reference, quantity)
+    if quantity is Quantity.LEARNING_RATE:
+        return reference.first_learning_rate or reference.learning_rate
+    return reference.micro_batch_size
 
 
 def _written(value: float) -> str:
@@ -117,4 +141,4 @@ def _listed(value: _Value, confirmed: dict[Quantity, Candidate]) -> list[Place]:
     found = confirmed.get(value.quantity)
     others = [c.place for c in value.candidates if c.is_named and c is not found]
     first = [] if found is None else [replace(found.place, is_confirmed=True)]
-    return [*first, *others][: MOST_PLACES // 2]
+    return [*first, *others][:_MOST_LISTED]

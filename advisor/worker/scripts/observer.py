@@ -44,18 +44,26 @@ class SeenOptimizer:
         first_rates: Of each parameter group at its first step; None where the group has none.
         has_changing_rate: Whether the first group's rate was another at a later step.
         batch_counts: For each step, the batches that were read since the one before.
+        first_step: Number of its first step among those of all optimizers.
+        last_step: Number of its last.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer, first_step: int) -> None:
         self.optimizer = optimizer
+        self.first_step = self.last_step = first_step
         self.first_rates = [group.get("lr") for group in optimizer.param_groups]
         self.first_rates = [None if rate is None else float(rate) for rate in self.first_rates]
         self.has_changing_rate = False
         self.batch_counts: list[int] = []
         self._last_batch_count = 0
 
-    def note_step(self, source: SeenLoader | None) -> None:
-        """Note that it is about to take a step on batches of a loader."""
+    def overlaps(self, other: SeenOptimizer) -> bool:
+        """Return whether it takes steps in turn with another, not before or after it."""
+        return self.first_step <= other.last_step and other.first_step <= self.last_step
+
+    def note_step(self, source: SeenLoader | None, number: int) -> None:
+        """Note its step of a number, on batches of a loader."""
+        self.last_step = number
         groups = self.optimizer.param_groups
         rate = groups[0].get("lr") if groups else None
         if rate is not None and float(rate) != self.first_rates[0]:
@@ -97,6 +105,7 @@ class Observer(PassiveHandler):
         self._began_s = monotonic()
         self._copy = copy
         self._step_limit = step_limit
+        self._step_number = 0
         self._last: SeenLoader | None = None
         self._at_backward: list[SeenLoader | None] = []
         self._inputs = _Inputs()
@@ -151,9 +160,10 @@ class Observer(PassiveHandler):
             source.step_count += 1
         seen = next((seen for seen in self.optimizers if seen.optimizer is optimizer), None)
         if seen is None:
-            seen = SeenOptimizer(optimizer)
+            seen = SeenOptimizer(optimizer, self._step_number)
             self.optimizers.append(seen)
-        seen.note_step(source)
+        seen.note_step(source, self._step_number)
+        self._step_number += 1
         if self.start_s is None:
             self.start_s = monotonic() - self._began_s
         if self.is_enough(optimizer):

@@ -16,13 +16,15 @@ from advisor.worker.scripts.surroundings import Change, Script
 _CONFIGURATION_SUFFIXES = (".json", ".yaml", ".yml", ".toml", ".ini", ".cfg")
 _PAIR = re.compile(r"""["']?([A-Za-z_][\w.-]*)["']?[ \t]*[:=][ \t]*(-?[\d.][\w.+-]*)""")
 
+_BATCH = re.compile(r"batch|^-*(bs|bsz|b)$", re.IGNORECASE)
 _NAMES = {
-    Quantity.MICRO_BATCH_SIZE: re.compile(r"batch|^(bs|bsz|b)$", re.IGNORECASE),
+    Quantity.MICRO_BATCH_SIZE: _BATCH,
+    Quantity.BATCH_SIZE: _BATCH,
     Quantity.LEARNING_RATE: re.compile(
         r"(^|[_.-])(lr|eta|rate|alpha)($|[_.-])|learning", re.IGNORECASE
     ),
 }
-_OTHER_NAMES = re.compile(r"val|test|eval|decay|min|warm|end|final", re.IGNORECASE)
+_OTHER_NAMES = re.compile(r"val|test|eval|decay|min|warm|end|final|norm", re.IGNORECASE)
 """Of batches and rates that are not those of training."""
 
 _OPTIONS = ("add_argument", "option", "Option")
@@ -152,14 +154,15 @@ def _in_code(source: bytes, file: str, quantity: Quantity, value: float) -> Iter
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return
     for kind, name, node in _named_numbers(tree):
-        if not is_number(node.value, value) or node.end_lineno != node.lineno:
+        if not _is_said(node.value, value) or node.end_lineno != node.lineno:
             continue
         is_flag = kind is PlaceKind.FLAG
+        quote = int(isinstance(node.value, str))
         change = Change(
             file=file,
             line=node.lineno,
-            begin=node.col_offset,
-            end=node.end_col_offset or node.col_offset,
+            begin=node.col_offset + quote,
+            end=(node.end_col_offset or node.col_offset) - quote,
             text=str(node.value),
         )
         yield Candidate(
@@ -175,7 +178,10 @@ def _in_code(source: bytes, file: str, quantity: Quantity, value: float) -> Iter
 
 
 def _named_numbers(tree: ast.Module) -> Iterator[tuple[PlaceKind, str, ast.Constant]]:
-    """Yield each constant that has a name: what is assigned, passed, or a default."""
+    """Yield each constant that has a name: what is assigned, passed, or a default.
+
+    Of text, which may be a number's, what is passed alone.
+    """
     for node in ast.walk(tree):
         match node:
             case ast.Assign(targets=[target], value=value):
@@ -196,7 +202,7 @@ def _named_numbers(tree: ast.Module) -> Iterator[tuple[PlaceKind, str, ast.Const
 def _assigned(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.Constant]]:
     """Yield the names and numbers of ``name = 1`` and of ``one, other = 1, 2``."""
     match target, value:
-        case _, ast.Constant():
+        case _, ast.Constant(value=int() | float()):
             yield _last_name(target), value
         case ast.Tuple(elts=targets), ast.Tuple(elts=values) if len(targets) == len(values):
             for one, number in zip(targets, values, strict=True):
@@ -236,8 +242,16 @@ def _passed(call: ast.Call) -> Iterator[tuple[PlaceKind, str, ast.Constant]]:
                 yield PlaceKind.LITERAL, keyword.arg, keyword.value
     for number, argument in enumerate(call.args):
         if isinstance(argument, ast.Constant):
-            name = _SECOND_ARGUMENTS.get(function) if number == 1 else None
+            name = _SECOND_ARGUMENTS.get(function) or _key(call) if number == 1 else None
             yield PlaceKind.LITERAL, name or function, argument
+
+
+def _key(call: ast.Call) -> str | None:
+    """Return what is asked for by ``settings.get("name", 1)`` and ``os.getenv("NAME", "1")``."""
+    match call.args:
+        case [ast.Constant(value=str(key)), *_]:
+            return key
+    return None
 
 
 def _last_name(node: ast.expr) -> str:
@@ -249,6 +263,10 @@ def _last_name(node: ast.expr) -> str:
         case ast.Subscript(slice=ast.Constant(value=key)):
             return str(key)
     return ""
+
+
+def _is_said(said: object, value: float) -> bool:
+    return _says(said, value) if isinstance(said, str) else is_number(said, value)
 
 
 def _says(text: str, value: float) -> bool:

@@ -118,7 +118,7 @@ def _reference(
         group_learning_rates=tuple(rates) if has_rate else (),
         first_learning_rate=main.first_rates[0] if has_rate else None,
         optimizer_name=type(main.optimizer).__name__,
-        optimizer_count=len(observer.optimizers),
+        optimizer_count=sum(seen.overlaps(main) for seen in observer.optimizers),
         schedule_name="" if schedule is None else type(schedule).__name__,
         schedule_length=None if schedule is None else _length_of(schedule),
         is_scheduled_by_step=schedule is not None and _is_by_step(schedule, main),
@@ -130,13 +130,24 @@ def _reference(
         is_compiled=circumstances.is_compiled,
         loader_place=source.place,
         loader_number=source.number,
-        where=tuple(_flags(circumstances, Quantity.MICRO_BATCH_SIZE, micro_batch_size))
-        + (tuple(_flags(circumstances, Quantity.LEARNING_RATE, rates[0])) if has_rate else ()),
+        where=(
+            *_flags(circumstances, Quantity.MICRO_BATCH_SIZE, micro_batch_size),
+            *_flags(circumstances, Quantity.LEARNING_RATE, rates[0] if has_rate else None),
+            *_flags(
+                circumstances,
+                Quantity.BATCH_SIZE,
+                micro_batch_size * accumulation_steps if accumulation_steps > 1 else None,
+            ),
+        ),
     )
 
 
-def _flags(circumstances: Circumstances, quantity: Quantity, value: float) -> Iterator[Place]:
+def _flags(
+    circumstances: Circumstances, quantity: Quantity, value: float | None
+) -> Iterator[Place]:
     """Yield the flags of the script's parsers that came to a value."""
+    if value is None:
+        return
     for flag in dict.fromkeys(f for f, said in circumstances.options if is_number(said, value)):
         yield Place(quantity=quantity, kind=PlaceKind.FLAG, name=flag)
 

@@ -26,7 +26,7 @@ from advisor.worker.user.oom import out_of_memory
 _USAGE_CODE = 2
 """What argparse, click and others exit with where the command line is at fault."""
 
-_USAGE_FIX = "Give the script's own arguments after `--`, as you give them when you start it."
+_USAGE_FIX = "What stands after `--` is the script's: give it as you do when you start the script."
 
 
 class EndingKind(Enum):
@@ -59,7 +59,9 @@ class Ending:
     memory: OutOfMemory | None = None
 
 
-def run_script(copy: Path, entry_path: str, handler: ScriptHandler) -> Ending:
+def run_script(
+    copy: Path, entry_path: str, handler: ScriptHandler, model_class: str = ""
+) -> Ending:
     """Run a script until it ends, or the handler stops it. Never raises.
 
     To be called within ``surroundings``. In the main thread, where that is lent to others: scripts
@@ -69,16 +71,18 @@ def run_script(copy: Path, entry_path: str, handler: ScriptHandler) -> Ending:
         copy: The copy of its files.
         entry_path: The script inside it.
         handler: Told of its training.
+        model_class: Class of the Lightning module to train, where it trains nothing itself; empty
+            for the only one.
     """
-    return MAIN_THREAD.call(lambda: _run(copy, entry_path, handler))
+    return MAIN_THREAD.call(lambda: _run(copy, entry_path, handler, model_class))
 
 
-def _run(copy: Path, entry_path: str, handler: ScriptHandler) -> Ending:
+def _run(copy: Path, entry_path: str, handler: ScriptHandler, model_class: str) -> Ending:
     with _restored_process(), intercepted(handler) as interception:
         try:
             main = _run_as_main(copy / entry_path)
             if not interception.has_trained:
-                train_lone_module(main, entry_path)
+                train_lone_module(main, entry_path, model_class)
         except NotTrainable as error:
             return Ending(kind=EndingKind.RAISED, exit_code=1, fault=error.fault)
         except BaseException as error:  # noqa: BLE001 - how it ended is the answer

@@ -53,9 +53,10 @@ def likely_fix(error: BaseException) -> str | None:
         )
     if isinstance(error, FileNotFoundError):
         return (
-            "The file runs from an uploaded copy: add `--include PATH` to upload the data too, "
-            "or give an absolute path that exists where the daemon runs, below a --data-path of "
-            "its where that confines model files."
+            "The file runs from an uploaded copy: add `--include PATH` to upload the data too, or "
+            "`--data-path PATH` for a script to find it in place, or give an absolute path that "
+            "exists where the daemon runs, below a --data-path of its where that confines model "
+            "files."
         )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return (

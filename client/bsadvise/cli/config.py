@@ -114,17 +114,17 @@ def _advice_alone(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
             kept[key] = _advice_alone(value, path)
         elif _plain(key) in ADVICE_KEYS:
             kept[key] = value
-        if _plain(key) == "include":
-            _check_inside(value, path)
+        if _plain(key) in ("include", "data-path"):
+            _check_inside(_plain(key), value, path)
     return kept
 
 
-def _check_inside(include: object, path: Path) -> None:
-    """Raise click.UsageError where a folder's own file would send what lies elsewhere."""
+def _check_inside(name: str, value: object, path: Path) -> None:
+    """Raise click.UsageError where a folder's own file names what lies elsewhere."""
     here = Path(os.path.realpath(path.parent))
-    for one in include if isinstance(include, list) else [include]:
+    for one in value if isinstance(value, list) else [value]:
         if not Path(os.path.realpath(Path(str(one)).expanduser())).is_relative_to(here):
-            raise click.UsageError(f"{path}: include {one!r} leads out of the working directory")
+            raise click.UsageError(f"{path}: {name} {one!r} leads out of the working directory")
 
 
 def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,6 +155,8 @@ def _defaults_of(
     defaults: dict[str, Any] = {}
     for name, command in group.commands.items():
         table = settings.get(name, {})
+        if not isinstance(table, dict):  # A flag of the same name as a command.
+            table = {}
         if isinstance(command, click.Group):
             defaults[name] = _defaults_of(table, common, command)
         else:

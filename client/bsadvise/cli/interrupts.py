@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
-from functools import partial
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -17,7 +15,6 @@ from bsadvise.model.errors import BsadviseError, NothingToSay
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SAY_LIMIT_S = 1.0
-_SHOW_CURSOR = "\x1b[?25h"  # rich hides it while it draws
 
 
 class Interrupts:
@@ -85,7 +82,6 @@ class Interrupts:
                 self._stopping = _in_background(self._stop_quietly)
         _say("Stopping: the best answer so far follows. Again to leave at once.")
         if os.read(self._read_end, 1):
-            _shortly(_show_cursor)
             _say("bsadvise: interrupted")
             # The main thread may be anywhere. What it holds ends with the process: a private
             # daemon lives as long as its standard input, and tidies up after both.
@@ -99,21 +95,11 @@ class Interrupts:
 
 
 def _say(text: str) -> None:
-    _shortly(partial(say_aside, text))
-
-
-def _show_cursor() -> None:
-    # To the descriptor: the main thread may hold the stream's lock amid its drawing.
-    if sys.stderr.isatty():
-        os.write(sys.stderr.fileno(), _SHOW_CURSOR.encode())
-
-
-def _shortly(write: Callable[[], object]) -> None:
     """Write to stderr, and wait for that a moment alone: a full pipe would hold up the rest."""
 
     def write_quietly() -> None:
         with contextlib.suppress(OSError, ValueError):  # broken, or closed
-            write()
+            say_aside(text)
 
     _in_background(write_quietly).join(_SAY_LIMIT_S)
 

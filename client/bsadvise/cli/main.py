@@ -7,18 +7,22 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import IO, Any
 
 import click
 
+from bsadvise.cli.commands.completion import COMPLETION_VARIABLE, completion
 from bsadvise.cli.commands.devices import devices
 from bsadvise.cli.commands.doctor import doctor
 from bsadvise.cli.commands.estimate import estimate
+from bsadvise.cli.commands.init import init
 from bsadvise.cli.commands.jobs import jobs
 from bsadvise.cli.commands.recommend import recommend
+from bsadvise.cli.commands.report import compare, report
 from bsadvise.cli.commands.serve import serve
 from bsadvise.cli.commands.token import token
 from bsadvise.cli.config import load_defaults
-from bsadvise.cli.options import UserPath
+from bsadvise.cli.options import UserPath, no_color_option
 from bsadvise.cli.render.output import say_aside
 from bsadvise.model.errors import BsadviseError, ModelFileError, NothingToSay
 from bsadvise.version import __version__
@@ -28,13 +32,42 @@ class LeftAtOnce(BaseException):
     """The user wants no more of it; click would make a KeyboardInterrupt its own."""
 
 
+class WrongUsage(click.ClickException):
+    """Wrong usage, told as all errors are: what, where, and what to do."""
+
+    exit_code = click.UsageError.exit_code
+
+    @staticmethod
+    def of(error: click.UsageError) -> click.ClickException:
+        """Return it for click's own; a command without arguments shows its help as ever."""
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # Since 8.2.
+            return error
+        command = "bsadvise" if error.ctx is None else error.ctx.command_path
+        what = error.format_message().rstrip(".")
+        stop = "" if what.endswith("?") else ";"
+        return WrongUsage(f"{what}{stop} see: {command} --help")
+
+    def show(self, file: IO[Any] | None = None) -> None:  # noqa: ARG002 - click's signature
+        """Print it on stderr."""
+        say_aside(f"bsadvise: {self.message}")
+
+
 class Commands(click.Group):
     """A group that tells an error in one paragraph and ends with the error's exit code."""
+
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:  # noqa: ANN401
+        """Read the command line up to the command."""
+        try:
+            return super().make_context(*arguments, **extra)
+        except click.UsageError as error:
+            raise WrongUsage.of(error) from error
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            raise WrongUsage.of(error) from error
         except BsadviseError as error:
             if os.environ.get("BSADVISE_DEBUG") == "1":
                 raise
@@ -72,6 +105,7 @@ class Commands(click.Group):
     envvar="BSADVISE_CONFIG",
     help="File of settings.  [default: ~/.config/bsadvise/bsadvise.toml, where there is one]",
 )
+@no_color_option
 @click.pass_context
 def cli(ctx: click.Context, config: Path | None) -> None:
     """Find the batch size, accumulation and learning rate that train a PyTorch model fastest."""
@@ -81,7 +115,9 @@ def cli(ctx: click.Context, config: Path | None) -> None:
         say_aside(f"bsadvise: {defaults.warning}")
 
 
-for _command in (recommend, estimate, devices, doctor, serve, jobs, token):
+for _command in (
+    recommend, estimate, report, compare, devices, doctor, serve, jobs, token, init, completion,
+):  # fmt: skip
     cli.add_command(_command)
 
 
@@ -95,6 +131,11 @@ def main() -> None:
     warnings.simplefilter("ignore", SyntaxWarning)
     try:
         cli(prog_name="bsadvise")
+    except SystemExit as end:
+        if COMPLETION_VARIABLE not in os.environ:
+            raise
+        sys.stdout.flush()
+        os._exit(end.code if isinstance(end.code, int) else 1)  # A daemon may still be asked.
     except LeftAtOnce:
         say_aside("bsadvise: interrupted")
         sys.stdout.flush()

@@ -13,18 +13,19 @@ from typing import Any
 
 import click
 
-from bsadvise.client import Client
+from bsadvise.cli.completing import complete_device
+from bsadvise.cli.connecting import keep_credential
 from bsadvise.exports.formats.registry import EXPORTS
 from bsadvise.model.horizon import (
     LearningRateSchedule,
+    parse_budget,
     parse_length,
     parse_schedule,
     parse_warmup,
 )
 from bsadvise.model.request import AdviceOptions, Objective, Priority, PriorScope
-from bsadvise.model.units import parse_bytes, parse_seconds
+from bsadvise.model.units import parse_bytes
 from bsadvise.paths import normalise
-from bsadvise.transport.credentials import Credentials, read_token
 
 Function = Callable[..., Any]
 Decorator = Callable[[Function], Function]
@@ -97,7 +98,6 @@ def check_save(ctx: click.Context, param: click.Parameter, path: Path | None) ->
 
 
 BYTES = Parsed("size", parse_bytes)
-SECONDS = Parsed("time", parse_seconds)
 
 
 def option(flag: str, *others: str, **attributes: Any) -> Decorator:  # noqa: ANN401 - click's own
@@ -119,38 +119,10 @@ def together(*decorators: Decorator) -> Decorator:
 
 model_argument = click.argument("model", type=UserPath(exists=True, dir_okay=False))
 
-_CREDENTIALS = "bsadvise.transport.credentials"
-
-
-def _keep(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
-    if path is not None:
-        ctx.meta.setdefault(_CREDENTIALS, {})[param.name] = path
-
 
 def _credential(flag: str, text: str) -> Decorator:
     path = UserPath(exists=True, dir_okay=False)
-    return option(flag, type=path, expose_value=False, callback=_keep, help=text)
-
-
-def open_client(address: str | None) -> Client:
-    """Return a client with the credentials that the flags of ``address_option`` name."""
-    files: dict[str, Any] = dict(click.get_current_context().meta.get(_CREDENTIALS, {}))
-    token_file = files.pop("token_file", None)
-    credentials = replace(Credentials.from_environment(), **files)
-    if token_file is not None:
-        credentials = replace(credentials, token=read_token(token_file))
-    return Client(address, credentials=credentials, config_path=_config_path())
-
-
-def config_flags() -> tuple[str, ...]:
-    """Return what has a daemon that is started here read the file that ``--config`` names."""
-    path = _config_path()
-    return () if path is None else ("--config", str(path))
-
-
-def _config_path() -> Path | None:
-    path: Path | None = click.get_current_context().find_root().params.get("config")
-    return path
+    return option(flag, type=path, expose_value=False, callback=keep_credential, help=text)
 
 
 address_option = together(
@@ -165,14 +137,33 @@ address_option = together(
     _credential("--cert-file", "Own certificate, PEM, if the daemon asks for one."),
     _credential("--key-file", "Its key, PEM."),
 )
-output_option = option(
-    "--output", "-o", type=click.Choice(FORMATS), default="text", show_default=True,
-    help="How to print the answer.",
+
+
+def _without_colours(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    if value:
+        ctx.color = False
+
+
+no_color_option = option(
+    "--no-color", is_flag=True, expose_value=False, callback=_without_colours,
+    help="No colours on a terminal; NO_COLOR does the same.",
 )  # fmt: skip
-advice_output_option = option(
-    "--output", "-o", type=click.Choice((*FORMATS, *EXPORTS)), default="text", show_default=True,
-    help="How to print the answer: all of it as text, json or yaml, or its settings as one of the "
-    "others reads them.",
+output_option = together(
+    option(
+        "--output", "-o", type=click.Choice(FORMATS), default="text", show_default=True,
+        help="How to print the answer.",
+    ),
+    no_color_option,
+)  # fmt: skip
+advice_output_option = together(
+    option(
+        "--output", "-o", type=click.Choice((*FORMATS, *EXPORTS)), default="text",
+        show_default=True,
+        help="How to print the answer: as text, with every field as json or yaml, or its settings "
+        "as one of the others reads them.",
+    ),
+    option("--explain", is_flag=True, help="Print the whole answer, not what fits on a screen."),
+    no_color_option,
 )  # fmt: skip
 save_option = option(
     "--save",
@@ -186,7 +177,7 @@ _DEVICE_HELP = "auto, cpu, cuda:N, a UUID, or a card's name such as a100-80gb. [
 
 gpus_option = option("--gpus", type=click.IntRange(1), help="Data-parallel replicas. [default: 1]")
 devices_option = option(
-    "--device", "devices", metavar="NAME", multiple=True,
+    "--device", "devices", metavar="NAME", multiple=True, shell_complete=complete_device,
     help=f"{_DEVICE_HELP} Give it several times to compare devices.",
 )  # fmt: skip
 arguments_argument = click.argument(
@@ -213,7 +204,10 @@ place_options = together(
     ),
 )  # fmt: skip
 
-task_options = together(option("--device", metavar="NAME", help=_DEVICE_HELP), place_options)
+task_options = together(
+    option("--device", metavar="NAME", shell_complete=complete_device, help=_DEVICE_HELP),
+    place_options,
+)
 
 advice_options = together(
     gpus_option,
@@ -240,7 +234,11 @@ advice_options = together(
     option(
         "--warmup", type=Parsed("warm-up", parse_warmup), help="2% or 500steps. [default: none]"
     ),
-    option("--budget", type=SECONDS, help="Time to measure for, such as 60s. [default: 60s]"),
+    option(
+        "--budget", type=Parsed("budget", parse_budget),
+        help="Time to measure for, such as 60s; or 5% of the training that --train-for says. "
+        "[default: 60s]",
+    ),
     option("--trials", type=click.IntRange(0), help="The most trials. [default: as time allows]"),
     option("--no-trials", is_flag=True, help="Choose the learning rate by rule, without trials."),
     option("--seed", type=click.IntRange(0), help="Seed of everything random. [default: 0]"),
@@ -255,6 +253,14 @@ advice_options = together(
     option(
         "--observe-only", is_flag=True,
         help="Run a script for some steps, and say what it trains with by itself.",
+    ),
+    option(
+        "--model-class", metavar="NAME",
+        help="LightningModule to train, where a file defines several and trains none.",
+    ),
+    option(
+        "--data-path", "data_paths", type=UserPath(exists=True), multiple=True,
+        help="Data that a script finds where it lies beside it, read in place and not sent.",
     ),
     option("--no-cache", is_flag=True, help="Measure again, whatever was found before."),
 )  # fmt: skip
@@ -280,13 +286,20 @@ def advice_request(flags: dict[str, Any]) -> AdviceOptions:
         raise click.UsageError(
             "--objective cost needs the price of a device-hour, such as --device-hour-price 2.50"
         )
+    budget_s, budget_share = flags["budget"] or (None, None)
+    if budget_share is not None and flags["train_for"] is None:
+        raise click.UsageError(
+            f"--budget {100 * budget_share:g}% is a share of the training's own time: say how long "
+            "that is, such as --train-for 90epochs"
+        )
     return AdviceOptions(
         **task_request(flags),
         world_size=flags["gpus"],
         effective_batch_size=flags["effective_batch_size"],
         objective=flags["objective"],
         target_loss=flags["target_loss"],
-        budget_s=flags["budget"],
+        budget_s=budget_s,
+        budget_share=budget_share,
         max_trials=0 if flags["no_trials"] else flags["trials"],
         seed=flags["seed"],
         use_cache=False if flags["no_cache"] else None,
@@ -296,6 +309,7 @@ def advice_request(flags: dict[str, Any]) -> AdviceOptions:
         observe_only=flags["observe_only"] or None,
         train_for=flags["train_for"],
         schedule=_schedule(flags["schedule"], flags["warmup"]),
+        model_class=flags["model_class"],
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
 
 from bsadvise.model.caveats import Caveat
 from bsadvise.model.commands import Lever
@@ -10,6 +13,7 @@ from bsadvise.model.horizon import FinalLoss, TrainingHorizon
 from bsadvise.model.measurements import Fault, MemoryParts
 from bsadvise.model.observation import Reference
 from bsadvise.model.task import BatchSemantics
+from bsadvise.model.units import format_bytes, format_number
 from bsadvise.model.values import OpenEnum, Value
 
 
@@ -183,6 +187,19 @@ class ScriptCheck(Value):
     predicted_samples_per_s: float | None = None
     predicted_samples_per_s_interval: Interval | None = None
 
+    def __str__(self) -> str:
+        """Return what it did in a line, beside what was predicted."""
+        words = f"{self.step_count:,} steps with these values"
+        if self.peak_bytes is not None:
+            words += f", peak {format_bytes(self.peak_bytes)}"
+            if self.predicted_peak_bytes is not None:
+                words += f" ({format_bytes(self.predicted_peak_bytes)} predicted)"
+        if self.samples_per_s is not None:
+            words += f", {format_number(self.samples_per_s)} samples/s"
+            if self.predicted_samples_per_s is not None:
+                words += f" ({format_number(self.predicted_samples_per_s)} predicted)"
+        return words
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleOfThumb(Value):
@@ -328,6 +345,46 @@ class Advice(Value):
     horizon: TrainingHorizon | None = None
     expected_final_loss: FinalLoss | None = None
     script_check: ScriptCheck | None = None
+
+    # What shows, applies and reports an answer is found by name: it knows the values, not they it.
+
+    def report(self) -> str:
+        """Return this advice as one HTML file without script.
+
+        It shows what the advice itself says; ``Client.report`` adds the measurements, and the
+        figures that are drawn from them.
+
+        Raises:
+            ExportFailed: The extra that writes pages is not installed.
+        """
+        page: str = _named("report.page").page_of_advice(self)
+        return page
+
+    def apply(self, target: object) -> Mapping[str, Any]:
+        """Set this setting in arguments of Transformers' trainer, or in that trainer.
+
+        Args:
+            target: ``TrainingArguments``, or what inherits them, from which a trainer will be made;
+                or a ``transformers.Trainer`` that has been made.
+
+        Returns:
+            What was set, by the target's own names.
+
+        Raises:
+            TypeError: The target is neither.
+            ApplyingFailed: It cannot train with this setting; the message says why.
+        """
+        applied: Mapping[str, Any] = _named("integrations.applying").apply(self, target)
+        return applied
+
+    def _repr_mimebundle_(self, **_: object) -> Mapping[str, str]:
+        """Return the answer as a notebook shows it."""
+        shown: Mapping[str, str] = _named("cli.render.notebook").mime_bundle(self)
+        return shown
+
+
+def _named(module: str) -> Any:  # noqa: ANN401 - a module
+    return import_module(f"bsadvise.{module}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

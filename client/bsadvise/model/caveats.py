@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -42,6 +43,7 @@ class CaveatCode(StrEnum):
     CARRIED_TO_LENGTH = "carried_to_length"
     LENGTH_NOT_COUNTED = "length_not_counted"
     LENGTH_NOT_TRAINED = "length_not_trained"
+    REFERENCE_ADVISED = "reference_advised"
     SCHEDULE_WITHOUT_LENGTH = "schedule_without_length"
     OPTIMIZER_UNKNOWN = "optimizer_unknown"
     LEARNING_RATE_UNUSED = "learning_rate_unused"
@@ -98,3 +100,55 @@ class Caveat(Value):
 
     text: str
     code: str = CaveatCode.UNSPECIFIED
+
+
+_WORST = (
+    CaveatCode.VERIFICATION_FAILED,
+    CaveatCode.VERIFICATION_OUT_OF_MEMORY,
+    CaveatCode.VERIFICATION_LOSS_NOT_FINITE,
+    CaveatCode.VERIFICATION_TIMED_OUT,
+    CaveatCode.MEMORY_GROWS,
+    CaveatCode.ALL_TRIALS_DIVERGED,
+    CaveatCode.LEARNING_RATE_UNUSED,
+    CaveatCode.OBSERVED_ONLY,
+    CaveatCode.DEVICE_NOT_PRESENT,
+    CaveatCode.NOT_VERIFIED,
+    CaveatCode.FIRST_LOSS_NOT_FINITE,
+    CaveatCode.WEIGHTS_CHANGED_IN_LOSS,
+    CaveatCode.STATE_BETWEEN_BATCHES,
+    CaveatCode.SEVERAL_OPTIMIZERS,
+    CaveatCode.LENGTH_NOT_TRAINED,
+    CaveatCode.BATCH_NOT_TRIED,
+    CaveatCode.STORED_ORDER_NOT_RANDOM,
+    CaveatCode.LOSS_IS_SUM,
+    CaveatCode.LOSS_COUPLES_SAMPLES,
+)
+"""Those for which a training with the setting may fail or go otherwise than said, worst first."""
+
+_LEAST = frozenset(
+    {
+        CaveatCode.LARGEST_BATCH_NOT_RUN,
+        CaveatCode.MEMORY_SEARCH_LIMIT,
+        CaveatCode.MEMORY_SEARCH_CUT_SHORT,
+        CaveatCode.POWER_NOT_READ,
+        CaveatCode.ENERGY_NOT_COMPARED,
+        CaveatCode.ACCUMULATION_SAVES_TIME,
+        CaveatCode.BATCH_SCHEDULE_NOT_RUN,
+    }
+)
+"""Those that say nothing against training with the setting."""
+
+
+def worst_first(caveats: Iterable[Caveat]) -> list[Caveat]:
+    """Return caveats in the order in which to read them.
+
+    First those for which the training may fail, last those that leave the setting as it is; what
+    a newer release has comes between, as do others of one weight, in the order given.
+    """
+    ranks = {code.value: rank for rank, code in enumerate(_WORST)}
+    middle = len(ranks)
+
+    def rank(caveat: Caveat) -> int:
+        return ranks.get(caveat.code, middle + (caveat.code in _LEAST))
+
+    return sorted(caveats, key=rank)

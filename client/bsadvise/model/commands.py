@@ -211,6 +211,10 @@ class Train(Tagged):
             user's code keeps state that no checkpoint holds.
         schedule: What η is multiplied by, step by step, in a complete training; None for a
             constant rate.
+        complete_number: Which of the complete trainings this is, from 1; None for the first steps
+            of a longer one, and at a constant rate.
+        stated_share: Samples of this command over those of the training whose length was stated,
+            above 0; None at a constant rate.
     """
 
     time_limit_s: float
@@ -233,6 +237,8 @@ class Train(Tagged):
     is_loss_sum: bool = False
     in_fresh_process: bool = False
     schedule: StepSchedule | None = None
+    complete_number: int | None = None
+    stated_share: float | None = None
 
     @property
     def effective_batch_size(self) -> int:

@@ -20,6 +20,8 @@ BsadviseError                 1
 ├── DeviceUnavailable         1   the device cannot be had, or was lost
 ├── Interrupted               1   its daemon died; the same request goes on from its log
 ├── ServerMissing             1   the [server] extra is not installed
+├── LibraryMissing            1   an integration's library is not installed
+├── ApplyingFailed            1   a training cannot be given the advised setting
 ├── ExportFailed              1   a job cannot be written in another program's format
 │   └── StorageUnusable       2   where it was to be written is no such place
 ├── UnexpectedReply           1   the daemon speaks a newer dialect than this client
@@ -157,6 +159,14 @@ class Interrupted(BsadviseError):
 
 class ServerMissing(BsadviseError):
     """A daemon was to be started here, but the [server] extra is not installed."""
+
+
+class LibraryMissing(BsadviseError):
+    """The library that an integration is for is not installed."""
+
+
+class ApplyingFailed(BsadviseError):
+    """A training cannot be given the advised setting, or does not train with it."""
 
 
 class ExportFailed(BsadviseError):

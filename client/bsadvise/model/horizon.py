@@ -149,6 +149,7 @@ _THOUSANDS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9}
 _LENGTH_WANTED = "a length such as 90epochs, 200000steps, 50Msamples or 6h"
 _SCHEDULE_WANTED = "a schedule such as constant, linear, cosine, cosine:0.1, wsd or wsd:0.2"
 _WARMUP_WANTED = "a warm-up such as 2% or 500steps"
+_BUDGET_WANTED = "a budget such as 60s, 5m or 5%"
 
 
 def parse_length(text: str) -> TrainingLength:
@@ -219,6 +220,20 @@ def parse_warmup(text: str) -> tuple[float, int | None]:
     return share, None
 
 
+def parse_budget(text: str) -> tuple[float | None, float | None]:
+    """Return seconds, or the share of a training's own time, that "60s" or "5%" stands for.
+
+    Raises:
+        ValueError: The text is neither.
+    """
+    if not text.strip().endswith("%"):
+        return parse_seconds(text), None
+    share = _share(text.strip().removesuffix("%"), text, _BUDGET_WANTED, whole=100.0)
+    if share == 0:
+        raise ValueError(f"{text!r} leaves no time to measure: give more than 0%")
+    return None, share
+
+
 def _share(number: str, text: str, wanted: str, *, whole: float = 1.0) -> float:
     try:
         share = float(number) / whole
@@ -244,6 +259,10 @@ class TrainingHorizon(Value):
         carried_factor: Its samples over those of the longest complete training that was measured,
             at least 1; None where none was.
         source: Who said how long the training is: "request" or "file".
+        batch_factor: The advised batch over that of the best complete training, above 0; None where
+            none was made.
+        rate_factor: The advised peak rate over that of the best complete training, above 0; None
+            where none was made.
     """
 
     total_steps: int
@@ -255,6 +274,8 @@ class TrainingHorizon(Value):
     decay_steps: int
     carried_factor: float | None = None
     source: str
+    batch_factor: float | None = None
+    rate_factor: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from bsadvise.model.values import OpenEnum, Tagged, Value
 
+OBSERVED_VARIABLE = "BSADVISE_OBSERVED"
+"""Set for scripts that are run to be measured: what asks for advice in them must not ask again."""
+
 
 class TrainingLoop(OpenEnum):
     """Whose loop trains."""
@@ -49,6 +52,8 @@ class Quantity(OpenEnum):
     """Samples of one batch of the training loader."""
     LEARNING_RATE = "learning_rate"
     """The optimizer's learning rate."""
+    BATCH_SIZE = "batch_size"
+    """Samples an optimizer step, which the script divides by the batches that it accumulates."""
     ACCUMULATION_STEPS = "accumulation_steps"
     """Batches an optimizer step."""
 
@@ -123,7 +128,7 @@ class Reference(Value):
         group_learning_rates: The same of each parameter group.
         first_learning_rate: The first group's rate at the first step; None where it has none.
         optimizer_name: The optimizer's class.
-        optimizer_count: Optimizers that took steps.
+        optimizer_count: Optimizers that took steps in turn.
         schedule_name: Class of the learning-rate schedule; empty without one.
         schedule_length: Steps that the schedule was made for; None where it does not say.
         is_scheduled_by_step: Whether it is advanced with each optimizer step, not with each epoch.
@@ -172,6 +177,7 @@ class Reference(Value):
         batch = f"batch {self.micro_batch_size:,}{self._said(Quantity.MICRO_BATCH_SIZE)}"
         if self.accumulation_steps > 1:
             batch += f" x {self.accumulation_steps} accumulated"
+            batch += self._said(Quantity.BATCH_SIZE)
         parts = [batch]
         if self.learning_rate is not None:
             parts.append(f"lr {self.learning_rate:g}{self._said(Quantity.LEARNING_RATE)}")

@@ -83,6 +83,13 @@ class Source(Value):
     arguments: tuple[str, ...] = ()
 
 
+DEFAULT_BUDGET_S = 60.0
+"""Seconds of measurement where nobody said how many."""
+
+MOST_SHARED_BUDGET_S = 86_400.0
+"""Seconds that a budget comes to at most that is a share of a training: a day."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdviceRequest(Value):
     """One request for advice.
@@ -112,6 +119,14 @@ class AdviceRequest(Value):
         train_for: How long the model will be trained; None for what the file says, or for no
             length in particular.
         schedule: On which schedule; None for a constant rate.
+        model_class: Class of the LightningModule to train, where a script defines several and
+            trains none; None for the only one.
+        data_paths: What a script finds beside it without its being sent: absolute paths on the
+            daemon's machine by paths relative to the bundle's root, which may lie one folder above
+            it ("../data").
+        budget_share: Of the modelled time of the training that ``train_for`` states, above 0 to 1:
+            what measurements may take once steps were timed. ``budget_s`` is then the most that
+            this may come to. None for ``budget_s`` alone.
     """
 
     source: Source
@@ -122,7 +137,7 @@ class AdviceRequest(Value):
     effective_batch_size: int | None = None
     objective: Objective = Objective.TIME
     target_loss: float | None = None
-    budget_s: float = 60.0
+    budget_s: float = DEFAULT_BUDGET_S
     max_trials: int | None = None
     seed: int = 0
     use_cache: bool = True
@@ -134,6 +149,9 @@ class AdviceRequest(Value):
     observe_only: bool = False
     train_for: TrainingLength | None = None
     schedule: LearningRateSchedule | None = None
+    model_class: str | None = None
+    data_paths: Mapping[str, str] = field(default_factory=dict)
+    budget_share: float | None = None
 
 
 class AdviceOptions(TypedDict, total=False):
@@ -161,3 +179,6 @@ class AdviceOptions(TypedDict, total=False):
     observe_only: bool | None
     train_for: TrainingLength | str | None
     schedule: LearningRateSchedule | str | None
+    model_class: str | None
+    data_paths: Mapping[str, str]
+    budget_share: float | None

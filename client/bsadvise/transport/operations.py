@@ -6,6 +6,7 @@ addressed by its digest), cancelling, and creating (a request id creates once).
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,8 +24,10 @@ from bsadvise.model.errors import (
     DaemonFailed,
     DaemonUnreachable,
     StillRunning,
+    UnexpectedReply,
     error_of_refusal,
 )
+from bsadvise.model.explanation import Explanation, Findings
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Event, Recommendation, Waiting
 from bsadvise.model.request import AdviceOptions, Source
@@ -228,6 +231,35 @@ def measurements(recommendation_id: str) -> Operation[tuple[Measurement, ...]]:
     )
     reply = yield from _retry(Unary(rpcs.MEASUREMENTS, request))
     return tuple(from_message(message, Measurement) for message in reply.measurements)
+
+
+def explanation(recommendation_id: str) -> Operation[Explanation]:
+    """Read what a recommendation rests on.
+
+    Raises:
+        UnexpectedReply: The daemon is of a release that cannot say.
+    """
+    request = recommendation_service_pb2.ExplainRecommendationRequest(
+        recommendation_id=recommendation_id
+    )
+    reply = yield from _retry(Unary(rpcs.EXPLAIN, request))
+    return from_message(reply.explanation, Explanation)
+
+
+def findings(recommendation_id: str) -> Operation[Findings]:
+    """Read all that is kept of a recommendation that has ended.
+
+    Raises:
+        StillRunning: It has not ended.
+    """
+    recommendation = yield from get(recommendation_id)
+    if not recommendation.state.is_final:
+        raise StillRunning(f"recommendation {recommendation_id} has not ended")
+    log = yield from measurements(recommendation_id)
+    explained: Explanation | None = None
+    with contextlib.suppress(UnexpectedReply):  # A daemon of an older release.
+        explained = yield from explanation(recommendation_id)
+    return Findings(recommendation=recommendation, log=log, explanation=explained)
 
 
 def estimate_memory(task: Task, limit_s: float) -> Operation[MemoryEstimate]:

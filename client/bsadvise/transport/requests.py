@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from bsadvise.model.horizon import parse_length, parse_schedule
-from bsadvise.model.request import AdviceOptions, Objective, Priority, PriorScope, Source
+from bsadvise.model.request import (
+    MOST_SHARED_BUDGET_S,
+    AdviceOptions,
+    Objective,
+    Priority,
+    PriorScope,
+    Source,
+)
 from bsadvise.v1 import horizon_pb2, recommendation_pb2
 from bsadvise.wire.messages import to_message
 
@@ -27,6 +34,8 @@ def make_request(source: Source, options: AdviceOptions) -> recommendation_pb2.A
         fields["priority"] = f"PRIORITY_{Priority(fields['priority']).name}"
     if fields.get("prior") is not None:
         fields["prior"] = f"PRIOR_SCOPE_{PriorScope(fields['prior']).name}"
+    if fields.get("budget_share") is not None and fields.get("budget_s") is None:
+        fields["budget_s"] = MOST_SHARED_BUDGET_S
     train_for, schedule = fields.pop("train_for", None), fields.pop("schedule", None)
     if train_for is not None:
         length = parse_length(train_for) if isinstance(train_for, str) else train_for

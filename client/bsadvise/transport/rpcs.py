@@ -40,6 +40,10 @@ MEASUREMENTS = Rpc(
     f"{_SERVICES}RecommendationService/ListMeasurements",
     recommendation_service_pb2.ListMeasurementsResponse,
 )
+EXPLAIN = Rpc(
+    f"{_SERVICES}RecommendationService/ExplainRecommendation",
+    recommendation_service_pb2.ExplainRecommendationResponse,
+)
 CHECK_SOURCE = Rpc(f"{_SERVICES}SourceService/CheckSource", source_service_pb2.CheckSourceResponse)
 UPLOAD_SOURCE = Rpc(
     f"{_SERVICES}SourceService/UploadSource", source_service_pb2.UploadSourceResponse

@@ -200,6 +200,8 @@ class TrainingHorizon(_message.Message):
     DECAY_STEPS_FIELD_NUMBER: _builtins.int
     CARRIED_FACTOR_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    BATCH_FACTOR_FIELD_NUMBER: _builtins.int
+    RATE_FACTOR_FIELD_NUMBER: _builtins.int
     total_steps: _builtins.int
     """T, optimizer steps."""
     total_samples: _builtins.int
@@ -218,6 +220,12 @@ class TrainingHorizon(_message.Message):
     """
     source: _builtins.str
     """Who said how long the training is: "request" or "file"."""
+    batch_factor: _builtins.float
+    """The advised batch over that of the best complete training, above 0; unset where none was made."""
+    rate_factor: _builtins.float
+    """The advised peak rate over that of the best complete training, above 0; unset where none was
+    made.
+    """
     @_builtins.property
     def schedule(self) -> Global___LearningRateSchedule:
         """How the rate moves."""
@@ -234,21 +242,31 @@ class TrainingHorizon(_message.Message):
         decay_steps: _builtins.int = ...,
         carried_factor: _builtins.float | None = ...,
         source: _builtins.str = ...,
+        batch_factor: _builtins.float | None = ...,
+        rate_factor: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_carried_factor", b"_carried_factor", "_epochs", b"_epochs", "_time_s", b"_time_s", "carried_factor", b"carried_factor", "epochs", b"epochs", "schedule", b"schedule", "time_s", b"time_s"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_factor", b"_batch_factor", "_carried_factor", b"_carried_factor", "_epochs", b"_epochs", "_rate_factor", b"_rate_factor", "_time_s", b"_time_s", "batch_factor", b"batch_factor", "carried_factor", b"carried_factor", "epochs", b"epochs", "rate_factor", b"rate_factor", "schedule", b"schedule", "time_s", b"time_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_carried_factor", b"_carried_factor", "_epochs", b"_epochs", "_time_s", b"_time_s", "carried_factor", b"carried_factor", "decay_steps", b"decay_steps", "epochs", b"epochs", "schedule", b"schedule", "source", b"source", "time_s", b"time_s", "total_samples", b"total_samples", "total_steps", b"total_steps", "warmup_steps", b"warmup_steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_factor", b"_batch_factor", "_carried_factor", b"_carried_factor", "_epochs", b"_epochs", "_rate_factor", b"_rate_factor", "_time_s", b"_time_s", "batch_factor", b"batch_factor", "carried_factor", b"carried_factor", "decay_steps", b"decay_steps", "epochs", b"epochs", "rate_factor", b"rate_factor", "schedule", b"schedule", "source", b"source", "time_s", b"time_s", "total_samples", b"total_samples", "total_steps", b"total_steps", "warmup_steps", b"warmup_steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__batch_factor: _TypeAlias = _typing.Literal["batch_factor"]  # noqa: Y015
+    _WhichOneofArgType__batch_factor: _TypeAlias = _typing.Literal["_batch_factor", b"_batch_factor"]  # noqa: Y015
     _WhichOneofReturnType__carried_factor: _TypeAlias = _typing.Literal["carried_factor"]  # noqa: Y015
     _WhichOneofArgType__carried_factor: _TypeAlias = _typing.Literal["_carried_factor", b"_carried_factor"]  # noqa: Y015
     _WhichOneofReturnType__epochs: _TypeAlias = _typing.Literal["epochs"]  # noqa: Y015
     _WhichOneofArgType__epochs: _TypeAlias = _typing.Literal["_epochs", b"_epochs"]  # noqa: Y015
+    _WhichOneofReturnType__rate_factor: _TypeAlias = _typing.Literal["rate_factor"]  # noqa: Y015
+    _WhichOneofArgType__rate_factor: _TypeAlias = _typing.Literal["_rate_factor", b"_rate_factor"]  # noqa: Y015
     _WhichOneofReturnType__time_s: _TypeAlias = _typing.Literal["time_s"]  # noqa: Y015
     _WhichOneofArgType__time_s: _TypeAlias = _typing.Literal["_time_s", b"_time_s"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__batch_factor) -> _WhichOneofReturnType__batch_factor | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__carried_factor) -> _WhichOneofReturnType__carried_factor | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__epochs) -> _WhichOneofReturnType__epochs | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rate_factor) -> _WhichOneofReturnType__rate_factor | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__time_s) -> _WhichOneofReturnType__time_s | None: ...
 

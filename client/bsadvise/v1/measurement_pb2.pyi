@@ -488,6 +488,8 @@ class Train(_message.Message):
     IS_LOSS_SUM_FIELD_NUMBER: _builtins.int
     IN_FRESH_PROCESS_FIELD_NUMBER: _builtins.int
     SCHEDULE_FIELD_NUMBER: _builtins.int
+    COMPLETE_NUMBER_FIELD_NUMBER: _builtins.int
+    STATED_SHARE_FIELD_NUMBER: _builtins.int
     time_limit_s: _builtins.float
     """Seconds after which the worker is stopped."""
     micro_batch_size: _builtins.int
@@ -536,6 +538,14 @@ class Train(_message.Message):
     """Whether to begin in a process in which nothing has run before, since the user's code keeps state
     that no checkpoint holds.
     """
+    complete_number: _builtins.int
+    """Which of the complete trainings this is, from 1; unset for the first steps of a longer one, and
+    at a constant rate.
+    """
+    stated_share: _builtins.float
+    """Samples of this command over those of the training whose length was stated, above 0; unset at a
+    constant rate.
+    """
     @_builtins.property
     def evaluation_steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Steps of this command after which to measure the held-out loss as well, rising, each below
@@ -569,17 +579,23 @@ class Train(_message.Message):
         is_loss_sum: _builtins.bool = ...,
         in_fresh_process: _builtins.bool = ...,
         schedule: _horizon_pb2.StepSchedule | None = ...,
+        complete_number: _builtins.int | None = ...,
+        stated_share: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_stop_after_s", b"_stop_after_s", "_target_loss", b"_target_loss", "_trial", b"_trial", "origin", b"origin", "save_checkpoint", b"save_checkpoint", "schedule", b"schedule", "start_checkpoint", b"start_checkpoint", "stop_after_s", b"stop_after_s", "target_loss", b"target_loss", "trial", b"trial"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_complete_number", b"_complete_number", "_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_stated_share", b"_stated_share", "_stop_after_s", b"_stop_after_s", "_target_loss", b"_target_loss", "_trial", b"_trial", "complete_number", b"complete_number", "origin", b"origin", "save_checkpoint", b"save_checkpoint", "schedule", b"schedule", "start_checkpoint", b"start_checkpoint", "stated_share", b"stated_share", "stop_after_s", b"stop_after_s", "target_loss", b"target_loss", "trial", b"trial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_stop_after_s", b"_stop_after_s", "_target_loss", b"_target_loss", "_trial", b"_trial", "accumulation_steps", b"accumulation_steps", "evaluation_batch_size", b"evaluation_batch_size", "evaluation_steps", b"evaluation_steps", "first_sample", b"first_sample", "in_fresh_process", b"in_fresh_process", "is_loss_sum", b"is_loss_sum", "learning_rate", b"learning_rate", "measure_noise", b"measure_noise", "micro_batch_size", b"micro_batch_size", "origin", b"origin", "replicate", b"replicate", "rung", b"rung", "save_checkpoint", b"save_checkpoint", "schedule", b"schedule", "start_checkpoint", b"start_checkpoint", "step_count", b"step_count", "stop_after_s", b"stop_after_s", "target_loss", b"target_loss", "time_limit_s", b"time_limit_s", "trial", b"trial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_complete_number", b"_complete_number", "_origin", b"_origin", "_save_checkpoint", b"_save_checkpoint", "_start_checkpoint", b"_start_checkpoint", "_stated_share", b"_stated_share", "_stop_after_s", b"_stop_after_s", "_target_loss", b"_target_loss", "_trial", b"_trial", "accumulation_steps", b"accumulation_steps", "complete_number", b"complete_number", "evaluation_batch_size", b"evaluation_batch_size", "evaluation_steps", b"evaluation_steps", "first_sample", b"first_sample", "in_fresh_process", b"in_fresh_process", "is_loss_sum", b"is_loss_sum", "learning_rate", b"learning_rate", "measure_noise", b"measure_noise", "micro_batch_size", b"micro_batch_size", "origin", b"origin", "replicate", b"replicate", "rung", b"rung", "save_checkpoint", b"save_checkpoint", "schedule", b"schedule", "start_checkpoint", b"start_checkpoint", "stated_share", b"stated_share", "step_count", b"step_count", "stop_after_s", b"stop_after_s", "target_loss", b"target_loss", "time_limit_s", b"time_limit_s", "trial", b"trial"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__complete_number: _TypeAlias = _typing.Literal["complete_number"]  # noqa: Y015
+    _WhichOneofArgType__complete_number: _TypeAlias = _typing.Literal["_complete_number", b"_complete_number"]  # noqa: Y015
     _WhichOneofReturnType__origin: _TypeAlias = _typing.Literal["origin"]  # noqa: Y015
     _WhichOneofArgType__origin: _TypeAlias = _typing.Literal["_origin", b"_origin"]  # noqa: Y015
     _WhichOneofReturnType__save_checkpoint: _TypeAlias = _typing.Literal["save_checkpoint"]  # noqa: Y015
     _WhichOneofArgType__save_checkpoint: _TypeAlias = _typing.Literal["_save_checkpoint", b"_save_checkpoint"]  # noqa: Y015
     _WhichOneofReturnType__start_checkpoint: _TypeAlias = _typing.Literal["start_checkpoint"]  # noqa: Y015
     _WhichOneofArgType__start_checkpoint: _TypeAlias = _typing.Literal["_start_checkpoint", b"_start_checkpoint"]  # noqa: Y015
+    _WhichOneofReturnType__stated_share: _TypeAlias = _typing.Literal["stated_share"]  # noqa: Y015
+    _WhichOneofArgType__stated_share: _TypeAlias = _typing.Literal["_stated_share", b"_stated_share"]  # noqa: Y015
     _WhichOneofReturnType__stop_after_s: _TypeAlias = _typing.Literal["stop_after_s"]  # noqa: Y015
     _WhichOneofArgType__stop_after_s: _TypeAlias = _typing.Literal["_stop_after_s", b"_stop_after_s"]  # noqa: Y015
     _WhichOneofReturnType__target_loss: _TypeAlias = _typing.Literal["target_loss"]  # noqa: Y015
@@ -587,11 +603,15 @@ class Train(_message.Message):
     _WhichOneofReturnType__trial: _TypeAlias = _typing.Literal["trial"]  # noqa: Y015
     _WhichOneofArgType__trial: _TypeAlias = _typing.Literal["_trial", b"_trial"]  # noqa: Y015
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__complete_number) -> _WhichOneofReturnType__complete_number | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__origin) -> _WhichOneofReturnType__origin | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__save_checkpoint) -> _WhichOneofReturnType__save_checkpoint | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__start_checkpoint) -> _WhichOneofReturnType__start_checkpoint | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stated_share) -> _WhichOneofReturnType__stated_share | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__stop_after_s) -> _WhichOneofReturnType__stop_after_s | None: ...
     @_typing.overload

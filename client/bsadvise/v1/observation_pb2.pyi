@@ -119,7 +119,9 @@ class _QuantityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Quantity.Val
     """Samples of one batch of the training loader."""
     QUANTITY_LEARNING_RATE: _Quantity.ValueType  # 2
     """The optimizer's learning rate."""
-    QUANTITY_ACCUMULATION_STEPS: _Quantity.ValueType  # 3
+    QUANTITY_BATCH_SIZE: _Quantity.ValueType  # 3
+    """Samples an optimizer step, which the script divides by the batches that it accumulates."""
+    QUANTITY_ACCUMULATION_STEPS: _Quantity.ValueType  # 4
     """Batches an optimizer step."""
 
 class Quantity(_Quantity, metaclass=_QuantityEnumTypeWrapper):
@@ -131,7 +133,9 @@ QUANTITY_MICRO_BATCH_SIZE: Quantity.ValueType  # 1
 """Samples of one batch of the training loader."""
 QUANTITY_LEARNING_RATE: Quantity.ValueType  # 2
 """The optimizer's learning rate."""
-QUANTITY_ACCUMULATION_STEPS: Quantity.ValueType  # 3
+QUANTITY_BATCH_SIZE: Quantity.ValueType  # 3
+"""Samples an optimizer step, which the script divides by the batches that it accumulates."""
+QUANTITY_ACCUMULATION_STEPS: Quantity.ValueType  # 4
 """Batches an optimizer step."""
 Global___Quantity: _TypeAlias = Quantity  # noqa: Y015
 

@@ -28,7 +28,7 @@ from bsadvise.v1 import horizon_pb2 as bsadvise_dot_v1_dot_horizon__pb2
 from bsadvise.v1 import measurement_pb2 as bsadvise_dot_v1_dot_measurement__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bsadvise/v1/recommendation.proto\x12\x0b\x62sadvise.v1\x1a\x18\x62sadvise/v1/advice.proto\x1a\x18\x62sadvise/v1/device.proto\x1a\x19\x62sadvise/v1/horizon.proto\x1a\x1d\x62sadvise/v1/measurement.proto\"\x7f\n\x06Source\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nentry_path\x18\x02 \x01(\t\x12/\n\nentry_kind\x18\x03 \x01(\x0e\x32\x16.bsadvise.v1.EntryKindH\x00\x88\x01\x01\x12\x11\n\targuments\x18\x04 \x03(\tB\r\n\x0b_entry_kind\"\xe2\x07\n\rAdviceRequest\x12#\n\x06source\x18\x01 \x01(\x0b\x32\x13.bsadvise.v1.Source\x12\x13\n\x06\x64\x65vice\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x1f\n\x12memory_limit_bytes\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x19\n\x0cmargin_bytes\x18\x04 \x01(\x03H\x02\x88\x01\x01\x12\x17\n\nworld_size\x18\x05 \x01(\x03H\x03\x88\x01\x01\x12!\n\x14\x65\x66\x66\x65\x63tive_batch_size\x18\x06 \x01(\x03H\x04\x88\x01\x01\x12.\n\tobjective\x18\x07 \x01(\x0e\x32\x16.bsadvise.v1.ObjectiveH\x05\x88\x01\x01\x12\x18\n\x0btarget_loss\x18\x08 \x01(\x01H\x06\x88\x01\x01\x12\x15\n\x08\x62udget_s\x18\t \x01(\x01H\x07\x88\x01\x01\x12\x17\n\nmax_trials\x18\n \x01(\x03H\x08\x88\x01\x01\x12\x11\n\x04seed\x18\x0b \x01(\x03H\t\x88\x01\x01\x12\x16\n\tuse_cache\x18\x0c \x01(\x08H\n\x88\x01\x01\x12\x41\n\x0c\x62uild_kwargs\x18\r \x03(\x0b\x32+.bsadvise.v1.AdviceRequest.BuildKwargsEntry\x12,\n\x08priority\x18\x0e \x01(\x0e\x32\x15.bsadvise.v1.PriorityH\x0b\x88\x01\x01\x12\x13\n\x06python\x18\x0f \x01(\tH\x0c\x88\x01\x01\x12\x1e\n\x11\x64\x65vice_hour_price\x18\x10 \x01(\x01H\r\x88\x01\x01\x12+\n\x05prior\x18\x11 \x01(\x0e\x32\x17.bsadvise.v1.PriorScopeH\x0e\x88\x01\x01\x12\x19\n\x0cobserve_only\x18\x12 \x01(\x08H\x0f\x88\x01\x01\x12.\n\ttrain_for\x18\x1e \x01(\x0b\x32\x1b.bsadvise.v1.TrainingLength\x12\x33\n\x08schedule\x18\x1f \x01(\x0b\x32!.bsadvise.v1.LearningRateSchedule\x1a\x32\n\x10\x42uildKwargsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07_deviceB\x15\n\x13_memory_limit_bytesB\x0f\n\r_margin_bytesB\r\n\x0b_world_sizeB\x17\n\x15_effective_batch_sizeB\x0c\n\n_objectiveB\x0e\n\x0c_target_lossB\x0b\n\t_budget_sB\r\n\x0b_max_trialsB\x07\n\x05_seedB\x0c\n\n_use_cacheB\x0b\n\t_priorityB\t\n\x07_pythonB\x14\n\x12_device_hour_priceB\x08\n\x06_priorB\x0f\n\r_observe_only\"\xae\x03\n\x0eRecommendation\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x07request\x18\x03 \x01(\x0b\x32\x1a.bsadvise.v1.AdviceRequest\x12#\n\x06\x64\x65vice\x18\x04 \x01(\x0b\x32\x13.bsadvise.v1.Device\x12\x13\n\x0b\x66ingerprint\x18\x05 \x01(\t\x12!\n\x05state\x18\x06 \x01(\x0e\x32\x12.bsadvise.v1.State\x12\x14\n\x0c\x63reated_at_s\x18\x07 \x01(\x01\x12\x14\n\x0cupdated_at_s\x18\x08 \x01(\x01\x12\x18\n\x10\x63\x61ncel_requested\x18\t \x01(\x08\x12#\n\x06\x61\x64vice\x18\n \x01(\x0b\x32\x13.bsadvise.v1.Advice\x12%\n\x07refusal\x18\x0b \x01(\x0b\x32\x14.bsadvise.v1.Refusal\x12\x11\n\tprincipal\x18\x0c \x01(\t\x12%\n\x07waiting\x18\r \x01(\x0b\x32\x14.bsadvise.v1.Waiting\x12\x17\n\x0fplanner_version\x18\x0e \x01(\t\"8\n\x07Waiting\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x1b\n\x13\x65xpected_start_at_s\x18\x02 \x01(\x01\"}\n\x0cStateChanged\x12!\n\x05state\x18\x01 \x01(\x0e\x32\x12.bsadvise.v1.State\x12#\n\x06\x61\x64vice\x18\x02 \x01(\x0b\x32\x13.bsadvise.v1.Advice\x12%\n\x07refusal\x18\x03 \x01(\x0b\x32\x14.bsadvise.v1.Refusal\"7\n\x0e\x43ommandStarted\x12%\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x14.bsadvise.v1.Command\"q\n\x08Measured\x12-\n\x0bmeasurement\x18\x01 \x01(\x0b\x32\x18.bsadvise.v1.Measurement\x12!\n\x04\x62\x65st\x18\x02 \x01(\x0b\x32\x13.bsadvise.v1.Advice\x12\x13\n\x0bremaining_s\x18\x03 \x01(\x01\"\xaf\x01\n\tHappening\x12\x32\n\rstate_changed\x18\x01 \x01(\x0b\x32\x19.bsadvise.v1.StateChangedH\x00\x12\x36\n\x0f\x63ommand_started\x18\x02 \x01(\x0b\x32\x1b.bsadvise.v1.CommandStartedH\x00\x12)\n\x08measured\x18\x03 \x01(\x0b\x32\x15.bsadvise.v1.MeasuredH\x00\x42\x0b\n\thappening\"R\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0c\n\x04\x61t_s\x18\x02 \x01(\x01\x12)\n\thappening\x18\x03 \x01(\x0b\x32\x16.bsadvise.v1.Happening*\xab\x01\n\tObjective\x12\x19\n\x15OBJECTIVE_UNSPECIFIED\x10\x00\x12\x12\n\x0eOBJECTIVE_TIME\x10\x01\x12\x18\n\x14OBJECTIVE_THROUGHPUT\x10\x02\x12\x15\n\x11OBJECTIVE_SAMPLES\x10\x03\x12\x14\n\x10OBJECTIVE_MEMORY\x10\x04\x12\x14\n\x10OBJECTIVE_ENERGY\x10\x05\x12\x12\n\x0eOBJECTIVE_COST\x10\x06*^\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n\x0cPRIORITY_LOW\x10\x01\x12\x13\n\x0fPRIORITY_NORMAL\x10\x02\x12\x11\n\rPRIORITY_HIGH\x10\x03*q\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45NTRY_KIND_MODEL_FILE\x10\x01\x12\x15\n\x11\x45NTRY_KIND_SCRIPT\x10\x02\x12\x16\n\x12\x45NTRY_KIND_COMMAND\x10\x03*Y\n\nPriorScope\x12\x1b\n\x17PRIOR_SCOPE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPRIOR_SCOPE_OFF\x10\x01\x12\x19\n\x15PRIOR_SCOPE_PRINCIPAL\x10\x02*\x7f\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bsadvise/v1/recommendation.proto\x12\x0b\x62sadvise.v1\x1a\x18\x62sadvise/v1/advice.proto\x1a\x18\x62sadvise/v1/device.proto\x1a\x19\x62sadvise/v1/horizon.proto\x1a\x1d\x62sadvise/v1/measurement.proto\"\x7f\n\x06Source\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nentry_path\x18\x02 \x01(\t\x12/\n\nentry_kind\x18\x03 \x01(\x0e\x32\x16.bsadvise.v1.EntryKindH\x00\x88\x01\x01\x12\x11\n\targuments\x18\x04 \x03(\tB\r\n\x0b_entry_kind\"\xa9\t\n\rAdviceRequest\x12#\n\x06source\x18\x01 \x01(\x0b\x32\x13.bsadvise.v1.Source\x12\x13\n\x06\x64\x65vice\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x1f\n\x12memory_limit_bytes\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x19\n\x0cmargin_bytes\x18\x04 \x01(\x03H\x02\x88\x01\x01\x12\x17\n\nworld_size\x18\x05 \x01(\x03H\x03\x88\x01\x01\x12!\n\x14\x65\x66\x66\x65\x63tive_batch_size\x18\x06 \x01(\x03H\x04\x88\x01\x01\x12.\n\tobjective\x18\x07 \x01(\x0e\x32\x16.bsadvise.v1.ObjectiveH\x05\x88\x01\x01\x12\x18\n\x0btarget_loss\x18\x08 \x01(\x01H\x06\x88\x01\x01\x12\x15\n\x08\x62udget_s\x18\t \x01(\x01H\x07\x88\x01\x01\x12\x17\n\nmax_trials\x18\n \x01(\x03H\x08\x88\x01\x01\x12\x11\n\x04seed\x18\x0b \x01(\x03H\t\x88\x01\x01\x12\x16\n\tuse_cache\x18\x0c \x01(\x08H\n\x88\x01\x01\x12\x41\n\x0c\x62uild_kwargs\x18\r \x03(\x0b\x32+.bsadvise.v1.AdviceRequest.BuildKwargsEntry\x12,\n\x08priority\x18\x0e \x01(\x0e\x32\x15.bsadvise.v1.PriorityH\x0b\x88\x01\x01\x12\x13\n\x06python\x18\x0f \x01(\tH\x0c\x88\x01\x01\x12\x1e\n\x11\x64\x65vice_hour_price\x18\x10 \x01(\x01H\r\x88\x01\x01\x12+\n\x05prior\x18\x11 \x01(\x0e\x32\x17.bsadvise.v1.PriorScopeH\x0e\x88\x01\x01\x12\x19\n\x0cobserve_only\x18\x12 \x01(\x08H\x0f\x88\x01\x01\x12.\n\ttrain_for\x18\x1e \x01(\x0b\x32\x1b.bsadvise.v1.TrainingLength\x12\x33\n\x08schedule\x18\x1f \x01(\x0b\x32!.bsadvise.v1.LearningRateSchedule\x12\x18\n\x0bmodel_class\x18( \x01(\tH\x10\x88\x01\x01\x12=\n\ndata_paths\x18) \x03(\x0b\x32).bsadvise.v1.AdviceRequest.DataPathsEntry\x12\x19\n\x0c\x62udget_share\x18\" \x01(\x01H\x11\x88\x01\x01\x1a\x32\n\x10\x42uildKwargsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x30\n\x0e\x44\x61taPathsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07_deviceB\x15\n\x13_memory_limit_bytesB\x0f\n\r_margin_bytesB\r\n\x0b_world_sizeB\x17\n\x15_effective_batch_sizeB\x0c\n\n_objectiveB\x0e\n\x0c_target_lossB\x0b\n\t_budget_sB\r\n\x0b_max_trialsB\x07\n\x05_seedB\x0c\n\n_use_cacheB\x0b\n\t_priorityB\t\n\x07_pythonB\x14\n\x12_device_hour_priceB\x08\n\x06_priorB\x0f\n\r_observe_onlyB\x0e\n\x0c_model_classB\x0f\n\r_budget_share\"\xae\x03\n\x0eRecommendation\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x07request\x18\x03 \x01(\x0b\x32\x1a.bsadvise.v1.AdviceRequest\x12#\n\x06\x64\x65vice\x18\x04 \x01(\x0b\x32\x13.bsadvise.v1.Device\x12\x13\n\x0b\x66ingerprint\x18\x05 \x01(\t\x12!\n\x05state\x18\x06 \x01(\x0e\x32\x12.bsadvise.v1.State\x12\x14\n\x0c\x63reated_at_s\x18\x07 \x01(\x01\x12\x14\n\x0cupdated_at_s\x18\x08 \x01(\x01\x12\x18\n\x10\x63\x61ncel_requested\x18\t \x01(\x08\x12#\n\x06\x61\x64vice\x18\n \x01(\x0b\x32\x13.bsadvise.v1.Advice\x12%\n\x07refusal\x18\x0b \x01(\x0b\x32\x14.bsadvise.v1.Refusal\x12\x11\n\tprincipal\x18\x0c \x01(\t\x12%\n\x07waiting\x18\r \x01(\x0b\x32\x14.bsadvise.v1.Waiting\x12\x17\n\x0fplanner_version\x18\x0e \x01(\t\"8\n\x07Waiting\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x1b\n\x13\x65xpected_start_at_s\x18\x02 \x01(\x01\"}\n\x0cStateChanged\x12!\n\x05state\x18\x01 \x01(\x0e\x32\x12.bsadvise.v1.State\x12#\n\x06\x61\x64vice\x18\x02 \x01(\x0b\x32\x13.bsadvise.v1.Advice\x12%\n\x07refusal\x18\x03 \x01(\x0b\x32\x14.bsadvise.v1.Refusal\"7\n\x0e\x43ommandStarted\x12%\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x14.bsadvise.v1.Command\"q\n\x08Measured\x12-\n\x0bmeasurement\x18\x01 \x01(\x0b\x32\x18.bsadvise.v1.Measurement\x12!\n\x04\x62\x65st\x18\x02 \x01(\x0b\x32\x13.bsadvise.v1.Advice\x12\x13\n\x0bremaining_s\x18\x03 \x01(\x01\"\xaf\x01\n\tHappening\x12\x32\n\rstate_changed\x18\x01 \x01(\x0b\x32\x19.bsadvise.v1.StateChangedH\x00\x12\x36\n\x0f\x63ommand_started\x18\x02 \x01(\x0b\x32\x1b.bsadvise.v1.CommandStartedH\x00\x12)\n\x08measured\x18\x03 \x01(\x0b\x32\x15.bsadvise.v1.MeasuredH\x00\x42\x0b\n\thappening\"R\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0c\n\x04\x61t_s\x18\x02 \x01(\x01\x12)\n\thappening\x18\x03 \x01(\x0b\x32\x16.bsadvise.v1.Happening*\xab\x01\n\tObjective\x12\x19\n\x15OBJECTIVE_UNSPECIFIED\x10\x00\x12\x12\n\x0eOBJECTIVE_TIME\x10\x01\x12\x18\n\x14OBJECTIVE_THROUGHPUT\x10\x02\x12\x15\n\x11OBJECTIVE_SAMPLES\x10\x03\x12\x14\n\x10OBJECTIVE_MEMORY\x10\x04\x12\x14\n\x10OBJECTIVE_ENERGY\x10\x05\x12\x12\n\x0eOBJECTIVE_COST\x10\x06*^\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n\x0cPRIORITY_LOW\x10\x01\x12\x13\n\x0fPRIORITY_NORMAL\x10\x02\x12\x11\n\rPRIORITY_HIGH\x10\x03*q\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45NTRY_KIND_MODEL_FILE\x10\x01\x12\x15\n\x11\x45NTRY_KIND_SCRIPT\x10\x02\x12\x16\n\x12\x45NTRY_KIND_COMMAND\x10\x03*Y\n\nPriorScope\x12\x1b\n\x17PRIOR_SCOPE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPRIOR_SCOPE_OFF\x10\x01\x12\x19\n\x15PRIOR_SCOPE_PRINCIPAL\x10\x02*\x7f\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,34 +37,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ADVICEREQUEST_BUILDKWARGSENTRY']._loaded_options = None
   _globals['_ADVICEREQUEST_BUILDKWARGSENTRY']._serialized_options = b'8\001'
-  _globals['_OBJECTIVE']._serialized_start=2338
-  _globals['_OBJECTIVE']._serialized_end=2509
-  _globals['_PRIORITY']._serialized_start=2511
-  _globals['_PRIORITY']._serialized_end=2605
-  _globals['_ENTRYKIND']._serialized_start=2607
-  _globals['_ENTRYKIND']._serialized_end=2720
-  _globals['_PRIORSCOPE']._serialized_start=2722
-  _globals['_PRIORSCOPE']._serialized_end=2811
-  _globals['_STATE']._serialized_start=2813
-  _globals['_STATE']._serialized_end=2940
+  _globals['_ADVICEREQUEST_DATAPATHSENTRY']._loaded_options = None
+  _globals['_ADVICEREQUEST_DATAPATHSENTRY']._serialized_options = b'8\001'
+  _globals['_OBJECTIVE']._serialized_start=2537
+  _globals['_OBJECTIVE']._serialized_end=2708
+  _globals['_PRIORITY']._serialized_start=2710
+  _globals['_PRIORITY']._serialized_end=2804
+  _globals['_ENTRYKIND']._serialized_start=2806
+  _globals['_ENTRYKIND']._serialized_end=2919
+  _globals['_PRIORSCOPE']._serialized_start=2921
+  _globals['_PRIORSCOPE']._serialized_end=3010
+  _globals['_STATE']._serialized_start=3012
+  _globals['_STATE']._serialized_end=3139
   _globals['_SOURCE']._serialized_start=159
   _globals['_SOURCE']._serialized_end=286
   _globals['_ADVICEREQUEST']._serialized_start=289
-  _globals['_ADVICEREQUEST']._serialized_end=1283
-  _globals['_ADVICEREQUEST_BUILDKWARGSENTRY']._serialized_start=988
-  _globals['_ADVICEREQUEST_BUILDKWARGSENTRY']._serialized_end=1038
-  _globals['_RECOMMENDATION']._serialized_start=1286
-  _globals['_RECOMMENDATION']._serialized_end=1716
-  _globals['_WAITING']._serialized_start=1718
-  _globals['_WAITING']._serialized_end=1774
-  _globals['_STATECHANGED']._serialized_start=1776
-  _globals['_STATECHANGED']._serialized_end=1901
-  _globals['_COMMANDSTARTED']._serialized_start=1903
-  _globals['_COMMANDSTARTED']._serialized_end=1958
-  _globals['_MEASURED']._serialized_start=1960
-  _globals['_MEASURED']._serialized_end=2073
-  _globals['_HAPPENING']._serialized_start=2076
-  _globals['_HAPPENING']._serialized_end=2251
-  _globals['_EVENT']._serialized_start=2253
-  _globals['_EVENT']._serialized_end=2335
+  _globals['_ADVICEREQUEST']._serialized_end=1482
+  _globals['_ADVICEREQUEST_BUILDKWARGSENTRY']._serialized_start=1104
+  _globals['_ADVICEREQUEST_BUILDKWARGSENTRY']._serialized_end=1154
+  _globals['_ADVICEREQUEST_DATAPATHSENTRY']._serialized_start=1156
+  _globals['_ADVICEREQUEST_DATAPATHSENTRY']._serialized_end=1204
+  _globals['_RECOMMENDATION']._serialized_start=1485
+  _globals['_RECOMMENDATION']._serialized_end=1915
+  _globals['_WAITING']._serialized_start=1917
+  _globals['_WAITING']._serialized_end=1973
+  _globals['_STATECHANGED']._serialized_start=1975
+  _globals['_STATECHANGED']._serialized_end=2100
+  _globals['_COMMANDSTARTED']._serialized_start=2102
+  _globals['_COMMANDSTARTED']._serialized_end=2157
+  _globals['_MEASURED']._serialized_start=2159
+  _globals['_MEASURED']._serialized_end=2272
+  _globals['_HAPPENING']._serialized_start=2275
+  _globals['_HAPPENING']._serialized_end=2450
+  _globals['_EVENT']._serialized_start=2452
+  _globals['_EVENT']._serialized_end=2534
 # @@protoc_insertion_point(module_scope)

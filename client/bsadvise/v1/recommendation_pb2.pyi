@@ -253,6 +253,26 @@ class AdviceRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class DataPathsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     SOURCE_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
     MEMORY_LIMIT_BYTES_FIELD_NUMBER: _builtins.int
@@ -273,6 +293,9 @@ class AdviceRequest(_message.Message):
     OBSERVE_ONLY_FIELD_NUMBER: _builtins.int
     TRAIN_FOR_FIELD_NUMBER: _builtins.int
     SCHEDULE_FIELD_NUMBER: _builtins.int
+    MODEL_CLASS_FIELD_NUMBER: _builtins.int
+    DATA_PATHS_FIELD_NUMBER: _builtins.int
+    BUDGET_SHARE_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """"auto", "cpu", "cuda:N", a device's UUID, or a name from the catalogue of cards."""
     memory_limit_bytes: _builtins.int
@@ -309,6 +332,15 @@ class AdviceRequest(_message.Message):
     """Whether to run a script at its own setting alone, and to answer with what it trains with; unset
     for false. A model file cannot be observed.
     """
+    model_class: _builtins.str
+    """Class of the LightningModule to train, where a script defines several and trains none; unset
+    for the only one.
+    """
+    budget_share: _builtins.float
+    """Of the modelled time of the training that train_for states, above 0 to 1: what measurements may
+    take once steps were timed. budget_s is then the most that this may come to. Unset for budget_s
+    alone; refused without train_for.
+    """
     @_builtins.property
     def source(self) -> Global___Source:
         """The user's code."""
@@ -326,6 +358,12 @@ class AdviceRequest(_message.Message):
     @_builtins.property
     def schedule(self) -> _horizon_pb2.LearningRateSchedule:
         """On which schedule; unset for a constant rate."""
+
+    @_builtins.property
+    def data_paths(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What a script finds beside it without its being sent: absolute paths on the daemon's machine by
+        paths relative to the bundle's root, which may lie one folder above it ("../data").
+        """
 
     def __init__(
         self,
@@ -350,13 +388,18 @@ class AdviceRequest(_message.Message):
         observe_only: _builtins.bool | None = ...,
         train_for: _horizon_pb2.TrainingLength | None = ...,
         schedule: _horizon_pb2.LearningRateSchedule | None = ...,
+        model_class: _builtins.str | None = ...,
+        data_paths: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        budget_share: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_observe_only", b"_observe_only", "_prior", b"_prior", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "observe_only", b"observe_only", "prior", b"prior", "priority", b"priority", "python", b"python", "schedule", b"schedule", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "train_for", b"train_for", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_budget_share", b"_budget_share", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_model_class", b"_model_class", "_objective", b"_objective", "_observe_only", b"_observe_only", "_prior", b"_prior", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "budget_share", b"budget_share", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "model_class", b"model_class", "objective", b"objective", "observe_only", b"observe_only", "prior", b"prior", "priority", b"priority", "python", b"python", "schedule", b"schedule", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "train_for", b"train_for", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_objective", b"_objective", "_observe_only", b"_observe_only", "_prior", b"_prior", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "build_kwargs", b"build_kwargs", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "objective", b"objective", "observe_only", b"observe_only", "prior", b"prior", "priority", b"priority", "python", b"python", "schedule", b"schedule", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "train_for", b"train_for", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s", "_budget_share", b"_budget_share", "_device", b"_device", "_device_hour_price", b"_device_hour_price", "_effective_batch_size", b"_effective_batch_size", "_margin_bytes", b"_margin_bytes", "_max_trials", b"_max_trials", "_memory_limit_bytes", b"_memory_limit_bytes", "_model_class", b"_model_class", "_objective", b"_objective", "_observe_only", b"_observe_only", "_prior", b"_prior", "_priority", b"_priority", "_python", b"_python", "_seed", b"_seed", "_target_loss", b"_target_loss", "_use_cache", b"_use_cache", "_world_size", b"_world_size", "budget_s", b"budget_s", "budget_share", b"budget_share", "build_kwargs", b"build_kwargs", "data_paths", b"data_paths", "device", b"device", "device_hour_price", b"device_hour_price", "effective_batch_size", b"effective_batch_size", "margin_bytes", b"margin_bytes", "max_trials", b"max_trials", "memory_limit_bytes", b"memory_limit_bytes", "model_class", b"model_class", "objective", b"objective", "observe_only", b"observe_only", "prior", b"prior", "priority", b"priority", "python", b"python", "schedule", b"schedule", "seed", b"seed", "source", b"source", "target_loss", b"target_loss", "train_for", b"train_for", "use_cache", b"use_cache", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget_s: _TypeAlias = _typing.Literal["budget_s"]  # noqa: Y015
     _WhichOneofArgType__budget_s: _TypeAlias = _typing.Literal["_budget_s", b"_budget_s"]  # noqa: Y015
+    _WhichOneofReturnType__budget_share: _TypeAlias = _typing.Literal["budget_share"]  # noqa: Y015
+    _WhichOneofArgType__budget_share: _TypeAlias = _typing.Literal["_budget_share", b"_budget_share"]  # noqa: Y015
     _WhichOneofReturnType__device: _TypeAlias = _typing.Literal["device"]  # noqa: Y015
     _WhichOneofArgType__device: _TypeAlias = _typing.Literal["_device", b"_device"]  # noqa: Y015
     _WhichOneofReturnType__device_hour_price: _TypeAlias = _typing.Literal["device_hour_price"]  # noqa: Y015
@@ -369,6 +412,8 @@ class AdviceRequest(_message.Message):
     _WhichOneofArgType__max_trials: _TypeAlias = _typing.Literal["_max_trials", b"_max_trials"]  # noqa: Y015
     _WhichOneofReturnType__memory_limit_bytes: _TypeAlias = _typing.Literal["memory_limit_bytes"]  # noqa: Y015
     _WhichOneofArgType__memory_limit_bytes: _TypeAlias = _typing.Literal["_memory_limit_bytes", b"_memory_limit_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__model_class: _TypeAlias = _typing.Literal["model_class"]  # noqa: Y015
+    _WhichOneofArgType__model_class: _TypeAlias = _typing.Literal["_model_class", b"_model_class"]  # noqa: Y015
     _WhichOneofReturnType__objective: _TypeAlias = _typing.Literal["objective"]  # noqa: Y015
     _WhichOneofArgType__objective: _TypeAlias = _typing.Literal["_objective", b"_objective"]  # noqa: Y015
     _WhichOneofReturnType__observe_only: _TypeAlias = _typing.Literal["observe_only"]  # noqa: Y015
@@ -390,6 +435,8 @@ class AdviceRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_s) -> _WhichOneofReturnType__budget_s | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_share) -> _WhichOneofReturnType__budget_share | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__device) -> _WhichOneofReturnType__device | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__device_hour_price) -> _WhichOneofReturnType__device_hour_price | None: ...
@@ -401,6 +448,8 @@ class AdviceRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_trials) -> _WhichOneofReturnType__max_trials | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_limit_bytes) -> _WhichOneofReturnType__memory_limit_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__model_class) -> _WhichOneofReturnType__model_class | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__objective) -> _WhichOneofReturnType__objective | None: ...
     @_typing.overload

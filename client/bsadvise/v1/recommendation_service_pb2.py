@@ -22,45 +22,50 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from bsadvise.v1 import explanation_pb2 as bsadvise_dot_v1_dot_explanation__pb2
 from bsadvise.v1 import measurement_pb2 as bsadvise_dot_v1_dot_measurement__pb2
 from bsadvise.v1 import recommendation_pb2 as bsadvise_dot_v1_dot_recommendation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(bsadvise/v1/recommendation_service.proto\x12\x0b\x62sadvise.v1\x1a\x1d\x62sadvise/v1/measurement.proto\x1a bsadvise/v1/recommendation.proto\"^\n\x1b\x43reateRecommendationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12+\n\x07request\x18\x02 \x01(\x0b\x32\x1a.bsadvise.v1.AdviceRequest\"S\n\x1c\x43reateRecommendationResponse\x12\x33\n\x0erecommendation\x18\x01 \x01(\x0b\x32\x1b.bsadvise.v1.Recommendation\"5\n\x18GetRecommendationRequest\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\"P\n\x19GetRecommendationResponse\x12\x33\n\x0erecommendation\x18\x01 \x01(\x0b\x32\x1b.bsadvise.v1.Recommendation\"C\n\x1aListRecommendationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"l\n\x1bListRecommendationsResponse\x12\x34\n\x0frecommendations\x18\x01 \x03(\x0b\x32\x1b.bsadvise.v1.Recommendation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x1b\x43\x61ncelRecommendationRequest\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\"S\n\x1c\x43\x61ncelRecommendationResponse\x12\x33\n\x0erecommendation\x18\x01 \x01(\x0b\x32\x1b.bsadvise.v1.Recommendation\"8\n\x1b\x44\x65leteRecommendationRequest\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\"\x1e\n\x1c\x44\x65leteRecommendationResponse\"h\n\x1aWatchRecommendationRequest\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\x12\x17\n\x0finclude_waiting\x18\x03 \x01(\x08\"g\n\x1bWatchRecommendationResponse\x12!\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.bsadvise.v1.Event\x12%\n\x07waiting\x18\x02 \x01(\x0b\x32\x14.bsadvise.v1.Waiting\"4\n\x17ListMeasurementsRequest\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\"J\n\x18ListMeasurementsResponse\x12.\n\x0cmeasurements\x18\x01 \x03(\x0b\x32\x18.bsadvise.v1.Measurement2\xf9\x05\n\x15RecommendationService\x12k\n\x14\x43reateRecommendation\x12(.bsadvise.v1.CreateRecommendationRequest\x1a).bsadvise.v1.CreateRecommendationResponse\x12\x62\n\x11GetRecommendation\x12%.bsadvise.v1.GetRecommendationRequest\x1a&.bsadvise.v1.GetRecommendationResponse\x12h\n\x13ListRecommendations\x12\'.bsadvise.v1.ListRecommendationsRequest\x1a(.bsadvise.v1.ListRecommendationsResponse\x12k\n\x14\x43\x61ncelRecommendation\x12(.bsadvise.v1.CancelRecommendationRequest\x1a).bsadvise.v1.CancelRecommendationResponse\x12k\n\x14\x44\x65leteRecommendation\x12(.bsadvise.v1.DeleteRecommendationRequest\x1a).bsadvise.v1.DeleteRecommendationResponse\x12j\n\x13WatchRecommendation\x12\'.bsadvise.v1.WatchRecommendationRequest\x1a(.bsadvise.v1.WatchRecommendationResponse0\x01\x12_\n\x10ListMeasurements\x12$.bsadvise.v1.ListMeasurementsRequest\x1a%.bsadvise.v1.ListMeasurementsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(bsadvise/v1/recommendation_service.proto\x12\x0b\x62sadvise.v1\x1a\x1d\x62sadvise/v1/explanation.proto\x1a\x1d\x62sadvise/v1/measurement.proto\x1a bsadvise/v1/recommendation.proto\"^\n\x1b\x43reateRecommendationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12+\n\x07request\x18\x02 \x01(\x0b\x32\x1a.bsadvise.v1.AdviceRequest\"S\n\x1c\x43reateRecommendationResponse\x12\x33\n\x0erecommendation\x18\x01 \x01(\x0b\x32\x1b.bsadvise.v1.Recommendation\"5\n\x18GetRecommendationRequest\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\"P\n\x19GetRecommendationResponse\x12\x33\n\x0erecommendation\x18\x01 \x01(\x0b\x32\x1b.bsadvise.v1.Recommendation\"C\n\x1aListRecommendationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"l\n\x1bListRecommendationsResponse\x12\x34\n\x0frecommendations\x18\x01 \x03(\x0b\x32\x1b.bsadvise.v1.Recommendation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x1b\x43\x61ncelRecommendationRequest\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\"S\n\x1c\x43\x61ncelRecommendationResponse\x12\x33\n\x0erecommendation\x18\x01 \x01(\x0b\x32\x1b.bsadvise.v1.Recommendation\"8\n\x1b\x44\x65leteRecommendationRequest\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\"\x1e\n\x1c\x44\x65leteRecommendationResponse\"h\n\x1aWatchRecommendationRequest\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\x12\x17\n\x0finclude_waiting\x18\x03 \x01(\x08\"g\n\x1bWatchRecommendationResponse\x12!\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.bsadvise.v1.Event\x12%\n\x07waiting\x18\x02 \x01(\x0b\x32\x14.bsadvise.v1.Waiting\"4\n\x17ListMeasurementsRequest\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\"J\n\x18ListMeasurementsResponse\x12.\n\x0cmeasurements\x18\x01 \x03(\x0b\x32\x18.bsadvise.v1.Measurement\"9\n\x1c\x45xplainRecommendationRequest\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\"N\n\x1d\x45xplainRecommendationResponse\x12-\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32\x18.bsadvise.v1.Explanation2\xe9\x06\n\x15RecommendationService\x12k\n\x14\x43reateRecommendation\x12(.bsadvise.v1.CreateRecommendationRequest\x1a).bsadvise.v1.CreateRecommendationResponse\x12\x62\n\x11GetRecommendation\x12%.bsadvise.v1.GetRecommendationRequest\x1a&.bsadvise.v1.GetRecommendationResponse\x12h\n\x13ListRecommendations\x12\'.bsadvise.v1.ListRecommendationsRequest\x1a(.bsadvise.v1.ListRecommendationsResponse\x12k\n\x14\x43\x61ncelRecommendation\x12(.bsadvise.v1.CancelRecommendationRequest\x1a).bsadvise.v1.CancelRecommendationResponse\x12k\n\x14\x44\x65leteRecommendation\x12(.bsadvise.v1.DeleteRecommendationRequest\x1a).bsadvise.v1.DeleteRecommendationResponse\x12j\n\x13WatchRecommendation\x12\'.bsadvise.v1.WatchRecommendationRequest\x1a(.bsadvise.v1.WatchRecommendationResponse0\x01\x12_\n\x10ListMeasurements\x12$.bsadvise.v1.ListMeasurementsRequest\x1a%.bsadvise.v1.ListMeasurementsResponse\x12n\n\x15\x45xplainRecommendation\x12).bsadvise.v1.ExplainRecommendationRequest\x1a*.bsadvise.v1.ExplainRecommendationResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bsadvise.v1.recommendation_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATERECOMMENDATIONREQUEST']._serialized_start=122
-  _globals['_CREATERECOMMENDATIONREQUEST']._serialized_end=216
-  _globals['_CREATERECOMMENDATIONRESPONSE']._serialized_start=218
-  _globals['_CREATERECOMMENDATIONRESPONSE']._serialized_end=301
-  _globals['_GETRECOMMENDATIONREQUEST']._serialized_start=303
-  _globals['_GETRECOMMENDATIONREQUEST']._serialized_end=356
-  _globals['_GETRECOMMENDATIONRESPONSE']._serialized_start=358
-  _globals['_GETRECOMMENDATIONRESPONSE']._serialized_end=438
-  _globals['_LISTRECOMMENDATIONSREQUEST']._serialized_start=440
-  _globals['_LISTRECOMMENDATIONSREQUEST']._serialized_end=507
-  _globals['_LISTRECOMMENDATIONSRESPONSE']._serialized_start=509
-  _globals['_LISTRECOMMENDATIONSRESPONSE']._serialized_end=617
-  _globals['_CANCELRECOMMENDATIONREQUEST']._serialized_start=619
-  _globals['_CANCELRECOMMENDATIONREQUEST']._serialized_end=675
-  _globals['_CANCELRECOMMENDATIONRESPONSE']._serialized_start=677
-  _globals['_CANCELRECOMMENDATIONRESPONSE']._serialized_end=760
-  _globals['_DELETERECOMMENDATIONREQUEST']._serialized_start=762
-  _globals['_DELETERECOMMENDATIONREQUEST']._serialized_end=818
-  _globals['_DELETERECOMMENDATIONRESPONSE']._serialized_start=820
-  _globals['_DELETERECOMMENDATIONRESPONSE']._serialized_end=850
-  _globals['_WATCHRECOMMENDATIONREQUEST']._serialized_start=852
-  _globals['_WATCHRECOMMENDATIONREQUEST']._serialized_end=956
-  _globals['_WATCHRECOMMENDATIONRESPONSE']._serialized_start=958
-  _globals['_WATCHRECOMMENDATIONRESPONSE']._serialized_end=1061
-  _globals['_LISTMEASUREMENTSREQUEST']._serialized_start=1063
-  _globals['_LISTMEASUREMENTSREQUEST']._serialized_end=1115
-  _globals['_LISTMEASUREMENTSRESPONSE']._serialized_start=1117
-  _globals['_LISTMEASUREMENTSRESPONSE']._serialized_end=1191
-  _globals['_RECOMMENDATIONSERVICE']._serialized_start=1194
-  _globals['_RECOMMENDATIONSERVICE']._serialized_end=1955
+  _globals['_CREATERECOMMENDATIONREQUEST']._serialized_start=153
+  _globals['_CREATERECOMMENDATIONREQUEST']._serialized_end=247
+  _globals['_CREATERECOMMENDATIONRESPONSE']._serialized_start=249
+  _globals['_CREATERECOMMENDATIONRESPONSE']._serialized_end=332
+  _globals['_GETRECOMMENDATIONREQUEST']._serialized_start=334
+  _globals['_GETRECOMMENDATIONREQUEST']._serialized_end=387
+  _globals['_GETRECOMMENDATIONRESPONSE']._serialized_start=389
+  _globals['_GETRECOMMENDATIONRESPONSE']._serialized_end=469
+  _globals['_LISTRECOMMENDATIONSREQUEST']._serialized_start=471
+  _globals['_LISTRECOMMENDATIONSREQUEST']._serialized_end=538
+  _globals['_LISTRECOMMENDATIONSRESPONSE']._serialized_start=540
+  _globals['_LISTRECOMMENDATIONSRESPONSE']._serialized_end=648
+  _globals['_CANCELRECOMMENDATIONREQUEST']._serialized_start=650
+  _globals['_CANCELRECOMMENDATIONREQUEST']._serialized_end=706
+  _globals['_CANCELRECOMMENDATIONRESPONSE']._serialized_start=708
+  _globals['_CANCELRECOMMENDATIONRESPONSE']._serialized_end=791
+  _globals['_DELETERECOMMENDATIONREQUEST']._serialized_start=793
+  _globals['_DELETERECOMMENDATIONREQUEST']._serialized_end=849
+  _globals['_DELETERECOMMENDATIONRESPONSE']._serialized_start=851
+  _globals['_DELETERECOMMENDATIONRESPONSE']._serialized_end=881
+  _globals['_WATCHRECOMMENDATIONREQUEST']._serialized_start=883
+  _globals['_WATCHRECOMMENDATIONREQUEST']._serialized_end=987
+  _globals['_WATCHRECOMMENDATIONRESPONSE']._serialized_start=989
+  _globals['_WATCHRECOMMENDATIONRESPONSE']._serialized_end=1092
+  _globals['_LISTMEASUREMENTSREQUEST']._serialized_start=1094
+  _globals['_LISTMEASUREMENTSREQUEST']._serialized_end=1146
+  _globals['_LISTMEASUREMENTSRESPONSE']._serialized_start=1148
+  _globals['_LISTMEASUREMENTSRESPONSE']._serialized_end=1222
+  _globals['_EXPLAINRECOMMENDATIONREQUEST']._serialized_start=1224
+  _globals['_EXPLAINRECOMMENDATIONREQUEST']._serialized_end=1281
+  _globals['_EXPLAINRECOMMENDATIONRESPONSE']._serialized_start=1283
+  _globals['_EXPLAINRECOMMENDATIONRESPONSE']._serialized_end=1361
+  _globals['_RECOMMENDATIONSERVICE']._serialized_start=1364
+  _globals['_RECOMMENDATIONSERVICE']._serialized_end=2237
 # @@protoc_insertion_point(module_scope)

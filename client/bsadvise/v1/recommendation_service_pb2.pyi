@@ -3,6 +3,7 @@
 isort:skip_file
 Ask for a recommendation, follow it, read it."""
 
+from bsadvise.v1 import explanation_pb2 as _explanation_pb2
 from bsadvise.v1 import measurement_pb2 as _measurement_pb2
 from bsadvise.v1 import recommendation_pb2 as _recommendation_pb2
 from collections import abc as _abc
@@ -364,3 +365,49 @@ class ListMeasurementsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListMeasurementsResponse: _TypeAlias = ListMeasurementsResponse  # noqa: Y015
+
+@_typing.final
+class ExplainRecommendationRequest(_message.Message):
+    """Request of ExplainRecommendation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECOMMENDATION_ID_FIELD_NUMBER: _builtins.int
+    recommendation_id: _builtins.str
+    """Id of the recommendation."""
+    def __init__(
+        self,
+        *,
+        recommendation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["recommendation_id", b"recommendation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainRecommendationRequest: _TypeAlias = ExplainRecommendationRequest  # noqa: Y015
+
+@_typing.final
+class ExplainRecommendationResponse(_message.Message):
+    """Response of ExplainRecommendation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def explanation(self) -> _explanation_pb2.Explanation:
+        """Of the measurements so far; a running recommendation may have none yet."""
+
+    def __init__(
+        self,
+        *,
+        explanation: _explanation_pb2.Explanation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainRecommendationResponse: _TypeAlias = ExplainRecommendationResponse  # noqa: Y015

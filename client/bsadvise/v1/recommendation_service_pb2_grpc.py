@@ -76,6 +76,11 @@ class RecommendationServiceStub(object):
                 request_serializer=bsadvise_dot_v1_dot_recommendation__service__pb2.ListMeasurementsRequest.SerializeToString,
                 response_deserializer=bsadvise_dot_v1_dot_recommendation__service__pb2.ListMeasurementsResponse.FromString,
                 _registered_method=True)
+        self.ExplainRecommendation = channel.unary_unary(
+                '/bsadvise.v1.RecommendationService/ExplainRecommendation',
+                request_serializer=bsadvise_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationRequest.SerializeToString,
+                response_deserializer=bsadvise_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationResponse.FromString,
+                _registered_method=True)
 
 
 class RecommendationServiceServicer(object):
@@ -137,7 +142,16 @@ class RecommendationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListMeasurements(self, request, context):
-        """Return every measurement of a recommendation: what its advice rests on. NOT_FOUND.
+        """Return every measurement of a recommendation: what its advice rests on; of advice that was found
+        in the cache, what was measured for it then, if that is kept. NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainRecommendation(self, request, context):
+        """Return what this release reads in a recommendation's measurements: curves, fits, ranks and
+        reasons. NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,6 +194,11 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.ListMeasurements,
                     request_deserializer=bsadvise_dot_v1_dot_recommendation__service__pb2.ListMeasurementsRequest.FromString,
                     response_serializer=bsadvise_dot_v1_dot_recommendation__service__pb2.ListMeasurementsResponse.SerializeToString,
+            ),
+            'ExplainRecommendation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainRecommendation,
+                    request_deserializer=bsadvise_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationRequest.FromString,
+                    response_serializer=bsadvise_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -378,6 +397,33 @@ class RecommendationService(object):
             '/bsadvise.v1.RecommendationService/ListMeasurements',
             bsadvise_dot_v1_dot_recommendation__service__pb2.ListMeasurementsRequest.SerializeToString,
             bsadvise_dot_v1_dot_recommendation__service__pb2.ListMeasurementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainRecommendation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bsadvise.v1.RecommendationService/ExplainRecommendation',
+            bsadvise_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationRequest.SerializeToString,
+            bsadvise_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationResponse.FromString,
             options,
             channel_credentials,
             insecure,

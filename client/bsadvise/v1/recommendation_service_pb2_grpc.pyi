@@ -62,7 +62,13 @@ class RecommendationServiceStub:
     gap or repeat. NOT_FOUND.
     """
     ListMeasurements: _grpc.UnaryUnaryMultiCallable[_recommendation_service_pb2.ListMeasurementsRequest, _recommendation_service_pb2.ListMeasurementsResponse]
-    """Return every measurement of a recommendation: what its advice rests on. NOT_FOUND."""
+    """Return every measurement of a recommendation: what its advice rests on; of advice that was found
+    in the cache, what was measured for it then, if that is kept. NOT_FOUND.
+    """
+    ExplainRecommendation: _grpc.UnaryUnaryMultiCallable[_recommendation_service_pb2.ExplainRecommendationRequest, _recommendation_service_pb2.ExplainRecommendationResponse]
+    """Return what this release reads in a recommendation's measurements: curves, fits, ranks and
+    reasons. NOT_FOUND.
+    """
 
 @_typing.type_check_only
 class RecommendationServiceAsyncStub(RecommendationServiceStub):
@@ -98,7 +104,13 @@ class RecommendationServiceAsyncStub(RecommendationServiceStub):
     gap or repeat. NOT_FOUND.
     """
     ListMeasurements: _aio.UnaryUnaryMultiCallable[_recommendation_service_pb2.ListMeasurementsRequest, _recommendation_service_pb2.ListMeasurementsResponse]  # type: ignore[assignment]
-    """Return every measurement of a recommendation: what its advice rests on. NOT_FOUND."""
+    """Return every measurement of a recommendation: what its advice rests on; of advice that was found
+    in the cache, what was measured for it then, if that is kept. NOT_FOUND.
+    """
+    ExplainRecommendation: _aio.UnaryUnaryMultiCallable[_recommendation_service_pb2.ExplainRecommendationRequest, _recommendation_service_pb2.ExplainRecommendationResponse]  # type: ignore[assignment]
+    """Return what this release reads in a recommendation's measurements: curves, fits, ranks and
+    reasons. NOT_FOUND.
+    """
 
 class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Recommendations as resources.
@@ -173,6 +185,18 @@ class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recommendation_service_pb2.ListMeasurementsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recommendation_service_pb2.ListMeasurementsResponse, _abc.Awaitable[_recommendation_service_pb2.ListMeasurementsResponse]]:
-        """Return every measurement of a recommendation: what its advice rests on. NOT_FOUND."""
+        """Return every measurement of a recommendation: what its advice rests on; of advice that was found
+        in the cache, what was measured for it then, if that is kept. NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainRecommendation(
+        self,
+        request: _recommendation_service_pb2.ExplainRecommendationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recommendation_service_pb2.ExplainRecommendationResponse, _abc.Awaitable[_recommendation_service_pb2.ExplainRecommendationResponse]]:
+        """Return what this release reads in a recommendation's measurements: curves, fits, ranks and
+        reasons. NOT_FOUND.
+        """
 
 def add_RecommendationServiceServicer_to_server(servicer: RecommendationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from bsadvise.model.observation import Reference
 from torch import nn
 
 from advisor.worker.entries.own_loop.handler import LoopHandler
@@ -58,6 +59,7 @@ class Execution:
     def __init__(
         self,
         script: Script,
+        reference: Reference,
         known: LoopTraits | None = None,
         *,
         seed_shift: int = 0,
@@ -67,6 +69,7 @@ class Execution:
 
         Args:
             script: The script.
+            reference: What it was seen to train with by itself.
             known: How its loop goes, where it has been run before.
             seed_shift: What is added to the seeds that it sets itself, so that a replicate has
                 other weights.
@@ -81,9 +84,10 @@ class Execution:
         # Or its modules would be found among those of this one.
         collect()
         Execution.running = self
-        self.handler = LoopHandler(known, keeps_graph=keeps_graph)
+        self.handler = LoopHandler(reference, known, keeps_graph=keeps_graph)
         self._copy: Path | None = None
         self._script = script
+        self._reference = reference
         self._files = ExitStack()
         self._seed_shift = seed_shift
         MAIN_THREAD.start(self._run)
@@ -141,7 +145,7 @@ class Execution:
         if Execution.running is self:
             Execution.running = None
         # Or a model would stay in memory beside the next one.
-        self.handler = LoopHandler(None, keeps_graph=False)
+        self.handler = LoopHandler(self._reference)
         vars(self).pop("model", None)
 
     def remove_files(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import torch
+from bsadvise.model.observation import Reference
 
 from advisor.worker.entries.own_loop.batches import Batches, Served
 from advisor.worker.entries.own_loop.learning import (
@@ -25,6 +27,7 @@ from advisor.worker.scripts.running import Ending
 
 _MOST_IDLE = 1024
 """Placeholders in a row without a step, after which none is expected any more."""
+_NO_LOADER = "comes from no DataLoader"
 _MOST_PASSED_OVER = 2
 """Times that a batch is served again that was not trained on: a script may look at one first."""
 
@@ -44,18 +47,30 @@ class Feed:
         loop: What is driven, once that is learned.
         request: What is asked now.
         is_fetching: Whether code of the script's runs for us, to make a batch.
+        is_read_elsewhere: Whether another thread of the script's reads a DataLoader.
+        has_other_loader: Whether each step has a batch of another loader too.
         is_stopping: Whether the script is to end.
         failure: Why the loop cannot be driven.
     """
 
-    def __init__(self, known: LoopTraits | None, *, keeps_graph: bool) -> None:
-        """Begin; a loop that is known keeps the traits that it had."""
+    def __init__(
+        self, reference: Reference, known: LoopTraits | None, *, keeps_graph: bool
+    ) -> None:
+        """Begin.
+
+        Args:
+            reference: What the script was seen to train with by itself.
+            known: The traits of a loop that was driven before, which it keeps.
+            keeps_graph: Whether losses that are not trained on are differentiable.
+        """
         self.turns: Turns[Request | None, Request | Ending | BaseException | None] = Turns()
-        self.learning = Learning(known)
+        self.learning = Learning(reference, known)
         self.processing = Processing(keeps_graph=keeps_graph)
         self.loop: DrivenLoop | None = None
         self.request: Request | None = None
         self.is_fetching = False
+        self.is_read_elsewhere = False
+        self.has_other_loader = False
         self.is_stopping = False
         self.failure: Exception | None = None
         self._source: Batches | None = None
@@ -64,6 +79,7 @@ class Feed:
         self._current: Served | None = None
         self._idle_count = 0
         self._passed_over = 0
+        self._served_count = 0
         self._has_leftovers = False
 
     def close(self) -> None:
@@ -98,8 +114,13 @@ class Feed:
 
     def note_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Note that a step is called for."""
-        try:
+        with self._ending_if_not_driven():
             self.learning.note_step(optimizer)
+
+    @contextmanager
+    def _ending_if_not_driven(self) -> Iterator[None]:
+        try:
+            yield
         except LoopNotDriven as reason:
             self.fail(reason)
 
@@ -120,7 +141,10 @@ class Feed:
             return self._first_batch(source)
         if source.loader is not self.learning.loader:
             self._other_source = source
-            return source.own_batch(at_most=1)
+            batch = source.batch_in_turn(self._served_count)
+            self.has_other_loader |= source.is_read_in_turn
+            return batch
+        self._served_count += 1
         self._other_source = self._current = None
         self.processing.leave()
         self.processing.restore_random_state()
@@ -168,7 +192,8 @@ class Feed:
     def _serve(self) -> Served:
         """Return the next batch; wait for what is asked, where nothing is left to be done."""
         if self.loop is None and self.learning.is_over:
-            self.loop = self.learning.loop()
+            with self._ending_if_not_driven():
+                self.loop = self.learning.loop()
         while self.loop is not None:
             request = self.request
             if request is None or request.is_done:
@@ -217,7 +242,12 @@ class Feed:
             StopScript: Nothing is any more.
         """
         done, self.request = self.request, None
-        self._has_leftovers |= done is not None and done.has_gradients
+        if done is not None:
+            self._has_leftovers |= done.has_gradients
+            if done.takes_all and done.has_updated:
+                # Once a step, as observers count them; what it took was part of the passes.
+                done.announce(Phase.OPTIMIZER)
+                done.announce(Phase.LOADING)
         self.turns.give(done)
         del done  # Or its losses would stay.
         request = self.turns.question()
@@ -227,6 +257,7 @@ class Feed:
         self.request = request
         self._idle_count = self._passed_over = 0
         if self.loop is not None:
+            request.takes_all = self.loop.has_several_optimizers
             self.loop.rates.release()
         if request.is_trained_on and not request.losses:
             request.announce(Phase.ZERO_GRAD)
@@ -240,28 +271,39 @@ class Feed:
         """Return a batch as the script would have it, of which nothing is kept."""
         if not self.processing.modules:
             self.processing.modules = live_modules()
-        if source is not self._source:
+        if source.number != self.learning.loader_number:
+            self._other_source = source
+            if self._outstanding:  # Read between a batch and its backward pass.
+                return self._own_batch(source)
+        elif source is not self._source:
             self._outstanding.clear()
-        self._source = source
+            self._source = source
         self.processing.leave()
-        self.is_fetching = True
-        try:
-            batch = source.own_batch()
-        finally:
-            self.is_fetching = False
-        self._outstanding.append(Served(batch))
+        batch = self._own_batch(source)
+        if source is self._source:
+            self._outstanding.append(Served(batch))
         self.processing.freeze()
         return batch
 
-    def _find_loader(self) -> None:
-        """Take the loader of the last batch for the one that trains: a backward pass follows."""
-        source = self._other_source or self._source
-        if source is None:
-            self.fail(LoopNotDriven("what it trains on comes from no DataLoader"))
+    def _own_batch(self, source: Batches) -> Any:
+        self.is_fetching = True
         try:
+            return source.own_batch()
+        finally:
+            self.is_fetching = False
+
+    def _find_loader(self) -> None:
+        """Take the loader that was seen to train; else that of the last batch, if any."""
+        # Never by their truth: a stream has no length.
+        is_known = self.learning.loader is not None
+        source = self._source
+        if source is None or (is_known and self._other_source is not None):
+            source = self._other_source
+        if source is None:
+            fault = "is fetched by another thread" if self.is_read_elsewhere else _NO_LOADER
+            self.fail(LoopNotDriven(f"what it trains on {fault}"))
+        with self._ending_if_not_driven():
             self.learning.note_loader(source.loader)
-        except LoopNotDriven as reason:
-            self.fail(reason)
         self._source = source
         source.close()
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import torch
+from bsadvise.model.observation import Reference
 from torch import Tensor
 
 from advisor.worker.entries.own_loop.batches import Batches
@@ -32,18 +33,22 @@ class LoopHandler(PassiveHandler):
         loss_count: Losses that were asked for and came.
     """
 
-    def __init__(self, known: LoopTraits | None, *, keeps_graph: bool) -> None:
+    def __init__(
+        self, reference: Reference, known: LoopTraits | None = None, *, keeps_graph: bool = False
+    ) -> None:
         """Drive a loop.
 
         Args:
+            reference: What the script was seen to train with by itself.
             known: The traits that it has, where it was driven before.
             keeps_graph: Whether losses that are not trained on are differentiable.
         """
-        self.feed = Feed(known, keeps_graph=keeps_graph)
+        self.feed = Feed(reference, known, keeps_graph=keeps_graph)
         self.losses = LossReader()
         self.scaler: torch.amp.GradScaler | None = None
         self.loss_count = 0
         self._thread: int | None = None
+        self._loaders: list[AnyLoader] = []
         self._updating: Request | None = None
         self._scaler_may_follow: Request | None = None
 
@@ -67,8 +72,12 @@ class LoopHandler(PassiveHandler):
     ) -> Iterator[Any]:
         """Return what serves batches in place of the loader's own iterator."""
         if self._is_elsewhere:
+            self.feed.is_read_elsewhere |= not self.feed.is_fetching
             return make_iterator()
-        return Batches(loader, make_iterator, self._next_batch)
+        if not any(loader is read for read in self._loaders):
+            self._loaders.append(loader)
+        number = next(i for i, read in enumerate(self._loaders) if read is loader)
+        return Batches(loader, number, make_iterator, self._next_batch)
 
     def _next_batch(self, source: Batches) -> Any:
         return source.own_batch() if self._is_elsewhere else self.feed.next_batch(source)
@@ -152,7 +161,8 @@ class LoopHandler(PassiveHandler):
             return False
         if self._updating is not request:
             self._updating = request
-            request.announce(Phase.OPTIMIZER)
+            if not request.takes_all:
+                request.announce(Phase.OPTIMIZER)
         return True
 
     def end_update(self) -> None:
@@ -162,7 +172,7 @@ class LoopHandler(PassiveHandler):
             return
         request.has_updated = True
         self._scaler_may_follow = request if request.uses_scaler else None
-        request.announce(Phase.LOADING)
+        request.announce(Phase.FORWARD if request.takes_all else Phase.LOADING)
         self.feed.processing.keep_random_state()
 
     def pass_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -196,7 +206,7 @@ class LoopHandler(PassiveHandler):
         """Note the loss of a batch; add its gradient, where it is trained on."""
         loss = self.losses.read(tensors)
         if request.is_trained_on:
-            if is_first:
+            if is_first or request.takes_all:
                 request.announce(Phase.BACKWARD)
             if self.feed.loop is not None:
                 self.losses.note_divisor(tensors[0], self.feed.loop)

@@ -60,7 +60,9 @@ class Processing:
         def thaw() -> None:
             for module in training:
                 module.training = True
-            torch.set_grad_enabled(has_gradients)
+            # Where it was frozen within a `no_grad` that the script has left, it is on again.
+            if torch.is_grad_enabled() == self._keeps_graph:
+                torch.set_grad_enabled(has_gradients)
 
         self._thaw = thaw
 

@@ -42,6 +42,8 @@ class Request:
         learning_rate: Of the first parameter group; the others keep their ratio to it.
         uses_scaler: Whether the script's gradient scaler, if any, scales.
         uses_autocast: Whether the script's autocast contexts, if any, cast.
+        takes_all: Whether each batch goes through with all passes and steps that the loop makes of
+            it, as where several optimizers take turns.
         served_count: Batches that the script was given.
         losses: The detached loss of each batch, of those that came to their backward pass.
         has_updated: Whether the optimizer step was taken, or skipped by the scaler.
@@ -56,6 +58,7 @@ class Request:
     learning_rate: float = 0.0
     uses_scaler: bool = True
     uses_autocast: bool = True
+    takes_all: bool = False
     served_count: int = 0
     losses: list[Tensor] = field(default_factory=list)
     has_updated: bool = False
@@ -82,16 +85,17 @@ class Request:
     @property
     def may_update(self) -> bool:
         """Whether what the script does with its gradients now is the step that is asked for."""
-        return (
-            self.purpose is Purpose.UPDATE
-            and self.error is None
-            and self.has_all_losses
-            and not self.has_updated
-        )
+        if self.purpose is not Purpose.UPDATE or self.error is not None:
+            return False
+        if self.takes_all:
+            return bool(self.losses)
+        return self.has_all_losses and not self.has_updated
 
     @property
     def has_gradients(self) -> bool:
         """Whether the parameters hold gradients of it that are still needed."""
+        if self.takes_all and self.purpose is Purpose.UPDATE:
+            return False
         return self.is_trained_on and bool(self.losses) and not self.has_updated
 
     def next_batch(self) -> Any:

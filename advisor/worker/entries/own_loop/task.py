@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.model.measurements import Fault, FaultCode
 from bsadvise.model.observation import Reference
 
@@ -26,6 +27,11 @@ from advisor.worker.scripts.surroundings import Script
 from advisor.worker.user.hooks import UserCodeFailed
 
 _REPLAYED = Recipe(micro_batch_size=2)  # Batch normalisation cannot train on one.
+_OTHER_LOADER = Caveat(
+    code=CaveatCode.TRAINER_PARTS_LEFT_OUT,
+    text="Each step reads a batch of another DataLoader too, which stays of the size that it has: "
+    "the batch size and the samples are those of the loader that is read last.",
+)
 _NO_GRAPH = "does not require grad"
 """What torch says where a derivative is asked for of what was computed without gradients."""
 
@@ -40,6 +46,7 @@ class _First:
         num_workers: Processes of its training loader.
         data: Its data.
         replayed_batch: Of which the loss at the beginning is compared.
+        caveats: What trials leave as it is.
     """
 
     run: Execution
@@ -47,6 +54,7 @@ class _First:
     num_workers: int
     data: DataSource
     replayed_batch: Any
+    caveats: tuple[Caveat, ...] = ()
 
 
 class OwnLoopTask:
@@ -93,6 +101,7 @@ class OwnLoopTask:
             reference_learning_rate=self._reference.learning_rate,
             is_traceable=False,
             learning_rate_name="that of the first parameter group",
+            caveats=first.caveats,
         )
 
     @property
@@ -156,6 +165,8 @@ class OwnLoopTask:
         self._beginning = None
         self._beginning = on_host(self._training(_REPLAYED, first.data).state())
         self._loss_at_beginning = self._replayed_loss(first)
+        if run.handler.feed.has_other_loader and not first.caveats:
+            first = self._first = replace(first, caveats=(_OTHER_LOADER,))
         run.handler.loss_count = 0
         self._is_at_beginning = True
         return first
@@ -164,6 +175,9 @@ class OwnLoopTask:
         loader = run.loop.loader
         hooks = LoaderHooks(run.copy, self._script.entry_path, self._announce)
         data = open_loader(loader, hooks, self.seed)
+        if run.loop.has_several_optimizers:
+            # What they do to one loss at a rate says nothing of the others.
+            data.is_synthetic, data.evaluation_size = True, 0
         return _First(
             run=run,
             traits=run.loop.traits,
@@ -175,8 +189,18 @@ class OwnLoopTask:
     def _execute(self, weights_seed: int) -> Execution:
         known = self._first.traits if self._first else None
         shift = weights_seed - self._own_seed
+
+        def execution() -> Execution:
+            return Execution(
+                self._script,
+                self._reference,
+                known,
+                seed_shift=shift,
+                keeps_graph=self._needs_graph,
+            )
+
         try:
-            return Execution(self._script, known, seed_shift=shift, keeps_graph=self._needs_graph)
+            return execution()
         except ScriptEnded as ended:
             fault = ended.ending.fault
             if self._needs_graph or fault is None or _NO_GRAPH not in fault.message:
@@ -184,7 +208,7 @@ class OwnLoopTask:
         # A loss of derivatives, as of physical equations, needs them where nothing is trained too.
         self._needs_graph = True
         seed_everything(weights_seed)
-        return Execution(self._script, known, seed_shift=shift, keeps_graph=True)
+        return execution()
 
     def _training(self, recipe: Recipe, data: DataSource) -> OwnLoopTraining:
         """Return a training in the run that there is, put back to its beginning."""

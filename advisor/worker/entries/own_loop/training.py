@@ -143,6 +143,8 @@ class OwnLoopTraining:
         request.gradient_factor = self._execution.loop.traits.accumulation_steps
         if not recipe.is_loss_sum:
             request.gradient_factor /= recipe.accumulation_steps
+        if self._execution.loop.has_several_optimizers:
+            request.gradient_factor = 1.0
         self._ask(request)
         count = recipe.effective_batch_size if recipe.is_loss_sum else recipe.accumulation_steps
         return [loss * (handler.losses.divisor / count) for loss in request.losses]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bsadvise.cli.commands.report import Reporting
 from bsadvise.cli.render.output import print_answer, say_aside
 from bsadvise.cli.render.views import advice_view, change_rows
 from bsadvise.exports.changes.diff import edited, unified_diff
@@ -32,6 +33,8 @@ class Applied:
         diff: Whether to print what to change in the files, in place of the answer.
         write: Whether to change them.
         once_more: How the answer is had again if it cannot be written.
+        explained_by: The command that prints all of it; None to print all of it now.
+        reporting: What writes the report of it, if one is wanted.
     """
 
     model: Path
@@ -41,6 +44,8 @@ class Applied:
     diff: bool
     write: bool
     once_more: str
+    explained_by: str | None
+    reporting: Reporting
 
 
 def print_with_changes(advice: Advice, recommendation: Recommendation, asked: Applied) -> None:
@@ -64,14 +69,16 @@ def print_with_changes(advice: Advice, recommendation: Recommendation, asked: Ap
     changes = find_changes(advice, sources)
     changed = edited(files, changes.edits)
     difference = unified_diff(files, changed)
+    view = advice_view(advice, asked.model.name, changes, explained_by=asked.explained_by)
     print_answer(
         {**advice.to_dict(), "apply": [one.to_dict() for one in changes.values]},
-        difference if asked.diff else advice_view(advice, asked.model.name, changes),
+        difference if asked.diff else view,
         asked.output,
         asked.save,
         advice=advice,
         once_more=asked.once_more,
     )
+    asked.reporting.write(changes if unread is None else None)
     if unread is not None and (asked.diff or asked.write):
         raise unread
     if unread is not None:

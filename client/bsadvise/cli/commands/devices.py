@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from bsadvise.cli.options import address_option, open_client, output_option
+from bsadvise.cli.connecting import open_client
+from bsadvise.cli.options import address_option, output_option
 from bsadvise.cli.render.output import print_answer
 from bsadvise.cli.render.views import devices_view
 

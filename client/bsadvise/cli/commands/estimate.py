@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
+from bsadvise.cli.connecting import open_client
 from bsadvise.cli.options import (
     address_option,
     devices_option,
     gpus_option,
     model_argument,
-    open_client,
     option,
     output_option,
     place_options,

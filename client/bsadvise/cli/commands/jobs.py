@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from bsadvise.cli.commands.recommend import follow_to_answer, kept_as
+from bsadvise.cli.commands.recommend import explained_by, follow_to_answer, kept_as
+from bsadvise.cli.completing import complete_job
+from bsadvise.cli.connecting import open_client
 from bsadvise.cli.options import (
     address_option,
     advice_output_option,
-    open_client,
     option,
     output_option,
     quiet_option,
@@ -18,11 +19,12 @@ from bsadvise.cli.options import (
 )
 from bsadvise.cli.render.output import print_answer, say
 from bsadvise.cli.render.views import advice_view, job_view, jobs_view
+from bsadvise.cli.render.views.plots import plots_view
 from bsadvise.exports.optuna_study import write_optuna_study
 from bsadvise.exports.study import make_study, measured_at_s
 from bsadvise.version import __version__
 
-job_argument = click.argument("job_id", metavar="ID")
+job_argument = click.argument("job_id", metavar="ID", shell_complete=complete_job)
 
 
 @click.group()
@@ -44,20 +46,37 @@ def list_jobs(limit: int, output: str, address: str | None) -> None:
 @jobs.command()
 @job_argument
 @click.option("--log", is_flag=True, help="Also every measurement that the answer rests on.")
+@click.option("--plot", is_flag=True, help="Draw memory, throughput and losses.")
 @advice_output_option
 @save_option
 @address_option
-def show(job_id: str, *, log: bool, output: str, save: Path | None, address: str | None) -> None:
+def show(
+    job_id: str,
+    *,
+    log: bool,
+    plot: bool,
+    output: str,
+    explain: bool,
+    save: Path | None,
+    address: str | None,
+) -> None:
     """Show a recommendation."""
+    if plot and output != "text":
+        raise click.UsageError(f"--plot draws text; for the figures as {output} ask for --log")
     with open_client(address) as client:
         found = client.get(job_id)
-        measured = client.measurements(job_id) if log else None
+        measured = client.measurements(job_id) if log or plot else ()
     document = found.to_dict()
-    if measured is not None:
+    if log:
         document["measurements"] = [one.to_dict() for one in measured]
     print_answer(
         document,
-        job_view(found, measured),
+        job_view(
+            found,
+            measured if log else None,
+            explained_by=None if explain else explained_by(job_id),
+            plots=plots_view(measured, found.advice) if plot else None,
+        ),
         output,
         save,
         advice=found.advice,
@@ -71,14 +90,26 @@ def show(job_id: str, *, log: bool, output: str, save: Path | None, address: str
 @save_option
 @quiet_option
 @address_option
-def watch(job_id: str, *, output: str, save: Path | None, quiet: bool, address: str | None) -> None:
+def watch(
+    job_id: str,
+    *,
+    output: str,
+    explain: bool,
+    save: Path | None,
+    quiet: bool,
+    address: str | None,
+) -> None:
     """Follow a recommendation from its first event to its answer; Ctrl-C leaves it running."""
     with open_client(address) as client:
         found = client.get(job_id)
         advice = follow_to_answer(client, found, quiet=quiet)
     print_answer(
         advice.to_dict(),
-        advice_view(advice, found.request.source.entry_path),
+        advice_view(
+            advice,
+            found.request.source.entry_path,
+            explained_by=None if explain else explained_by(job_id),
+        ),
         output,
         save,
         advice=advice,

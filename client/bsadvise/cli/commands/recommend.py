@@ -12,6 +12,8 @@ import click
 
 from bsadvise.cli.commands.applying import Applied, print_with_changes
 from bsadvise.cli.commands.command_line import parse_command
+from bsadvise.cli.commands.report import PAGE, Reporting
+from bsadvise.cli.connecting import open_client
 from bsadvise.cli.interrupts import Interrupts
 from bsadvise.cli.options import (
     UserPath,
@@ -20,7 +22,6 @@ from bsadvise.cli.options import (
     advice_output_option,
     advice_request,
     arguments_argument,
-    open_client,
     option,
     quiet_option,
     save_option,
@@ -34,6 +35,8 @@ from bsadvise.exports.formats.registry import EXPORTS
 from bsadvise.model.advice import Advice
 from bsadvise.model.recommendation import Recommendation
 from bsadvise.model.request import EntryKind
+from bsadvise.paths import normalise, normalise_all
+from bsadvise.source.data_paths import name_data_paths
 from bsadvise.source.entry_kind import entry_kind_of
 from bsadvise.source.imports import parse
 
@@ -53,6 +56,7 @@ from bsadvise.source.imports import parse
 @save_option
 @click.option("--diff", is_flag=True, help="Print what to change in the files, and nothing else.")
 @click.option("--write", is_flag=True, help="Change the files, after showing what is changed.")
+@option("--report", type=PAGE, help="Also write all that was found as an HTML file.")
 @quiet_option
 @option("--request-id", help="Asking twice with the same id asks once; for scripts.")
 @address_option
@@ -91,6 +95,10 @@ def recommend(
         options["python"] = options["python"] or line.python
     elif model is None:
         raise click.UsageError("Missing argument 'MODEL', or --command.")
+    reporting = Reporting(flags["report"])
+    if flags["data_paths"]:
+        data_paths = normalise_all(flags["data_paths"])
+        options["data_paths"] = name_data_paths(normalise(model), data_paths)
     if options["python"] is None and flags["address"] is None:
         options["python"] = scripts_python(model, os.environ)
     with open_client(flags["address"]) as client, Interrupts() as interrupts:
@@ -102,11 +110,13 @@ def recommend(
             **options,
         )
         interrupts.stop_with(lambda: client.cancel(created.recommendation_id))
-        advice = follow_to_answer(client, created, quiet=flags["quiet"])
+        with reporting.of(client, created.recommendation_id):
+            advice = follow_to_answer(client, created, quiet=flags["quiet"])
     once_more = kept_as(created.recommendation_id)
     if options["observe_only"] and advice.reference is not None:
         document, view = observation_document(advice), observation_view(advice)
         print_answer(document, view, flags["output"], flags["save"], once_more=once_more)
+        reporting.write()
         return
     asked = Applied(
         model=model,
@@ -116,6 +126,8 @@ def recommend(
         diff=flags["diff"],
         write=flags["write"],
         once_more=once_more,
+        explained_by=None if flags["explain"] else explained_by(created.recommendation_id),
+        reporting=reporting,
     )
     print_with_changes(advice, created, asked)
 
@@ -142,6 +154,11 @@ def scripts_python(path: Path, environment: Mapping[str, str]) -> str | None:
 def kept_as(recommendation_id: str) -> str:
     """Return the command that saves what the daemon keeps of a recommendation."""
     return f"bsadvise jobs show {recommendation_id} --save FILE"
+
+
+def explained_by(recommendation_id: str) -> str:
+    """Return the command that prints all that the daemon keeps of an answer."""
+    return f"bsadvise jobs show {recommendation_id} --explain"
 
 
 def follow_to_answer(client: Client, recommendation: Recommendation, *, quiet: bool) -> Advice:

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from bsadvise.cli.options import config_flags
+from bsadvise.cli.connecting import config_flags
 from bsadvise.transport.launcher import check_server_installed
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from bsadvise.cli.options import address_option, open_client, option, output_option
+from bsadvise.cli.completing import complete_token
+from bsadvise.cli.connecting import open_client
+from bsadvise.cli.options import address_option, option, output_option
 from bsadvise.cli.render.output import print_answer, say, say_aside
 from bsadvise.cli.render.views import tokens_view
 from bsadvise.model.token import Scope
@@ -47,7 +49,7 @@ def list_tokens(output: str, address: str | None) -> None:
 
 
 @token.command()
-@click.argument("token_id", metavar="ID")
+@click.argument("token_id", metavar="ID", shell_complete=complete_token)
 @address_option
 def revoke(token_id: str, address: str | None) -> None:
     """Let a token open nothing from now on."""

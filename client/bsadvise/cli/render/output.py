@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from io import StringIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +17,7 @@ import click
 import yaml
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 from bsadvise.exports.formats.registry import EXPORTS, Export
 from bsadvise.model.advice import Advice
@@ -23,7 +25,8 @@ from bsadvise.model.caveats import CaveatCode
 from bsadvise.model.errors import BsadviseError
 from bsadvise.printable import printable
 
-WIDTH = 100
+WIDTH = 80
+"""Columns of what nobody watches, as of a usual terminal."""
 
 
 class PrintableConsole(Console):
@@ -33,6 +36,14 @@ class PrintableConsole(Console):
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
         """Yield the segments of what is shown, their text as a terminal may show it."""
+        # What is written out takes more columns: before lines are broken, not after.
+        if isinstance(renderable, Text) and printable(renderable.plain) != renderable.plain:
+            renderable = Text(
+                printable(renderable.plain),
+                renderable.style,
+                no_wrap=renderable.no_wrap,
+                overflow=renderable.overflow,
+            )
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else printable(text), style, control)
 
@@ -40,9 +51,11 @@ class PrintableConsole(Console):
 def make_console(file: IO[str]) -> Console:
     """Return a console; where nobody watches it has a fixed width and no colours."""
     is_watched = file.isatty()
+    ctx = click.get_current_context(silent=True)
     return PrintableConsole(
         file=file,
         width=None if is_watched else WIDTH,
+        no_color=True if ctx is not None and ctx.color is False else None,
         highlight=False,
         markup=False,
         emoji=False,
@@ -56,8 +69,11 @@ def say(text: str) -> None:
 
 
 def say_aside(text: str) -> None:
-    """Print a line on stderr."""
-    click.echo(printable(text), err=True)
+    """Print a line on stderr; above the panel while one is drawn."""
+    # Not by click, which writes past what the panel has put in the place of stderr.
+    if sys.stderr is not None:  # None where it was closed.
+        sys.stderr.write(f"{printable(text)}\n")
+        sys.stderr.flush()
 
 
 def print_answer(
@@ -113,10 +129,19 @@ def print_view(view: RenderableType) -> None:
     console = make_console(sys.stdout)
     if console.is_terminal:
         console.print(view)
-        return
+    else:
+        click.echo(_captured(view, console))
+
+
+def view_text(view: RenderableType) -> str:
+    """Return a view as nobody's terminal shows it: of a fixed width, without colours."""
+    return _captured(view, make_console(StringIO()))
+
+
+def _captured(view: RenderableType, console: Console) -> str:
     with console.capture() as capture:
         console.print(view)
-    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
 def _save(document: Mapping[str, Any], path: Path, once_more: str) -> None:

@@ -42,8 +42,17 @@ def find_changes(advice: Advice, sources: Sources) -> Changes:
 
 
 def _in_script(advice: Advice, reference: Reference, sources: Sources) -> Changes:
-    wanted: list[tuple[Quantity, float | None, float | None]] = [
-        (Quantity.MICRO_BATCH_SIZE, reference.micro_batch_size, advice.micro_batch_size),
+    batch: tuple[Quantity, float | None, float | None] = (
+        Quantity.MICRO_BATCH_SIZE,
+        reference.micro_batch_size,
+        advice.micro_batch_size,
+    )
+    if reference.place_of(batch[0]) is None and reference.place_of(Quantity.BATCH_SIZE):
+        # Of one process, as the script divides it.
+        new_batch = advice.micro_batch_size * advice.accumulation_steps
+        batch = (Quantity.BATCH_SIZE, reference.batch_size, new_batch)
+    wanted = [
+        batch,
         (Quantity.LEARNING_RATE, reference.learning_rate, learning_rate(advice)),
     ]
     found: list[Change] = []

@@ -11,6 +11,7 @@ from rich.text import Text
 from bsadvise.cli.render.views.layout import bullets, pairs, sections, table_of
 from bsadvise.cli.render.views.memory_savings import memory_savings_view
 from bsadvise.model.advice import MemoryEstimate
+from bsadvise.model.caveats import worst_first
 from bsadvise.model.units import format_bytes
 
 
@@ -29,7 +30,12 @@ def estimate_view(
         *_peak(estimate),
         ("Curve", _curve(estimate) if estimate.points else None),
         ("Ways to save memory", memory_savings_view(estimate.levers) if estimate.levers else None),
-        ("Caveats", bullets(one.text for one in estimate.caveats) if estimate.caveats else None),
+        (
+            "Caveats",
+            bullets(one.text for one in worst_first(estimate.caveats))
+            if estimate.caveats
+            else None,
+        ),
     )
 
 

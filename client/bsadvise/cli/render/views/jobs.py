@@ -5,52 +5,74 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
-from bsadvise.cli.render.phrases import (
-    describe_advice,
-    describe_command,
-    describe_outcome,
-)
 from bsadvise.cli.render.views.advice import advice_view
-from bsadvise.cli.render.views.layout import pairs, sections, table_of
+from bsadvise.cli.render.views.layout import pairs, sections
 from bsadvise.model.commands import stage_of
 from bsadvise.model.measurements import Measurement
 from bsadvise.model.recommendation import Recommendation
 from bsadvise.model.units import format_seconds
+from bsadvise.phrases import (
+    describe_advice,
+    describe_command,
+    describe_outcome,
+)
 
 
 def jobs_view(recommendations: Sequence[Recommendation]) -> RenderableType:
-    """Return recommendations for a person, one a line."""
+    """Return recommendations for a person."""
     if not recommendations:
         return Text("There are none.")
-    rows = [
-        (
-            one.recommendation_id,
-            str(one.state),
-            _time(one.created_at_s, "%d %b %H:%M"),
-            one.request.source.entry_path,
-            one.device.name,
-            describe_advice(one.advice) if one.advice else "-",
-        )
-        for one in recommendations
-    ]
-    return table_of(("id", "state", "created", "model", "device", "answer"), rows)
+    width = max(len(one.recommendation_id) for one in recommendations)
+    return Group(*(line for one in recommendations for line in _entry_lines(one, width)))
+
+
+def _entry_lines(recommendation: Recommendation, width: int) -> tuple[RenderableType, ...]:
+    """Return two lines: an id is too long to have all that matters beside it."""
+    first = Text.assemble(
+        (f"{recommendation.recommendation_id:<{width}}", "bold"),
+        f"  {recommendation.state!s:<9}  {_time(recommendation.created_at_s, '%d %b %H:%M')}",
+    )
+    advice = recommendation.advice
+    what = (
+        recommendation.request.source.entry_path,
+        recommendation.device.name,
+        *((describe_advice(advice),) if advice else ()),
+    )
+    return first, Padding.indent(Text("  ".join(what)), 2)
 
 
 def job_view(
-    recommendation: Recommendation, log: Sequence[Measurement] | None = None
+    recommendation: Recommendation,
+    log: Sequence[Measurement] | None = None,
+    *,
+    explained_by: str | None = None,
+    plots: RenderableType | None = None,
 ) -> RenderableType:
-    """Return a recommendation for a person, with its measurements if they are given."""
+    """Return a recommendation for a person.
+
+    Args:
+        recommendation: The recommendation.
+        log: Its measurements, to be shown too.
+        plots: Drawings of them, to be shown too.
+        explained_by: As of ``advice_view``.
+    """
     answer: RenderableType | None = None
     if recommendation.advice is not None:
-        answer = advice_view(recommendation.advice, recommendation.request.source.entry_path)
+        answer = advice_view(
+            recommendation.advice,
+            recommendation.request.source.entry_path,
+            explained_by=explained_by,
+        )
     elif recommendation.refusal is not None:
         answer = Text(f"{recommendation.refusal.code}: {recommendation.refusal.message}")
     return sections(
         (f"Recommendation {recommendation.recommendation_id}", pairs(_facts(recommendation))),
         ("Log", _log(log) if log is not None else None),
+        ("", plots),
         ("Answer", answer),
     )
 

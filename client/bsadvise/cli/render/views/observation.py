@@ -9,14 +9,16 @@ from rich.text import Text
 
 from bsadvise.cli.render.views.layout import bullets, sections
 from bsadvise.model.advice import Advice
-from bsadvise.model.caveats import CaveatCode
+from bsadvise.model.caveats import CaveatCode, worst_first
 
 _SHOWN = ("device", "reference", "caveats", "search", "sandbox", "fingerprint")
 
 
 def observation_view(advice: Advice) -> RenderableType:
     """Return what was found for a person: one line to check, and what to know of it."""
-    caveats = [one.text for one in advice.caveats if one.code != CaveatCode.OBSERVED_ONLY]
+    caveats = [
+        one.text for one in worst_first(advice.caveats) if one.code != CaveatCode.OBSERVED_ONLY
+    ]
     return sections(
         ("", Text(f"found: {advice.reference}", no_wrap=True, overflow="ignore")),
         ("Caveats", bullets(caveats) if caveats else None),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bsadvise.model.advice import Advice
+from bsadvise.model.advice import Advice, RuleOfThumb
 
 
 def related_hyperparameter_rows(advice: Advice) -> list[tuple[str, str]]:
@@ -15,7 +15,19 @@ def related_hyperparameter_rows(advice: Advice) -> list[tuple[str, str]]:
 
 def rule_of_thumb_rows(advice: Advice) -> list[tuple[str, str]]:
     """Return what rules of thumb would have said, for a person."""
-    return [(f"{one.effective_batch_size:,}", one.rule) for one in advice.rules_of_thumb]
+    return [
+        (f"{one.effective_batch_size:,}", f"{one.rule}{_limited_by_data(advice, one)}")
+        for one in advice.rules_of_thumb
+    ]
+
+
+def _limited_by_data(advice: Advice, rule: RuleOfThumb) -> str:
+    """Return that the data set, and not memory, is what twice the batch would not fit into."""
+    size, most = advice.dataset_size, advice.max_micro_batch_size * advice.world_size
+    twice = 2 * rule.effective_batch_size
+    if size is None or not rule.effective_batch_size <= size < twice <= most:
+        return ""
+    return f", and into the data set of {size:,}"
 
 
 def gradient_norm_words(advice: Advice) -> str | None:

@@ -51,6 +51,9 @@ from bsadvise.model.units import (
 )
 from bsadvise.model.values import Unknown
 
+_WHOLE = 0.98
+"""Share of the stated training from which on a complete training counts as all of it."""
+
 
 def describe_advice(advice: Advice) -> str:
     """Return an answer's setting: "batch 64 (32 x 2), lr 3e-3"."""
@@ -82,12 +85,15 @@ def describe_task(command: Command | RecallAnswers | Unknown) -> str:
 
 
 def describe_command(command: Command | RecallAnswers | Unknown) -> str:
-    """Return what is measured: "trial 3 (suggested), rung 2, batch 96, lr 4e-3"."""
+    """Return what is measured: "trial 3 (suggested), rung 2, batch 96, lr 4e-3".
+
+    Of a stated length: "complete training 3, 1/64 of the length, batch 96, lr 4e-3".
+    """
     match command:
         case RecallAnswers() | InspectTask() | ObserveScript():
             return _looking(command)
         case TraceMemory():
-            return f"tracing memory at {_batch(command)}"
+            return f"a step's memory at {_batch(command)}"
         case RunStep():
             return f"running real steps at {_batch(command)}"
         case TimeSteps():
@@ -97,7 +103,7 @@ def describe_command(command: Command | RecallAnswers | Unknown) -> str:
             with_processes = "" if count is None else f" with {count} worker(s)"
             return f"timing the data loader at batch {command.batch_size}{with_processes}"
         case Verify():
-            return f"running the recommended setting, {_trained(command)}"
+            return f"running the recommended setting, {describe_setting(command)}"
         case RunScript():
             values = ", ".join(
                 f"{one.place.quantity} {number_text(one.after)}" for one in command.values
@@ -114,7 +120,7 @@ def _looking(command: RecallAnswers | InspectTask | ObserveScript) -> str:
         case RecallAnswers():
             return "looking up earlier answers about this task"
         case InspectTask():
-            return "loading the model file"
+            return "loading model and data"
         case ObserveScript():
             return f"running the script for {command.step_count} steps"
 
@@ -181,7 +187,7 @@ def _prior(prior: Prior) -> str:
 def _learning(command: Train | Evaluate | RangeTest | CompareOrders) -> str:
     match command:
         case Train():
-            return f"{_training(command)}, {_trained(command)}"
+            return f"{_training(command)}, {describe_setting(command)}"
         case Evaluate():
             return "measuring the held-out loss"
         case RangeTest():
@@ -205,8 +211,23 @@ def _learnt(outcome: TrainRun | Evaluation | RangeRun | OrderComparison) -> str:
 def _training(command: Train) -> str:
     if command.trial is None:
         return "training the reference recipe"
+    if command.stated_share is not None:
+        return _stated(command.complete_number, command.stated_share)
     origin = f" ({command.origin})" if command.origin else ""
     return f"trial {command.trial}{origin}, rung {command.rung + 1}"
+
+
+def _stated(number: int | None, share: float) -> str:
+    """Return a complete training, or the first steps of the stated one, and how long it is."""
+    if share > 1 / _WHOLE:
+        part = f"{format_number(share)} times the length"
+    elif share > _WHOLE:
+        part = "all of the length"
+    else:
+        part = f"1/{format_number(1 / share)} of the length"
+    if number is None:
+        return f"first steps of the stated training, {part}"
+    return f"complete training {number}, {part}"
 
 
 def _profile(profile: TaskProfile) -> str:
@@ -252,7 +273,8 @@ def _batch(command: TraceMemory | RunStep) -> str:
     return _factors((command.micro_batch_size, command.accumulation_steps))
 
 
-def _trained(command: Train | Verify) -> str:
+def describe_setting(command: Train | Verify) -> str:
+    """Return what is trained with: "batch 64 (32 x 2), lr 3e-3"."""
     return _setting((command.micro_batch_size, command.accumulation_steps), command.learning_rate)
 
 
