@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from bsadvise.model.device import Device
+from bsadvise.model.observation import Quantity
+from bsadvise.model.placeholders import placeholders
 from bsadvise.model.request import AdviceRequest, EntryKind, Objective
 
 from advisor.application.bundles import is_plain_path
@@ -49,6 +51,8 @@ def check_request(request: AdviceRequest) -> Iterator[FieldViolation]:
     if request.source.entry_kind is EntryKind.MODEL_FILE:
         yield from _check_no_script(request)
     yield from _check_script(request)
+    if request.source.entry_kind is EntryKind.COMMAND:
+        yield from _check_command(request)
     for name in request.build_kwargs:
         if not name.isidentifier():
             yield FieldViolation("request.build_kwargs", f"{name!r} is not a name in Python")
@@ -92,9 +96,35 @@ def _check_script(request: AdviceRequest) -> Iterator[FieldViolation]:
             )
 
 
+def _check_command(request: AdviceRequest) -> Iterator[FieldViolation]:
+    try:
+        begun = placeholders(request.source.arguments)
+    except ValueError as error:
+        yield FieldViolation("request.source.arguments", str(error))
+        return
+    if Quantity.MICRO_BATCH_SIZE not in begun:
+        yield FieldViolation(
+            "request.source.arguments", "a command says with {batch} where its batch size goes"
+        )
+    asked = {
+        "objective": request.objective not in (Objective.TIME, Objective.THROUGHPUT),
+        "target_loss": request.target_loss is not None,
+        "train_for": request.train_for is not None,
+        "observe_only": request.observe_only,
+        "model_class": request.model_class is not None,
+        "world_size": request.world_size > 1,
+    }
+    for name in (name for name, is_asked in asked.items() if is_asked):
+        yield FieldViolation(
+            f"request.{name}",
+            "runs of a command on one device show its memory and speed alone; leave this out, or "
+            "ask about the script without placeholders",
+        )
+
+
 def check_estimate(request: AdviceRequest) -> Iterator[FieldViolation]:
     """Yield what is wrong with a request for an estimate, which has no device of its own."""
-    if request.source.entry_kind is EntryKind.SCRIPT:
+    if request.source.entry_kind is not EntryKind.MODEL_FILE:
         yield FieldViolation(
             "request.source.entry_kind",
             "a script is run to see what it trains with, which an estimate does not do; ask for a "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bsadvise.model.commands import Command, RunStep, Train, Verify
+from bsadvise.model.commands import Command, RunScript, RunStep, Train, Verify
 
 
 def needs_fresh_process(command: Command) -> bool:
@@ -13,4 +13,4 @@ def needs_fresh_process(command: Command) -> bool:
     another training.
     """
     is_alone = isinstance(command, Train) and command.in_fresh_process
-    return is_alone or isinstance(command, RunStep | Verify)
+    return is_alone or isinstance(command, RunStep | Verify | RunScript)

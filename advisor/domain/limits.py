@@ -244,6 +244,13 @@ FIELDS: Mapping[str, Mapping[str, Limit]] = {
         "simulator": _ID,
         "row_count": COUNT,
         "place": Text(1_100),
+        "start_s": SECONDS,
+        "optimizer_name": Text(200),
+    },
+    "ScriptRun": {
+        "step_count": COUNT,
+        "step_times_s": Items(MOST_FIGURES, POSITIVE_SECONDS),
+        "peak_bytes": _SOME_BYTES,
     },
     "MemoryParts": {
         "parameter_bytes": BYTES,

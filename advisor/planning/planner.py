@@ -9,13 +9,16 @@ from bsadvise.model.advice import Advice, Refusal
 from bsadvise.model.commands import Command
 from bsadvise.model.device import Device
 from bsadvise.model.measurements import Log, Prior
-from bsadvise.model.request import AdviceRequest
+from bsadvise.model.request import AdviceRequest, EntryKind
 
 from advisor.estimators.law_prior import prior_of_law
 from advisor.planning.answer.advising import advise
-from advisor.planning.answer.choice import Chooser
+from advisor.planning.answer.choice import Choice, Chooser
 from advisor.planning.answer.observed import advise_observed
+from advisor.planning.answer.script_check import script_runner
 from advisor.planning.answer.verification import next_verification
+from advisor.planning.command_runs.advising import advise_command
+from advisor.planning.command_runs.search import CommandSearch
 from advisor.planning.data.loading import next_loader_trial
 from advisor.planning.data.shuffle_plan import next_order_comparison
 from advisor.planning.evidence.inspection import next_inspection
@@ -84,6 +87,9 @@ class RecommendationPlanner:
         return Commands(tuple(given))
 
     def _next_step(self, view: LogView) -> Command | Advice | Refusal:
+        if view.request.source.entry_kind is EntryKind.COMMAND:
+            runs = view.model(CommandSearch)
+            return runs.next_step() or advise_command(runs)
         step: Command | Refusal | None = next_observation(view)
         if step is None and view.request.observe_only:
             return advise_observed(view)
@@ -107,6 +113,7 @@ class RecommendationPlanner:
         return (
             next_loader_trial(view, choice.split)
             or next_verification(view, choice)
+            or _next_script_run(view, choice)
             or advise(chooser, choice)
         )
 
@@ -130,6 +137,9 @@ class RecommendationPlanner:
 
     def best_so_far(self, view: LogView) -> Advice | None:
         """Return the answer that the log would give now; None while it would give none."""
+        if view.request.source.entry_kind is EntryKind.COMMAND:
+            runs = view.model(CommandSearch)
+            return advise_command(runs) if runs.has_choice else None
         if next_observation(view) is not None or next_inspection(view) is not None:
             return None
         if not view.model(MemoryModel).traces:
@@ -146,6 +156,11 @@ class RecommendationPlanner:
             return None
         acquisition = own.model(TrialSearch).suggester.acquisition
         return None if acquisition.is_all_broken else prior_of_law(acquisition.law)
+
+
+def _next_script_run(view: LogView, choice: Choice) -> Command | None:
+    runner = script_runner(view, choice)
+    return None if runner is None else runner.next_run()
 
 
 def _next_memory_saving(view: LogView) -> Command | None:

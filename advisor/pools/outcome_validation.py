@@ -11,6 +11,7 @@ from bsadvise.model.commands import (
     InspectTask,
     ObserveScript,
     RangeTest,
+    RunScript,
     RunStep,
     TimeLoader,
     TimeSteps,
@@ -32,7 +33,7 @@ from bsadvise.model.measurements import (
     TrainRun,
     Verification,
 )
-from bsadvise.model.observation import Observation
+from bsadvise.model.observation import Observation, ScriptRun
 from bsadvise.model.task import TaskProfile
 
 from advisor.pipe.unions import with_texts
@@ -48,6 +49,7 @@ _RATE_TOLERANCE = 1e-6
 _FIGURES: dict[type, type] = {
     InspectTask: TaskProfile,
     ObserveScript: Observation,
+    RunScript: ScriptRun,
     TraceMemory: MemoryTrace,
     RunStep: StepRun,
     TimeSteps: StepTimes,
@@ -80,7 +82,7 @@ def is_possible(command: Command, outcome: Outcome) -> bool:
             return _is_of_that_range(command, outcome)
         case CompareOrders(), OrderComparison():
             return _is_of_those_orders(command, outcome)
-        case ObserveScript(), Observation():
+        case ObserveScript() | RunScript(), Observation() | ScriptRun():
             return outcome.step_count <= command.step_count
         case TimeLoader(), LoaderTimes():
             repeats = outcome.is_stream_repeated and command.num_workers is None

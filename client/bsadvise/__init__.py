@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Refusal,
         RefusalCode,
         RuleOfThumb,
+        ScriptCheck,
         Search,
     )
     from bsadvise.model.caveats import Caveat
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         ObserveScript,
         RangeTest,
         RecallAnswers,
+        RunScript,
         RunStep,
         TimeLoader,
         TimeSteps,
@@ -135,9 +137,11 @@ if TYPE_CHECKING:
         Observation,
         ObservationEnd,
         Place,
+        PlacedValue,
         PlaceKind,
         Quantity,
         Reference,
+        ScriptRun,
         TrainingLoop,
     )
     from bsadvise.model.recommendation import (
@@ -174,13 +178,13 @@ _MODULES = {
     "model.advice": (
         "Advice", "Alternative", "BatchStage", "Companion", "Confidence", "Evidence",
         "GradientNormStatistics", "Interval", "LeverGain", "MemoryEstimate", "MemoryPoint",
-        "Refusal", "RefusalCode", "RuleOfThumb", "Search",
+        "Refusal", "RefusalCode", "RuleOfThumb", "ScriptCheck", "Search",
     ),
     "model.caveats": ("Caveat",),
     "model.commands": (
         "CompareOrders", "Evaluate", "InspectTask", "Lever", "ObserveScript", "RangeTest",
-        "RecallAnswers", "RunStep", "TimeLoader", "TimeSteps", "TraceMemory", "Train",
-        "TrialOrigin", "Verify",
+        "RecallAnswers", "RunScript", "RunStep", "TimeLoader", "TimeSteps", "TraceMemory",
+        "Train", "TrialOrigin", "Verify",
     ),
     "model.device": ("Device", "DeviceKind", "DeviceProcess"),
     "model.errors": (
@@ -206,8 +210,8 @@ _MODULES = {
         "LogEstimate", "Prior", "RangeRun", "StepRun", "StepTimes", "TrainRun", "Verification",
     ),
     "model.observation": (
-        "BatchSource", "Observation", "ObservationEnd", "Place", "PlaceKind", "Quantity",
-        "Reference", "TrainingLoop",
+        "BatchSource", "Observation", "ObservationEnd", "Place", "PlaceKind", "PlacedValue",
+        "Quantity", "Reference", "ScriptRun", "TrainingLoop",
     ),
     "model.recommendation": (
         "CommandStarted", "Event", "Measured", "Recommendation", "State", "StateChanged",
@@ -307,6 +311,7 @@ __all__ = [
     "OutOfMemory",
     "Place",
     "PlaceKind",
+    "PlacedValue",
     "Prior",
     "PriorScope",
     "Priority",
@@ -321,10 +326,13 @@ __all__ = [
     "RefusalCode",
     "RequestIdReused",
     "RuleOfThumb",
+    "RunScript",
     "RunStep",
     "ScalingFit",
     "ScheduleShape",
     "Scope",
+    "ScriptCheck",
+    "ScriptRun",
     "Search",
     "ServerMissing",
     "Source",

@@ -90,7 +90,8 @@ class Client:
         Args:
             model_path: The file that builds the task, or that trains.
             include: Files and folders to send with it, in addition to the modules that it imports.
-            arguments: The command line of a script.
+            arguments: The command line of a script; with placeholders such as ``{batch}``, that of
+                a command that is started anew for each setting.
             request_id: Asking twice with it asks once; None for a new one.
             on_event: Called with everything that happens meanwhile.
             **options: What is asked for; see ``AdviceRequest``.

@@ -13,6 +13,7 @@ from bsadvise.model.commands import (
     ObserveScript,
     RangeTest,
     RecallAnswers,
+    RunScript,
     RunStep,
     Stage,
     TimeLoader,
@@ -38,10 +39,16 @@ from bsadvise.model.measurements import (
     TrainRun,
     Verification,
 )
-from bsadvise.model.observation import Observation
+from bsadvise.model.observation import Observation, ScriptRun
 from bsadvise.model.recommendation import Waiting
 from bsadvise.model.task import TaskProfile
-from bsadvise.model.units import format_bytes, format_number, format_rate, format_seconds
+from bsadvise.model.units import (
+    format_bytes,
+    format_number,
+    format_rate,
+    format_seconds,
+    number_text,
+)
 from bsadvise.model.values import Unknown
 
 _WHOLE = 0.98
@@ -97,6 +104,11 @@ def describe_command(command: Command | RecallAnswers | Unknown) -> str:
             return f"timing the data loader at batch {command.batch_size}{with_processes}"
         case Verify():
             return f"running the recommended setting, {describe_setting(command)}"
+        case RunScript():
+            values = ", ".join(
+                f"{one.place.quantity} {number_text(one.after)}" for one in command.values
+            )
+            return f"running the script itself, {values or 'as it is'}"
         case Train() | Evaluate() | RangeTest() | CompareOrders():
             return _learning(command)
         case Unknown():
@@ -116,7 +128,7 @@ def _looking(command: RecallAnswers | InspectTask | ObserveScript) -> str:
 def describe_outcome(outcome: Outcome) -> str:
     """Return what came of it."""
     match outcome:
-        case TaskProfile() | Observation() | Prior():
+        case TaskProfile() | Observation() | ScriptRun() | Prior():
             return _known(outcome)
         case MemoryTrace():
             how = "measured" if outcome.was_run else "predicted"
@@ -138,6 +150,13 @@ def describe_outcome(outcome: Outcome) -> str:
             return "done"
 
 
+def _script_run(run: ScriptRun) -> str:
+    words = f"{run.step_count} steps run"
+    if run.step_times_s:
+        words += f", {format_seconds(median(run.step_times_s))} a step"
+    return words if run.peak_bytes is None else f"{words}, {format_bytes(run.peak_bytes)}"
+
+
 def _loader_times(times: LoaderTimes) -> str:
     words = f"{format_seconds(median(times.batch_times_s))} a batch"
     computing_s = times.processor_time_per_batch_s
@@ -146,12 +165,14 @@ def _loader_times(times: LoaderTimes) -> str:
     return f"{words}, {format_seconds(computing_s)} of processor time"
 
 
-def _known(outcome: TaskProfile | Observation | Prior) -> str:
+def _known(outcome: TaskProfile | Observation | ScriptRun | Prior) -> str:
     match outcome:
         case TaskProfile():
             return _profile(outcome)
         case Observation():
             return "no setting seen" if outcome.reference is None else f"found: {outcome.reference}"
+        case ScriptRun():
+            return _script_run(outcome)
         case Prior():
             return _prior(outcome)
 

@@ -16,7 +16,7 @@ import yaml
 from bsadvise.cli.main import cli
 from bsadvise.exports.changes.diff import edited, unified_diff
 from bsadvise.exports.changes.finding import find_changes
-from bsadvise.exports.changes.numbers import find_number, number_text
+from bsadvise.exports.changes.numbers import find_number
 from bsadvise.exports.changes.values import Changes, Edit, Sources
 from bsadvise.exports.changes.writing import write_files
 from bsadvise.model.caveats import Caveat, CaveatCode
@@ -24,6 +24,7 @@ from bsadvise.model.errors import BsadviseError
 from bsadvise.model.observation import Place, PlaceKind, Quantity, TrainingLoop
 from bsadvise.model.request import EntryKind
 from bsadvise.model.task import BatchSemantics
+from bsadvise.model.units import number_text
 from bsadvise.v1 import recommendation_service_pb2
 from click.testing import CliRunner, Result
 from hypothesis import given

@@ -182,7 +182,7 @@ def test_what_a_folder_may_decide_are_flags_of_what_is_asked_for() -> None:
     assert flags - ADVICE_KEYS == {
         "address", "token-file", "ca-file", "cert-file", "key-file", "python", "save", "output",
         "-o", "quiet", "-q", "request-id", "model", "diff", "write", "explain", "no-color",
-        "report", "arguments",
+        "report", "arguments", "command",
     }  # fmt: skip
     assert flags >= ADVICE_KEYS
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from bsadvise import Advice
+from bsadvise.model.advice import Evidence
 from bsadvise.model.caveats import Caveat, CaveatCode
 from bsadvise.wire.messages import from_message
 from hypothesis import given
@@ -60,6 +61,7 @@ def test_what_others_wrote_stays_text(text: str) -> None:
     hostile = f"<script>alert(1)</script>{text}\x1b[31m"
     advice = an_advice(
         device=hostile,
+        lr_evidence=Evidence.RULE,
         lr_rule=hostile,
         caveats=(Caveat(code=CaveatCode.USER_WARNING, text=hostile),),
     )

@@ -10,10 +10,18 @@ from bsadvise.cli.render.output import WIDTH, make_console
 from bsadvise.cli.render.panel import Board
 from bsadvise.cli.render.standing import Standing
 from bsadvise.cli.render.views import advice_view
-from bsadvise.model.advice import Advice, RuleOfThumb
-from bsadvise.model.commands import stage_of
+from bsadvise.model.advice import Advice, RuleOfThumb, ScriptCheck
+from bsadvise.model.commands import RunScript, stage_of
 from bsadvise.model.horizon import LearningRateSchedule, TrainingHorizon
 from bsadvise.model.measurements import Measurement
+from bsadvise.model.observation import (
+    ObservationEnd,
+    Place,
+    PlacedValue,
+    PlaceKind,
+    Quantity,
+    ScriptRun,
+)
 from bsadvise.model.recommendation import Event, Waiting
 from bsadvise.model.task import BatchSemantics
 from bsadvise.phrases import describe_command, describe_outcome, describe_waiting
@@ -526,3 +534,35 @@ def test_a_power_of_two_that_the_data_set_limits_is_said_to_be(
     )
     words = " ".join(printed(advice_view(advice, "model.py")).split())
     assert ("fits, and into the data set of 40" in words) is is_said
+
+
+def test_what_the_users_own_script_did_is_beside_what_was_predicted() -> None:
+    check = ScriptCheck(
+        step_count=240,
+        predicted_peak_bytes=13 << 27,
+        peak_bytes=12 << 27,
+        samples_per_s=4100.0,
+        predicted_samples_per_s=4300.0,
+    )
+    advice = replace(from_message(wire_advice(), Advice), script_check=check)
+    assert (
+        "your own script 240 steps with these values, peak 1.5 GiB (1.625 GiB predicted), "
+        "4,100 samples/s (4,300 predicted)"
+    ) in " ".join(printed(advice_view(advice, "model.py")).split())
+
+
+def test_a_run_of_the_users_own_script_is_told_in_a_line() -> None:
+    place = Place(quantity=Quantity.LEARNING_RATE, kind=PlaceKind.FLAG, name="--lr")
+    command = RunScript(
+        time_limit_s=9.0,
+        values=(PlacedValue(place=place, before=0.1, after=0.05),),
+        step_count=100,
+        measure_s=1.0,
+    )
+    words = "running the script itself, learning_rate 0.05"
+    assert describe_command(command) == words
+    assert describe_command(replace(command, values=())) == "running the script itself, as it is"
+    run = ScriptRun(
+        end=ObservationEnd.ENOUGH_STEPS, step_count=9, step_times_s=(0.2,), peak_bytes=1 << 20
+    )
+    assert describe_outcome(run) == "9 steps run, 200 ms a step, 1 MiB"

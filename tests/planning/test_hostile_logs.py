@@ -18,6 +18,7 @@ from tests.support.builders import a_device, a_request
 from tests.support.full_log import full_log
 from tests.support.hostile_logs import (
     estimate,
+    hostile_command,
     plan_once,
     report,
     search,
@@ -41,6 +42,12 @@ def test_no_log_makes_a_planner_raise(part: int) -> None:
     found = [search(number, LIMIT_S) for number in numbers]
     found += [estimate(number, LIMIT_S) for number in numbers]
     found += [search_that_turns_hostile(number, LIMIT_S) for number in DEEP_NUMBERS[part::PARTS]]
+    troubles = [trouble for trouble in found if trouble is not None]
+    assert not troubles, report(troubles)
+
+
+def test_no_log_of_a_command_makes_a_planner_raise() -> None:
+    found = [search(number, LIMIT_S, hostile_command) for number in NUMBERS]
     troubles = [trouble for trouble in found if trouble is not None]
     assert not troubles, report(troubles)
 

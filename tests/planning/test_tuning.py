@@ -53,7 +53,7 @@ from tests.planning.conftest import Begin
 from tests.support.simulated_device import SimulatedDevice
 
 _PLANNING = Path(package.__file__).parents[1]
-_STAGES = ("answer", "data", "evidence", "memory", "throughput", "trials")
+_STAGES = ("answer", "command_runs", "data", "evidence", "memory", "throughput", "trials")
 
 _CONSTANTS = {
     ("answer/batch_caveats.py", "_GHOST_BATCH_SIZE"): "From arXiv 1705.08741.",

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bsadvise.model.commands import Evaluate, InspectTask, ObserveScript, TimeLoader
+from bsadvise.model.commands import Evaluate, InspectTask, ObserveScript, RunScript, TimeLoader
 from bsadvise.model.measurements import Failed, LoaderTimes
-from bsadvise.model.observation import Observation
+from bsadvise.model.observation import (
+    Observation,
+    ObservationEnd,
+    Place,
+    PlacedValue,
+    PlaceKind,
+    Quantity,
+    ScriptRun,
+)
 from bsadvise.model.request import EntryKind
 
 from advisor.pools.local import LocalPool
@@ -24,6 +33,7 @@ from tests.support.worker_jobs import write_job
 
 pytestmark = pytest.mark.rights
 
+COMMANDS = Path(__file__).parents[1] / "scripts" / "commands"
 EVALUATE = Evaluate(time_limit_s=60, evaluation_batch_size=1)
 
 # Tries each in turn and says how it went.
@@ -206,6 +216,11 @@ async def test_torch_and_the_processes_of_a_loader_work(
         async with pool.open(replace(job, entry_kind=EntryKind.SCRIPT)) as session:
             observing = ObserveScript(time_limit_s=60, step_count=5)
             observation = (await session.run(observing)).outcome
+            running = RunScript(time_limit_s=60, values=(), step_count=6, measure_s=60)
+            run = (await session.run(running)).outcome
+        assert isinstance(run, ScriptRun), run
+        assert (run.step_count, len(run.step_times_s)) == (6, 3)
+        assert run.peak_bytes
         assert isinstance(observation, Observation), observation
         assert observation.step_count == 5
         assert observation.reference is not None
@@ -213,6 +228,38 @@ async def test_torch_and_the_processes_of_a_loader_work(
         assert [path.name for path in job.source_dir.iterdir() if path.is_file()] == ["model.py"]
     finally:
         await pool.close()
+
+
+async def test_what_a_command_starts_is_observed_in_it(state_dir: Path, home: Path) -> None:
+    reach = shared_reach(state_dir, home, data_paths=(), allow_network=False)
+    job = write_job(state_dir / "sources" / "digest", "")
+    shutil.copytree(COMMANDS, job.source_dir, dirs_exist_ok=True)
+    job = replace(
+        job,
+        checkpoint_dir=state_dir,
+        entry_kind=EntryKind.COMMAND,
+        entry_path="launch.py",
+        arguments=("loader", "--bs", "{batch}"),
+    )
+    place = Place(quantity=Quantity.MICRO_BATCH_SIZE, kind=PlaceKind.PLACEHOLDER, name="{batch}")
+    command = RunScript(
+        time_limit_s=300,
+        values=(PlacedValue(place=place, after=32),),
+        step_count=6,
+        measure_s=300,
+    )
+    pool = LocalPool(isolation=Isolation(sandbox=choose_sandbox("auto"), reach=reach))
+    try:
+        async with pool.open(job) as session:
+            run = (await session.run(command)).outcome
+    finally:
+        await pool.close()
+    assert isinstance(run, ScriptRun), run
+    assert run.end is ObservationEnd.ENOUGH_STEPS
+    assert (run.step_count, len(run.step_times_s)) == (6, 3)
+    assert run.setting is not None
+    assert run.setting.micro_batch_size == 32
+    assert run.peak_bytes
 
 
 def test_the_strongest_that_works_is_chosen() -> None:

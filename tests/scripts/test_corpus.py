@@ -14,12 +14,13 @@ import pytest
 from bsadvise.model.advice import Refusal
 from bsadvise.model.commands import ObserveScript
 from bsadvise.model.measurements import Measurement, Outcome
-from bsadvise.model.observation import Observation, Quantity
+from bsadvise.model.observation import Observation, PlacedValue, Quantity
 from bsadvise.model.request import EntryKind
 
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.observation import next_observation
 from advisor.worker.scripts.child import call_in_child
+from advisor.worker.scripts.counting import with_values
 from advisor.worker.scripts.observation import observe, observe_here
 from advisor.worker.scripts.surroundings import Script
 from tests.scripts.truth import ANSWERED, REFUSED
@@ -72,6 +73,17 @@ def test_what_is_true_is_found(name: str, tmp_path: Path) -> None:
     assert (found.micro_batch_size, str(batch)) == truth.batch
     assert (found.learning_rate, rate and str(rate)) == truth.rate
     assert all(place.is_confirmed for place in (batch, rate) if place is not None)
+    # What is told of a place is enough to say another value there.
+    values = {
+        Quantity.MICRO_BATCH_SIZE: found.micro_batch_size,
+        Quantity.BATCH_SIZE: found.batch_size,
+        Quantity.LEARNING_RATE: found.learning_rate,
+    }
+    for place in filter(None, (batch, rate)):
+        value = values[place.quantity]
+        assert value is not None
+        changed = with_values(script, [PlacedValue(place=place, before=value, after=2 * value)])
+        assert (changed.arguments, changed.changes) != (script.arguments, script.changes)
     assert (found.optimizer_name, found.dataset_size) == (truth.optimizer, truth.size)
     assert {field: getattr(found, field) for field, _ in truth.others} == dict(truth.others)
     assert outcome.step_count == truth.steps

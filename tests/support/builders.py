@@ -156,6 +156,7 @@ def an_observation(**changes: Any) -> Observation:
         "step_count": 20,
         "backward_count": 20,
         "batch_source": BatchSource.LOADER,
+        "optimizer_name": "SGD",
         "reference": a_reference(),
     }
     return Observation(**defaults | changes)

@@ -18,6 +18,7 @@ from bsadvise.model.commands import (
     ObserveScript,
     RangeTest,
     RecallAnswers,
+    RunScript,
     RunStep,
     TimeLoader,
     TimeSteps,
@@ -59,7 +60,11 @@ from bsadvise.model.observation import (
     BatchSource,
     Observation,
     ObservationEnd,
+    Place,
+    PlaceKind,
+    Quantity,
     Reference,
+    ScriptRun,
     TrainingLoop,
 )
 from bsadvise.model.request import AdviceRequest, EntryKind, Objective, Source
@@ -297,10 +302,10 @@ class Liar:
             diverged=self.pick(True, False),
         )
 
-    def _observation(self, command: ObserveScript) -> Observation:
+    def _setting(self) -> Reference:
         accumulation_steps = self.pick(1, 3)
         micro_batch_size = self.pick(1, 7, 128, 1 << 20)
-        reference = Reference(
+        return Reference(
             loop=self.pick(*TrainingLoop),
             batch_size=micro_batch_size * accumulation_steps,
             micro_batch_size=micro_batch_size,
@@ -309,7 +314,24 @@ class Liar:
             learning_rate=self.pick(None, 1e-12, 0.1, 1e6),
             dataset_size=self.pick(None, 1, 60_000),
             optimizer_count=self.pick(1, 2),
+            where=tuple(
+                Place(quantity=quantity, kind=PlaceKind.FLAG, name="--x")
+                for quantity in self.pick((), tuple(Quantity))
+            ),
         )
+
+    def _script_run(self, command: RunScript) -> ScriptRun:
+        step_count = self.pick(1, 2, command.step_count)
+        return ScriptRun(
+            end=self.pick(*ObservationEnd),
+            step_count=step_count,
+            step_times_s=self.figures_of(min(step_count, self.pick(*_COUNTS)), 1e-3),
+            peak_bytes=self.maybe(self.count(1 << 20)),
+            setting=self.maybe(self._setting()),
+        )
+
+    def _observation(self, command: ObserveScript) -> Observation:
+        reference = self._setting()
         return Observation(
             end=self.pick(*ObservationEnd),
             step_count=self.pick(1, command.step_count),
@@ -317,6 +339,7 @@ class Liar:
             row_count=self.pick(None, 2_708),
             has_closure=self.pick(True, False, False, False),
             reference=self.pick(None, reference, reference),
+            start_s=self.maybe(self.figure(1.0)),
         )
 
     def _norms_of_orders(self, command: CompareOrders, count: int) -> GradientNorms:
@@ -330,6 +353,7 @@ class Liar:
 
 _ANSWERS: Mapping[type, Callable[[Liar, Any], Outcome]] = {
     ObserveScript: Liar._observation,
+    RunScript: Liar._script_run,
     InspectTask: Liar._profile,
     TraceMemory: Liar._trace,
     RunStep: Liar._step_run,
@@ -407,6 +431,30 @@ def _of_a_stated_length(request: AdviceRequest, random_state: random.Random) -> 
     )
 
 
+def hostile_command(random_state: random.Random) -> AdviceRequest:
+    """Return a request about a command at the edges of what passes the checks."""
+    arguments = random_state.choice(
+        [
+            ("{batch}",),
+            ("{batch=64}", "{lr=0.1}"),
+            ("{batch=1}", "{lr}", "{accumulation}"),
+            ("{batch=7}", "{lr=1e-12}", "{accumulation=3}"),
+            (f"{{batch={(1 << 31) - 1}}}", "{lr=1e6}"),
+        ]
+    )
+    source = Source(
+        digest="0" * 64, entry_path="m.py", entry_kind=EntryKind.COMMAND, arguments=arguments
+    )
+    return replace(
+        hostile_request(random_state),
+        source=source,
+        observe_only=False,
+        objective=Objective.TIME,
+        target_loss=None,
+        world_size=1,
+    )
+
+
 def recalled(number: int) -> Log:
     """Return what a log begins with: half of them with what earlier answers found."""
     random_state = random.Random(f"prior {number}")
@@ -436,15 +484,20 @@ class SlowCall(Exception):
     """A call of a planner took longer than it may."""
 
 
-def search(number: int, limit_s: float = math.inf) -> Trouble | None:
+def search(
+    number: int,
+    limit_s: float = math.inf,
+    request_of: Callable[[random.Random], AdviceRequest] = hostile_request,
+) -> Trouble | None:
     """Plan one hostile search to its end; return the first thing that must not be.
 
     Args:
         number: Of the log: equal numbers give equal logs.
         limit_s: Processor seconds that one call may take.
+        request_of: Makes the request.
     """
     random_state = random.Random(number)
-    request = hostile_request(random_state)
+    request = request_of(random_state)
     liar, device = Liar(random_state), random_state.choice((_CPU, _CPU, _GPU))
 
     def measure(command: Command) -> Measurement:

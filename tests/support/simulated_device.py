@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bsadvise.model.commands import (
     Command,
@@ -21,6 +21,7 @@ from bsadvise.model.commands import (
     Lever,
     ObserveScript,
     RangeTest,
+    RunScript,
     RunStep,
     TimeLoader,
     TimeSteps,
@@ -45,7 +46,7 @@ from bsadvise.model.measurements import (
     TrainRun,
     Verification,
 )
-from bsadvise.model.observation import Observation
+from bsadvise.model.observation import Observation, ObservationEnd, Quantity, ScriptRun
 from bsadvise.model.task import TaskProfile
 
 from tests.support.builders import a_profile, an_observation
@@ -184,8 +185,8 @@ class SimulatedDevice:
         match command:
             case InspectTask():
                 return self.profile
-            case ObserveScript():
-                return self.observation
+            case ObserveScript() | RunScript():
+                return self._run_script(command)
             case TraceMemory():
                 return self._trace(command)
             case RunStep(micro_batch_size=b):
@@ -210,6 +211,32 @@ class SimulatedDevice:
                     step_times_s=(a * self.step_time_s(b),) * (steps - 1),
                     final_loss=1.0,
                 )
+
+    def _run_script(self, command: ObserveScript | RunScript) -> Outcome:
+        if isinstance(command, ObserveScript):
+            return self.observation
+        reference = self.observation.reference
+        assert reference is not None
+        said = {value.place.quantity: value.after for value in command.values}
+        accumulated = said.get(Quantity.ACCUMULATION_STEPS, reference.accumulation_steps)
+        size = int(said.get(Quantity.MICRO_BATCH_SIZE, reference.micro_batch_size))
+        if Quantity.BATCH_SIZE in said:
+            size = int(said[Quantity.BATCH_SIZE] // accumulated)
+        step_time_s = accumulated * (self.step_time_s(size) + self.load_time_s * size)
+        steps = min(command.step_count, 3 + math.ceil(command.measure_s / step_time_s))
+        return self._too_large(size) or ScriptRun(
+            end=ObservationEnd.ENOUGH_STEPS,
+            step_count=steps,
+            step_times_s=(step_time_s,) * (steps - 3),
+            peak_bytes=self._real_bytes(size),
+            setting=replace(
+                reference,
+                micro_batch_size=size,
+                batch_size=size * int(accumulated),
+                accumulation_steps=int(accumulated),
+                learning_rate=said.get(Quantity.LEARNING_RATE, reference.learning_rate),
+            ),
+        )
 
     def _load(self, command: TimeLoader) -> LoaderTimes:
         workers = command.num_workers or max(1, self.profile.num_workers)
@@ -374,7 +401,7 @@ class SimulatedDevice:
                 return 0.05 + outcome.step_count * self._train_step_s(command) + looks_s
             case Train() | RangeTest():
                 return 0.05 + self._steps_in_time(command) * self._train_step_s(command)
-            case RunStep() | Verify():
+            case RunStep() | Verify() | RunScript():
                 return 1.0
 
 

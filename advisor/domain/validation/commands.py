@@ -13,6 +13,7 @@ from bsadvise.model.commands import (
     ObserveScript,
     RangeTest,
     RecallAnswers,
+    RunScript,
     RunStep,
     TimeLoader,
     TimeSteps,
@@ -20,6 +21,7 @@ from bsadvise.model.commands import (
     Train,
     Verify,
 )
+from bsadvise.model.observation import PlacedValue
 
 from advisor.domain.validation.quantities import above, at_least, finite
 
@@ -31,6 +33,17 @@ def _check_inspect_task(value: InspectTask) -> None:
 def _check_observe_script(value: ObserveScript) -> None:
     above("time_limit_s", value.time_limit_s, 0)
     at_least("step_count", value.step_count, 1)
+
+
+def _check_run_script(value: RunScript) -> None:
+    above("time_limit_s", value.time_limit_s, 0)
+    at_least("step_count", value.step_count, 1)
+    above("measure_s", value.measure_s, 0)
+
+
+def _check_placed_value(value: PlacedValue) -> None:
+    above("before", value.before, 0)
+    above("after", value.after, 0)
 
 
 def _check_recall_answers(value: RecallAnswers) -> None:
@@ -120,6 +133,8 @@ def _check_compare_orders(value: CompareOrders) -> None:
 CHECKS: Mapping[type, Callable[[Any], None]] = {
     InspectTask: _check_inspect_task,
     ObserveScript: _check_observe_script,
+    RunScript: _check_run_script,
+    PlacedValue: _check_placed_value,
     RecallAnswers: _check_recall_answers,
     TraceMemory: _check_trace_memory,
     RunStep: _check_run_step,

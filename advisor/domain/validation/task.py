@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bsadvise.model.observation import Observation, Reference
+from bsadvise.model.observation import Observation, Reference, ScriptRun
 from bsadvise.model.task import OptimizerProfile, TaskProfile
 
-from advisor.domain.validation.quantities import above, at_least, finite, is_bytes
+from advisor.domain.validation.quantities import above, are_seconds, at_least, finite, is_bytes
 
 
 def _check_optimizer_profile(value: OptimizerProfile) -> None:
@@ -49,12 +49,24 @@ def _check_observation(value: Observation) -> None:
     at_least("backward_count", value.backward_count, 0)
     if value.reference is not None and value.step_count == 0:
         raise ValueError("a setting cannot have been seen without a step")
+    at_least("start_s", value.start_s, 0)
+
+
+def _check_script_run(value: ScriptRun) -> None:
+    at_least("step_count", value.step_count, 0)
+    if len(value.step_times_s) > value.step_count:
+        raise ValueError("step_times_s must be no more than step_count")
+    if value.setting is not None and value.step_count == 0:
+        raise ValueError("a setting cannot have been seen without a step")
+    are_seconds("step time", *value.step_times_s)
+    is_bytes("peak_bytes", value.peak_bytes)
 
 
 CHECKS: Mapping[type, Callable[[Any], None]] = {
     OptimizerProfile: _check_optimizer_profile,
     Observation: _check_observation,
     Reference: _check_reference,
+    ScriptRun: _check_script_run,
     TaskProfile: _check_task_profile,
 }
 """By class, what raises ValueError for a value that cannot be."""

@@ -23,6 +23,7 @@ from advisor.planning.answer.related_hyperparameters import (
     rules_of_thumb,
     warmup_steps,
 )
+from advisor.planning.answer.script_check import script_runner
 from advisor.planning.answer.search_cost import search
 from advisor.planning.answer.speedup import Speedup
 from advisor.planning.answer.stated_length import final_loss, training_horizon
@@ -69,6 +70,10 @@ class _Adviser:
         bottleneck, order = loader_bottleneck(view, split), order_effect(view)
         schedule = batch_schedule(view, self.chooser, choice)
         alternatives = tuple(self._alternatives())
+        samples_per_s = split.effective_batch_size / step_time_s if step_time_s else None
+        runner = script_runner(view, choice)
+        check = None if runner is None else runner.check(samples_per_s, rate_interval)
+        has_failed_script = runner is not None and runner.has_run and check is None
         return Advice(
             micro_batch_size=split.micro_batch_size,
             max_micro_batch_size=max(self.memory.max_micro_batch_size, split.micro_batch_size),
@@ -95,7 +100,7 @@ class _Adviser:
             budget_bytes=memory_budget(
                 view.request, view.device, view.tuning.evidence.memory
             ).budget_bytes,
-            samples_per_s=split.effective_batch_size / step_time_s if step_time_s else None,
+            samples_per_s=samples_per_s,
             samples_per_s_interval=rate_interval,
             step_time_s=step_time_s,
             time_per_epoch_s=epoch_s,
@@ -106,8 +111,9 @@ class _Adviser:
             critical_batch_size=None if noise is None else noise.value,
             expected_speedup_over_reference=None if speedup is None else speedup.ratio,
             expected_speedup_interval=None if speedup is None else speedup.interval,
-            confidence=self._confidence(is_verified=is_verified),
+            confidence=self._confidence(is_verified=is_verified and not has_failed_script),
             caveats=(
+                *(() if runner is None else runner.caveats(check)),
                 *about_loss(view, accumulates=self._accumulates(alternatives)),
                 *caveats(view, choice, self.chooser),
                 *([about_schedule(view)] if schedule else []),
@@ -132,6 +138,7 @@ class _Adviser:
             reference=view.reference,
             horizon=horizon,
             expected_final_loss=final_loss(view, choice),
+            script_check=check,
         )
 
     def _speedup(self) -> Speedup | None:

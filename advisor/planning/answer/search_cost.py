@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from bsadvise.model.advice import Search
-from bsadvise.model.commands import RunStep, TimeSteps, TraceMemory, Train, Verify
+from bsadvise.model.commands import RunScript, RunStep, TimeSteps, TraceMemory, Train, Verify
 from bsadvise.model.measurements import (
     Measurement,
     MemoryTrace,
     OutOfMemory,
     StepTimes,
 )
+from bsadvise.model.observation import Reference, ScriptRun
 
 from advisor.planning.evidence.log_view import LogView
 
-_PROBES = RunStep | TimeSteps | Verify
+_PROBES = RunStep | TimeSteps | Verify | RunScript
 
 
 def search(view: LogView, *, pruned_count: int = 0) -> Search:
@@ -57,5 +58,7 @@ def _probe_samples(entry: Measurement) -> int:
             return b * len(times_s)
         case Verify(micro_batch_size=b, accumulation_steps=a, step_count=steps), _:
             return b * (a * steps + 1)
+        case RunScript(), ScriptRun(step_count=steps, setting=Reference(batch_size=size)):
+            return size * steps
         case _:
             return 0

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bsadvise.model.commands import Command
 from bsadvise.model.device import Device, DeviceKind
-from bsadvise.model.request import AdviceRequest
+from bsadvise.model.request import AdviceRequest, EntryKind
 from bsadvise.model.task import TaskProfile
 
 from advisor.domain.memory_budget import MemoryBudget
@@ -78,6 +78,15 @@ def _context_bytes(device: Device, profile: TaskProfile, tuning: MemoryBudgetTun
 def hook_limit_s(view: LogView) -> float:
     """Return the seconds that loading the task may take."""
     return max(view.tuning.evidence.seconds.min_hook_limit_s, view.request.budget_s)
+
+
+def script_run_s(view: LogView) -> float:
+    """Return the seconds that the user's own script should take to be run; 0 without a script."""
+    if view.request.source.entry_kind is EntryKind.MODEL_FILE:
+        return 0.0
+    return (
+        view.script_start_s + view.tuning.evidence.seconds.script_run_share * view.request.budget_s
+    )
 
 
 def wall_left_s(view: LogView) -> float:

@@ -130,11 +130,18 @@ class LogView:
         raise LookupError("the task has not been inspected")
 
     @cached_property
+    def _observation(self) -> Observation | None:
+        return next((seen for _, seen in self.figures(ObserveScript, Observation)), None)
+
+    @property
     def reference(self) -> Reference | None:
         """What a script trains with by itself; None for a model file, and before it was seen."""
-        for _, observation in self.figures(ObserveScript, Observation):
-            return observation.reference
-        return None
+        return None if self._observation is None else self._observation.reference
+
+    @property
+    def script_start_s(self) -> float:
+        """Seconds that a script needs to its first step; 0 where that was not seen."""
+        return 0.0 if self._observation is None else self._observation.start_s or 0.0
 
     @cached_property
     def prior(self) -> Prior | None:

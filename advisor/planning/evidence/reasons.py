@@ -10,6 +10,7 @@ from bsadvise.model.commands import (
     ObserveScript,
     RangeTest,
     RecallAnswers,
+    RunScript,
     RunStep,
     TimeLoader,
     TimeSteps,
@@ -18,6 +19,7 @@ from bsadvise.model.commands import (
     TrialOrigin,
     Verify,
 )
+from bsadvise.model.observation import PlaceKind
 
 _REASONS: dict[type[Command | RecallAnswers], str] = {
     RecallAnswers: "Earlier answers about the same task say where to begin.",
@@ -28,6 +30,7 @@ _REASONS: dict[type[Command | RecallAnswers], str] = {
     TimeLoader: "The data loader may be slower than the model.",
     Evaluate: "Losses are compared with that of the untrained model.",
     Verify: "The recommended setting is run in a fresh process before it is given.",
+    RunScript: "The script itself is run with the recommended values before they are given.",
     RangeTest: "The model file names no learning rate: a range test finds where to begin.",
     CompareOrders: "Samples that are stored in order make batches unrepresentative.",
 }
@@ -46,6 +49,8 @@ def reason_of(command: Command | RecallAnswers) -> str:
             return _why_traced(command)
         case Train():
             return _why_trained(command)
+        case RunScript() if any(one.place.kind is PlaceKind.PLACEHOLDER for one in command.values):
+            return "Whole runs of a command show its memory and its speed."
         case TimeLoader() if command.num_workers is not None:
             return "What more processes of the loader gain is measured before it is advised."
         case _:

@@ -13,7 +13,7 @@ from functools import cached_property
 from bsadvise.model.commands import Train, TrialOrigin
 
 from advisor.domain.limits import COUNT
-from advisor.planning.evidence.budget import hook_limit_s
+from advisor.planning.evidence.budget import hook_limit_s, script_run_s
 from advisor.planning.evidence.log_view import LogView
 from advisor.planning.evidence.reference import reference_batch_size
 from advisor.planning.evidence.semantics import is_loss_sum
@@ -102,9 +102,10 @@ class RungSchedule:
 
     @cached_property
     def reserve_s(self) -> float:
-        """Seconds of the budget to keep for verification."""
+        """Seconds of the budget to keep for verification, and for the user's own script."""
         share = self.view.tuning.evidence.seconds.verification_share
-        return share * self.view.request.budget_s + self.view.loading_s()
+        verification_s = share * self.view.request.budget_s + self.view.loading_s()
+        return verification_s + script_run_s(self.view)
 
     @cached_property
     def _left_s(self) -> float:

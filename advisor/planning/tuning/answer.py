@@ -171,6 +171,33 @@ class VerificationTuning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptCheckTuning:
+    """The run of the user's own script with the advised values.
+
+    Attributes:
+        max_steps: Steps after which it is stopped, at least 1. Rule of thumb, not tuned.
+        max_peak_factor: Factor on the predicted peak, at least 1, above which the script's own is
+            said to differ. Rule of thumb, not tuned.
+        rate_factor: Factor, at least 1, by which throughput may lie outside of the predicted
+            interval: that is of the steps that were timed, and a machine is not as busy at another
+            time. Rule of thumb, not tuned.
+    """
+
+    max_steps: int = 1000
+    max_peak_factor: float = 1.1
+    rate_factor: float = 1.1
+
+    def __post_init__(self) -> None:
+        """Refuse a run without steps, and factors that nothing keeps to.
+
+        Raises:
+            ValueError: A field is out of range.
+        """
+        if self.max_steps < 1 or min(self.max_peak_factor, self.rate_factor) < 1:
+            raise ValueError("max_steps and both factors must be at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerTuning:
     """Tuned numbers of ``advisor.planning.answer``.
 
@@ -180,6 +207,7 @@ class AnswerTuning:
         related: Which related hyperparameters are named.
         speedup: How wide the interval of the speedup is.
         verification: How the chosen setting is run.
+        script_check: How the user's own script is run with it.
         clipping: From how many steps a gradient norm to clip at is given.
     """
 
@@ -188,4 +216,5 @@ class AnswerTuning:
     related: RelatedTuning = field(default_factory=RelatedTuning)
     speedup: SpeedupTuning = field(default_factory=SpeedupTuning)
     verification: VerificationTuning = field(default_factory=VerificationTuning)
+    script_check: ScriptCheckTuning = field(default_factory=ScriptCheckTuning)
     clipping: GradientClippingTuning = field(default_factory=GradientClippingTuning)

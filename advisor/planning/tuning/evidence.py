@@ -52,6 +52,9 @@ class TimeBudgetTuning:
             tuned.
         max_estimate_savings_share: The same of a memory estimate; from 0 to 1. Rule of thumb, not
             tuned.
+        script_run_share: Share of the seconds, above 0 and below 1, for timed steps of the user's
+            own script with the advised values, in addition to its start-up time. Rule of thumb,
+            not tuned.
         verification_share: Share of the seconds kept for verification, in addition to the start-up
             time of the task; at least 0 and below 1. Rule of thumb, not tuned.
         min_hook_limit_s: Seconds, above 0, that a hook of the model file may take however small the
@@ -69,6 +72,7 @@ class TimeBudgetTuning:
     max_timing_share: float = 0.35
     max_savings_share: float = 0.12
     max_estimate_savings_share: float = 0.13
+    script_run_share: float = 0.05
     verification_share: float = 0.05
     min_hook_limit_s: float = 10.0
     limit_factor: float = 10.0
@@ -83,6 +87,8 @@ class TimeBudgetTuning:
         """
         if not 0 <= self.verification_share < 1:
             raise ValueError("verification_share must be at least 0 and below 1")
+        if not 0 < self.script_run_share < 1:
+            raise ValueError("script_run_share must be above 0 and below 1")
         if self.min_hook_limit_s <= 0:
             raise ValueError("min_hook_limit_s must be above 0")
         if min(self.limit_factor, self.overtime_factor) < 1:

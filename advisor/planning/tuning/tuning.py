@@ -12,6 +12,7 @@ import json
 from dataclasses import asdict, dataclass, field
 
 from advisor.planning.tuning.answer import AnswerTuning
+from advisor.planning.tuning.command_runs import CommandRunsTuning
 from advisor.planning.tuning.data import DataTuning
 from advisor.planning.tuning.estimators import EstimatorsTuning
 from advisor.planning.tuning.evidence import EvidenceTuning
@@ -34,6 +35,7 @@ class Tuning:
         trials: Of the search over trials.
         horizon: Of the complete short trainings for a training of a stated length.
         answer: Of the choice and what is said with it.
+        command_runs: Of the runs of a command.
     """
 
     estimators: EstimatorsTuning = field(default_factory=EstimatorsTuning)
@@ -44,6 +46,7 @@ class Tuning:
     trials: TrialsTuning = field(default_factory=TrialsTuning)
     horizon: CompleteTrainingTuning = field(default_factory=CompleteTrainingTuning)
     answer: AnswerTuning = field(default_factory=AnswerTuning)
+    command_runs: CommandRunsTuning = field(default_factory=CommandRunsTuning)
 
     def digest(self) -> str:
         """Return the SHA-256, in hexadecimal, of the numbers as canonical JSON."""

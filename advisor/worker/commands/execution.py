@@ -14,6 +14,7 @@ from bsadvise.model.commands import (
     InspectTask,
     ObserveScript,
     RangeTest,
+    RunScript,
     RunStep,
     TimeLoader,
     TimeSteps,
@@ -35,6 +36,7 @@ from advisor.worker.commands.shuffle_check import compare_orders
 from advisor.worker.commands.step_runs import run_step, verify
 from advisor.worker.commands.timing import time_loader, time_steps
 from advisor.worker.commands.training import train
+from advisor.worker.entries.command import CommandTask
 from advisor.worker.entries.registry import make_task
 from advisor.worker.entries.script import ScriptTask
 from advisor.worker.loop.checkpoints import Checkpoints
@@ -110,8 +112,8 @@ class Worker:
     def _carry_out(self, command: Command) -> Outcome:
         session = self._session
         match command:
-            case ObserveScript():
-                return _observe(session, command)
+            case ObserveScript() | RunScript():
+                return _run_script(session, command)
             case InspectTask():
                 return self._inspect(session, command)
             case TraceMemory():
@@ -146,10 +148,12 @@ class Worker:
                 return compare_orders(session, command)
 
 
-def _observe(session: Session, command: ObserveScript) -> Outcome:
-    if not isinstance(session.task, ScriptTask):
-        raise TypeError("only a script can be observed")
-    return session.task.observe(command)
+def _run_script(session: Session, command: ObserveScript | RunScript) -> Outcome:
+    if not isinstance(session.task, ScriptTask | CommandTask):
+        raise TypeError("only a script can be run as it is")
+    if isinstance(command, ObserveScript):
+        return session.task.observe(command)
+    return session.task.run(command, session.device)
 
 
 def _met_a_fake_tensor(outcome: Outcome) -> bool:

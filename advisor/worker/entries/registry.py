@@ -9,6 +9,7 @@ from bsadvise.model.request import EntryKind
 from bsadvise.v1 import recommendation_pb2
 
 from advisor.pipe.v1 import pipe_pb2
+from advisor.worker.entries.command import CommandTask
 from advisor.worker.entries.model_file import ModelFileTask
 from advisor.worker.entries.script import ScriptTask
 from advisor.worker.loop.protocol import Task
@@ -17,6 +18,7 @@ from advisor.worker.user.hooks import Hooks
 ENTRIES: Mapping[EntryKind, Callable[[pipe_pb2.Job, Hooks], Task]] = {
     EntryKind.MODEL_FILE: ModelFileTask,
     EntryKind.SCRIPT: ScriptTask,
+    EntryKind.COMMAND: CommandTask,
 }
 """By kind, what makes the task. A class that implements ``Task`` is added here and nowhere else
 in the worker; of scripts, in ``entries.loops``."""

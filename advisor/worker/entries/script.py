@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from bsadvise.model.commands import ObserveScript
+from bsadvise.model.commands import ObserveScript, RunScript
 from bsadvise.model.measurements import Failed, Outcome
 from bsadvise.model.observation import Observation, Reference, TrainingLoop
 
@@ -15,7 +15,10 @@ from advisor.pipe.v1 import pipe_pb2
 from advisor.worker.entries.delegation import DelegatingTask
 from advisor.worker.entries.loops import LOOPS
 from advisor.worker.loop.protocol import Task
-from advisor.worker.scripts.observation import observe, read_outcome, write_outcome
+from advisor.worker.loop.torch_device import TorchDevice
+from advisor.worker.scripts.bounded_run import read_outcome, write_outcome
+from advisor.worker.scripts.counting import count
+from advisor.worker.scripts.observation import observe
 from advisor.worker.scripts.surroundings import Script
 from advisor.worker.user.hooks import Hooks, UserCodeFailed
 
@@ -23,10 +26,23 @@ HOOK = "the script"
 """What is named as having been run where a script hangs."""
 
 _KEPT_NAME = "observation.pb"
-_OWN_SHARE = 0.9
+OWN_SHARE = 0.9
 """Of the time after which this process is killed: what was seen until then is yet to be said."""
 _ANEW = ObserveScript(time_limit_s=120.0, step_count=20)
 """The observation of a worker that finds none."""
+
+
+def script_of(job: pipe_pb2.Job, hooks: Hooks) -> Script:
+    """Return the script of a job, as its user starts it."""
+    return Script(
+        source_dir=hooks.source_dir,
+        entry_path=hooks.entry_path,
+        arguments=tuple(job.arguments),
+        has_network=not job.confinement.HasField("sandbox")
+        or job.confinement.sandbox.allow_network,
+        model_class=job.model_class,
+        data_paths=dict(job.data_paths),
+    )
 
 
 class ScriptTask(DelegatingTask):
@@ -34,15 +50,7 @@ class ScriptTask(DelegatingTask):
 
     def __init__(self, job: pipe_pb2.Job, hooks: Hooks) -> None:
         super().__init__(job.seed)
-        self.script = Script(
-            source_dir=hooks.source_dir,
-            entry_path=hooks.entry_path,
-            arguments=tuple(job.arguments),
-            has_network=not job.confinement.HasField("sandbox")
-            or job.confinement.sandbox.allow_network,
-            model_class=job.model_class,
-            data_paths=dict(job.data_paths),
-        )
+        self.script = script_of(job, hooks)
         self._job = job
         self._hooks = hooks
         self._kept = Path(job.checkpoint_dir) / _KEPT_NAME
@@ -53,12 +61,17 @@ class ScriptTask(DelegatingTask):
         outcome = observe(
             self.script,
             step_count=command.step_count,
-            limit_s=_OWN_SHARE * command.time_limit_s,
+            limit_s=OWN_SHARE * command.time_limit_s,
         )
         if isinstance(outcome, Observation):
             with contextlib.suppress(OSError):  # They observe for themselves.
                 self._kept.write_bytes(write_outcome(outcome))
         return outcome
+
+    def run(self, command: RunScript, device: TorchDevice) -> Outcome:
+        """Run the script with other values, and count what it does."""
+        self._hooks.announce(HOOK)
+        return count(self.script, command, device, OWN_SHARE * command.time_limit_s)
 
     @cached_property
     def task(self) -> Task:

@@ -18,6 +18,12 @@ _MOST_TRIED = 4
 _RATE_FACTOR = 1.25
 """What a rate is multiplied by to see whether a place is where it is said."""
 
+_QUANTITIES = (Quantity.MICRO_BATCH_SIZE, Quantity.LEARNING_RATE)
+"""What is looked for; the batch of a step, in addition, where the first is not found."""
+
+_MOST_LISTED = MOST_PLACES // (len(_QUANTITIES) + 1)
+"""Places that are listed for one value."""
+
 Run = Callable[[Script], Reference | None]
 """Runs a script to its first step and returns what it trains with; None where that was not seen."""
 
@@ -51,8 +57,7 @@ def find_places(script: Script, reference: Reference, run: Run) -> tuple[Place, 
         reference: What it trains with; of places, the flags of its parsers with these values.
         run: How to run it again, changed.
     """
-    asked = (Quantity.MICRO_BATCH_SIZE, Quantity.LEARNING_RATE)
-    values = list(filter(None, (_value(script, reference, quantity) for quantity in asked)))
+    values = list(filter(None, (_value(script, reference, quantity) for quantity in _QUANTITIES)))
     confirmed: dict[Quantity, Candidate] = {}
     if len(values) > 1:
         # The likely places in one run; what that leaves open, each by itself: a rate may follow
@@ -136,4 +141,4 @@ def _listed(value: _Value, confirmed: dict[Quantity, Candidate]) -> list[Place]:
     found = confirmed.get(value.quantity)
     others = [c.place for c in value.candidates if c.is_named and c is not found]
     first = [] if found is None else [replace(found.place, is_confirmed=True)]
-    return [*first, *others][: MOST_PLACES // len(Quantity)]
+    return [*first, *others][:_MOST_LISTED]

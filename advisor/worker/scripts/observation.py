@@ -6,35 +6,26 @@ Each run is in a child of this process, so that every one of them begins alike.
 from __future__ import annotations
 
 import re
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from types import FrameType
+from typing import TypeVar
 
-from bsadvise.model.measurements import Failed, Fault, FaultCode, Outcome
+from bsadvise.model.measurements import Failed, Fault, Outcome
 from bsadvise.model.observation import Observation, ObservationEnd, Reference
-from google.protobuf.message import DecodeError
 
-from advisor.pipe.unions import outcome_message, outcome_of
-from advisor.pipe.v1 import pipe_pb2
-from advisor.worker.scripts.child import ChildLost, call_in_child
+from advisor.worker.scripts.bounded_run import Timer, named_outcome_in_child
 from advisor.worker.scripts.circumstances import Circumstances
 from advisor.worker.scripts.confirmation import find_places
-from advisor.worker.scripts.handler import StopScript
 from advisor.worker.scripts.libraries import Libraries, import_once
-from advisor.worker.scripts.observer import Observer, place_of_frame
+from advisor.worker.scripts.observer import Observer
 from advisor.worker.scripts.reference import observation_of
 from advisor.worker.scripts.running import Ending, EndingKind, run_script
 from advisor.worker.scripts.surroundings import Script, surroundings
 
-_ASKING_S = 5.0
-"""Before a child is killed it is asked to end, and then says where it is."""
-
-_AGAIN_S = 1.0
-"""Between two requests to end: a script may catch the first."""
+T = TypeVar("T", bound=Observer)
 
 _HUB = re.compile(r"huggingface|HF_HUB_OFFLINE|offline mode|LocalEntryNotFoundError", re.IGNORECASE)
 
@@ -64,6 +55,17 @@ def observe(script: Script, *, step_count: int, limit_s: float) -> Outcome:
     return replace(outcome, reference=replace(reference, where=where))
 
 
+def _run_in_child(script: Script, step_count: int, limit_s: float) -> tuple[Outcome, Sequence[str]]:
+    """Return what was seen, and the modules of slow libraries that were imported."""
+
+    def run(end_s: float) -> tuple[Outcome, Sequence[str]]:
+        libraries = Libraries()
+        return observe_here(script, step_count, end_s, libraries), libraries.names
+
+    outcome, names = named_outcome_in_child(run, limit_s)
+    return outcome or Observation(end=ObservationEnd.TIME_LIMIT), names
+
+
 def observe_here(
     script: Script,
     step_count: int,
@@ -75,13 +77,40 @@ def observe_here(
     Args:
         script: The script.
         step_count: Optimizer steps to see.
+        limit_s: Seconds after which it is stopped; None for none.
+        libraries: Notes what is imported; None where nobody needs to know.
+    """
+
+    def make(copy: Path, _: Circumstances) -> Observer:
+        return Observer(copy, step_count)
+
+    return run_watched(script, make, observation_of, limit_s, libraries)
+
+
+def run_watched(
+    script: Script,
+    make_observer: Callable[[Path, Circumstances], T],
+    outcome_of: Callable[[T, Circumstances, ObservationEnd, str], Outcome],
+    limit_s: float | None,
+    libraries: Libraries | None = None,
+) -> Outcome:
+    """Run a script in this process under an observer.
+
+    Args:
+        script: The script.
+        make_observer: Makes the observer, of the copy of the script's files and of what else is
+            noted of the run.
+        outcome_of: Puts together what was seen, with why it ended and where the script then was.
         limit_s: Seconds after which it is stopped, by a signal to the main thread; None for none.
         libraries: Notes what is imported; None where nobody needs to know.
+
+    Returns:
+        What ``outcome_of`` returns, or how the script failed.
     """
     circumstances = Circumstances()
     with surroundings(script) as copy:
-        observer = Observer(copy, step_count)
-        timer = _Timer(copy)
+        observer = make_observer(copy, circumstances)
+        timer = Timer(copy)
         noted = nullcontext() if libraries is None else libraries.noted(copy)
         try:
             with noted, circumstances.noted(), timer.running(limit_s):
@@ -95,10 +124,10 @@ def observe_here(
         if ending.fault is not None and is_alone:
             return Failed(fault=_explained(ending.fault, circumstances))
         end = _end_of(ending, observer, timer)
-        return observation_of(observer, circumstances, end, timer.place)
+        return outcome_of(observer, circumstances, end, timer.place)
 
 
-def _end_of(ending: Ending, observer: Observer, timer: _Timer) -> ObservationEnd:
+def _end_of(ending: Ending, observer: Observer, timer: Timer) -> ObservationEnd:
     if timer.is_over:
         return ObservationEnd.TIME_LIMIT
     if ending.kind is EndingKind.STOPPED and observer.step_count:
@@ -119,77 +148,3 @@ def _explained(fault: Fault, circumstances: Circumstances) -> Fault:
         "--data-path, or have the daemon started with --allow-network."
     )
     return replace(fault, fix=fix)
-
-
-class _Timer:
-    """Ends a script by a signal when its time is over.
-
-    Attributes:
-        is_over: Whether it is.
-        place: Where the script was then; empty where that was in no file of its.
-    """
-
-    def __init__(self, copy: Path) -> None:
-        self.is_over = False
-        self.place = ""
-        self._copy = copy
-
-    @contextmanager
-    def running(self, limit_s: float | None) -> Iterator[None]:
-        """Count from now until the context is left."""
-        if limit_s is None:
-            yield
-            return
-        signal.signal(signal.SIGALRM, self._end)
-        signal.setitimer(signal.ITIMER_REAL, limit_s, _AGAIN_S)
-        try:
-            yield
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-
-    def _end(self, _: int, frame: FrameType | None) -> None:
-        if not self.is_over:
-            self.is_over = True
-            self.place = place_of_frame(frame, self._copy)
-        raise StopScript
-
-
-def _run_in_child(script: Script, step_count: int, limit_s: float) -> tuple[Outcome, Sequence[str]]:
-    """Return what was seen, and the modules of slow libraries that were imported."""
-
-    def run() -> bytes:
-        libraries = Libraries()
-        own_limit_s = max(limit_s - _ASKING_S, limit_s / 2)
-        outcome = observe_here(script, step_count, own_limit_s, libraries)
-        return b" ".join(map(str.encode, libraries.names)) + b"\n" + write_outcome(outcome)
-
-    try:
-        names, _, content = call_in_child(run, limit_s).partition(b"\n")
-        return read_outcome(content), names.decode().split()
-    except ChildLost as lost:
-        if lost.exit_code is None:
-            return Observation(end=ObservationEnd.TIME_LIMIT), ()
-        message = _how_it_died(lost.exit_code)
-    except ValueError as error:
-        message = f"The script's process wrote where its observation was expected: {error}."
-    return Failed(fault=Fault(code=FaultCode.PROCESS_DIED, message=message)), ()
-
-
-def write_outcome(outcome: Outcome) -> bytes:
-    """Return an outcome as bytes. Raises ValueError for what no message can hold."""
-    return outcome_message(0, outcome).SerializeToString()
-
-
-def read_outcome(content: bytes) -> Outcome:
-    """Return the outcome of bytes that user code may have written. Raises ValueError."""
-    try:
-        return outcome_of(pipe_pb2.NumberedOutcome.FromString(content))
-    except DecodeError as error:
-        raise ValueError(str(error)) from error
-
-
-def _how_it_died(code: int) -> str:
-    if code < 0:
-        return f"The script's process was ended by {signal.Signals(-code).name}."
-    return f"The script's process ended itself with the code {code}."

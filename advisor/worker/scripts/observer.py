@@ -6,8 +6,9 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +82,8 @@ class Observer(PassiveHandler):
         backward_count: Backward passes.
         has_closure: Whether a step was given a closure, by no trainer.
         trainer: Whose trainer trains; None where none does.
+        stop: Called once enough was seen; leaves the script unless it is replaced.
+        start_s: Seconds until the end of the first step; None before it.
         row_count: Rows of the tensors that every step's forward pass began with; None where these
             were not the same each time, or a loader was read.
     """
@@ -97,6 +100,9 @@ class Observer(PassiveHandler):
         self.backward_count = 0
         self.has_closure = False
         self.trainer: TrainerKind | None = None
+        self.start_s: float | None = None
+        self.stop: Callable[[], NoReturn] = _leave_script
+        self._began_s = monotonic()
         self._copy = copy
         self._step_limit = step_limit
         self._step_number = 0
@@ -126,9 +132,10 @@ class Observer(PassiveHandler):
         if seen is None:
             seen = SeenLoader(loader, len(self.loaders), place_of_caller(self._copy))
             self.loaders.append(seen)
-        return _Watched(make_iterator(), seen, self._note_batch)
+        return _Watched(make_iterator(), seen, self.note_batch)
 
-    def _note_batch(self, seen: SeenLoader) -> None:
+    def note_batch(self, seen: SeenLoader, batch: Any) -> None:  # noqa: ARG002 - for who counts it
+        """Note that a loader has given a batch."""
         seen.batch_count += 1
         self._last = seen
 
@@ -157,9 +164,15 @@ class Observer(PassiveHandler):
             self.optimizers.append(seen)
         seen.note_step(source, self._step_number)
         self._step_number += 1
-        if self.step_count >= self._step_limit:
-            raise StopScript
+        if self.start_s is None:
+            self.start_s = monotonic() - self._began_s
+        if self.is_enough(optimizer):
+            self.stop()
         return result
+
+    def is_enough(self, optimizer: torch.optim.Optimizer) -> bool:  # noqa: ARG002 - for who counts
+        """Return whether the script is to be stopped after the step that this one has taken."""
+        return self.step_count >= self._step_limit
 
     def _source(self) -> SeenLoader | None:
         """Return the loader whose batches the backward passes since the last step were of."""
@@ -179,15 +192,19 @@ class Observer(PassiveHandler):
         self.trainer = kind
         result = super().on_trainer(kind, trainer, args, kwargs, run)
         if self.step_count:
-            raise StopScript
+            self.stop()
         return result
+
+
+def _leave_script() -> NoReturn:
+    raise StopScript
 
 
 class _Watched:
     """An iterator that has each batch noted that it gives."""
 
     def __init__(
-        self, iterator: Iterator[Any], seen: SeenLoader, note: Callable[[SeenLoader], None]
+        self, iterator: Iterator[Any], seen: SeenLoader, note: Callable[[SeenLoader, Any], None]
     ) -> None:
         self._iterator = iterator
         self._seen = seen
@@ -198,7 +215,7 @@ class _Watched:
 
     def __next__(self) -> Any:
         batch = next(self._iterator)
-        self._note(self._seen)
+        self._note(self._seen, batch)
         return batch
 
     def __len__(self) -> int:

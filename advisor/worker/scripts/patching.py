@@ -53,10 +53,18 @@ def on_import(
             sys.meta_path.remove(finder)
 
 
+def when_imported(name: str, function: Callable[[], object]) -> None:
+    """Call a function as soon as a module is imported, which may never be."""
+    if name in sys.modules:
+        function()
+    else:
+        sys.meta_path.insert(0, _Finder(name, lambda _: function()))
+
+
 class _Finder(importlib.abc.MetaPathFinder):
     """Finds one module by the other finders, and has a function called once it is loaded."""
 
-    def __init__(self, name: str, on_loaded: Callable[[ModuleType], None]) -> None:
+    def __init__(self, name: str, on_loaded: Callable[[ModuleType], object]) -> None:
         self._name = name
         self._on_loaded = on_loaded
 
@@ -79,7 +87,7 @@ class _Loader(importlib.abc.Loader):
     """Loads one module by another loader, and calls a function with it."""
 
     def __init__(
-        self, loader: importlib.abc.Loader, on_loaded: Callable[[ModuleType], None]
+        self, loader: importlib.abc.Loader, on_loaded: Callable[[ModuleType], object]
     ) -> None:
         self._loader = loader
         self._on_loaded = on_loaded

@@ -66,7 +66,17 @@ def observation_of(
         row_count=observer.row_count,
         place=place,
         reference=_reference(observer, circumstances, source) if source else None,
+        start_s=observer.start_s,
+        optimizer_name=type(_main(observer).optimizer).__name__ if observer.optimizers else "",
     )
+
+
+def _main(observer: Observer) -> SeenOptimizer:
+    """Return the optimizer that took the most steps.
+
+    Where several took as many, the first is the one that the others were made to go with.
+    """
+    return max(observer.optimizers, key=lambda seen: len(seen.batch_counts))
 
 
 def _batch_source(observer: Observer, source: SeenLoader | None) -> BatchSource:
@@ -94,8 +104,7 @@ def _reference(
     micro_batch_size = batch_size_of(loader)
     if micro_batch_size is None or not BATCH_SIZE.holds(micro_batch_size):
         return None
-    # Where several take steps, the first is the one that the others were made to go with.
-    main = max(observer.optimizers, key=lambda seen: len(seen.batch_counts))
+    main = _main(observer)
     accumulation_steps = _most_frequent(main.batch_counts)
     schedule = _schedule_of(main.optimizer, circumstances.schedules)
     rates = [0.0 if rate is None else rate for rate in _peak_rates(main, schedule)]

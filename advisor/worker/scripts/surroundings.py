@@ -124,10 +124,11 @@ def surroundings(script: Script) -> Iterator[Path]:
                 sys.path.insert(0, folder)
             yield copy
         finally:
-            working_dir, sys.argv[:], sys.path[:] = before
-            os.chdir(working_dir)
-            sys.modules["__main__"] = main
-            forget_modules(copy)
+            if not sys.is_finalizing():  # Else it was left in the middle, and nothing comes after.
+                working_dir, sys.argv[:], sys.path[:] = before
+                os.chdir(working_dir)
+                sys.modules["__main__"] = main
+                forget_modules(copy)
 
 
 def _link(path: Path, link: Path) -> None:

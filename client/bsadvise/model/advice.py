@@ -13,6 +13,7 @@ from bsadvise.model.horizon import FinalLoss, TrainingHorizon
 from bsadvise.model.measurements import Fault, MemoryParts
 from bsadvise.model.observation import Reference
 from bsadvise.model.task import BatchSemantics
+from bsadvise.model.units import format_bytes, format_number
 from bsadvise.model.values import OpenEnum, Value
 
 
@@ -156,6 +157,51 @@ class GradientNormStatistics(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptCheck(Value):
+    """What the user's own script did with the advised values, beside what was predicted for it.
+
+    It was run once more on one device, with the values where it says them and nothing else changed.
+
+    Attributes:
+        step_count: Optimizer steps that it took.
+        predicted_peak_bytes: Memory of the setting, as it was measured or predicted before; None
+            where it was neither.
+        micro_batch_size: Samples of a batch that it was seen to train with; None where that was not
+            seen, as for the next two.
+        accumulation_steps: Batches an optimizer step.
+        learning_rate: Peak rate of the first parameter group.
+        peak_bytes: Memory that it took; None where that was not counted.
+        samples_per_s: Throughput, with all that it does between steps; None where too few steps
+            were timed.
+        predicted_samples_per_s: Throughput of the setting on one device, data loading included.
+        predicted_samples_per_s_interval: Its 80 % interval.
+    """
+
+    step_count: int
+    predicted_peak_bytes: int | None = None
+    micro_batch_size: int | None = None
+    accumulation_steps: int | None = None
+    learning_rate: float | None = None
+    peak_bytes: int | None = None
+    samples_per_s: float | None = None
+    predicted_samples_per_s: float | None = None
+    predicted_samples_per_s_interval: Interval | None = None
+
+    def __str__(self) -> str:
+        """Return what it did in a line, beside what was predicted."""
+        words = f"{self.step_count:,} steps with these values"
+        if self.peak_bytes is not None:
+            words += f", peak {format_bytes(self.peak_bytes)}"
+            if self.predicted_peak_bytes is not None:
+                words += f" ({format_bytes(self.predicted_peak_bytes)} predicted)"
+        if self.samples_per_s is not None:
+            words += f", {format_number(self.samples_per_s)} samples/s"
+            if self.predicted_samples_per_s is not None:
+                words += f" ({format_number(self.predicted_samples_per_s)} predicted)"
+        return words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleOfThumb(Value):
     """What people say without measuring, for comparison. It is not the advice.
 
@@ -241,6 +287,8 @@ class Advice(Value):
         horizon: The training that the advice is for; None where nobody said how long it is.
         expected_final_loss: The held-out loss that it is expected to end with; None without a
             horizon.
+        script_check: What the user's own script did with these values; None for a model file, and
+            where it was not run so, or failed: a caveat then says why.
     """
 
     micro_batch_size: int
@@ -296,6 +344,7 @@ class Advice(Value):
     reference: Reference | None = None
     horizon: TrainingHorizon | None = None
     expected_final_loss: FinalLoss | None = None
+    script_check: ScriptCheck | None = None
 
     # What shows, applies and reports an answer is found by name: it knows the values, not they it.
 

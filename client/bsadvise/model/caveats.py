@@ -20,9 +20,13 @@ class CaveatCode(StrEnum):
     VERIFICATION_OUT_OF_MEMORY = "verification_out_of_memory"
     VERIFICATION_LOSS_NOT_FINITE = "verification_loss_not_finite"
     NOT_VERIFIED = "not_verified"
+    SCRIPT_NOT_CHECKED = "script_not_checked"
+    SCRIPT_CHECK_FAILED = "script_check_failed"
+    SCRIPT_CHECK_DIFFERS = "script_check_differs"
     NO_SANDBOX = "no_sandbox"
     OBSERVED_ONLY = "observed_only"
     SEVERAL_OPTIMIZERS = "several_optimizers"
+    NO_LOSSES_COMPARED = "no_losses_compared"
 
     NO_DATA_SET = "no_data_set"
     NOTHING_HELD_OUT = "nothing_held_out"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bsadvise.model.horizon import StepSchedule
+from bsadvise.model.observation import PlacedValue, PlaceKind
 from bsadvise.model.values import OpenEnum, Tagged, Unknown
 
 
@@ -71,6 +72,25 @@ class ObserveScript(Tagged):
 
     time_limit_s: float
     step_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunScript(Tagged):
+    """Run a script as its user starts it, with other values where it says them, and count.
+
+    Nothing of its training is changed, and it is stopped after a while.
+
+    Attributes:
+        time_limit_s: Seconds after which the worker is stopped.
+        values: What is said in other words, in a copy of the script's files.
+        step_count: Optimizer steps after which it is stopped.
+        measure_s: Seconds of timed steps after which it is stopped; at least three are timed.
+    """
+
+    time_limit_s: float
+    values: tuple[PlacedValue, ...]
+    step_count: int
+    measure_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,6 +368,7 @@ class RecallAnswers(Tagged):
 Command = (
     InspectTask
     | ObserveScript
+    | RunScript
     | TraceMemory
     | RunStep
     | TimeSteps
@@ -369,6 +390,7 @@ _STAGES: dict[type, Stage] = {
     TimeLoader: Stage.THROUGHPUT,
     Evaluate: Stage.REFERENCE,
     Verify: Stage.VERIFY,
+    RunScript: Stage.VERIFY,
     RangeTest: Stage.REFERENCE,
     CompareOrders: Stage.REFERENCE,
     RecallAnswers: Stage.INSPECT,
@@ -380,6 +402,8 @@ def stage_of(command: Command | RecallAnswers | Unknown) -> Stage:
     match command:
         case Unknown():
             return Stage.unknown(command.said)
+        case RunScript() if any(one.place.kind is PlaceKind.PLACEHOLDER for one in command.values):
+            return Stage.THROUGHPUT
         case Train():
             return Stage.REFERENCE if command.trial is None else Stage.TRIALS
         case _:

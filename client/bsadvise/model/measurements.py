@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bsadvise.model.caveats import Caveat
 from bsadvise.model.commands import Command, RecallAnswers
-from bsadvise.model.observation import Observation
+from bsadvise.model.observation import Observation, ScriptRun
 from bsadvise.model.task import TaskProfile
 from bsadvise.model.values import OpenEnum, Tagged, Unknown, Value
 
@@ -221,6 +221,7 @@ Figures = (
     | TrainRun
     | Evaluation
     | Verification
+    | ScriptRun
     | RangeRun
     | OrderComparison
 )

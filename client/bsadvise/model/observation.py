@@ -54,6 +54,8 @@ class Quantity(OpenEnum):
     """The optimizer's learning rate."""
     BATCH_SIZE = "batch_size"
     """Samples an optimizer step, which the script divides by the batches that it accumulates."""
+    ACCUMULATION_STEPS = "accumulation_steps"
+    """Batches an optimizer step."""
 
 
 class PlaceKind(OpenEnum):
@@ -67,6 +69,8 @@ class PlaceKind(OpenEnum):
     """A name that is given a number."""
     LITERAL = "literal"
     """A number where it is used."""
+    PLACEHOLDER = "placeholder"
+    """A name in braces on a command line that is given with ``--command``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +81,8 @@ class Place(Value):
         quantity: What it is the value of.
         kind: What the place is.
         name: The flag, the key, the name, or what the number is passed as, such as "batch_size".
-        file: Path in the bundle; None for a flag.
-        line: Line in that file; None for a flag.
+        file: Path in the bundle; None on a command line.
+        line: Line in that file; None on a command line.
         is_confirmed: Whether a run in which nothing but this was changed trained with the changed
             value.
     """
@@ -93,6 +97,21 @@ class Place(Value):
     def __str__(self) -> str:
         """Return the flag, or the name with file and line."""
         return self.name if self.file is None else f"{self.name}, {self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedValue(Value):
+    """A value to be said in place of another, and where.
+
+    Attributes:
+        place: Where.
+        after: What is to be said, above 0.
+        before: What is said there, above 0; None for a placeholder.
+    """
+
+    place: Place
+    after: float
+    before: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +218,10 @@ class Observation(Tagged):
         place: Where it was when the time was over, such as "train.py:12"; empty where that is not
             known.
         reference: The setting; None where that was not seen.
+        start_s: Seconds from its start to the end of its first optimizer step; None where none was
+            seen, and in logs of older versions.
+        optimizer_name: Class of the optimizer that took the most steps; empty where none was seen,
+            and in logs of older versions.
     """
 
     end: ObservationEnd
@@ -211,3 +234,26 @@ class Observation(Tagged):
     row_count: int | None = None
     place: str = ""
     reference: Reference | None = None
+    start_s: float | None = None
+    optimizer_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptRun(Tagged):
+    """What was counted while a script trained as its user starts it.
+
+    Attributes:
+        end: Why it ended.
+        step_count: Optimizer steps.
+        step_times_s: Seconds from the end of one step to the end of the next, with all that the
+            script does in between: loading, logging, evaluation. The first few are left out.
+        peak_bytes: Reserved bytes on CUDA, of the whole run; live bytes of two steps on a CPU.
+            None where nothing could be counted.
+        setting: What it was seen to train with; None where that was not seen.
+    """
+
+    end: ObservationEnd
+    step_count: int
+    step_times_s: tuple[float, ...] = ()
+    peak_bytes: int | None = None
+    setting: Reference | None = None

@@ -52,6 +52,9 @@ class EntryKind(OpenEnum):
     """A file that defines ``build_model`` and the other names of the model-file contract."""
     SCRIPT = "script"
     """A script that trains: run as its user runs it, with its command line."""
+    COMMAND = "command"
+    """A script whose command line has placeholders: started anew for each setting, whatever trains
+    in it or in the Python processes that it starts."""
 
 
 class PriorScope(OpenEnum):

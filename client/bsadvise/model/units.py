@@ -83,3 +83,13 @@ def _parse(text: str, units: Mapping[str, float], wanted: str) -> float:
     if match is None or match[2].lower() not in units:
         raise ValueError(f"{text!r} is not {wanted}")
     return float(match[1]) * units[match[2].lower()]
+
+
+def number_text(value: float) -> str:
+    """Return a number as Python, JSON and YAML alike read it, to six digits."""
+    if isinstance(value, int):
+        return str(value)
+    text = f"{value:.6g}"
+    mantissa, e, exponent = text.partition("e")
+    # YAML 1.1 takes 1e-05 for a word.
+    return f"{mantissa}.0e{exponent}" if e and "." not in mantissa else text

@@ -141,6 +141,7 @@ def _settings(advice: Advice) -> Table:
         ("num_workers", advice.loader_workers),
         ("drop_last", advice.drop_last or None),
         ("verified", "yes, in a fresh process" if advice.verified else "NO: it was not run"),
+        ("your own script", advice.script_check),
         ("confidence", advice.confidence),
     )
     return _table(

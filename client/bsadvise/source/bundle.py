@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bsadvise.model.errors import SourceUnusable
+from bsadvise.model.placeholders import placeholders
 from bsadvise.model.request import EntryKind
 from bsadvise.source.entry_kind import entry_kind_of
 from bsadvise.source.files import check_link, check_sizes, included_files, read_files
 from bsadvise.source.imports import find_local_modules, parse
-from bsadvise.source.named_files import find_named_files
+from bsadvise.source.named_files import find_named_files, find_named_programs
 from bsadvise.v1 import source_service_pb2
 
 
@@ -50,7 +51,8 @@ def collect(
     Args:
         model_path: The file that builds the task; like those of ``include`` it is normalised.
         include: Files, and folders whose files are all taken; under the model file's root.
-        arguments: The command line of a script.
+        arguments: The command line of a script. With placeholders in it, the script is run as a
+            command, and programs that it names go with it.
 
     Raises:
         ModelFileError: The model file or a module that it imports is not Python.
@@ -59,12 +61,14 @@ def collect(
     """
     try:
         entry = _existing_file(model_path)
-        root, named = find_root(entry), list(include)
+        root, named, words = find_root(entry), list(include), list(arguments)
         found = find_local_modules(entry, root)
-        entry_kind = entry_kind_of(parse(entry))
-        if entry_kind is EntryKind.SCRIPT:
-            trees = map(parse, found)
-            found |= find_named_files(trees, arguments, (root, entry.parent))
+        entry_kind = _kind_of(entry, words)
+        if entry_kind is EntryKind.COMMAND:
+            programs = find_named_programs(map(parse, found), (root, entry.parent))
+            found = found.union(*(find_local_modules(program, root) for program in programs))
+        if entry_kind is not EntryKind.MODEL_FILE:
+            found |= find_named_files(map(parse, found), words, (root, entry.parent))
         for file in found:
             check_link(file, (root, entry, *named))
         files = {_relative(file, root): file for file in found | included_files(named)}
@@ -72,6 +76,14 @@ def collect(
     except OSError as error:
         place = model_path if error.filename is None else os.fsdecode(error.filename)
         raise SourceUnusable(f"{place} cannot be read: {error.strerror or error}") from error
+
+
+def _kind_of(entry: Path, arguments: list[str]) -> EntryKind:
+    try:
+        has_placeholders = bool(placeholders(arguments))
+    except ValueError as error:
+        raise SourceUnusable(str(error)) from error
+    return EntryKind.COMMAND if has_placeholders else entry_kind_of(parse(entry))
 
 
 def pack(

@@ -34,6 +34,12 @@ def find_named_files(
     return found
 
 
+def find_named_programs(trees: Iterable[ast.Module], folders: Iterable[Path]) -> set[Path]:
+    """Return the files of Python that code names, which it may start; arguments as above."""
+    places = list(dict.fromkeys(folders))
+    return {path for path in _paths(_texts(trees), places) if path.suffix == ".py"}
+
+
 def _at_or_below(path: Path) -> list[Path]:
     """Return a file, or what is in a folder; nothing of one that holds too much."""
     if not path.is_dir():

@@ -398,6 +398,94 @@ class GradientNormStatistics(_message.Message):
 Global___GradientNormStatistics: _TypeAlias = GradientNormStatistics  # noqa: Y015
 
 @_typing.final
+class ScriptCheck(_message.Message):
+    """What the user's own script did with the advised values, beside what was predicted for it.
+
+    It was run once more on one device, with the values where it says them and nothing else changed.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_COUNT_FIELD_NUMBER: _builtins.int
+    PREDICTED_PEAK_BYTES_FIELD_NUMBER: _builtins.int
+    MICRO_BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    ACCUMULATION_STEPS_FIELD_NUMBER: _builtins.int
+    LEARNING_RATE_FIELD_NUMBER: _builtins.int
+    PEAK_BYTES_FIELD_NUMBER: _builtins.int
+    SAMPLES_PER_S_FIELD_NUMBER: _builtins.int
+    PREDICTED_SAMPLES_PER_S_FIELD_NUMBER: _builtins.int
+    PREDICTED_SAMPLES_PER_S_INTERVAL_FIELD_NUMBER: _builtins.int
+    step_count: _builtins.int
+    """Optimizer steps that it took."""
+    predicted_peak_bytes: _builtins.int
+    """Memory of the setting, as it was measured or predicted before; unset where it was neither."""
+    micro_batch_size: _builtins.int
+    """Samples of a batch that it was seen to train with; unset where that was not seen, as for the
+    next two.
+    """
+    accumulation_steps: _builtins.int
+    """Batches an optimizer step."""
+    learning_rate: _builtins.float
+    """Peak rate of the first parameter group."""
+    peak_bytes: _builtins.int
+    """Memory that it took; unset where that was not counted."""
+    samples_per_s: _builtins.float
+    """Throughput, with all that it does between steps; unset where too few steps were timed."""
+    predicted_samples_per_s: _builtins.float
+    """Throughput of the setting on one device, data loading included."""
+    @_builtins.property
+    def predicted_samples_per_s_interval(self) -> Global___Interval:
+        """Its 80 % interval."""
+
+    def __init__(
+        self,
+        *,
+        step_count: _builtins.int = ...,
+        predicted_peak_bytes: _builtins.int | None = ...,
+        micro_batch_size: _builtins.int | None = ...,
+        accumulation_steps: _builtins.int | None = ...,
+        learning_rate: _builtins.float | None = ...,
+        peak_bytes: _builtins.int | None = ...,
+        samples_per_s: _builtins.float | None = ...,
+        predicted_samples_per_s: _builtins.float | None = ...,
+        predicted_samples_per_s_interval: Global___Interval | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accumulation_steps", b"_accumulation_steps", "_learning_rate", b"_learning_rate", "_micro_batch_size", b"_micro_batch_size", "_peak_bytes", b"_peak_bytes", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_predicted_samples_per_s", b"_predicted_samples_per_s", "_samples_per_s", b"_samples_per_s", "accumulation_steps", b"accumulation_steps", "learning_rate", b"learning_rate", "micro_batch_size", b"micro_batch_size", "peak_bytes", b"peak_bytes", "predicted_peak_bytes", b"predicted_peak_bytes", "predicted_samples_per_s", b"predicted_samples_per_s", "predicted_samples_per_s_interval", b"predicted_samples_per_s_interval", "samples_per_s", b"samples_per_s"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accumulation_steps", b"_accumulation_steps", "_learning_rate", b"_learning_rate", "_micro_batch_size", b"_micro_batch_size", "_peak_bytes", b"_peak_bytes", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_predicted_samples_per_s", b"_predicted_samples_per_s", "_samples_per_s", b"_samples_per_s", "accumulation_steps", b"accumulation_steps", "learning_rate", b"learning_rate", "micro_batch_size", b"micro_batch_size", "peak_bytes", b"peak_bytes", "predicted_peak_bytes", b"predicted_peak_bytes", "predicted_samples_per_s", b"predicted_samples_per_s", "predicted_samples_per_s_interval", b"predicted_samples_per_s_interval", "samples_per_s", b"samples_per_s", "step_count", b"step_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__accumulation_steps: _TypeAlias = _typing.Literal["accumulation_steps"]  # noqa: Y015
+    _WhichOneofArgType__accumulation_steps: _TypeAlias = _typing.Literal["_accumulation_steps", b"_accumulation_steps"]  # noqa: Y015
+    _WhichOneofReturnType__learning_rate: _TypeAlias = _typing.Literal["learning_rate"]  # noqa: Y015
+    _WhichOneofArgType__learning_rate: _TypeAlias = _typing.Literal["_learning_rate", b"_learning_rate"]  # noqa: Y015
+    _WhichOneofReturnType__micro_batch_size: _TypeAlias = _typing.Literal["micro_batch_size"]  # noqa: Y015
+    _WhichOneofArgType__micro_batch_size: _TypeAlias = _typing.Literal["_micro_batch_size", b"_micro_batch_size"]  # noqa: Y015
+    _WhichOneofReturnType__peak_bytes: _TypeAlias = _typing.Literal["peak_bytes"]  # noqa: Y015
+    _WhichOneofArgType__peak_bytes: _TypeAlias = _typing.Literal["_peak_bytes", b"_peak_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__predicted_peak_bytes: _TypeAlias = _typing.Literal["predicted_peak_bytes"]  # noqa: Y015
+    _WhichOneofArgType__predicted_peak_bytes: _TypeAlias = _typing.Literal["_predicted_peak_bytes", b"_predicted_peak_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__predicted_samples_per_s: _TypeAlias = _typing.Literal["predicted_samples_per_s"]  # noqa: Y015
+    _WhichOneofArgType__predicted_samples_per_s: _TypeAlias = _typing.Literal["_predicted_samples_per_s", b"_predicted_samples_per_s"]  # noqa: Y015
+    _WhichOneofReturnType__samples_per_s: _TypeAlias = _typing.Literal["samples_per_s"]  # noqa: Y015
+    _WhichOneofArgType__samples_per_s: _TypeAlias = _typing.Literal["_samples_per_s", b"_samples_per_s"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__accumulation_steps) -> _WhichOneofReturnType__accumulation_steps | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__learning_rate) -> _WhichOneofReturnType__learning_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__micro_batch_size) -> _WhichOneofReturnType__micro_batch_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__peak_bytes) -> _WhichOneofReturnType__peak_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__predicted_peak_bytes) -> _WhichOneofReturnType__predicted_peak_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__predicted_samples_per_s) -> _WhichOneofReturnType__predicted_samples_per_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__samples_per_s) -> _WhichOneofReturnType__samples_per_s | None: ...
+
+Global___ScriptCheck: _TypeAlias = ScriptCheck  # noqa: Y015
+
+@_typing.final
 class RuleOfThumb(_message.Message):
     """What people say without measuring, for comparison. It is not the advice."""
 
@@ -483,6 +571,7 @@ class Advice(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     HORIZON_FIELD_NUMBER: _builtins.int
     EXPECTED_FINAL_LOSS_FIELD_NUMBER: _builtins.int
+    SCRIPT_CHECK_FIELD_NUMBER: _builtins.int
     micro_batch_size: _builtins.int
     """b, samples a forward and backward pass on one device."""
     max_micro_batch_size: _builtins.int
@@ -640,6 +729,12 @@ class Advice(_message.Message):
     def expected_final_loss(self) -> _horizon_pb2.FinalLoss:
         """The held-out loss that it is expected to end with; unset without a horizon."""
 
+    @_builtins.property
+    def script_check(self) -> Global___ScriptCheck:
+        """What the user's own script did with these values; unset for a model file, and where it was not
+        run so, or failed: a caveat then says why.
+        """
+
     def __init__(
         self,
         *,
@@ -697,10 +792,11 @@ class Advice(_message.Message):
         reference: _observation_pb2.Reference | None = ...,
         horizon: _horizon_pb2.TrainingHorizon | None = ...,
         expected_final_loss: _horizon_pb2.FinalLoss | None = ...,
+        script_check: Global___ScriptCheck | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics", "_clip_gradient_norm", b"_clip_gradient_norm", "_cost_per_epoch", b"_cost_per_epoch", "_critical_batch_size", b"_critical_batch_size", "_dataset_size", b"_dataset_size", "_drop_last", b"_drop_last", "_energy_per_epoch_j", b"_energy_per_epoch_j", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_loader_workers", b"_loader_workers", "_mean_power_w", b"_mean_power_w", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_order_variance_ratio", b"_order_variance_ratio", "_outlook", b"_outlook", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "batch_semantics", b"batch_semantics", "clip_gradient_norm", b"clip_gradient_norm", "cost_per_epoch", b"cost_per_epoch", "critical_batch_size", b"critical_batch_size", "dataset_size", b"dataset_size", "drop_last", b"drop_last", "energy_per_epoch_j", b"energy_per_epoch_j", "expected_final_loss", b"expected_final_loss", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "gradient_norm", b"gradient_norm", "horizon", b"horizon", "loader_workers", b"loader_workers", "max_micro_batch_size_interval", b"max_micro_batch_size_interval", "mean_power_w", b"mean_power_w", "measured_peak_bytes", b"measured_peak_bytes", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "order_variance_ratio", b"order_variance_ratio", "outlook", b"outlook", "predicted_peak_bytes", b"predicted_peak_bytes", "reference", b"reference", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics", "_clip_gradient_norm", b"_clip_gradient_norm", "_cost_per_epoch", b"_cost_per_epoch", "_critical_batch_size", b"_critical_batch_size", "_dataset_size", b"_dataset_size", "_drop_last", b"_drop_last", "_energy_per_epoch_j", b"_energy_per_epoch_j", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_loader_workers", b"_loader_workers", "_mean_power_w", b"_mean_power_w", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_order_variance_ratio", b"_order_variance_ratio", "_outlook", b"_outlook", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "batch_semantics", b"batch_semantics", "clip_gradient_norm", b"clip_gradient_norm", "cost_per_epoch", b"cost_per_epoch", "critical_batch_size", b"critical_batch_size", "dataset_size", b"dataset_size", "drop_last", b"drop_last", "energy_per_epoch_j", b"energy_per_epoch_j", "expected_final_loss", b"expected_final_loss", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "gradient_norm", b"gradient_norm", "horizon", b"horizon", "loader_workers", b"loader_workers", "max_micro_batch_size_interval", b"max_micro_batch_size_interval", "mean_power_w", b"mean_power_w", "measured_peak_bytes", b"measured_peak_bytes", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "order_variance_ratio", b"order_variance_ratio", "outlook", b"outlook", "predicted_peak_bytes", b"predicted_peak_bytes", "reference", b"reference", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "script_check", b"script_check", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics", "_clip_gradient_norm", b"_clip_gradient_norm", "_cost_per_epoch", b"_cost_per_epoch", "_critical_batch_size", b"_critical_batch_size", "_dataset_size", b"_dataset_size", "_drop_last", b"_drop_last", "_energy_per_epoch_j", b"_energy_per_epoch_j", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_loader_workers", b"_loader_workers", "_mean_power_w", b"_mean_power_w", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_order_variance_ratio", b"_order_variance_ratio", "_outlook", b"_outlook", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "accumulation_steps", b"accumulation_steps", "alternatives", b"alternatives", "batch_schedule", b"batch_schedule", "batch_semantics", b"batch_semantics", "betas", b"betas", "budget_bytes", b"budget_bytes", "caveats", b"caveats", "clip_gradient_norm", b"clip_gradient_norm", "coded_caveats", b"coded_caveats", "companions", b"companions", "confidence", b"confidence", "cost_per_epoch", b"cost_per_epoch", "critical_batch_size", b"critical_batch_size", "dataset_size", b"dataset_size", "device", b"device", "drop_last", b"drop_last", "effective_batch_size", b"effective_batch_size", "energy_per_epoch_j", b"energy_per_epoch_j", "expected_final_loss", b"expected_final_loss", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "fingerprint", b"fingerprint", "gradient_norm", b"gradient_norm", "horizon", b"horizon", "learning_rate", b"learning_rate", "levers", b"levers", "loader_workers", b"loader_workers", "lr_evidence", b"lr_evidence", "lr_rule", b"lr_rule", "max_micro_batch_size", b"max_micro_batch_size", "max_micro_batch_size_interval", b"max_micro_batch_size_interval", "mean_power_w", b"mean_power_w", "measured_peak_bytes", b"measured_peak_bytes", "micro_batch_size", b"micro_batch_size", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "order_variance_ratio", b"order_variance_ratio", "outlook", b"outlook", "precision", b"precision", "predicted_peak_bytes", b"predicted_peak_bytes", "reference", b"reference", "rules_of_thumb", b"rules_of_thumb", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "sandbox", b"sandbox", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "verified", b"verified", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay", "world_size", b"world_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics", "_clip_gradient_norm", b"_clip_gradient_norm", "_cost_per_epoch", b"_cost_per_epoch", "_critical_batch_size", b"_critical_batch_size", "_dataset_size", b"_dataset_size", "_drop_last", b"_drop_last", "_energy_per_epoch_j", b"_energy_per_epoch_j", "_expected_speedup_over_reference", b"_expected_speedup_over_reference", "_loader_workers", b"_loader_workers", "_mean_power_w", b"_mean_power_w", "_measured_peak_bytes", b"_measured_peak_bytes", "_momentum", b"_momentum", "_noise_scale", b"_noise_scale", "_order_variance_ratio", b"_order_variance_ratio", "_outlook", b"_outlook", "_predicted_peak_bytes", b"_predicted_peak_bytes", "_samples_per_s", b"_samples_per_s", "_step_time_s", b"_step_time_s", "_steps_per_epoch", b"_steps_per_epoch", "_time_per_epoch_s", b"_time_per_epoch_s", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "accumulation_steps", b"accumulation_steps", "alternatives", b"alternatives", "batch_schedule", b"batch_schedule", "batch_semantics", b"batch_semantics", "betas", b"betas", "budget_bytes", b"budget_bytes", "caveats", b"caveats", "clip_gradient_norm", b"clip_gradient_norm", "coded_caveats", b"coded_caveats", "companions", b"companions", "confidence", b"confidence", "cost_per_epoch", b"cost_per_epoch", "critical_batch_size", b"critical_batch_size", "dataset_size", b"dataset_size", "device", b"device", "drop_last", b"drop_last", "effective_batch_size", b"effective_batch_size", "energy_per_epoch_j", b"energy_per_epoch_j", "expected_final_loss", b"expected_final_loss", "expected_speedup_interval", b"expected_speedup_interval", "expected_speedup_over_reference", b"expected_speedup_over_reference", "fingerprint", b"fingerprint", "gradient_norm", b"gradient_norm", "horizon", b"horizon", "learning_rate", b"learning_rate", "levers", b"levers", "loader_workers", b"loader_workers", "lr_evidence", b"lr_evidence", "lr_rule", b"lr_rule", "max_micro_batch_size", b"max_micro_batch_size", "max_micro_batch_size_interval", b"max_micro_batch_size_interval", "mean_power_w", b"mean_power_w", "measured_peak_bytes", b"measured_peak_bytes", "micro_batch_size", b"micro_batch_size", "momentum", b"momentum", "noise_scale", b"noise_scale", "noise_scale_interval", b"noise_scale_interval", "order_variance_ratio", b"order_variance_ratio", "outlook", b"outlook", "precision", b"precision", "predicted_peak_bytes", b"predicted_peak_bytes", "reference", b"reference", "rules_of_thumb", b"rules_of_thumb", "samples_per_s", b"samples_per_s", "samples_per_s_interval", b"samples_per_s_interval", "sandbox", b"sandbox", "script_check", b"script_check", "search", b"search", "step_time_s", b"step_time_s", "steps_per_epoch", b"steps_per_epoch", "time_per_epoch_s", b"time_per_epoch_s", "verified", b"verified", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_semantics: _TypeAlias = _typing.Literal["batch_semantics"]  # noqa: Y015
     _WhichOneofArgType__batch_semantics: _TypeAlias = _typing.Literal["_batch_semantics", b"_batch_semantics"]  # noqa: Y015

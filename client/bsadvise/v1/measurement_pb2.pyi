@@ -267,6 +267,45 @@ class ObserveScript(_message.Message):
 Global___ObserveScript: _TypeAlias = ObserveScript  # noqa: Y015
 
 @_typing.final
+class RunScript(_message.Message):
+    """Run a script as its user starts it, with other values where it says them, and count.
+
+    Nothing of its training is changed, and it is stopped after a while.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_LIMIT_S_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    STEP_COUNT_FIELD_NUMBER: _builtins.int
+    MEASURE_S_FIELD_NUMBER: _builtins.int
+    time_limit_s: _builtins.float
+    """Seconds after which the worker is stopped, above 0."""
+    step_count: _builtins.int
+    """Optimizer steps after which it is stopped, at least 1."""
+    measure_s: _builtins.float
+    """Seconds of timed steps after which it is stopped, above 0; at least three are timed."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[_observation_pb2.PlacedValue]:
+        """What is said in other words, in a copy of the script's files."""
+
+    def __init__(
+        self,
+        *,
+        time_limit_s: _builtins.float = ...,
+        values: _abc.Iterable[_observation_pb2.PlacedValue] | None = ...,
+        step_count: _builtins.int = ...,
+        measure_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["measure_s", b"measure_s", "step_count", b"step_count", "time_limit_s", b"time_limit_s", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunScript: _TypeAlias = RunScript  # noqa: Y015
+
+@_typing.final
 class TraceMemory(_message.Message):
     """Follow two training steps and one evaluation batch with fake tensors."""
 
@@ -810,6 +849,7 @@ class Command(_message.Message):
     RANGE_TEST_FIELD_NUMBER: _builtins.int
     RECALL_ANSWERS_FIELD_NUMBER: _builtins.int
     OBSERVE_SCRIPT_FIELD_NUMBER: _builtins.int
+    RUN_SCRIPT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def inspect_task(self) -> Global___InspectTask:
         """Load the model file and say what it holds."""
@@ -858,6 +898,10 @@ class Command(_message.Message):
     def observe_script(self) -> Global___ObserveScript:
         """Run a script at its own setting for some optimizer steps, and say what it trains with."""
 
+    @_builtins.property
+    def run_script(self) -> Global___RunScript:
+        """Run a script as its user starts it, with other values where it says them, and count."""
+
     def __init__(
         self,
         *,
@@ -873,12 +917,13 @@ class Command(_message.Message):
         range_test: Global___RangeTest | None = ...,
         recall_answers: Global___RecallAnswers | None = ...,
         observe_script: Global___ObserveScript | None = ...,
+        run_script: Global___RunScript | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "observe_script", b"observe_script", "range_test", b"range_test", "recall_answers", b"recall_answers", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "observe_script", b"observe_script", "range_test", b"range_test", "recall_answers", b"recall_answers", "run_script", b"run_script", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "observe_script", b"observe_script", "range_test", b"range_test", "recall_answers", b"recall_answers", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "compare_orders", b"compare_orders", "evaluate", b"evaluate", "inspect_task", b"inspect_task", "observe_script", b"observe_script", "range_test", b"range_test", "recall_answers", b"recall_answers", "run_script", b"run_script", "run_step", b"run_step", "time_loader", b"time_loader", "time_steps", b"time_steps", "trace_memory", b"trace_memory", "train", b"train", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["inspect_task", "trace_memory", "run_step", "time_steps", "time_loader", "train", "evaluate", "verify", "compare_orders", "range_test", "recall_answers", "observe_script"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["inspect_task", "trace_memory", "run_step", "time_steps", "time_loader", "train", "evaluate", "verify", "compare_orders", "range_test", "recall_answers", "observe_script", "run_script"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -1881,6 +1926,7 @@ class Outcome(_message.Message):
     RANGE_RUN_FIELD_NUMBER: _builtins.int
     PRIOR_FIELD_NUMBER: _builtins.int
     OBSERVATION_FIELD_NUMBER: _builtins.int
+    SCRIPT_RUN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def task_profile(self) -> Global___TaskProfile:
         """What is known of a task before anything is trained."""
@@ -1941,6 +1987,10 @@ class Outcome(_message.Message):
     def observation(self) -> _observation_pb2.Observation:
         """What was seen of a script's training."""
 
+    @_builtins.property
+    def script_run(self) -> _observation_pb2.ScriptRun:
+        """What was counted while a script trained as its user starts it."""
+
     def __init__(
         self,
         *,
@@ -1959,12 +2009,13 @@ class Outcome(_message.Message):
         range_run: Global___RangeRun | None = ...,
         prior: Global___Prior | None = ...,
         observation: _observation_pb2.Observation | None = ...,
+        script_run: _observation_pb2.ScriptRun | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "observation", b"observation", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "prior", b"prior", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "observation", b"observation", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "prior", b"prior", "range_run", b"range_run", "script_run", b"script_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "observation", b"observation", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "prior", b"prior", "range_run", b"range_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "failed", b"failed", "loader_times", b"loader_times", "memory_trace", b"memory_trace", "observation", b"observation", "order_comparison", b"order_comparison", "out_of_memory", b"out_of_memory", "outcome", b"outcome", "prior", b"prior", "range_run", b"range_run", "script_run", b"script_run", "step_run", b"step_run", "step_times", b"step_times", "task_profile", b"task_profile", "timed_out", b"timed_out", "train_run", b"train_run", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["task_profile", "memory_trace", "step_run", "step_times", "loader_times", "train_run", "evaluation", "verification", "out_of_memory", "failed", "timed_out", "order_comparison", "range_run", "prior", "observation"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["task_profile", "memory_trace", "step_run", "step_times", "loader_times", "train_run", "evaluation", "verification", "out_of_memory", "failed", "timed_out", "order_comparison", "range_run", "prior", "observation", "script_run"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 

@@ -121,6 +121,8 @@ class _QuantityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Quantity.Val
     """The optimizer's learning rate."""
     QUANTITY_BATCH_SIZE: _Quantity.ValueType  # 3
     """Samples an optimizer step, which the script divides by the batches that it accumulates."""
+    QUANTITY_ACCUMULATION_STEPS: _Quantity.ValueType  # 4
+    """Batches an optimizer step."""
 
 class Quantity(_Quantity, metaclass=_QuantityEnumTypeWrapper):
     """What a place in the user's code gives a value to."""
@@ -133,6 +135,8 @@ QUANTITY_LEARNING_RATE: Quantity.ValueType  # 2
 """The optimizer's learning rate."""
 QUANTITY_BATCH_SIZE: Quantity.ValueType  # 3
 """Samples an optimizer step, which the script divides by the batches that it accumulates."""
+QUANTITY_ACCUMULATION_STEPS: Quantity.ValueType  # 4
+"""Batches an optimizer step."""
 Global___Quantity: _TypeAlias = Quantity  # noqa: Y015
 
 class _PlaceKind:
@@ -151,6 +155,8 @@ class _PlaceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PlaceKind.V
     """A name that is given a number."""
     PLACE_KIND_LITERAL: _PlaceKind.ValueType  # 4
     """A number where it is used."""
+    PLACE_KIND_PLACEHOLDER: _PlaceKind.ValueType  # 5
+    """A name in braces on a command line that is given with --command."""
 
 class PlaceKind(_PlaceKind, metaclass=_PlaceKindEnumTypeWrapper):
     """What a place in the user's code is."""
@@ -165,6 +171,8 @@ PLACE_KIND_CONSTANT: PlaceKind.ValueType  # 3
 """A name that is given a number."""
 PLACE_KIND_LITERAL: PlaceKind.ValueType  # 4
 """A number where it is used."""
+PLACE_KIND_PLACEHOLDER: PlaceKind.ValueType  # 5
+"""A name in braces on a command line that is given with --command."""
 Global___PlaceKind: _TypeAlias = PlaceKind  # noqa: Y015
 
 @_typing.final
@@ -215,6 +223,40 @@ class Place(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__line) -> _WhichOneofReturnType__line | None: ...
 
 Global___Place: _TypeAlias = Place  # noqa: Y015
+
+@_typing.final
+class PlacedValue(_message.Message):
+    """A value to be said in place of another, and where."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACE_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    before: _builtins.float
+    """What is said there, above 0; unset for a placeholder."""
+    after: _builtins.float
+    """What is to be said, above 0."""
+    @_builtins.property
+    def place(self) -> Global___Place:
+        """Where."""
+
+    def __init__(
+        self,
+        *,
+        place: Global___Place | None = ...,
+        before: _builtins.float | None = ...,
+        after: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_before", b"_before", "before", b"before", "place", b"place"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_before", b"_before", "after", b"after", "before", b"before", "place", b"place"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__before: _TypeAlias = _typing.Literal["before"]  # noqa: Y015
+    _WhichOneofArgType__before: _TypeAlias = _typing.Literal["_before", b"_before"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__before) -> _WhichOneofReturnType__before | None: ...
+
+Global___PlacedValue: _TypeAlias = PlacedValue  # noqa: Y015
 
 @_typing.final
 class Reference(_message.Message):
@@ -357,6 +399,8 @@ class Observation(_message.Message):
     ROW_COUNT_FIELD_NUMBER: _builtins.int
     PLACE_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
+    START_S_FIELD_NUMBER: _builtins.int
+    OPTIMIZER_NAME_FIELD_NUMBER: _builtins.int
     end: Global___ObservationEnd.ValueType
     """Why it ended."""
     step_count: _builtins.int
@@ -375,6 +419,12 @@ class Observation(_message.Message):
     """Rows of the tensors that every step sees; unset unless all see the same."""
     place: _builtins.str
     """Where it was when the time was over, such as "train.py:12"; empty where that is not known."""
+    start_s: _builtins.float
+    """Seconds from its start to the end of its first optimizer step; unset where none was seen, and
+    in older logs.
+    """
+    optimizer_name: _builtins.str
+    """Class of the optimizer that took the most steps; empty where none was seen, and in older logs."""
     @_builtins.property
     def reference(self) -> Global___Reference:
         """The setting; unset where that was not seen."""
@@ -392,18 +442,72 @@ class Observation(_message.Message):
         row_count: _builtins.int | None = ...,
         place: _builtins.str = ...,
         reference: Global___Reference | None = ...,
+        start_s: _builtins.float | None = ...,
+        optimizer_name: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_source", b"_batch_source", "_row_count", b"_row_count", "batch_source", b"batch_source", "reference", b"reference", "row_count", b"row_count"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_source", b"_batch_source", "_row_count", b"_row_count", "_start_s", b"_start_s", "batch_source", b"batch_source", "reference", b"reference", "row_count", b"row_count", "start_s", b"start_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_source", b"_batch_source", "_row_count", b"_row_count", "backward_count", b"backward_count", "batch_source", b"batch_source", "end", b"end", "has_closure", b"has_closure", "has_processes", b"has_processes", "place", b"place", "reference", b"reference", "row_count", b"row_count", "simulator", b"simulator", "step_count", b"step_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_source", b"_batch_source", "_row_count", b"_row_count", "_start_s", b"_start_s", "backward_count", b"backward_count", "batch_source", b"batch_source", "end", b"end", "has_closure", b"has_closure", "has_processes", b"has_processes", "optimizer_name", b"optimizer_name", "place", b"place", "reference", b"reference", "row_count", b"row_count", "simulator", b"simulator", "start_s", b"start_s", "step_count", b"step_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_source: _TypeAlias = _typing.Literal["batch_source"]  # noqa: Y015
     _WhichOneofArgType__batch_source: _TypeAlias = _typing.Literal["_batch_source", b"_batch_source"]  # noqa: Y015
     _WhichOneofReturnType__row_count: _TypeAlias = _typing.Literal["row_count"]  # noqa: Y015
     _WhichOneofArgType__row_count: _TypeAlias = _typing.Literal["_row_count", b"_row_count"]  # noqa: Y015
+    _WhichOneofReturnType__start_s: _TypeAlias = _typing.Literal["start_s"]  # noqa: Y015
+    _WhichOneofArgType__start_s: _TypeAlias = _typing.Literal["_start_s", b"_start_s"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__batch_source) -> _WhichOneofReturnType__batch_source | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__row_count) -> _WhichOneofReturnType__row_count | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start_s) -> _WhichOneofReturnType__start_s | None: ...
 
 Global___Observation: _TypeAlias = Observation  # noqa: Y015
+
+@_typing.final
+class ScriptRun(_message.Message):
+    """What was counted while a script trained as its user starts it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    END_FIELD_NUMBER: _builtins.int
+    STEP_COUNT_FIELD_NUMBER: _builtins.int
+    STEP_TIMES_S_FIELD_NUMBER: _builtins.int
+    PEAK_BYTES_FIELD_NUMBER: _builtins.int
+    SETTING_FIELD_NUMBER: _builtins.int
+    end: Global___ObservationEnd.ValueType
+    """Why it ended."""
+    step_count: _builtins.int
+    """Optimizer steps."""
+    peak_bytes: _builtins.int
+    """Reserved bytes on CUDA, of the whole run; live bytes of two steps on a CPU. Unset where nothing
+    could be counted.
+    """
+    @_builtins.property
+    def step_times_s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Seconds from the end of one step to the end of the next, with all that the script does in
+        between; the first few are left out.
+        """
+
+    @_builtins.property
+    def setting(self) -> Global___Reference:
+        """What it was seen to train with; unset where that was not seen."""
+
+    def __init__(
+        self,
+        *,
+        end: Global___ObservationEnd.ValueType = ...,
+        step_count: _builtins.int = ...,
+        step_times_s: _abc.Iterable[_builtins.float] | None = ...,
+        peak_bytes: _builtins.int | None = ...,
+        setting: Global___Reference | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_peak_bytes", b"_peak_bytes", "peak_bytes", b"peak_bytes", "setting", b"setting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_peak_bytes", b"_peak_bytes", "end", b"end", "peak_bytes", b"peak_bytes", "setting", b"setting", "step_count", b"step_count", "step_times_s", b"step_times_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__peak_bytes: _TypeAlias = _typing.Literal["peak_bytes"]  # noqa: Y015
+    _WhichOneofArgType__peak_bytes: _TypeAlias = _typing.Literal["_peak_bytes", b"_peak_bytes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__peak_bytes) -> _WhichOneofReturnType__peak_bytes | None: ...
+
+Global___ScriptRun: _TypeAlias = ScriptRun  # noqa: Y015

@@ -103,6 +103,10 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A file that defines build_model and the other names of the model-file contract."""
     ENTRY_KIND_SCRIPT: _EntryKind.ValueType  # 2
     """A script that trains: run as its user runs it, with its command line."""
+    ENTRY_KIND_COMMAND: _EntryKind.ValueType  # 3
+    """A script whose command line has placeholders: started anew for each setting, whatever trains in
+    it or in the Python processes that it starts.
+    """
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What the entry file of a source is, and so how a training is made of it."""
@@ -113,6 +117,10 @@ ENTRY_KIND_MODEL_FILE: EntryKind.ValueType  # 1
 """A file that defines build_model and the other names of the model-file contract."""
 ENTRY_KIND_SCRIPT: EntryKind.ValueType  # 2
 """A script that trains: run as its user runs it, with its command line."""
+ENTRY_KIND_COMMAND: EntryKind.ValueType  # 3
+"""A script whose command line has placeholders: started anew for each setting, whatever trains in
+it or in the Python processes that it starts.
+"""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 class _PriorScope:

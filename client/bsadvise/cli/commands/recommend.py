@@ -11,16 +11,17 @@ from typing import Any
 import click
 
 from bsadvise.cli.commands.applying import Applied, print_with_changes
+from bsadvise.cli.commands.command_line import parse_command
 from bsadvise.cli.commands.report import PAGE, Reporting
 from bsadvise.cli.connecting import open_client
 from bsadvise.cli.interrupts import Interrupts
 from bsadvise.cli.options import (
+    UserPath,
     address_option,
     advice_options,
     advice_output_option,
     advice_request,
     arguments_argument,
-    model_argument,
     option,
     quiet_option,
     save_option,
@@ -41,8 +42,14 @@ from bsadvise.source.imports import parse
 
 
 @click.command()
-@model_argument
+@click.argument("model", type=UserPath(exists=True, dir_okay=False), required=False)
 @arguments_argument
+@option(
+    "--command",
+    metavar="COMMAND",
+    help="In place of MODEL: 'python train.py --batch-size {batch} --lr {lr}', started anew for "
+    "each setting, for scripts that nothing else serves.",
+)
 @task_options
 @advice_options
 @advice_output_option
@@ -53,11 +60,17 @@ from bsadvise.source.imports import parse
 @quiet_option
 @option("--request-id", help="Asking twice with the same id asks once; for scripts.")
 @address_option
-def recommend(model: Path, arguments: tuple[str, ...], **flags: Any) -> None:  # noqa: ANN401 - click's flags
+def recommend(
+    model: Path | None,
+    arguments: tuple[str, ...],
+    command: str | None,
+    **flags: Any,  # noqa: ANN401 - click's flags
+) -> None:
     """Find micro-batch, accumulation and learning rate for MODEL, and run them.
 
     MODEL is a model file, or a script that trains by itself; what comes after `--` is the script's
-    own command line.
+    own command line. Where that has the placeholders {batch}, {lr} or {accumulation}, or a COMMAND
+    is given, memory and speed are measured by runs of it, and the rate follows a rule.
 
     Ctrl-C stops well and prints the best answer so far; a second one leaves at once.
 
@@ -74,6 +87,14 @@ def recommend(model: Path, arguments: tuple[str, ...], **flags: Any) -> None:  #
         raise click.UsageError("--observe-only advises nothing that --diff or --write could apply")
     if flags["diff"] and flags["output"] != "text":
         raise click.UsageError("--diff and --output are two answers for one standard output")
+    if command is not None:
+        if model is not None or arguments:
+            raise click.UsageError("--command says what is started: give no MODEL beside it")
+        line = parse_command(command)
+        model, arguments = line.script, line.arguments
+        options["python"] = options["python"] or line.python
+    elif model is None:
+        raise click.UsageError("Missing argument 'MODEL', or --command.")
     reporting = Reporting(flags["report"])
     if flags["data_paths"]:
         data_paths = normalise_all(flags["data_paths"])

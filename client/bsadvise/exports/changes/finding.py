@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from bsadvise.exports.changes.accumulation import accumulation_change, accumulation_note
-from bsadvise.exports.changes.numbers import find_number, is_number, number_text
+from bsadvise.exports.changes.numbers import find_number, is_number
 from bsadvise.exports.changes.values import Change, Changes, Edit, Sources
 from bsadvise.exports.formats.settings import learning_rate
 from bsadvise.model.advice import Advice
 from bsadvise.model.observation import Place, Quantity, Reference
+from bsadvise.model.placeholders import filled, name_of, placeholders
 from bsadvise.model.request import EntryKind
+from bsadvise.model.units import number_text
 
 
 def find_changes(advice: Advice, sources: Sources) -> Changes:
@@ -23,6 +25,8 @@ def find_changes(advice: Advice, sources: Sources) -> Changes:
         advice: The answer.
         sources: The files that it is the answer for; their lines are those of its ``reference``.
     """
+    if sources.entry_kind is EntryKind.COMMAND:
+        return _in_command(advice, sources)
     if sources.entry_kind is EntryKind.SCRIPT and advice.reference is None:
         return Changes()
     if advice.reference is None:
@@ -78,6 +82,26 @@ def _in_script(advice: Advice, reference: Reference, sources: Sources) -> Change
     is_new = tuple(arguments) != sources.arguments
     command = shlex.join(["python", sources.entry_path, *arguments]) if is_new else ""
     return Changes(values=tuple(found), command=command, notes=tuple(notes))
+
+
+def _in_command(advice: Advice, sources: Sources) -> Changes:
+    begun = placeholders(sources.arguments)
+    after = {
+        Quantity.MICRO_BATCH_SIZE: number_text(advice.micro_batch_size),
+        Quantity.LEARNING_RATE: number_text(advice.learning_rate),
+        Quantity.ACCUMULATION_STEPS: number_text(advice.accumulation_steps),
+    }
+    changes = (
+        Change(
+            what=quantity.value,
+            where=name_of(quantity),
+            before=name_of(quantity) if value is None else f"{value:g}",
+            after=after[quantity],
+        )
+        for quantity, value in begun.items()
+    )
+    words = ["python", sources.entry_path, *filled(sources.arguments, after)]
+    return Changes(values=tuple(changes), command=shlex.join(words))
 
 
 def _candidates(reference: Reference, quantity: Quantity) -> str:

@@ -32,13 +32,3 @@ def find_number(line: bytes, value: float, name: str) -> tuple[int, int] | None:
         named = re.compile(rb"(?<!\w)" + re.escape(name.encode()) + _GIVES)
         spans = [span for span in spans if named.search(line[: span[0]])]
     return spans[0] if len(spans) == 1 else None
-
-
-def number_text(value: float) -> str:
-    """Return a number as Python, JSON and YAML alike read it, to six digits."""
-    if isinstance(value, int):
-        return str(value)
-    text = f"{value:.6g}"
-    mantissa, e, exponent = text.partition("e")
-    # YAML 1.1 takes 1e-05 for a word.
-    return f"{mantissa}.0e{exponent}" if e and "." not in mantissa else text

@@ -26,9 +26,9 @@ from bsadvise.phrases import describe_advice
 ALTERNATIVES_HEAD = ("", "micro", "accum", "batch", "lr", "peak", "samples/s", "time", "samples")
 _UNKNOWN = "-"
 _WHY = (
-    "verification", "confidence", "from cache", "learning rate", "holds for", "final loss",
-    "memory", "throughput", "cost", "loss of a batch", "noise scale", "largest batch", "energy",
-    "gradients", "data order",
+    "verification", "your own script", "confidence", "from cache", "learning rate", "holds for",
+    "final loss", "memory", "throughput", "cost", "loss of a batch", "noise scale",
+    "largest batch", "energy", "gradients", "data order",
 )  # fmt: skip
 """What an answer rests on, the most important first."""
 _SETTINGS = ("setting", "settings")

@@ -26,6 +26,7 @@ def evidence_rows(advice: Advice) -> dict[str, str | Text]:
     rows: list[tuple[str, str | Text | None]] = [
         ("found", None if advice.reference is None else str(advice.reference)),
         ("verification", _VERIFIED if advice.verified else _NOT_VERIFIED),
+        ("your own script", None if advice.script_check is None else str(advice.script_check)),
         ("confidence", str(advice.confidence)),
         ("holds for", _horizon(advice)),
         ("final loss", _final_loss(advice)),
