@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 
 import pytest
 from hypothesis import settings
@@ -32,3 +33,15 @@ def _collections_pass_over_what_came_before() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """End what a script whose trainer was captured found around it, before fixtures are undone.
+
+    It lasts as long as a worker does: its environment and working directory would be those of the
+    tests that follow.
+    """
+    captured = sys.modules.get("advisor.worker.entries.captured")
+    if captured is not None:
+        captured.SURROUNDINGS.close()

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from bsadvise.cli.interrupts import Interrupts
 
 from tests.support.fake_server import FakeDaemon, Hold, a_script
 from tests.support.wire_samples import measured, step_run_measurement, wire_advice
@@ -163,3 +164,25 @@ def test_the_cursor_is_there_while_the_panel_is_drawn_and_after(
         assert command.wait(timeout=60) == 6
     os.close(ours)
     assert seen.rindex(SHOW_CURSOR) > seen.rindex(HIDE_CURSOR)
+
+
+def test_a_signal_is_heard_though_the_main_thread_is_held_up() -> None:
+    """Have it come to another thread: then no call of the main thread's ends for it."""
+    read_end, write_end = os.pipe()
+    main = Path(f"/proc/self/task/{threading.get_native_id()}/stat")
+
+    def send() -> None:
+        while ") S " not in main.read_text(encoding="ascii"):  # It sleeps, in its read.
+            os.sched_yield()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with Interrupts() as interrupts:
+        interrupts.stop_with(lambda: os.write(write_end, b"stop"))
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            threading.Thread(target=send).start()
+            assert os.read(read_end, 4) == b"stop"
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    os.close(read_end)
+    os.close(write_end)

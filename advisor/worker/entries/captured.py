@@ -21,7 +21,7 @@ from advisor.worker.scripts.running import Ending, run_script
 from advisor.worker.scripts.surroundings import Script, surroundings
 from advisor.worker.user.hooks import Hooks, UserCodeFailed
 
-_SURROUNDINGS = ExitStack()
+SURROUNDINGS = ExitStack()
 """What this process's script finds around it, also after its run: its data may be read late, its
 modules imported late. A process serves one job."""
 
@@ -98,8 +98,8 @@ class CapturedTask(DelegatingTask):
             UserCodeFailed: The script ended before it.
             torch.OutOfMemoryError: Memory ran out before it.
         """
-        _SURROUNDINGS.close()
-        copy = _SURROUNDINGS.enter_context(surroundings(self._script))
+        SURROUNDINGS.close()
+        copy = SURROUNDINGS.enter_context(surroundings(self._script))
         hooks = self._hooks.of_copy(copy)
         capture, constructions = _Capture(), Constructions()
         with constructions.noted():

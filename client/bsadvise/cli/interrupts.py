@@ -20,11 +20,12 @@ _SAY_LIMIT_S = 1.0
 class Interrupts:
     """While entered, the first signal asks for a stop and the second ends the process.
 
-    The handlers write to a pipe and do nothing else: an exception raised in a handler is lost
-    where it comes amid a destructor or a weak reference's callback, and a lock taken in one may
-    be held by what it came amid. The thread that reads the pipe does the rest, while the main
-    thread reads the stream of events on to the end that the stop leads to. It acts before it
-    speaks: whoever should read stderr may be gone, or not reading.
+    The interpreter writes the number of each signal to a pipe as it comes, and a thread that reads
+    it does the rest. Python's own handlers run in the main thread, which may be about to block,
+    in a write to a stderr that nobody reads say, and then runs none; an exception raised in one
+    is lost where it comes amid a destructor or a weak reference's callback. The main thread reads
+    the stream of events on to the end that the stop leads to. The other one acts before it speaks:
+    whoever should read stderr may be gone, or not reading.
 
     A signal that is ignored stays so, as in a script's background and under nohup.
     """
@@ -39,7 +40,9 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         self._read_end, self._write_end = os.pipe()
+        os.set_blocking(self._write_end, False)
         self._reader = _in_background(self._read)
+        self._woken_before = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
@@ -54,6 +57,7 @@ class Interrupts:
         for number, handler in self._before.items():
             # None stands for one that is not Python's, which cannot be put back.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        signal.set_wakeup_fd(self._woken_before)
         os.close(self._write_end)
         self._reader.join()
         os.close(self._read_end)
@@ -71,17 +75,23 @@ class Interrupts:
         self._count += 1
         if self._count > len(("stop", "leave")):
             os._exit(NothingToSay.exit_code)  # The thread is held up, by whatever it may be.
-        os.write(self._write_end, b"\0")
+
+    def _has_come(self) -> bool:
+        """Wait for the next signal; return whether one came before the end."""
+        while number := os.read(self._read_end, 1):
+            if number[0] in _SIGNALS:
+                return True
+        return False
 
     def _read(self) -> None:
-        if not os.read(self._read_end, 1):
+        if not self._has_come():
             return
         with self._lock:
             self._requested = True
             if self._stop is not None:
                 self._stopping = _in_background(self._stop_quietly)
         _say("Stopping: the best answer so far follows. Again to leave at once.")
-        if os.read(self._read_end, 1):
+        if self._has_come():
             _say("bsadvise: interrupted")
             # The main thread may be anywhere. What it holds ends with the process: a private
             # daemon lives as long as its standard input, and tidies up after both.
