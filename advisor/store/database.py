@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic, sleep
 from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
 from advisor.domain.errors import StoreUnavailable
 from advisor.store.retention import compact
@@ -19,6 +21,7 @@ T = TypeVar("T")
 
 _WRITES = "bsadvise_writes"
 _READER_COUNT = 4
+_AGAIN_S = 0.01
 
 
 def make_engine(url: URL) -> Engine:
@@ -39,12 +42,30 @@ def writing(engine: Engine) -> Engine:
 def _prepare_sqlite(connection: DBAPIConnection, _: object) -> None:
     connection.isolation_level = None  # the driver begins no transactions; _begin_sqlite does
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait
+    _write_ahead(cursor)
     # A change of state must survive a power cut: its client may have been told. A commit then
     # waits for the disk, about 6 ms, which measurements of seconds do not notice.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _write_ahead(cursor: DBAPICursor) -> None:
+    """Have a write-ahead log, so that readers and the writer do not wait for each other.
+
+    Where two connections turn a new database to it at once, SQLite refuses one of them at once,
+    whatever its timeout: each waits for the other to let go.
+    """
+    deadline_s = monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > deadline_s:
+                raise
+            sleep(_AGAIN_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy import URL, Connection, Engine, event, text
 from sqlalchemy.exc import OperationalError
 
 from advisor.store import schema
@@ -96,4 +97,34 @@ def test_a_failed_upgrade_leaves_nothing(tmp_path: Path) -> None:
 
     with engine.begin() as connection:
         assert list(definitions(connection)) == ["sources"]
+    engine.dispose()
+
+
+class _Refusing(sqlite3.Connection):
+    """A connection whose database others turn to a write-ahead log, too, for a while."""
+
+    refusals = 0
+
+    def cursor(self, *_: object) -> sqlite3.Cursor:  # type: ignore[override]
+        return super().cursor(_RefusingCursor)
+
+
+class _RefusingCursor(sqlite3.Cursor):
+    def execute(self, sql: str, *arguments: object) -> _RefusingCursor:
+        if "journal_mode" in sql and _Refusing.refusals < 3:
+            _Refusing.refusals += 1
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise error
+        super().execute(sql, *arguments)  # type: ignore[arg-type]
+        return self
+
+
+def test_two_that_make_a_database_at_once_do_not_refuse_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    engine = engine_at(path)
+    event.listen(engine, "do_connect", lambda *_: sqlite3.connect(path, factory=_Refusing))
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    assert _Refusing.refusals == 3
     engine.dispose()

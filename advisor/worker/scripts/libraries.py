@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from gc import collect, freeze
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -89,5 +89,5 @@ def import_once(script: Script, names: Iterable[str]) -> None:
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
     # What was imported is no garbage: to look at it again copies its pages in each child.
-    gc.collect()
-    gc.freeze()
+    collect()
+    freeze()
